@@ -1,0 +1,1 @@
+"""triptych: self-supervision, architecture x augmentation, and reconstruction in one DAG."""

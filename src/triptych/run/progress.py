@@ -1,0 +1,81 @@
+"""Progress with an ETA: a bar on a terminal, plain lines elsewhere and in the job's log."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+log = logging.getLogger("triptych")
+
+
+class Progress:
+    """Count units of work towards a total.
+
+    On a terminal a bar is drawn; in any case a plain line with rate and ETA goes to the log
+    every `every` seconds, so that a batch job's log can be followed.
+
+    Example:
+        with Progress(len(files), "frames", unit="frame") as progress:
+            for file in files:
+                progress.update(1, kept=7)
+    """
+
+    def __init__(
+        self, total: int, label: str, *, unit: str = "step", start: int = 0, every: float = 10.0
+    ) -> None:
+        self.total, self.label, self.unit = total, label, unit
+        self.start, self.count, self.every = start, start, every
+        self._began = self._last = time.monotonic()
+        self._bar = tqdm(
+            total=total,
+            initial=start,
+            desc=label,
+            unit=unit,
+            dynamic_ncols=True,
+            leave=False,
+            unit_scale=total > 100_000,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def update(self, amount: int = 1, **fields: float | str) -> None:
+        """Add finished units; `fields` (losses, rates) are shown beside the bar."""
+        self.count += amount
+        if fields:
+            self._bar.set_postfix(fields, refresh=False)
+        self._bar.update(amount)
+        now = time.monotonic()
+        if now - self._last >= self.every:
+            self._last = now
+            log.info(self.line(now, fields), extra={"progress": True})
+
+    def line(self, now: float, fields: dict[str, float | str]) -> str:
+        """One plain line: share done, rate, ETA, fields."""
+        rate = (self.count - self.start) / max(now - self._began, 1e-9)
+        eta = (self.total - self.count) / rate if rate > 0 else float("inf")
+        shown = "".join(
+            f" {key}={value:.4g}" if isinstance(value, float) else f" {key}={value}"
+            for key, value in fields.items()
+        )
+        return (
+            f"{self.label}: {self.count}/{self.total} ({100 * self.count / max(self.total, 1):.0f} %), "
+            f"{rate:.3g} {self.unit}/s, ETA {format_seconds(eta)}{shown}"
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+
+def format_seconds(seconds: float) -> str:
+    """`h:mm:ss`, or `?` if unknown."""
+    if seconds == float("inf"):
+        return "?"
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02d}:{second:02d}"

@@ -1,0 +1,90 @@
+"""Where a number comes from: recipe, seed, versions, hardware, wall time."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "numpy", "pandas", "pycolmap", "av", "snakemake", "triptych")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that can change a number."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def describe_hardware() -> dict[str, Any]:
+    """CPU model, usable cores, memory and, if torch has seen one, the GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    hardware: dict[str, Any] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": cores,
+    }
+    if hasattr(os, "sysconf"):
+        pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        hardware["memory_gib"] = round(pages / 2**30, 1)
+    torch = sys.modules.get("torch")  # jobs without tensors need not pay for its import
+    if torch is not None and torch.cuda.is_available():
+        hardware["gpu"] = torch.cuda.get_device_name()
+    return hardware
+
+
+def source_revision() -> str | None:
+    """The git commit of the running source, with `+changes` if the tree is dirty; None outside git."""
+    root = Path(__file__).parents[3]
+    git = ["git", "-C", str(root)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip()[:12] + ("+changes" if status.stdout.strip() else "")
+
+
+def provenance(
+    *, recipe: Any, seed: int | None = None, wall_seconds: float | None = None, **facts: Any
+) -> dict[str, Any]:
+    """The record that every result file carries.
+
+    Args:
+        recipe: the part of the config that the result depends on.
+        seed: the random seed, if the result has one.
+        wall_seconds: time spent, over all resumed parts of the job.
+        facts: anything else that explains the number (device, precision, data digest).
+    """
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "wall_seconds": None if wall_seconds is None else round(wall_seconds, 2),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": source_revision(),
+        "versions": package_versions(),
+        "hardware": describe_hardware(),
+        **facts,
+    }

@@ -1,0 +1,76 @@
+"""Checkpoints that make a killed training resume as if nothing had happened.
+
+They live outside every rule's output, because Snakemake deletes the outputs of failed jobs.
+"""
+
+import logging
+import time
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from triptych.run.files import atomic_path
+
+log = logging.getLogger("triptych")
+
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: where they are kept, `results/checkpoints/<run>`.
+        fingerprint: digest of everything that decides the result (recipe, seed, data, code).
+            A checkpoint with another fingerprint belongs to another training and is discarded.
+        every: seconds between two checkpoints.
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: str, *, every: float = 300.0) -> None:
+        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+        self._last = time.monotonic()
+
+    def _files(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.folder.glob("step-*.pt"))
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest usable state, or None to start from the beginning."""
+        for path in reversed(self._files()):
+            try:
+                saved = torch.load(path, map_location="cpu", weights_only=True)
+            except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+                log.warning("checkpoint %s cannot be read (%s); trying an older one", path, error)
+                continue
+            if saved.get("fingerprint") == self.fingerprint:
+                log.info("resuming from %s", path)
+                state: dict[str, Any] = saved["state"]
+                return state
+            log.info("discarding %s: it belongs to another recipe, data set or version of the code", path)
+            path.unlink()
+        return None
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._last >= self.every
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint atomically and drop all but the newest two.
+
+        `state` may hold tensors, numbers, strings, lists and dictionaries only, so that it
+        loads with `weights_only=True`.
+        """
+        with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
+            torch.save({"fingerprint": self.fingerprint, "state": state}, temporary)
+        for old in self._files()[:-KEPT]:
+            old.unlink()
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete them all: the run is complete and its outputs are written."""
+        for path in self._files():
+            path.unlink()
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
