@@ -1,0 +1,316 @@
+"""Tables, figures and the page, from the result files of all parts."""
+
+FORMATS = ["csv", "md", "tex"]
+ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] for name in ARCHITECTURES}
+AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] for name in AUGMENTATIONS}
+PUBLISHED = [
+    f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}.csv"
+    for name in ("results", "curves")
+]
+
+
+def data_of(part):
+    """The description of the data set that a part uses."""
+    return f"results/data/{config[part]['dataset']}/dataset.json"
+
+
+def in_report(path, category, caption, **labels):
+    """Mark a final file for `snakemake --report`."""
+    return report(path, caption=f"../workflow/report/{caption}.rst", category=category, labels=labels)
+
+
+def table(name, category, caption, title):
+    """The three formats of a table, as named outputs of its rule."""
+    return {
+        format: in_report(f"results/tables/{name}.{format}", category, caption, table=title, format=format)
+        for format in FORMATS
+    }
+
+
+def page_parts():
+    """What the page shows: for each part that is run, the arguments of its section."""
+    probes = {
+        "simclr_linear_probe": expand("results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS),
+        "supervised_resnet18": expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
+        "random_linear_probe": expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
+    }
+    self_supervision = {
+        "dataset": data_of("self_supervision"),
+        "methods": probes,
+        "simclr": expand("results/simclr/seed{seed}/metrics.json", seed=SEEDS),
+        "histories": {
+            "simclr": f"results/simclr/seed{SEEDS[0]}/history.csv",
+            "linear_probe": f"results/probe/simclr/seed{SEEDS[0]}/history.csv",
+            "supervised": f"results/supervised/seed{SEEDS[0]}/history.csv",
+        },
+        "loss": "results/figures/self_supervision_loss.svg",
+        "accuracy": "results/figures/self_supervision_accuracy.svg",
+    }
+    grid = {
+        "dataset": data_of("grid"),
+        "metrics": expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
+        "parameters": "results/grid/parameters.json",
+        "figures": expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES),
+        "architectures": ARCHITECTURE_TITLES,
+        "augmentations": AUGMENTATION_TITLES,
+    }
+    scenes = {
+        scene: {
+            "frames": f"results/scenes/{scene}/frames.csv",
+            "sfm": f"results/scenes/{scene}/sfm.json",
+            "radiance": f"results/scenes/{scene}/radiance/metrics.json",
+            "views": f"results/scenes/{scene}/views.json",
+            "film": f"results/scenes/{scene}/flythrough.mp4",
+            "figures": [
+                f"results/figures/scenes/{scene}/sharpness.svg",
+                f"results/figures/scenes/{scene}/training.svg",
+            ],
+            **(
+                {"pose_error": f"results/scenes/{scene}/pose_error.json"}
+                if has_reference(scene)
+                else {}
+            ),
+        }
+        for scene in SCENES
+    }
+    return {
+        "configuration": [os.path.relpath(path, workflow.basedir) for path in workflow.configfiles],
+        "self_supervision": self_supervision if "self_supervision" in PARTS else None,
+        "grid": grid if "grid" in PARTS else None,
+        "scenes": scenes if "reconstruction" in PARTS else {},
+    }
+
+
+def result_files(value):
+    """Every path under results/ that is named anywhere in nested lists and dictionaries."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [path for item in value for path in result_files(item)]
+    return [value] if isinstance(value, str) and value.startswith("results/") else []
+
+
+PAGE = page_parts()
+REPORT_TARGETS = (
+    (
+        expand("results/tables/self_supervision.{format}", format=FORMATS)
+        + ["results/figures/self_supervision_loss.svg", "results/figures/self_supervision_accuracy.svg"]
+        if "self_supervision" in PARTS
+        else []
+    )
+    + (
+        expand("results/tables/{name}.{format}", name=["grid_top1", "grid_top5", "parameters"], format=FORMATS)
+        + expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES)
+        if "grid" in PARTS
+        else []
+    )
+    + (
+        expand(
+            "results/figures/scenes/{scene}/{name}.svg", scene=SCENES, name=["sharpness", "training"]
+        )
+        if "reconstruction" in PARTS
+        else []
+    )
+    + ["results/report/index.html"]
+)
+
+
+rule tabulate_self_supervision:
+    input:
+        dataset=data_of("self_supervision"),
+        probe=expand("results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS),
+        random=expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
+        supervised=expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
+        simclr_history=f"results/simclr/seed{SEEDS[0]}/history.csv",
+        probe_history=f"results/probe/simclr/seed{SEEDS[0]}/history.csv",
+        supervised_history=f"results/supervised/seed{SEEDS[0]}/history.csv",
+        published=PUBLISHED,
+        code=code_of("tabulate_self_supervision.py"),
+    output:
+        **table("self_supervision", "Self-supervision", "self_supervision_table", "Test accuracy"),
+    log:
+        "results/logs/tables/self_supervision.log",
+    benchmark:
+        "results/benchmarks/jobs/tables/self_supervision.tsv"
+    message:
+        "Table: self-supervision"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/tabulate_self_supervision.py"
+
+
+rule tabulate_grid:
+    input:
+        dataset=data_of("grid"),
+        metrics=expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
+        published=PUBLISHED,
+        code=code_of("tabulate_grid.py"),
+    output:
+        **{
+            f"{metric}_{format}": marked
+            for metric, title in (("top1", "Top-1 error"), ("top5", "Top-5 error"))
+            for format, marked in table(
+                f"grid_{metric}", "Architecture x augmentation", "grid_table", title
+            ).items()
+        },
+    params:
+        architectures=ARCHITECTURE_TITLES,
+        augmentations=AUGMENTATION_TITLES,
+    log:
+        "results/logs/tables/grid.log",
+    benchmark:
+        "results/benchmarks/jobs/tables/grid.tsv"
+    message:
+        "Tables: architecture x augmentation"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/tabulate_grid.py"
+
+
+rule tabulate_parameters:
+    input:
+        parameters="results/grid/parameters.json",
+        code=code_of("tabulate_parameters.py"),
+    output:
+        **table("parameters", "Architecture x augmentation", "parameter_table", "Parameters"),
+    log:
+        "results/logs/tables/parameters.log",
+    benchmark:
+        "results/benchmarks/jobs/tables/parameters.tsv"
+    message:
+        "Table: parameters"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/tabulate_parameters.py"
+
+
+rule plot_self_supervision:
+    input:
+        dataset=data_of("self_supervision"),
+        simclr=expand("results/simclr/seed{seed}/history.csv", seed=SEEDS),
+        probe=expand("results/probe/simclr/seed{seed}/history.csv", seed=SEEDS),
+        random=expand("results/probe/random/seed{seed}/history.csv", seed=SEEDS),
+        supervised=expand("results/supervised/seed{seed}/history.csv", seed=SEEDS),
+        published=PUBLISHED,
+        code=code_of("plot_self_supervision.py"),
+    output:
+        **{
+            name: in_report(
+                f"results/figures/self_supervision_{name}.svg",
+                "Self-supervision",
+                "self_supervision_figure",
+                figure=title,
+            )
+            for name, title in (("loss", "SimCLR loss"), ("accuracy", "Validation accuracy"))
+        },
+    log:
+        "results/logs/figures/self_supervision.log",
+    benchmark:
+        "results/benchmarks/jobs/figures/self_supervision.tsv"
+    message:
+        "Figures: self-supervision"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_self_supervision.py"
+
+
+rule plot_grid:
+    input:
+        dataset=data_of("grid"),
+        histories=expand(
+            "results/grid/{{architecture}}-{augmentation}/seed{seed}/history.csv",
+            augmentation=AUGMENTATIONS,
+            seed=GRID_SEEDS,
+        ),
+        published=PUBLISHED,
+        code=code_of("plot_grid.py"),
+    output:
+        in_report(
+            "results/figures/grid_{architecture}.svg",
+            "Architecture x augmentation",
+            "grid_figure",
+            figure="Curves of {architecture}",
+        ),
+    params:
+        augmentations=AUGMENTATION_TITLES,
+    log:
+        "results/logs/figures/grid_{architecture}.log",
+    benchmark:
+        "results/benchmarks/jobs/figures/grid_{architecture}.tsv"
+    message:
+        "Figure: curves of {wildcards.architecture}"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_grid.py"
+
+
+rule plot_scene:
+    input:
+        frames="results/scenes/{scene}/frames.csv",
+        history="results/scenes/{scene}/radiance/history.csv",
+        code=code_of("plot_scene.py"),
+    output:
+        **{
+            name: in_report(
+                f"results/figures/scenes/{{scene}}/{name}.svg",
+                "Reconstruction",
+                f"{name}_figure",
+                scene="{scene}",
+                figure=title,
+            )
+            for name, title in (("sharpness", "Sharpness of the frames"), ("training", "PSNR"))
+        },
+    log:
+        "results/logs/figures/scenes/{scene}.log",
+    benchmark:
+        "results/benchmarks/jobs/figures/scenes/{scene}.tsv"
+    message:
+        "Figures: scene {wildcards.scene}"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../workflow/scripts/plot_scene.py"
+
+
+rule write_report:
+    input:
+        results=result_files(PAGE),
+        template=[
+            f"{os.path.relpath(SOURCE)}/triptych/report/page.{suffix}" for suffix in ("html", "css", "js")
+        ],
+        published=PUBLISHED,
+        code=code_of("write_report.py"),
+    output:
+        in_report("results/report/index.html", "Page", "page", page="The whole study"),
+    params:
+        # The same paths as the input, sorted into the sections' arguments.
+        parts=PAGE,
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/jobs/report.tsv"
+    message:
+        "Report: results/report/index.html"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    script:
+        "../workflow/scripts/write_report.py"

@@ -1,0 +1,113 @@
+"""Supervised training of one classifier: the supervised rival and every cell of the grid."""
+
+import importlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.classify.evaluation import evaluate
+from triptych.classify.experiment import Experiment, save_weights, test_images, training_and_validation
+from triptych.nn.geometry import random_shift_flip_rotate
+from triptych.nn.losses import soft_cross_entropy
+from triptych.nn.mixing import mix
+from triptych.run.errors import TriptychError
+from triptych.training.engine import fit
+
+
+def build_model(module: str, num_classes: int, image_size: int, options: dict[str, object]) -> nn.Module:
+    """Build an architecture: any module with `build(num_classes, image_size, **options)`.
+
+    Raises:
+        TriptychError: there is no such module, it has no `build`, or it rejects an option.
+    """
+    try:
+        build = importlib.import_module(module).build
+    except (ImportError, AttributeError) as error:
+        raise TriptychError(
+            f"architecture module '{module}': {error}; name a module with build(num_classes, image_size, ...)"
+        ) from error
+    try:
+        model: nn.Module = build(num_classes, image_size, **options)
+    except TypeError as error:
+        raise TriptychError(
+            f"architecture module '{module}': {error}; check the options in the config"
+        ) from error
+    return model
+
+
+def train_classifier(experiment: Experiment) -> None:
+    """Train, choose the epoch on the validation split, touch the test set once.
+
+    The recipe holds `architecture` (module, options), `augmentation` (padding, flip, degrees), `mixing`
+    (method and its numbers), `validation`, `label_smoothing`, and what the engine needs.
+    Writes `metrics.json` (errors and accuracies in percent), `history.csv`, `tensorboard/` and
+    `model.safetensors`.
+
+    Raises:
+        TriptychError: the recipe does not fit the data (see `fit` and `training_and_validation`).
+    """
+    recipe, device = experiment.recipe, experiment.device
+    dataset = experiment.dataset()
+    train, validation = training_and_validation(dataset, recipe["validation"], device)
+    experiment.seed_weights()
+    architecture = recipe["architecture"]
+    model = (
+        build_model(
+            architecture["module"], dataset.num_classes, dataset.image_size[0], architecture["options"]
+        )
+        .to(memory_format=torch.channels_last)
+        .to(device)
+    )
+    augmentation = recipe["augmentation"]
+
+    def loss_of_batch(indices: Tensor, generator: torch.Generator) -> Tensor:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            pixels = random_shift_flip_rotate(
+                train.pixels(indices),
+                padding=augmentation["padding"],
+                flip=augmentation["flip"],
+                degrees=augmentation["degrees"],
+                generator=generator,
+            )
+            labels = F.one_hot(train.labels[indices.to(device)], dataset.num_classes).float()
+            pixels, labels = mix(train.normalise(pixels), labels, recipe["mixing"], generator)
+        return soft_cross_entropy(model(pixels), labels, recipe["label_smoothing"])
+
+    def validate() -> dict[str, float]:
+        scores = evaluate(model, validation, precision=recipe["precision"])
+        return {f"validation_{name}": value for name, value in scores.items()}
+
+    checkpoints = experiment.open_checkpoints(dataset)
+    fitted = fit(
+        model,
+        loss_of_batch,
+        size=len(train),
+        recipe=recipe,
+        seed=experiment.seed,
+        device=device,
+        label=experiment.label,
+        checkpoints=checkpoints,
+        events=experiment.folder / "tensorboard",
+        history=experiment.folder / "history.csv",
+        evaluate=validate,
+        select="validation_top1_error",
+    )
+    chosen = fitted.rows[fitted.best_epoch - 1]
+    test = evaluate(model, test_images(dataset, device), precision=recipe["precision"])
+    save_weights(model, experiment.folder / "model.safetensors")
+    metrics = {
+        "test_top1_error": test["top1_error"],
+        "test_top5_error": test["top5_error"],
+        "test_top1_accuracy": 100 - test["top1_error"],
+        "test_top5_accuracy": 100 - test["top5_error"],
+        "test_loss": test["loss"],
+        "validation_top1_error": chosen["validation_top1_error"],
+        "validation_top5_error": chosen["validation_top5_error"],
+        "validation_top1_accuracy": 100 - chosen["validation_top1_error"],
+        "best_epoch": fitted.best_epoch,
+        "epochs": recipe["epochs"],
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    experiment.write_metrics(metrics, dataset, fitted.seconds)
+    checkpoints.remove()

@@ -1,0 +1,160 @@
+"""What all experiments of the first two parts share: where a run reads and what it leaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from triptych.data.device import DeviceImages
+from triptych.data.packed import PackedDataset, load_packed
+from triptych.data.splits import stratified_split
+from triptych.run.devices import choose_device, describe_precision
+from triptych.run.errors import TriptychError
+from triptych.run.files import atomic_path, digest_of_value, write_json
+from triptych.run.job import Job
+from triptych.run.seeds import derive_seed
+from triptych.training.checkpoint import Checkpoints
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of one recipe with one seed.
+
+    Args:
+        label: name shown in progress and errors, for example `simclr seed 0`.
+        data: folder of a packed data set.
+        recipe: everything from the config that decides the result.
+        seed: the run's seed.
+        folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
+        checkpoints: folder for checkpoints, outside every output.
+        running: the job that asks.
+    """
+
+    label: str
+    data: str
+    recipe: Mapping[str, Any]
+    seed: int
+    folder: Path
+    checkpoints: Path
+    running: Job
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the recipe names."""
+        return choose_device(self.recipe["device"])
+
+    def dataset(self) -> PackedDataset:
+        """Open the packed data set."""
+        return load_packed(self.data)
+
+    def seed_weights(self) -> None:
+        """Seed the global generator that initial weights are drawn from."""
+        torch.manual_seed(derive_seed(self.seed, "weights"))
+
+    def open_checkpoints(self, dataset: PackedDataset, **more: str) -> Checkpoints:
+        """Checkpoints that fit this recipe, seed, data and version of the code only.
+
+        `more` names further inputs by their digests (a probe's encoder).
+        """
+        fingerprint = digest_of_value(
+            {
+                "recipe": self.recipe,
+                "seed": self.seed,
+                "data": dataset.digest,
+                "code": self.running.code_digest,
+                "torch": torch.__version__,
+                **more,
+            }
+        )
+        every = 60 * self.recipe["checkpoint_minutes"]
+        return Checkpoints(self.checkpoints, fingerprint, every=every)
+
+    def write_metrics(self, metrics: Mapping[str, Any], dataset: PackedDataset, seconds: float) -> None:
+        """Write `metrics.json` with its provenance."""
+        device = self.device
+        facts = {
+            "wall_seconds": seconds,
+            "device": str(device),
+            "precision": describe_precision(device, self.recipe["precision"]),
+            "data": {"name": dataset.name, "digest": dataset.digest[:16]},
+        }
+        record = self.running.provenance(recipe=dict(self.recipe), seed=self.seed, **facts)
+        write_json(self.folder / "metrics.json", {**metrics, "provenance": record})
+
+
+def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
+    """The experiment that a training rule describes: its run is named by its folder under results/."""
+    folder = Path(snakemake.output.metrics).parent
+    run = folder.relative_to("results")
+    return Experiment(
+        label=str(run),
+        data=str(Path(snakemake.input.data[0]).parent),
+        recipe=snakemake.params.recipe,
+        seed=int(snakemake.wildcards.seed),
+        folder=folder,
+        checkpoints=Path("results/checkpoints") / run,
+        running=running,
+    )
+
+
+def training_and_validation(
+    dataset: PackedDataset, validation: int, device: torch.device
+) -> tuple[DeviceImages, DeviceImages]:
+    """Split the training images; the split is the same for all recipes and seeds.
+
+    Raises:
+        TriptychError: the data set is too small for the validation split.
+    """
+    if validation >= len(dataset.train_labels):
+        raise TriptychError(
+            f"data set '{dataset.name}': validation is {validation} of {len(dataset.train_labels)} training "
+            "images; lower validation in the config"
+        )
+    train, held_out = stratified_split(dataset.train_labels, validation, seed=0)
+    parts = (
+        DeviceImages(
+            dataset.train_images,
+            dataset.train_labels,
+            mean=dataset.mean,
+            std=dataset.std,
+            device=device,
+            indices=indices,
+        )
+        for indices in (train, held_out)
+    )
+    return next(parts), next(parts)
+
+
+def test_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
+    """The test images: to be asked once, after every choice is made."""
+    return DeviceImages(
+        dataset.test_images, dataset.test_labels, mean=dataset.mean, std=dataset.std, device=device
+    )
+
+
+def save_weights(model: nn.Module, target: Path) -> None:
+    """Save a module's state in float32 as safetensors, loadable on any device."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with atomic_path(target) as temporary:
+        save_file(state, temporary)
+
+
+def load_weights(model: nn.Module, source: str | Path) -> None:
+    """Load what `save_weights` wrote.
+
+    Raises:
+        TriptychError: the file does not belong to this architecture.
+    """
+    try:
+        model.load_state_dict(load_file(source))
+    except RuntimeError as error:
+        raise TriptychError(
+            f"{source}: the weights do not fit the configured architecture; delete the file and run again"
+        ) from error

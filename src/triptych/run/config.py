@@ -1,0 +1,113 @@
+"""The config, checked against its schema before anything is built from it."""
+
+import difflib
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from triptych.run.errors import TriptychError
+
+Schema = Mapping[str, Any]
+
+
+def _resolve(schema: Schema, root: Schema) -> Schema:
+    """Follow a reference into the schema's `$defs`; keys beside the reference win."""
+    if "$ref" not in schema:
+        return schema
+    return {**root["$defs"][schema["$ref"].removeprefix("#/$defs/")], **schema}
+
+
+def _fill_defaults(instance: Any, schema: Schema, root: Schema) -> None:
+    schema = _resolve(schema, root)
+    # `partial` marks overrides: a key that is not given there must not become a default.
+    if not isinstance(instance, MutableMapping) or schema.get("partial"):
+        return
+    properties = schema.get("properties", {})
+    for name, subschema in properties.items():
+        subschema = _resolve(subschema, root)
+        if "default" in subschema:
+            instance.setdefault(name, yaml.safe_load(yaml.safe_dump(subschema["default"])))
+    others = schema.get("additionalProperties")
+    for name, value in instance.items():
+        if name in properties:
+            _fill_defaults(value, properties[name], root)
+        elif isinstance(others, Mapping):
+            _fill_defaults(value, others, root)
+
+
+def _place(error: ValidationError) -> str:
+    path = ""
+    for part in error.absolute_path:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".") or "the top level"
+
+
+def _explain(error: ValidationError) -> str:
+    where, value, wanted = _place(error), error.instance, error.validator_value
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(name for name in value if name not in known)
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+        return f"unknown key '{unknown}' in {where}; {hint}"
+    if error.validator == "type":
+        hint = ""
+        if isinstance(value, str) and "number" in str(wanted) and "e" in value.lower():
+            hint = " (YAML reads 1e-3 as text; write 1.0e-3)"
+        return f"{where} is {value!r} but must be of type {wanted}{hint}"
+    if error.validator == "enum":
+        return f"{where} is {value!r} but must be one of {', '.join(map(repr, wanted))}"
+    if error.validator == "required":
+        missing = next(name for name in wanted if name not in value)
+        return f"{where} lacks the key '{missing}'; add it"
+    limits = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "greater than",
+        "exclusiveMaximum": "less than",
+    }
+    if error.validator in limits:
+        return f"{where} is {value!r} but must be {limits[str(error.validator)]} {wanted}"
+    return f"{where}: {error.message}"
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Every name that one section uses must be defined in another."""
+    uses = [
+        ("self_supervision.dataset", [config["self_supervision"]["dataset"]], "datasets"),
+        ("grid.dataset", [config["grid"]["dataset"]], "datasets"),
+        ("grid.architectures", config["grid"]["architectures"], "architectures"),
+        ("grid.augmentations", config["grid"]["augmentations"], "augmentations"),
+        ("reconstruction.scenes", config["reconstruction"]["scenes"], "scenes"),
+    ]
+    grid = config["grid"]
+    cells = [f"{a}-{b}" for a in grid["architectures"] for b in grid["augmentations"]]
+    for where, names, table in uses:
+        for name in names:
+            if name not in config[table]:
+                raise TriptychError(
+                    f"config: {where} names '{name}', which is not defined under {table}; "
+                    f"defined there: {', '.join(config[table])}"
+                )
+    for cell in grid["cells"]:
+        if cell not in cells:
+            raise TriptychError(
+                f"config: grid.cells names '{cell}', which is no cell; cells: {', '.join(cells)}"
+            )
+
+
+def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
+    """Fill in the schema's defaults in place, then check types, ranges, keys and names.
+
+    Raises:
+        TriptychError: the first problem, as one line that names the key and what it should be.
+    """
+    root = yaml.safe_load(Path(schema_file).read_text(encoding="utf-8"))
+    _fill_defaults(config, root, root)
+    errors = list(Draft202012Validator(root).iter_errors(config))
+    if errors:
+        raise TriptychError(f"config: {_explain(min(errors, key=_place))}")
+    _check_names(config)

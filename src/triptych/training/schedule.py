@@ -1,0 +1,28 @@
+"""Learning rates as pure functions of the optimizer step."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) -> float:
+    """Learning rate of one optimizer step.
+
+    Args:
+        recipe: needs `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero) and `schedule`:
+            `constant`; `cosine` to zero at the end; `step`, which multiplies by `decay` at the start of
+            each epoch of `milestones` (counted from 0).
+        step: optimizer step, from 0.
+        steps_per_epoch: optimizer steps in an epoch.
+    """
+    base: float = recipe["learning_rate"]
+    epoch = step / steps_per_epoch
+    warmup: float = recipe["warmup_epochs"]
+    if epoch < warmup:
+        return base * (step + 1) / (warmup * steps_per_epoch + 1)
+    if recipe["schedule"] == "cosine":
+        progress = (epoch - warmup) / max(recipe["epochs"] - warmup, 1e-9)
+        return base * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    if recipe["schedule"] == "step":
+        return base * float(recipe["decay"] ** sum(epoch >= milestone for milestone in recipe["milestones"]))
+    return base

@@ -1,0 +1,153 @@
+"""Batched augmentations: each operation and each distribution is torchvision's."""
+
+import numpy as np
+import torch
+import torchvision.transforms.v2.functional as tv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms import ColorJitter, RandomResizedCrop
+
+from triptych.nn import color, geometry
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(n: int = 6, size: int = 32) -> torch.Tensor:
+    return torch.rand(n, 3, size, size, generator=seeded(3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from([8, 16, 32]),
+)
+def test_crop_and_resize_equals_torchvisions(top: int, left: int, height: int, width: int, size: int) -> None:
+    images = pictures(1)
+    rows = geometry.resize_matrix(torch.tensor([float(top)]), torch.tensor([float(height)]), 32, size)
+    columns = geometry.resize_matrix(torch.tensor([float(left)]), torch.tensor([float(width)]), 32, size)
+    got = rows.unsqueeze(1) @ images @ columns.transpose(1, 2).unsqueeze(1)
+    expected = tv.resized_crop(images, top, left, height, width, [size, size], antialias=True)
+    torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
+
+
+def test_crop_resize_flip_agrees_with_pillow_to_one_grey_level() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    expected = np.asarray(
+        Image.fromarray(pixels).crop((5, 3, 25, 28)).resize((32, 32), Image.Resampling.BILINEAR)
+    )
+    rows = geometry.resize_matrix(torch.tensor([3.0]), torch.tensor([25.0]), 32, 32)
+    columns = geometry.resize_matrix(torch.tensor([5.0]), torch.tensor([20.0]), 32, 32)
+    images = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    got = (rows.unsqueeze(1) @ images @ columns.transpose(1, 2).unsqueeze(1))[0].permute(1, 2, 0).numpy()
+    assert np.abs(got - expected).max() <= 1.0
+
+
+def test_crop_boxes_have_torchvisions_distribution() -> None:
+    n = 4000
+    top, left, height, width = geometry.draw_crops(
+        n, 32, 32, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), generator=seeded()
+    )
+    torch.manual_seed(0)
+    image = torch.zeros(3, 32, 32)
+    theirs = np.array([RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(n)])
+    ours = torch.stack([top, left, height, width], dim=1).numpy()
+    assert (ours[:, 0] + ours[:, 2] <= 32).all() and (ours[:, 1] + ours[:, 3] <= 32).all()
+    for column in range(4):
+        # two-sample Kolmogorov-Smirnov distance; 0.043 is its 0.1 % point for 4,000 against 4,000
+        grid = np.arange(34)
+        a = (ours[:, column, None] <= grid).mean(0)
+        b = (theirs[:, column, None] <= grid).mean(0)
+        assert np.abs(a - b).max() < 0.043
+
+
+def test_each_colour_operation_equals_torchvisions() -> None:
+    images = pictures()
+    for factor in (0.0, 0.6, 1.0, 1.4):
+        factors = torch.full((len(images),), factor)
+        torch.testing.assert_close(
+            color.adjust_brightness(images, factors), tv.adjust_brightness(images, factor)
+        )
+        torch.testing.assert_close(color.adjust_contrast(images, factors), tv.adjust_contrast(images, factor))
+        torch.testing.assert_close(
+            color.adjust_saturation(images, factors), tv.adjust_saturation(images, factor)
+        )
+    for shift in (-0.5, -0.1, 0.0, 0.07, 0.4):
+        got = color.adjust_hue(images, torch.full((len(images),), shift))
+        torch.testing.assert_close(got, tv.adjust_hue(images, shift), atol=1e-5, rtol=0)
+
+
+def test_hue_leaves_grey_alone() -> None:
+    grey = torch.rand(2, 1, 8, 8, generator=seeded()).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(color.adjust_hue(grey, torch.tensor([0.3, -0.2])), grey)
+
+
+def test_colour_jitter_has_torchvisions_distribution() -> None:
+    image = pictures(1, 8)
+    n = 400
+    strength = (0.4, 0.4, 0.4, 0.1)
+    ours = color.color_jitter(
+        image.expand(n, -1, -1, -1), strength=strength, probability=1.0, generator=seeded()
+    )
+    torch.manual_seed(0)
+    jitter = ColorJitter(*strength)
+    theirs = torch.stack([jitter(image[0]) for _ in range(n)])
+    for statistic in (lambda x: x.mean(dim=(2, 3)), lambda x: x.std(dim=(2, 3))):
+        a, b = statistic(ours), statistic(theirs)
+        error = (a.var(0) / n + b.var(0) / n).sqrt()
+        assert ((a.mean(0) - b.mean(0)).abs() < 4 * error).all()
+        torch.testing.assert_close(a.std(0), b.std(0), rtol=0.2, atol=0)
+
+
+def test_colour_jitter_and_grey_hit_the_given_share_of_the_images() -> None:
+    images = pictures(1).expand(2000, -1, -1, -1)
+    jittered = color.color_jitter(images, strength=(0.4, 0.4, 0.4, 0.1), probability=0.8, generator=seeded())
+    assert abs((jittered != images).flatten(1).any(1).float().mean().item() - 0.8) < 0.04
+    grey = color.random_grayscale(images, probability=0.2, generator=seeded())
+    assert abs((grey[:, 0] == grey[:, 1]).flatten(1).all(1).float().mean().item() - 0.2) < 0.04
+
+
+def test_shift_and_flip_copy_pixels_exactly() -> None:
+    images = pictures(64)
+    moved = geometry.random_shift_flip_rotate(images, padding=4, flip=0.5, degrees=0, generator=seeded())
+    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    for before, after in zip(padded, moved, strict=True):
+        candidates = [
+            torch.equal(after, view[:, top : top + 32, left : left + 32])
+            for view in (before, before.flip(2))
+            for top in range(9)
+            for left in range(9)
+        ]
+        assert any(candidates)
+
+
+def test_rotation_equals_torchvisions_away_from_the_border() -> None:
+    images = pictures(1, 24)
+    moved = geometry.random_shift_flip_rotate(images, padding=0, flip=0.0, degrees=30, generator=seeded(5))
+    replay = seeded(5)
+    torch.randint(0, 1, (2, 1), generator=replay)
+    torch.rand(1, generator=replay)
+    angle = -30 + 60 * torch.rand(1, generator=replay).item()
+    expected = tv.rotate(images, angle, interpolation=tv.InterpolationMode.BILINEAR)
+    torch.testing.assert_close(moved[..., 4:20, 4:20], expected[..., 4:20, 4:20], atol=1e-4, rtol=0)
+
+
+def test_blur_equals_torchvisions_with_the_same_sigma() -> None:
+    images = pictures(3)
+    generator, replay = seeded(9), seeded(9)
+    got = geometry.gaussian_blur(images, sigma=(0.1, 2.0), probability=1.0, generator=generator)
+    sigmas = geometry._uniform(3, 0.1, 2.0, replay)
+    for image, blurred, sigma in zip(images, got, sigmas, strict=True):
+        expected = tv.gaussian_blur(image, [3, 3], [sigma.item()])
+        torch.testing.assert_close(blurred, expected, atol=1e-5, rtol=0)
+
+
+def test_the_same_generator_state_gives_the_same_views() -> None:
+    images = pictures()
+    views = [geometry.random_resized_crop_flip(images, size=32, generator=seeded(4)) for _ in range(2)]
+    assert torch.equal(views[0], views[1])

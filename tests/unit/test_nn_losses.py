@@ -1,0 +1,49 @@
+"""NT-Xent and soft cross-entropy against independent, slow forms."""
+
+import math
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from triptych.nn.losses import nt_xent, soft_cross_entropy
+
+
+def nt_xent_by_hand(z: np.ndarray, temperature: float) -> float:
+    """The report's formula, written with loops, averaged over the 2N views."""
+    views = len(z)
+    total = 0.0
+    for i in range(views):
+        partner = (i + views // 2) % views
+        similar = [z[i] @ z[k] / np.linalg.norm(z[i]) / np.linalg.norm(z[k]) for k in range(views)]
+        denominator = sum(math.exp(similar[k] / temperature) for k in range(views) if k != i)
+        total -= math.log(math.exp(similar[partner] / temperature) / denominator)
+    return total / views
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 6), st.integers(2, 9), st.floats(0.1, 2.0), st.integers(0, 1000))
+def test_nt_xent_equals_the_reports_formula(pairs: int, dim: int, temperature: float, seed: int) -> None:
+    z = np.random.default_rng(seed).normal(size=(2 * pairs, dim))
+    got = nt_xent(torch.from_numpy(z), temperature).item()
+    assert math.isclose(got, nt_xent_by_hand(z, temperature), rel_tol=1e-4, abs_tol=1e-5)
+
+
+def test_nt_xent_of_identical_projections_is_the_log_of_the_candidates() -> None:
+    assert math.isclose(nt_xent(torch.ones(10, 4), 0.5).item(), math.log(9), rel_tol=1e-6)
+
+
+def test_nt_xent_ignores_the_length_of_the_projections() -> None:
+    z = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
+    scale = torch.rand(12, 1, generator=torch.Generator().manual_seed(1)) + 0.5
+    torch.testing.assert_close(nt_xent(z, 0.5), nt_xent(z * scale, 0.5))
+
+
+def test_soft_cross_entropy_of_one_hot_targets_is_the_usual_one() -> None:
+    logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(7) % 5
+    for smoothing in (0.0, 0.1):
+        got = soft_cross_entropy(logits, torch.eye(5)[labels], smoothing)
+        expected = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(logits, labels)
+        torch.testing.assert_close(got, expected)

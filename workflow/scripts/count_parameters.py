@@ -1,0 +1,15 @@
+"""Count the parameters of the report's models."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.parameters import count_parameters
+from triptych.run.files import write_json
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        models = count_parameters()
+        write_json(snakemake.output[0], {"models": models, "provenance": running.provenance(recipe=None)})

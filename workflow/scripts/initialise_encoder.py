@@ -1,0 +1,14 @@
+"""Save an encoder with random weights."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.experiment import experiment_of
+from triptych.classify.simclr import initialise
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        initialise(experiment_of(snakemake, running))

@@ -1,0 +1,14 @@
+"""Train and test one linear classifier on a frozen encoder."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.experiment import experiment_of
+from triptych.classify.probe import probe
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        probe(experiment_of(snakemake, running), snakemake.input.encoder)

@@ -1,0 +1,14 @@
+"""Train, choose and test one classifier."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.experiment import experiment_of
+from triptych.classify.classifier import train_classifier
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        train_classifier(experiment_of(snakemake, running))
