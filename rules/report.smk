@@ -14,6 +14,11 @@ def data_of(part):
     return f"results/data/{config[part]['dataset']}/dataset.json"
 
 
+def has_reference(scene):
+    """Whether a scene comes with true poses, so that its pose error is known."""
+    return config["scenes"][scene].get("source") == "orbit" or "reference" in config["scenes"][scene]
+
+
 def in_report(path, category, caption, **labels):
     """Mark a final file for `snakemake --report`."""
     return report(path, caption=f"../workflow/report/{caption}.rst", category=category, labels=labels)
@@ -65,16 +70,16 @@ def page_parts():
                 f"results/figures/scenes/{scene}/sharpness.svg",
                 f"results/figures/scenes/{scene}/training.svg",
             ],
-            **(
-                {"pose_error": f"results/scenes/{scene}/pose_error.json"}
-                if has_reference(scene)
-                else {}
-            ),
+            **({"pose_error": f"results/scenes/{scene}/pose_error.json"} if has_reference(scene) else {}),
         }
         for scene in SCENES
     }
     return {
-        "configuration": [os.path.relpath(path, workflow.basedir) for path in workflow.configfiles],
+        # Snakemake lists the files of the command line before the Snakefile's own, which they override.
+        "configuration": [
+            os.path.relpath(path, workflow.basedir)
+            for path in [*workflow.configfiles[-1:], *workflow.configfiles[:-1]]
+        ],
         "self_supervision": self_supervision if "self_supervision" in PARTS else None,
         "grid": grid if "grid" in PARTS else None,
         "scenes": scenes if "reconstruction" in PARTS else {},
@@ -99,15 +104,15 @@ REPORT_TARGETS = (
         else []
     )
     + (
-        expand("results/tables/{name}.{format}", name=["grid_top1", "grid_top5", "parameters"], format=FORMATS)
+        expand(
+            "results/tables/{name}.{format}", name=["grid_top1", "grid_top5", "parameters"], format=FORMATS
+        )
         + expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES)
         if "grid" in PARTS
         else []
     )
     + (
-        expand(
-            "results/figures/scenes/{scene}/{name}.svg", scene=SCENES, name=["sharpness", "training"]
-        )
+        expand("results/figures/scenes/{scene}/{name}.svg", scene=SCENES, name=["sharpness", "training"])
         if "reconstruction" in PARTS
         else []
     )
@@ -132,12 +137,12 @@ rule tabulate_self_supervision:
         "results/logs/tables/self_supervision.log",
     benchmark:
         "results/benchmarks/jobs/tables/self_supervision.tsv"
-    message:
-        "Table: self-supervision"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Table: self-supervision"
     script:
         "../workflow/scripts/tabulate_self_supervision.py"
 
@@ -156,19 +161,19 @@ rule tabulate_grid:
                 f"grid_{metric}", "Architecture x augmentation", "grid_table", title
             ).items()
         },
-    params:
-        architectures=ARCHITECTURE_TITLES,
-        augmentations=AUGMENTATION_TITLES,
     log:
         "results/logs/tables/grid.log",
     benchmark:
         "results/benchmarks/jobs/tables/grid.tsv"
-    message:
-        "Tables: architecture x augmentation"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        architectures=ARCHITECTURE_TITLES,
+        augmentations=AUGMENTATION_TITLES,
+    message:
+        "Tables: architecture x augmentation"
     script:
         "../workflow/scripts/tabulate_grid.py"
 
@@ -183,12 +188,12 @@ rule tabulate_parameters:
         "results/logs/tables/parameters.log",
     benchmark:
         "results/benchmarks/jobs/tables/parameters.tsv"
-    message:
-        "Table: parameters"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Table: parameters"
     script:
         "../workflow/scripts/tabulate_parameters.py"
 
@@ -216,12 +221,12 @@ rule plot_self_supervision:
         "results/logs/figures/self_supervision.log",
     benchmark:
         "results/benchmarks/jobs/figures/self_supervision.tsv"
-    message:
-        "Figures: self-supervision"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figures: self-supervision"
     script:
         "../workflow/scripts/plot_self_supervision.py"
 
@@ -243,18 +248,18 @@ rule plot_grid:
             "grid_figure",
             figure="Curves of {architecture}",
         ),
-    params:
-        augmentations=AUGMENTATION_TITLES,
     log:
         "results/logs/figures/grid_{architecture}.log",
     benchmark:
         "results/benchmarks/jobs/figures/grid_{architecture}.tsv"
-    message:
-        "Figure: curves of {wildcards.architecture}"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        augmentations=AUGMENTATION_TITLES,
+    message:
+        "Figure: curves of {wildcards.architecture}"
     script:
         "../workflow/scripts/plot_grid.py"
 
@@ -279,12 +284,12 @@ rule plot_scene:
         "results/logs/figures/scenes/{scene}.log",
     benchmark:
         "results/benchmarks/jobs/figures/scenes/{scene}.tsv"
-    message:
-        "Figures: scene {wildcards.scene}"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figures: scene {wildcards.scene}"
     script:
         "../workflow/scripts/plot_scene.py"
 
@@ -299,18 +304,18 @@ rule write_report:
         code=code_of("write_report.py"),
     output:
         in_report("results/report/index.html", "Page", "page", page="The whole study"),
-    params:
-        # The same paths as the input, sorted into the sections' arguments.
-        parts=PAGE,
     log:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/jobs/report.tsv"
-    message:
-        "Report: results/report/index.html"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=20,
+    params:
+        # The same paths as the input, sorted into the sections' arguments.
+        parts=PAGE,
+    message:
+        "Report: results/report/index.html"
     script:
         "../workflow/scripts/write_report.py"

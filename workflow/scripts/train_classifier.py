@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.experiment import experiment_of
 from triptych.classify.classifier import train_classifier
+from triptych.classify.experiment import experiment_of
 from triptych.run.job import job
 
 if TYPE_CHECKING:

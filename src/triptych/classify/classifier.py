@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from triptych.classify.evaluation import evaluate
 from triptych.classify.experiment import Experiment, save_weights, test_images, training_and_validation
 from triptych.nn.geometry import random_shift_flip_rotate
-from triptych.nn.losses import soft_cross_entropy
 from triptych.nn.mixing import mix
 from triptych.run.errors import TriptychError
 from triptych.training.engine import fit
@@ -72,7 +71,7 @@ def train_classifier(experiment: Experiment) -> None:
             )
             labels = F.one_hot(train.labels[indices.to(device)], dataset.num_classes).float()
             pixels, labels = mix(train.normalise(pixels), labels, recipe["mixing"], generator)
-        return soft_cross_entropy(model(pixels), labels, recipe["label_smoothing"])
+        return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
 
     def validate() -> dict[str, float]:
         scores = evaluate(model, validation, precision=recipe["precision"])

@@ -34,6 +34,7 @@ class Experiment:
         seed: the run's seed.
         folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
         checkpoints: folder for checkpoints, outside every output.
+        checkpoint_minutes: time between two of them; no part of the recipe, for it changes no result.
         running: the job that asks.
     """
 
@@ -43,6 +44,7 @@ class Experiment:
     seed: int
     folder: Path
     checkpoints: Path
+    checkpoint_minutes: float
     running: Job
 
     @property
@@ -73,8 +75,7 @@ class Experiment:
                 **more,
             }
         )
-        every = 60 * self.recipe["checkpoint_minutes"]
-        return Checkpoints(self.checkpoints, fingerprint, every=every)
+        return Checkpoints(self.checkpoints, fingerprint, every=60 * self.checkpoint_minutes)
 
     def write_metrics(self, metrics: Mapping[str, Any], dataset: PackedDataset, seconds: float) -> None:
         """Write `metrics.json` with its provenance."""
@@ -100,6 +101,7 @@ def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
         seed=int(snakemake.wildcards.seed),
         folder=folder,
         checkpoints=Path("results/checkpoints") / run,
+        checkpoint_minutes=snakemake.config["compute"]["checkpoint_minutes"],
         running=running,
     )
 

@@ -11,7 +11,7 @@ from triptych.data.device import DeviceImages
 from triptych.nn.color import color_jitter, random_grayscale
 from triptych.nn.geometry import gaussian_blur, random_resized_crop_flip
 from triptych.nn.heads import projection_head
-from triptych.nn.losses import nt_xent
+from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
 from triptych.training.engine import fit
 

@@ -78,8 +78,7 @@ def fit(
         loss_of_batch: (indices (B,) int64 on the CPU, generator on `device`) -> scalar loss.
         size: number of training examples; each epoch visits them in a new order and drops the
             last incomplete batch.
-        recipe: `epochs`, `batch_size`, `precision`, `checkpoint_minutes` (held by `checkpoints`), and what
-            `make_optimizer` and `learning_rate` need.
+        recipe: `epochs`, `batch_size`, `precision`, and what `make_optimizer` and `learning_rate` need.
         seed: decides order, augmentation and dropout.
         device: where the model is.
         label: name shown by the progress bar.
@@ -103,6 +102,7 @@ def fit(
     state = _resume(model, optimizer, checkpoints.load())
     curves = History(events, key="epoch", rows=state.rows)
     began = time.monotonic() - state.seconds
+    mean_loss = math.nan  # shown beside the bar, as of the last look
 
     def save() -> None:
         state.seconds = time.monotonic() - began
@@ -132,7 +132,8 @@ def fit(
                 if state.step % CHECK_EVERY == 0 or state.step == steps:
                     state.loss_sum += _finite(pending.item(), label, state, rate)
                     pending.zero_()
-                progress.update(1, epoch=f"{state.epoch + 1}/{epochs}", loss=state.loss_sum / state.step)
+                    mean_loss = state.loss_sum / state.step
+                progress.update(1, epoch=f"{state.epoch + 1}/{epochs}", loss=mean_loss)
                 if checkpoints.due():
                     _finite(pending.item(), label, state, rate)
                     state.pending = pending

@@ -1,4 +1,4 @@
-"""NT-Xent and soft cross-entropy against independent, slow forms."""
+"""NT-Xent against an independent, slow form."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.nn.losses import nt_xent, soft_cross_entropy
+from triptych.nn.nt_xent import nt_xent
 
 
 def nt_xent_by_hand(z: np.ndarray, temperature: float) -> float:
@@ -38,12 +38,3 @@ def test_nt_xent_ignores_the_length_of_the_projections() -> None:
     z = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
     scale = torch.rand(12, 1, generator=torch.Generator().manual_seed(1)) + 0.5
     torch.testing.assert_close(nt_xent(z, 0.5), nt_xent(z * scale, 0.5))
-
-
-def test_soft_cross_entropy_of_one_hot_targets_is_the_usual_one() -> None:
-    logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(7) % 5
-    for smoothing in (0.0, 0.1):
-        got = soft_cross_entropy(logits, torch.eye(5)[labels], smoothing)
-        expected = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(logits, labels)
-        torch.testing.assert_close(got, expected)

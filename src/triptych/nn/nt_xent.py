@@ -1,4 +1,4 @@
-"""The losses of the study."""
+"""The contrastive loss of SimCLR."""
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +24,3 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
     similarity.fill_diagonal_(float("-inf"))
     partner = torch.arange(views, device=z.device).roll(views // 2)
     return F.cross_entropy(similarity, partner)
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy against label distributions, averaged over the batch, in float32.
-
-    Args:
-        logits: (N, classes).
-        targets: (N, classes), each row sums to one.
-        label_smoothing: mass moved from the targets to the uniform distribution, in [0, 1).
-    """
-    return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)

@@ -1,0 +1,47 @@
+# Everything a user needs; `make` alone lists it.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+NAME ?=
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "triptych needs Python 3.11 or newer; set PYTHON=python3.12, say"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## all three parts in minutes, offline, on embedded data
+	$(SNAKEMAKE) --cores all --configfile presets/demo.yaml
+	@echo "The report is at file://$(CURDIR)/results/report/index.html"
+
+study: $(INSTALLED) ## the full study of config.yaml
+	$(SNAKEMAKE) --cores all
+	@echo "The report is at file://$(CURDIR)/results/report/index.html"
+
+test: $(INSTALLED) ## all tests, with coverage
+	$(BIN)/python -m pytest --cov=triptych --cov-report=term-missing:skip-covered --cov-fail-under=85
+
+lint: $(INSTALLED) ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(SNAKEMAKE) --lint
+
+dag: $(INSTALLED) ## draw the graph of rules as results/dag.svg (needs graphviz) or print it
+	@mkdir -p results
+	@if command -v dot >/dev/null; then $(SNAKEMAKE) --rulegraph | dot -Tsvg > results/dag.svg && echo results/dag.svg; else $(SNAKEMAKE) --rulegraph; fi
+
+bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
+	$(BIN)/python -m benchmarks $(NAME)
+
+clean: ## delete results and caches; the environment stays
+	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+
+.PHONY: help demo study test lint dag bench clean

@@ -1,0 +1,1 @@
+"""Benchmarks: one file a question, each a ratio measured in one run."""

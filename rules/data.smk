@@ -1,0 +1,151 @@
+"""Every data set of the config as plain arrays, whatever its source: results/data/{dataset}/."""
+
+import re
+
+from triptych.data.sources import (
+    OFFICIAL,
+    archive_files,
+    check_dataset,
+    dataset_recipe,
+    download_name,
+    downloads,
+)
+from triptych.run.listing import folder_fingerprint
+
+PACKED = {Path(file).stem: file for file in packed("{dataset}")}
+DATA_TARGETS = [file for dataset in DATASETS for file in packed(dataset)]
+
+DOWNLOADS = downloads(config["datasets"])
+
+
+def check_datasets():
+    """Stop before planning anything with a data set that cannot be made."""
+    for dataset in DATASETS:
+        try:
+            check_dataset(dataset, config["datasets"][dataset])
+        except TriptychError as error:
+            raise WorkflowError(str(error)) from None
+
+
+check_datasets()
+
+
+def from_source(*sources):
+    """A pattern for the data sets that come from one of these sources."""
+    names = [
+        name
+        for name, settings in config["datasets"].items()
+        if settings["source"] in sources
+    ]
+    return "|".join(names) or "(?!)"
+
+
+def recipe_of(wildcards):
+    """What decides the arrays of a data set."""
+    return dataset_recipe(config["datasets"][wildcards.dataset])
+
+
+def archive_of(wildcards):
+    """The download, or what lies at the path."""
+    settings = config["datasets"][wildcards.dataset]
+    if settings["source"] in OFFICIAL:
+        return [f"results/downloads/{download_name(settings)}"]
+    return archive_files(settings)
+
+
+localrules:
+    download_archive,
+
+
+# No code among the inputs: the hashes fix the result, and an edit must not fetch it again.
+rule download_archive:
+    output:
+        "results/downloads/{archive}",
+    log:
+        "results/logs/downloads/{archive}.log",
+    benchmark:
+        "results/benchmarks/jobs/downloads/{archive}.tsv"
+    wildcard_constraints:
+        archive="|".join(map(re.escape, DOWNLOADS)) or "(?!)",
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=180,
+    params:
+        hashes=lambda wildcards: DOWNLOADS[wildcards.archive].hashes,
+        part="results/checkpoints/downloads/{archive}.part",
+    message:
+        "Downloading {wildcards.archive}"
+    script:
+        "../workflow/scripts/download_archive.py"
+
+
+rule pack_cifar:
+    input:
+        files=archive_of,
+        code=code_of("pack_cifar.py"),
+    output:
+        **PACKED,
+    log:
+        "results/logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/jobs/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=from_source("cifar10", "cifar100", "archive"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=recipe_of,
+    message:
+        "Packing {wildcards.dataset} from the CIFAR archive"
+    script:
+        "../workflow/scripts/pack_cifar.py"
+
+
+rule pack_folder:
+    input:
+        code=code_of("pack_folder.py"),
+    output:
+        **PACKED,
+    log:
+        "results/logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/jobs/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=from_source("folder"),
+    threads: THREADS
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        recipe=recipe_of,
+        contents=lambda wildcards: folder_fingerprint(recipe_of(wildcards)["path"]),
+    message:
+        "Packing {wildcards.dataset} from a folder of images"
+    script:
+        "../workflow/scripts/pack_folder.py"
+
+
+rule draw_shapes:
+    input:
+        code=code_of("draw_shapes.py"),
+    output:
+        **PACKED,
+    log:
+        "results/logs/data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/jobs/data/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=from_source("shapes"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=recipe_of,
+    message:
+        "Drawing {wildcards.dataset}"
+    script:
+        "../workflow/scripts/draw_shapes.py"

@@ -1,0 +1,111 @@
+"""Part 3, from poses to pictures: radiance field, held-out views, fly-through."""
+
+RADIANCE_TARGETS = (
+    expand(
+        "results/scenes/{scene}/{file}",
+        scene=SCENES,
+        file=[
+            "radiance/field.safetensors",
+            "radiance/field.json",
+            "radiance/metrics.json",
+            "radiance/history.csv",
+            "views",
+            "views.json",
+            "flythrough.mp4",
+        ],
+    )
+    if "reconstruction" in PARTS
+    else []
+)
+
+
+rule train_radiance:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+        code=code_of("train_radiance.py"),
+    output:
+        weights="results/scenes/{scene}/radiance/field.safetensors",
+        field="results/scenes/{scene}/radiance/field.json",
+        metrics="results/scenes/{scene}/radiance/metrics.json",
+        history="results/scenes/{scene}/radiance/history.csv",
+        events=directory("results/scenes/{scene}/radiance/tensorboard"),
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "radiance"),
+    log:
+        "results/logs/scenes/{scene}/radiance.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/radiance.tsv"
+    message:
+        "Radiance field of {wildcards.scene}: training"
+    threads: THREADS
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=GPU,
+    script:
+        "../workflow/scripts/train_radiance.py"
+
+
+rule render_views:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+        weights="results/scenes/{scene}/radiance/field.safetensors",
+        field="results/scenes/{scene}/radiance/field.json",
+        code=code_of("render_views.py"),
+    output:
+        views=report(
+            directory("results/scenes/{scene}/views"),
+            patterns=["{view}_{kind}.png"],
+            caption="../workflow/report/views.rst",
+            category="Reconstruction",
+            labels={"scene": "{scene}", "figure": "View {view}: {kind}"},
+        ),
+        numbers="results/scenes/{scene}/views.json",
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "views"),
+    log:
+        "results/logs/scenes/{scene}/views.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/views.tsv"
+    message:
+        "Radiance field of {wildcards.scene}: held-out views"
+    threads: THREADS
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=GPU,
+    script:
+        "../workflow/scripts/render_views.py"
+
+
+rule render_flythrough:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+        weights="results/scenes/{scene}/radiance/field.safetensors",
+        field="results/scenes/{scene}/radiance/field.json",
+        code=code_of("render_flythrough.py"),
+    output:
+        film=report(
+            "results/scenes/{scene}/flythrough.mp4",
+            caption="../workflow/report/flythrough.rst",
+            category="Reconstruction",
+            labels={"scene": "{scene}", "figure": "Fly-through"},
+        ),
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "flythrough"),
+    log:
+        "results/logs/scenes/{scene}/flythrough.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/flythrough.tsv"
+    message:
+        "Radiance field of {wildcards.scene}: fly-through"
+    threads: THREADS
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=GPU,
+    script:
+        "../workflow/scripts/render_flythrough.py"

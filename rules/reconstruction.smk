@@ -1,0 +1,202 @@
+"""Part 3, first half: a film, or a folder of images, to frames, to camera poses."""
+
+from triptych.run.listing import folder_fingerprint
+
+
+def has_reference(scene):
+    """Whether the true poses of a scene are known: always for the embedded film."""
+    return config["scenes"][scene]["source"] == "orbit" or config["scenes"][scene]["reference"] is not None
+
+
+def pose_targets(scene):
+    """Every durable file between the film and the radiance field."""
+    files = ["frames.csv", "frames", "database.db", "sfm", "sfm.json", "transforms.json", "sparse.ply"]
+    if config["scenes"][scene]["source"] == "orbit":
+        files += ["film/film.mp4", "film/truth.json"]
+    if has_reference(scene):
+        files.append("pose_error.json")
+    return [f"results/scenes/{scene}/{file}" for file in files]
+
+
+RECONSTRUCTION_TARGETS = [
+    file for scene in SCENES if "reconstruction" in PARTS for file in pose_targets(scene)
+]
+
+
+def film_of(wildcards):
+    """The film that frames are taken from; a folder is watched through its fingerprint instead."""
+    scene = config["scenes"][wildcards.scene]
+    if scene["source"] == "orbit":
+        return f"results/scenes/{wildcards.scene}/film/film.mp4"
+    return scene["path"] if scene["source"] == "video" else []
+
+
+def frames_recipe(wildcards):
+    """What decides which frames there are."""
+    scene = config["scenes"][wildcards.scene]
+    where = {key: scene[key] for key in ("source", "path")}
+    return {**where, **scene_recipe(wildcards.scene, "frames")}
+
+
+def folder_contents(wildcards):
+    """Changes when an image is added, removed or edited."""
+    scene = config["scenes"][wildcards.scene]
+    if scene["source"] != "folder":
+        return None
+    try:
+        return folder_fingerprint(scene["path"])
+    except TriptychError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def reference_of(wildcards):
+    """The poses to compare with."""
+    scene = config["scenes"][wildcards.scene]
+    if scene["source"] == "orbit":
+        return f"results/scenes/{wildcards.scene}/film/truth.json"
+    return scene["reference"]
+
+
+rule film_orbit:
+    input:
+        code=code_of("film_orbit.py"),
+    output:
+        film="results/scenes/{scene}/film/film.mp4",
+        truth="results/scenes/{scene}/film/truth.json",
+    log:
+        "results/logs/scenes/{scene}/film.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/film.tsv"
+    wildcard_constraints:
+        scene="|".join(name for name, scene in config["scenes"].items() if scene["source"] == "orbit")
+        or "(?!)",
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "orbit"),
+    message:
+        "Filming the still life of {wildcards.scene}"
+    script:
+        "../workflow/scripts/film_orbit.py"
+
+
+rule extract_frames:
+    input:
+        film=film_of,
+        code=code_of("extract_frames.py"),
+    output:
+        frames=directory("results/scenes/{scene}/frames"),
+        manifest="results/scenes/{scene}/frames.csv",
+    log:
+        "results/logs/scenes/{scene}/frames.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/frames.tsv"
+    threads: THREADS
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=frames_recipe,
+        contents=folder_contents,
+    message:
+        "Choosing the sharp frames of {wildcards.scene}"
+    script:
+        "../workflow/scripts/extract_frames.py"
+
+
+rule match_features:
+    input:
+        frames="results/scenes/{scene}/frames",
+        manifest="results/scenes/{scene}/frames.csv",
+        code=code_of("match_features.py"),
+    output:
+        database="results/scenes/{scene}/database.db",
+    log:
+        "results/logs/scenes/{scene}/database.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/database.tsv"
+    threads: THREADS
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "sfm"),
+    message:
+        "Matching the frames of {wildcards.scene}"
+    script:
+        "../workflow/scripts/match_features.py"
+
+
+rule map_scene:
+    input:
+        frames="results/scenes/{scene}/frames",
+        database="results/scenes/{scene}/database.db",
+        code=code_of("map_scene.py"),
+    output:
+        model=directory("results/scenes/{scene}/sfm"),
+        summary="results/scenes/{scene}/sfm.json",
+    log:
+        "results/logs/scenes/{scene}/sfm.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/sfm.tsv"
+    threads: THREADS
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        recipe=lambda wildcards: {
+            key: scene_recipe(wildcards.scene, "sfm")[key] for key in ("matcher", "seed")
+        },
+    message:
+        "Finding the cameras of {wildcards.scene}"
+    script:
+        "../workflow/scripts/map_scene.py"
+
+
+rule write_transforms:
+    input:
+        model="results/scenes/{scene}/sfm",
+        manifest="results/scenes/{scene}/frames.csv",
+        code=code_of("write_transforms.py"),
+    output:
+        transforms="results/scenes/{scene}/transforms.json",
+        cloud="results/scenes/{scene}/sparse.ply",
+    log:
+        "results/logs/scenes/{scene}/transforms.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/transforms.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        recipe=lambda wildcards: {"aabb_scale": config["scenes"][wildcards.scene]["aabb_scale"]},
+    message:
+        "Putting {wildcards.scene} upright"
+    script:
+        "../workflow/scripts/write_transforms.py"
+
+
+rule compare_poses:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        reference=reference_of,
+        code=code_of("compare_poses.py"),
+    output:
+        "results/scenes/{scene}/pose_error.json",
+    log:
+        "results/logs/scenes/{scene}/pose_error.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/pose_error.tsv"
+    wildcard_constraints:
+        scene="|".join(filter(has_reference, config["scenes"])) or "(?!)",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Comparing the poses of {wildcards.scene} with the reference"
+    script:
+        "../workflow/scripts/compare_poses.py"

@@ -1,0 +1,85 @@
+"""CIFAR-10 and CIFAR-100 from their python archives or the folders unpacked from them.
+
+Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.data.archive import read_archive
+from triptych.data.hashes import mismatch
+from triptych.data.layouts import Layout, find_unpacked
+from triptych.data.packed import LabelledImages
+from triptych.data.pickles import load_pickled_dict
+from triptych.run.errors import TriptychError
+from triptych.run.files import digest_of_file, digest_of_files
+
+SIDE = 32
+
+
+def _batch(content: bytes, layout: Layout, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (N, 32, 32, 3) and labels (N,) of one batch file, whose rows are red, green, blue planes."""
+    batch = load_pickled_dict(content, where)
+    data, labels = batch.get("data"), batch.get(layout.label_key)
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
+        raise TriptychError(f"{where} has no images of {SIDE}x{SIDE} pixels; get the official archive")
+    if not isinstance(labels, list) or len(labels) != len(data):
+        raise TriptychError(f"{where} has no '{layout.label_key}' for its images; get the official archive")
+    if not all(isinstance(label, int) and 0 <= label < layout.num_classes for label in labels):
+        raise TriptychError(
+            f"{where} has labels outside 0..{layout.num_classes - 1}; get the official archive"
+        )
+    images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), np.array(labels, dtype=np.int64)
+
+
+def read_cifar(
+    path: str | Path, *, expect: str | None = None, hashes: Mapping[str, str] | None = None
+) -> LabelledImages:
+    """Read an archive or its unpacked folder.
+
+    Args:
+        path: the `.tar.gz`, the unpacked folder, or the folder that contains it.
+        expect: `cifar10` or `cifar100` if it must be that one; else it is recognised by its content.
+        hashes: `{algorithm: hex digest}` that an archive file must have.
+
+    Returns:
+        Images of 32x32 pixels with the fine labels. `source` has the hashes of what was read.
+
+    Raises:
+        TriptychError: missing, wrong hash, damaged, dangerous, or another data set than expected.
+    """
+    path = Path(path).expanduser()
+    facts: dict[str, Any] = {"path": str(path)}
+    if path.is_dir():
+        layout, folder = find_unpacked(path)
+        contents = {name: (folder / name).read_bytes() for name in layout.files}
+        facts["files_digest"] = digest_of_files([str(folder / name) for name in layout.files])
+    elif path.is_file():
+        problem = mismatch(path, hashes or {})
+        if problem:
+            raise TriptychError(f"{path} has the {problem}; correct the config or get the archive anew")
+        facts |= {algorithm: digest_of_file(path, algorithm) for algorithm in ("sha256", "md5")}
+        layout, contents = read_archive(path)
+    else:
+        raise TriptychError(f"{path} does not exist; correct `path` in the config")
+    if expect not in (None, layout.kind):
+        raise TriptychError(f"{path} holds {layout.kind}, not {expect}; correct `source` or its mirrors")
+
+    names = load_pickled_dict(contents[layout.meta], f"{path}: {layout.meta}").get(layout.names_key)
+    if not isinstance(names, list) or len(names) != layout.num_classes:
+        raise TriptychError(f"{path}: {layout.meta} does not name {layout.num_classes} classes; get it anew")
+    train = [_batch(contents[name], layout, f"{path}: {name}") for name in layout.train]
+    test_images, test_labels = _batch(contents[layout.test], layout, f"{path}: {layout.test}")
+    return LabelledImages(
+        train_images=np.concatenate([images for images, _ in train]),
+        train_labels=np.concatenate([labels for _, labels in train]),
+        test_images=test_images,
+        test_labels=test_labels,
+        classes=tuple(map(str, names)),
+        source={"kind": layout.kind, **facts},
+    )

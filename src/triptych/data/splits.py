@@ -1,0 +1,49 @@
+"""Seeded splits that keep the proportions of the classes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.run.errors import TriptychError
+from triptych.run.seeds import numpy_generator
+
+Indices = NDArray[np.int64]
+
+
+def stratified_split(labels: NDArray[np.integer], held_out: int, seed: int) -> tuple[Indices, Indices]:
+    """Hold out `held_out` of the items, from every class its share.
+
+    A class with the share q = held_out * size / N gives floor(q) or ceil(q) items (the seats
+    left by rounding down go to the largest remainders), so a balanced set is split into
+    two sets whose class counts differ by one at most. Which items of a class go is drawn from
+    (seed, class) alone: a larger `held_out` keeps what a smaller one held out, up to that rounding.
+
+    Args:
+        labels: (N,) integers.
+        held_out: number of items, 0 to N.
+        seed: of the draw.
+
+    Returns:
+        Indices that stay and indices held out; both int64, sorted, disjoint, together 0 to N-1.
+
+    Raises:
+        TriptychError: `held_out` is negative or more than there are.
+    """
+    labels = np.asarray(labels)
+    if not 0 <= held_out <= len(labels):
+        raise TriptychError(f"cannot hold out {held_out} of {len(labels)} images; ask for fewer")
+    classes, sizes = np.unique(labels, return_counts=True)
+    seats, remainders = np.divmod(held_out * sizes, max(len(labels), 1))
+    by_remainder = np.argsort(-remainders, kind="stable")
+    seats[by_remainder[: held_out - int(seats.sum())]] += 1
+
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label, count in zip(classes.tolist(), seats.tolist(), strict=True):
+        members = np.flatnonzero(labels == label)
+        order = numpy_generator("split", seed, label).permutation(len(members))
+        chosen[members[order[:count]]] = True
+    return np.flatnonzero(~chosen).astype(np.int64), np.flatnonzero(chosen).astype(np.int64)
+
+
+def stratified_subset(labels: NDArray[np.integer], size: int, seed: int) -> Indices:
+    """Indices of `size` items in the proportions of the classes: int64, sorted (see `stratified_split`)."""
+    return stratified_split(labels, size, seed)[1]

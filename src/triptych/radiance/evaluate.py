@@ -1,0 +1,75 @@
+"""Held-out views: photographs beside renderings, and how much they agree."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from triptych.radiance.metrics import image_psnr, image_ssim
+from triptych.radiance.pixels import over, read_images
+from triptych.radiance.render import Picture, RadianceField, render_image
+from triptych.radiance.scene import Scene
+from triptych.run.progress import Progress
+
+COLOURMAP = "turbo_r"  # near is red
+
+
+def to_bytes(image: Tensor | np.ndarray) -> np.ndarray:
+    """Values in [0, 1] as rounded uint8."""
+    array = np.asarray(image.cpu() if isinstance(image, Tensor) else image)
+    return (array * 255 + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def depth_colours(picture: Picture) -> np.ndarray:
+    """Depth as colours, (h, w, 3) uint8: near red, far blue, white where little is opaque."""
+    depth, solid = picture.depth.cpu().numpy(), picture.opacity.cpu().numpy() > 0.5
+    if not solid.any():
+        return np.full((*depth.shape, 3), 255, np.uint8)
+    low, high = np.percentile(depth[solid], [1, 99])
+    colours = matplotlib.colormaps[COLOURMAP]((depth - low) / max(high - low, 1e-6))[..., :3]
+    return to_bytes(np.where(solid[..., None], colours, 1.0))
+
+
+def evaluate_views(
+    scene: Scene, radiance: RadianceField, index: list[int], folder: Path, *, folder_name: str
+) -> dict[str, Any]:
+    """Render views, save pictures, and measure.
+
+    For each view, `NAME_truth.png`, `NAME_render.png` and `NAME_depth.png` go to `folder`.
+    Images with alpha are compared over the field's background.
+
+    Args:
+        scene: where the photographs and their cameras are.
+        radiance: the trained field.
+        index: positions of the views in the scene.
+        folder: an existing folder.
+        folder_name: what files are named under in the result; `folder` may be a temporary one.
+
+    Returns:
+        Mean `psnr` and `ssim`, and the same with file names for each of `views`.
+    """
+    cameras = scene.cameras.to(radiance.background.device)
+    views: list[dict[str, Any]] = []
+    with Progress(len(index), "held-out views", unit="view") as progress:
+        for position, photograph in zip(index, read_images(scene, index), strict=True):
+            truth = over(photograph.float() / 255, radiance.background.cpu()).numpy()
+            picture = render_image(radiance, cameras, position)
+            # what is measured is what is saved: the picture as bytes
+            render = to_bytes(picture.colour)
+            psnr, ssim = image_psnr(render / 255, truth), image_ssim(render / 255, truth)
+            name = scene.names[position]
+            files = {}
+            pictures = {"truth": to_bytes(truth), "render": render, "depth": depth_colours(picture)}
+            for kind, pixels in pictures.items():
+                Image.fromarray(pixels).save(folder / f"{name}_{kind}.png")
+                files[kind] = f"{folder_name}/{name}_{kind}.png"
+            views.append({"name": name, "psnr": psnr, "ssim": ssim, **files})
+            progress.update(1, psnr=psnr)
+    return {
+        "psnr": float(np.mean([view["psnr"] for view in views])),
+        "ssim": float(np.mean([view["ssim"] for view in views])),
+        "views": views,
+    }

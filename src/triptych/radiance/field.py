@@ -1,0 +1,82 @@
+"""The radiance field: hash grid, density network, colour network."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from triptych.radiance.hash_grid import HashGrid
+from triptych.radiance.spherical_harmonics import WIDTH, spherical_harmonics
+
+HIDDEN = 64
+GEOMETRY = 16
+MAX_LOG_DENSITY = 15.0
+
+
+@dataclass(frozen=True)
+class FieldShape:
+    """All that decides the shapes of a field's tensors."""
+
+    aabb_scale: int = 1
+    levels: int = 8
+    features: int = 4
+    log2_table: int = 19
+    base_resolution: int = 16
+    finest_resolution: int = 2048
+
+
+def _network(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
+    """A fully connected network without biases, ReLU in between, Glorot-uniform weights."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        linear = nn.Linear(fan_in, fan_out, bias=False)
+        nn.init.xavier_uniform_(linear.weight, generator=generator)
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class Field(nn.Module):
+    """Density and colour at points of the scene's box (architecture of Müller et al. 2022, section 5.4).
+
+    The box is a cube of side `aabb_scale` centred at (0.5, 0.5, 0.5). `finest_resolution` counts
+    the cells a side of the finest grid in a unit cube, so a larger box is not a coarser one.
+    """
+
+    def __init__(self, shape: FieldShape, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.shape = shape
+        self.grid = HashGrid(
+            levels=shape.levels,
+            features=shape.features,
+            log2_table=shape.log2_table,
+            base_resolution=shape.base_resolution,
+            finest_resolution=shape.finest_resolution * shape.aabb_scale,
+            generator=generator,
+        )
+        self.density_network = _network(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
+        self.colour_network = _network(GEOMETRY + WIDTH, HIDDEN, HIDDEN, 3, generator=generator)
+
+    def _geometry(self, positions: Tensor) -> Tensor:
+        within = (positions - 0.5) / self.shape.aabb_scale + 0.5
+        geometry: Tensor = self.density_network(self.grid(within))
+        return geometry
+
+    @staticmethod
+    def _density(geometry: Tensor) -> Tensor:
+        # exp of a float32, even under autocast; clamped before it can overflow
+        return torch.exp(
+            geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32)).clamp(max=MAX_LOG_DENSITY)
+        )
+
+    def density(self, positions: Tensor) -> Tensor:
+        """Density (n,) per unit length at (n, 3) positions in unit-cube coordinates."""
+        return self._density(self._geometry(positions))
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (n,) and sRGB colour (n, 3) in [0, 1] seen along unit `directions` (n, 3)."""
+        geometry = self._geometry(positions)
+        seen = torch.cat([geometry, spherical_harmonics(directions).to(geometry.dtype)], dim=-1)
+        colour = functional.sigmoid(self.colour_network(seen).to(positions.dtype))
+        return self._density(geometry), colour

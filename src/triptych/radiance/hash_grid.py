@@ -1,0 +1,95 @@
+"""Multiresolution hash encoding (Müller et al. 2022, Instant Neural Graphics Primitives, section 3)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from triptych.radiance.gather import weighted_sum
+
+# pi_1 = 1, pi_2 = 2654435761, pi_3 = 805459861 (equation 4), as signed 32-bit integers: the
+# products wrap around, and only their low bits are used.
+PRIMES = (1, 2654435761 - 2**32, 805459861)
+
+
+def level_resolutions(levels: int, base: int, finest: int) -> list[int]:
+    """Cells a side of each level, growing geometrically from `base` to `finest` (equations 2 and 3)."""
+    growth = math.exp(math.log(finest / base) / (levels - 1)) if levels > 1 else 1.0
+    return [math.floor(base * growth**level + 1e-6) for level in range(levels)]
+
+
+class HashGrid(nn.Module):
+    """Learned features on the corners of nested grids, interpolated trilinearly.
+
+    Levels whose corners fit into the table are stored densely; finer ones are hashed, and
+    collisions are left to training.
+
+    Args:
+        levels: number of grids.
+        features: features a corner.
+        log2_table: log2 of the table's rows at each level.
+        base_resolution, finest_resolution: cells a side of the coarsest and the finest grid.
+        generator: source of the initial values, uniform in ±1e-4.
+
+    Example:
+        grid = HashGrid(levels=8, features=4, log2_table=19)
+        grid(torch.rand(10, 3)).shape  # (10, 32)
+    """
+
+    def __init__(
+        self,
+        *,
+        levels: int = 8,
+        features: int = 4,
+        log2_table: int = 19,
+        base_resolution: int = 16,
+        finest_resolution: int = 2048,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.resolutions = level_resolutions(levels, base_resolution, finest_resolution)
+        rows = [min((resolution + 1) ** 3, 2**log2_table) for resolution in self.resolutions]
+        self.tables = nn.ParameterList(
+            nn.Parameter((torch.rand(count, features, generator=generator) * 2 - 1) * 1e-4) for count in rows
+        )
+        self.width = levels * features
+
+    def corners(self, level: int, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Table rows (n, 8) int32 and trilinear weights (n, 8) of the cell around each point.
+
+        Args:
+            level: which grid.
+            coordinates: (3, n) in [0, 1]; one row an axis keeps the arithmetic vectorised.
+        """
+        resolution, rows = self.resolutions[level], self.tables[level].shape[0]
+        scaled = coordinates * resolution
+        low = scaled.floor().clamp_(0, resolution - 1)
+        high_weight = scaled - low
+        low_weight = 1 - high_weight
+        side = resolution + 1
+        dense = side**3 == rows
+        strides = (1, side, side * side) if dense else PRIMES
+        cell = low.int()
+        x0, y0, z0 = (cell[axis] * stride for axis, stride in enumerate(strides))
+        x1, y1, z1 = x0 + strides[0], y0 + strides[1], z0 + strides[2]
+        index = coordinates.new_empty(coordinates.shape[1], 8, dtype=torch.int32)
+        weight = coordinates.new_empty(coordinates.shape[1], 8)
+        planes = [
+            (y + z if dense else y ^ z, wy * wz)
+            for y, wy in ((y0, low_weight[1]), (y1, high_weight[1]))
+            for z, wz in ((z0, low_weight[2]), (z1, high_weight[2]))
+        ]
+        for number, (plane, plane_weight) in enumerate(planes):
+            for bit, (x, wx) in enumerate(((x0, low_weight[0]), (x1, high_weight[0]))):
+                index[:, 2 * number + bit] = x + plane if dense else (x ^ plane) & (rows - 1)
+                weight[:, 2 * number + bit] = wx * plane_weight
+        return index, weight
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Encode (n, 3) positions in [0, 1] as (n, levels · features)."""
+        coordinates = positions.t().contiguous()
+        encoded = []
+        for level, table in enumerate(self.tables):
+            index, weight = self.corners(level, coordinates)
+            encoded.append(weighted_sum(table, index, weight))
+        return torch.cat(encoded, dim=-1)

@@ -1,0 +1,115 @@
+"""Whole images from a trained field: in chunks of rays, each followed until nothing more shows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from triptych.radiance.cameras import Cameras
+from triptych.radiance.composite import Rendered, accumulate, transmittance
+from triptych.radiance.field import Field
+from triptych.radiance.march import Samples, march
+from triptych.radiance.occupancy_grid import OccupancyGrid
+from triptych.radiance.stepping import Stepping
+from triptych.run.devices import autocast
+
+RAYS = 4096  # rays marched together: enough to fill the networks, few enough for 1 GiB of memory
+FIRST_WAVE = 8
+LAST_SEEN = 1e-4  # transmittance below which nothing more is looked at
+
+
+@dataclass(frozen=True)
+class RadianceField:
+    """A trained scene: all that rendering needs.
+
+    Attributes:
+        field: density and colour.
+        occupancy: where to look.
+        near: distance from the camera, in unit cubes, before which nothing is drawn.
+        background: (3,) sRGB colour behind everything.
+        precision: `auto`, `bfloat16` or `float32`.
+    """
+
+    field: Field
+    occupancy: OccupancyGrid
+    near: float
+    background: Tensor
+    precision: str
+
+
+def render_rays(scene: RadianceField, origins: Tensor, directions: Tensor) -> Rendered:
+    """What rays see, given by (rays, 3) origins and unit directions; any number of them."""
+    parts = [
+        _render_chunk(scene, origin, direction)
+        for origin, direction in zip(origins.split(RAYS), directions.split(RAYS), strict=True)
+    ]
+    return Rendered(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in ("colour", "opacity", "depth"))
+    )
+
+
+@torch.no_grad()
+def _render_chunk(scene: RadianceField, origins: Tensor, directions: Tensor) -> Rendered:
+    """`render_rays` for as many rays as fit into memory at once.
+
+    Samples are evaluated in waves from the camera outwards, 8 of each ray, then 16, and so on;
+    rays that have become opaque drop out between two waves.
+    """
+    count, device = len(origins), origins.device
+    aabb_scale = scene.field.shape.aabb_scale
+    samples = march(
+        origins,
+        directions,
+        torch.full((count,), 0.5, device=device),
+        occupancy=scene.occupancy,
+        stepping=Stepping.for_scene(aabb_scale),
+        aabb_scale=aabb_scale,
+        near=scene.near,
+    )
+    starts = torch.searchsorted(samples.ray, torch.arange(count, device=device))
+    rank = torch.arange(len(samples), device=device) - starts[samples.ray]
+    colour, light = torch.zeros(count, 3, device=device), torch.ones(count, device=device)
+    depth = torch.zeros(count, device=device)
+    begin, size = 0, FIRST_WAVE
+    while len(samples):
+        in_wave = rank < begin + size
+        part = _shade(scene, samples.select(in_wave.nonzero()[:, 0]), origins, directions, light)
+        colour, depth, light = colour + part.colour, depth + part.depth, light - part.opacity
+        rest = (~in_wave & (light > LAST_SEEN)[samples.ray]).nonzero()[:, 0]
+        samples, rank = samples.select(rest), rank[rest]
+        begin, size = begin + size, size * 2
+    return Rendered(colour, 1 - light, depth)
+
+
+def _shade(
+    scene: RadianceField, samples: Samples, origins: Tensor, directions: Tensor, light: Tensor
+) -> Rendered:
+    """What one wave of samples adds, given the light (rays,) that still reaches it."""
+    with autocast(origins.device, scene.precision):
+        density, colour = scene.field(samples.positions(origins, directions), directions[samples.ray])
+    optical_depth = density * samples.step
+    passing = light[samples.ray] * transmittance(optical_depth, samples.ray)
+    weight = -passing * torch.expm1(-optical_depth)
+    return accumulate(weight, colour, samples.distance, samples.ray, len(origins))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A rendered image: colour (h, w, 3) and opacity (h, w) in [0, 1], depth (h, w) in unit cubes."""
+
+    colour: Tensor
+    opacity: Tensor
+    depth: Tensor
+
+
+def render_image(scene: RadianceField, cameras: Cameras, index: int) -> Picture:
+    """Render the image of one camera, over the scene's background."""
+    origins, directions = cameras.image_rays(index)
+    rendered = render_rays(scene, origins, directions)
+    width, height = cameras.size[index].tolist()
+    shape = (height, width)
+    return Picture(
+        colour=rendered.over(scene.background).clamp(0, 1).view(*shape, 3),
+        opacity=rendered.opacity.view(shape),
+        depth=(rendered.depth / rendered.opacity.clamp(min=1e-6)).view(shape),
+    )

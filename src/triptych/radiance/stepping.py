@@ -1,0 +1,48 @@
+"""Step lengths along a ray: constant near the camera, proportional to distance beyond."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MIN_STEP = math.sqrt(3) / 1024  # 1024 steps across the unit cube's diagonal (Müller et al. 2022, appendix E)
+CONE_ANGLE = 1 / 256
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """A smooth map between the number of a step and the distance it reaches.
+
+    The step at distance t is max(length, cone * t): `number * length` up to number 1 / cone,
+    exponential growth from there.
+
+    Attributes:
+        length: shortest step, in unit cubes.
+        cone: growth of the step with distance; 0 keeps all steps equal.
+    """
+
+    length: float
+    cone: float
+
+    @classmethod
+    def for_scene(cls, aabb_scale: int, *, coarseness: float = 1.0) -> "Stepping":
+        """Equal steps inside a unit cube, exponential ones in larger scenes."""
+        return cls(MIN_STEP * coarseness, CONE_ANGLE * coarseness if aabb_scale > 1 else 0.0)
+
+    def distance(self, number: Tensor) -> Tensor:
+        """Distance reached after (fractional) step `number`."""
+        linear = number * self.length
+        if self.cone == 0:
+            return linear
+        bend = 1 / self.cone
+        grown = self.length * bend * torch.exp(self.cone * (number - bend).clamp(min=0))
+        return torch.where(number < bend, linear, grown)
+
+    def number(self, distance: Tensor) -> Tensor:
+        """Inverse of `distance`."""
+        linear = distance / self.length
+        if self.cone == 0:
+            return linear
+        bend = 1 / self.cone
+        return torch.where(linear < bend, linear, bend + torch.log((linear / bend).clamp(min=1)) / self.cone)

@@ -1,0 +1,271 @@
+"""Training a radiance field on a scene, within a budget of steps or minutes, resumable."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych.radiance.composite import Rendered
+from triptych.radiance.field import Field
+from triptych.radiance.metrics import psnr
+from triptych.radiance.occupancy_grid import OccupancyGrid
+from triptych.radiance.optimiser import MovingAverage, learning_rate_at, make_optimiser
+from triptych.radiance.pixels import Pixels, over, read_images
+from triptych.radiance.recipe import Recipe
+from triptych.radiance.render import RadianceField, render_rays
+from triptych.radiance.scene import Scene
+from triptych.radiance.step import Problem, loss_of_rays, next_ray_count
+from triptych.radiance.stepping import Stepping
+from triptych.run.devices import autocast, choose_device
+from triptych.run.errors import TriptychError
+from triptych.run.progress import Progress
+from triptych.run.seeds import torch_generator
+from triptych.training.checkpoint import Checkpoints
+from triptych.training.history import History
+
+log = logging.getLogger("triptych")
+
+OCCUPANCY_EVERY = 16
+OCCUPANCY_EVERYWHERE = 256  # steps for which each update samples every cell
+COARSE_STEPS = ((100, 4.0), (300, 2.0))  # until step, length of steps along rays over the usual
+HELDOUT_PIXELS = 2**14
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the scene, ready to render, and its final numbers."""
+
+    scene: RadianceField
+    numbers: dict[str, Any]
+
+
+def choose_radiance_device(name: str) -> torch.device:
+    """`choose_device`, except that `auto` passes over MPS: it lacks the float64 sums used here."""
+    device = choose_device(name)
+    if device.type == "mps":
+        if name != "auto":
+            raise TriptychError(
+                f"device: '{name}' has no float64, which radiance fields need; use cpu or cuda"
+            )
+        return torch.device("cpu")
+    return device
+
+
+def coarseness(step: int) -> float:
+    """Longer steps along rays while there is only fog to see."""
+    return next((factor for until, factor in COARSE_STEPS if step < until), 1.0)
+
+
+class Training:
+    """The state of a training, from the first step to the last.
+
+    Everything random is drawn from (seed, step), so a state that was saved and loaded goes on
+    exactly as if it had never stopped.
+    """
+
+    def __init__(self, scene: Scene, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.device = device = choose_radiance_device(recipe.device)
+        training, heldout = scene.split(recipe.holdout)
+        if not training:
+            raise TriptychError(f"holdout: {recipe.holdout} leaves no image for training; use at least 2")
+        cameras = scene.cameras.to(device)
+        self.pixels = Pixels(read_images(scene, training), device)
+        self.heldout_pixels = Pixels(read_images(scene, heldout), device)
+        self.heldout_cameras = cameras.select(heldout)
+        occupancy = OccupancyGrid(
+            aabb_scale=scene.aabb_scale, resolution=recipe.occupancy_resolution, device=device
+        )
+        occupancy.keep_seen_by(cameras.select(training), near=recipe.near)
+        self.field = Field(
+            recipe.shape(scene.aabb_scale), generator=torch_generator("cpu", recipe.seed, "field")
+        ).to(device)
+        self.average = MovingAverage(self.field, recipe.ema)
+        self.optimiser = make_optimiser(
+            self.field, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.problem = Problem(
+            pixels=self.pixels,
+            cameras=cameras.select(training),
+            occupancy=occupancy,
+            near=recipe.near,
+            background=recipe.background,
+            precision=recipe.precision,
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self.rays = 256
+        self.sums = dict.fromkeys(("loss", "squared_error", "rays", "marched", "samples"), 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that changes, for a checkpoint."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "rays": self.rays,
+            "sums": self.sums,
+            "field": self.field.state_dict(),
+            "average": self.average.field.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "thickness": self.problem.occupancy.thickness,
+            "occupied": self.problem.occupancy.occupied,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self.step, self.seconds, self.rays = state["step"], state["seconds"], state["rays"]
+        self.sums = state["sums"]
+        self.field.load_state_dict(state["field"])
+        self.average.field.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.problem.occupancy.thickness = state["thickness"].to(self.device)
+        self.problem.occupancy.set_occupied(state["occupied"].to(self.device))
+
+    def progress(self) -> float:
+        """Share of the budget used up."""
+        return self.recipe.progress(self.step, self.seconds)
+
+    def learning_rate(self) -> float:
+        """The learning rate at this point of the budget."""
+        return learning_rate_at(
+            self.progress(), initial=self.recipe.learning_rate, final=self.recipe.final_learning_rate
+        )
+
+    def advance(self) -> None:
+        """Do one step and count its time."""
+        began = time.monotonic()
+        recipe, occupancy = self.recipe, self.problem.occupancy
+        if self.step % OCCUPANCY_EVERY == 0 and self.step > 0:
+            with torch.no_grad(), autocast(self.device, recipe.precision):
+                occupancy.update(
+                    self.field.density,
+                    torch_generator(self.device, recipe.seed, self.step, "occupancy"),
+                    everywhere=self.step < OCCUPANCY_EVERYWHERE,
+                )
+        outcome = loss_of_rays(
+            self.field,
+            self.problem,
+            rays=self.rays,
+            stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=coarseness(self.step)),
+            generator=torch_generator(self.device, recipe.seed, self.step, "rays"),
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimiser.zero_grad(set_to_none=True)
+        outcome.loss.backward()
+        self.optimiser.step()
+        self.average.update()
+        counted = (
+            float(outcome.loss.detach()),
+            outcome.squared_error,
+            self.rays,
+            outcome.marched,
+            outcome.used,
+        )
+        for name, value in zip(self.sums, counted, strict=True):
+            self.sums[name] += value
+        self.rays = next_ray_count(self.rays, outcome, recipe.samples_per_step)
+        self.step += 1
+        self.seconds += time.monotonic() - began
+
+    def row(self, steps: int) -> dict[str, float]:
+        """Means over the last `steps` steps, as a row of the history; starts new ones."""
+        mean = {name: value / steps for name, value in self.sums.items()}
+        self.sums = dict.fromkeys(self.sums, 0.0)
+        return {
+            "step": self.step,
+            "seconds": round(self.seconds, 3),
+            "train_loss": mean["loss"],
+            "train_psnr": psnr(mean["squared_error"]),
+            "learning_rate": self.learning_rate(),
+            "rays_per_step": mean["rays"],
+            "marched_per_step": mean["marched"],
+            "samples_per_step": mean["samples"],
+            "occupied": self.problem.occupancy.fraction(),
+        }
+
+    def scene(self) -> RadianceField:
+        """The averaged field as it is now, ready to render: over white if images have alpha, else black."""
+        return RadianceField(
+            field=self.average.field,
+            occupancy=self.problem.occupancy,
+            near=self.recipe.near,
+            background=torch.full((3,), 1.0 if self.pixels.has_alpha else 0.0, device=self.device),
+            precision=self.recipe.precision,
+        )
+
+    def heldout_psnr(self) -> float:
+        """PSNR over a fixed random sample of the held-out views' pixels."""
+        generator = torch_generator(self.device, self.recipe.seed, "heldout")
+        image, centres, values = self.heldout_pixels.draw(HELDOUT_PIXELS, generator)
+        origins, directions = self.heldout_cameras.rays(image, centres)
+        scene = self.scene()
+        rendered: Rendered = render_rays(scene, origins, directions)
+        error = rendered.over(scene.background).clamp(0, 1) - over(values, scene.background)
+        return psnr(float(error.square().mean()))
+
+
+def train(scene: Scene, recipe: Recipe, *, checkpoints: Checkpoints, events: Path, history: Path) -> Trained:
+    """Train a field on the scene's training images until the budget is used up.
+
+    Args:
+        scene: the images and their cameras.
+        recipe: how to train.
+        checkpoints: where to save and resume; the caller removes them once outputs are written.
+        events: folder for TensorBoard.
+        history: the `history.csv` to write.
+
+    Raises:
+        TriptychError: the recipe has no budget, or the images cannot be used.
+    """
+    if recipe.steps is None and recipe.minutes is None:
+        raise TriptychError("radiance: neither steps nor minutes is set; give at least one of them")
+    training = Training(scene, recipe)
+    saved = checkpoints.load()
+    if saved is not None:
+        training.load_state(saved["training"])
+    curves = History(events, key="step", rows=saved["rows"] if saved else ())
+    with Progress(1000, "radiance", unit="‰", start=round(1000 * training.progress())) as progress:
+        while training.progress() < 1:
+            training.advance()
+            done = training.progress() >= 1
+            if training.step % recipe.log_every and not done:
+                continue
+            row = training.row(training.step % recipe.log_every or recipe.log_every)
+            if done or _evaluation_due(recipe, curves.rows, training.progress()):
+                row["heldout_psnr"] = training.heldout_psnr()
+            curves.add(row)
+            progress.update(
+                round(1000 * training.progress()) - progress.count,
+                step=training.step,
+                psnr=row["train_psnr"],
+            )
+            if checkpoints.due() and not done:
+                checkpoints.save(training.step, {"training": training.state(), "rows": curves.rows})
+    curves.close(history)
+    return Trained(training.scene(), _numbers(training, curves.rows))
+
+
+def _evaluation_due(recipe: Recipe, rows: list[dict[str, float]], progress: float) -> bool:
+    """Whether progress has passed another of the evenly spaced evaluations."""
+    made = sum("heldout_psnr" in row for row in rows)
+    return recipe.evaluations > 0 and progress * recipe.evaluations >= made + 1
+
+
+def _numbers(training: Training, rows: list[dict[str, float]]) -> dict[str, Any]:
+    last = rows[-1]
+    return {
+        "steps": training.step,
+        "training_seconds": round(training.seconds, 2),
+        "milliseconds_per_step": round(1000 * training.seconds / training.step, 2),
+        "train_psnr": last["train_psnr"],
+        "heldout_psnr": last["heldout_psnr"],
+        "train_loss": last["train_loss"],
+        "rays_per_step": last["rays_per_step"],
+        "samples_per_step": last["samples_per_step"],
+        "occupied": last["occupied"],
+        "parameters": sum(parameter.numel() for parameter in training.field.parameters()),
+    }

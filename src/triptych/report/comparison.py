@@ -1,0 +1,117 @@
+"""Whether our numbers may be held against the published ones, in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from triptych.report.published import published_epochs
+from triptych.report.titles import dataset_title
+
+PUBLISHED_DATASET = {"self_supervision": "cifar10", "grid": "cifar100"}
+PUBLISHED_TRAIN_IMAGES = 50_000
+PUBLISHED_MODELS = {
+    "resnet18": {"width": 64},
+    "vit": {"patch": 4, "dim": 512, "depth": 6, "heads": 8, "mlp": 1024},
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between a part of this run and its published counterpart."""
+
+    dataset: str
+    published_dataset: str
+    train_images: int
+    differences: tuple[str, ...]
+
+    @property
+    def same_dataset(self) -> bool:
+        """Whether both were measured on the same data set."""
+        return self.dataset == self.published_dataset
+
+    @property
+    def likeness(self) -> str:
+        """`alike`, `similar` (same data set, other recipe) or `other` (other data set)."""
+        if not self.same_dataset:
+            return "other"
+        return "similar" if self.differences else "alike"
+
+    @property
+    def label(self) -> str:
+        """`published`, with the data set's name where it is another one."""
+        return "published" if self.same_dataset else f"published ({dataset_title(self.published_dataset)})"
+
+    @property
+    def verdict(self) -> str:
+        """One or two sentences for the reader."""
+        if not self.same_dataset:
+            also = f" Also: {'; '.join(self.differences)}." if self.differences else ""
+            return (
+                f"Not comparable: this run uses the data set “{dataset_title(self.dataset)}” "
+                f"({self.train_images:,} training images); the published figures are for "
+                f"{dataset_title(self.published_dataset)} ({PUBLISHED_TRAIN_IMAGES:,}).{also}"
+            )
+        if self.differences:
+            return f"Same data set, another recipe: {'; '.join(self.differences)}."
+        return "Same data set, models, and number of training images and epochs as published."
+
+
+def _model_differences(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    differences = []
+    for name, options in models.items():
+        changed = [
+            f"{option} {options[option]} instead of {theirs}"
+            for option, theirs in PUBLISHED_MODELS.get(name, {}).items()
+            if options.get(option, theirs) != theirs
+        ]
+        if changed:
+            differences.append(f"{name} with {', '.join(changed)}")
+    return differences
+
+
+def _epoch_differences(epochs: Mapping[str, int]) -> list[str]:
+    changed: dict[str, list[str]] = {}
+    for run, ours in epochs.items():
+        theirs = published_epochs(run)
+        if theirs is not None and ours != theirs:
+            changed.setdefault(f"{ours} epochs instead of {theirs}", []).append(run)
+    return [
+        # Naming the runs is worth the space only where they are the exception.
+        f"{text} ({', '.join(runs)})" if len(runs) <= len(epochs) // 2 else text
+        for text, runs in sorted(changed.items(), key=lambda change: -len(change[1]))
+    ]
+
+
+def compare(
+    experiment: str,
+    dataset: Mapping[str, Any],
+    *,
+    epochs: Mapping[str, int],
+    models: Mapping[str, Mapping[str, Any]],
+) -> Comparison:
+    """Compare a part of this run with what was published.
+
+    Args:
+        experiment: `self_supervision` or `grid`.
+        dataset: the values of our `dataset.json`.
+        epochs: epochs of our trainings by the published run they correspond to.
+        models: options of our networks by the name of the architecture.
+    """
+    name, images = str(dataset["name"]), int(dataset["counts"]["train"])
+    published = PUBLISHED_DATASET[experiment]
+    fewer = name == published and images != PUBLISHED_TRAIN_IMAGES
+    return Comparison(
+        dataset=name,
+        published_dataset=published,
+        train_images=images,
+        differences=(
+            *([f"{images:,} training images instead of {PUBLISHED_TRAIN_IMAGES:,}"] if fewer else []),
+            *_model_differences(models),
+            *_epoch_differences(epochs),
+        ),
+    )
+
+
+def same_dataset(experiment: str, dataset: Mapping[str, Any]) -> bool:
+    """Whether our data set is the one of the published figures."""
+    return bool(dataset["name"] == PUBLISHED_DATASET[experiment])

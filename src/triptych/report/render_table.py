@@ -1,0 +1,123 @@
+"""Tables as csv, Markdown and LaTeX."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from triptych.report.estimates import Estimate
+from triptych.run.files import atomic_path, write_text
+
+Cell = str | int | None | Estimate
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is read: the first cell of each row is its heading."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    published_label: str = "published"
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.header) for row in self.rows):
+            raise ValueError(f"table '{self.caption}': a row has not {len(self.header)} cells")
+
+
+def cell_text(cell: Cell) -> str:
+    """Plain text of a cell; an estimate is followed by the published value in brackets."""
+    if isinstance(cell, Estimate):
+        return f"{cell} ({MISSING if cell.published is None else f'{cell.published:.2f}'})"
+    if cell is None:
+        return MISSING
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def all_notes(table: Table) -> list[str]:
+    """The table's notes, with one that says what stands in brackets."""
+    has_estimates = any(isinstance(cell, Estimate) for row in table.rows for cell in row)
+    return [*([f"In brackets: {table.published_label}."] if has_estimates else []), *table.notes]
+
+
+def escape_markdown(text: str) -> str:
+    """Make text literal in a Markdown table cell or line."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+
+
+def markdown(table: Table) -> str:
+    """A GitHub-flavoured Markdown table with its caption above and its notes below."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    return "\n".join(
+        [
+            f"**{escape_markdown(table.caption)}**",
+            "",
+            line([escape_markdown(cell) for cell in table.header]),
+            line(["---", *["---:"] * (len(table.header) - 1)]),
+            *[line([escape_markdown(cell_text(cell)) for cell in row]) for row in table.rows],
+            *[f"\n{escape_markdown(note)}" for note in all_notes(table)],
+            "",
+        ]
+    )
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "α": r"$\alpha$",
+    "–": "--",
+    "“": "``",
+    "”": "''",
+}
+
+
+def escape_latex(text: str) -> str:
+    """Make text literal in LaTeX."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def latex(table: Table) -> str:
+    """A LaTeX table float; needs the package booktabs."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"{' & '.join(map(escape_latex, cells))} \\\\"
+
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escape_latex(table.caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
+            r"\toprule",
+            line(table.header),
+            r"\midrule",
+            *[line([cell_text(cell) for cell in row]) for row in table.rows],
+            r"\bottomrule",
+            r"\end{tabular}",
+            *[rf"\par\smallskip{{\footnotesize {escape_latex(note)}}}" for note in all_notes(table)],
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def write_tables(tables: Sequence[Table], rows: pd.DataFrame, *, stem: str | Path) -> None:
+    """Write `stem`.csv (long form, for machines), `stem`.md and `stem`.tex, each atomically."""
+    with atomic_path(f"{stem}.csv") as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    write_text(f"{stem}.md", "\n".join(map(markdown, tables)))
+    write_text(f"{stem}.tex", "\n".join(map(latex, tables)))

@@ -1,0 +1,46 @@
+"""Figures of the self-supervision part."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from triptych.report.curves import DASHES, count_epochs, draw_published, draw_runs
+from triptych.report.style import COLOURS, MUTED, label_axes, new_figure
+
+SIZE = (4.6, 3.3)
+# name of ours, our title, published run
+ACCURACIES = (
+    ("simclr_linear_probe", "SimCLR + linear probe", "linear_probe"),
+    ("supervised_resnet18", "Supervised", "supervised"),
+    ("random_linear_probe", "Random encoder + linear probe", None),
+)
+
+
+def loss_figure(histories: Sequence[pd.DataFrame], *, with_published: bool) -> Figure:
+    """The contrastive loss by epoch."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    if with_published:
+        draw_published(axes, "simclr", "train_loss")
+    draw_runs(axes, histories, "train_loss", colour=COLOURS[0], label="this run")
+    label_axes(axes, title="SimCLR: contrastive loss (NT-Xent)", x="epoch", y="loss (nats)")
+    count_epochs(axes)
+    axes.legend(loc="upper right")
+    return figure
+
+
+def accuracy_figure(histories: Mapping[str, Sequence[pd.DataFrame]], *, with_published: bool) -> Figure:
+    """Validation top-1 accuracy by epoch (percent); the published curves are test accuracies."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    for (name, title, run), colour in zip(ACCURACIES, COLOURS, strict=False):
+        if with_published and run:
+            draw_published(axes, run, "test_top1_accuracy", label="_", colour=colour)
+        draw_runs(axes, histories[name], "validation_top1_error", colour=colour, label=title, transform=100.0)
+    if with_published:
+        axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
+    label_axes(axes, title="Top-1 accuracy on validation images", x="epoch", y="%")
+    count_epochs(axes)
+    figure.legend(loc="outside lower left", ncols=2, fontsize=8)
+    return figure

@@ -1,0 +1,8 @@
+"""Names of data sets as they are written; other titles stand in the config."""
+
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+
+
+def dataset_title(name: str) -> str:
+    """`CIFAR-10` for `cifar10`; other names as they are."""
+    return DATASETS.get(name, name)

@@ -1,0 +1,131 @@
+"""The report of a fabricated study, made by the workflow's own scripts."""
+
+import runpy
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from report_results import ARCHITECTURES, AUGMENTATIONS, SEEDS
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+def main_of(script: str) -> Callable[..., None]:
+    """`main` of a workflow script, imported outside Snakemake."""
+    return runpy.run_path(str(SCRIPTS / script))["main"]
+
+
+def _seeds(results: Path, folder: str, file: str) -> list[str]:
+    return [str(results / folder / f"seed{seed}" / file) for seed in SEEDS]
+
+
+def _methods(results: Path, file: str) -> dict[str, list[str]]:
+    return {
+        "simclr_linear_probe": _seeds(results, "probe/simclr", file),
+        "supervised_resnet18": _seeds(results, "supervised", file),
+        "random_linear_probe": _seeds(results, "probe/random", file),
+    }
+
+
+def _first_histories(results: Path) -> dict[str, str]:
+    folders = {"simclr": "simclr", "linear_probe": "probe/simclr", "supervised": "supervised"}
+    return {run: str(results / folder / "seed0/history.csv") for run, folder in folders.items()}
+
+
+def _dataset(results: Path, published: str) -> str:
+    path = results / "data" / published / "dataset.json"
+    return str(path if path.is_file() else results / "data" / "shapes" / "dataset.json")
+
+
+def _grid_metrics(results: Path) -> list[str]:
+    return [
+        path
+        for architecture in ARCHITECTURES
+        for augmentation in AUGMENTATIONS
+        for path in _seeds(results, f"grid/{architecture}-{augmentation}", "metrics.json")
+    ]
+
+
+def make_tables(results: Path) -> None:
+    main_of("tabulate_self_supervision.py")(
+        dataset=_dataset(results, "cifar10"),
+        methods=_methods(results, "metrics.json"),
+        histories=_first_histories(results),
+        stem=str(results / "tables/self_supervision"),
+    )
+    main_of("tabulate_grid.py")(
+        dataset=_dataset(results, "cifar100"),
+        metrics=_grid_metrics(results),
+        architectures=ARCHITECTURES,
+        augmentations=AUGMENTATIONS,
+        stems={name: str(results / f"tables/grid_{name}") for name in ("top1", "top5")},
+    )
+    main_of("tabulate_parameters.py")(
+        parameters=str(results / "grid/parameters.json"), stem=str(results / "tables/parameters")
+    )
+
+
+def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES) -> None:
+    figures = results / "figures"
+    main_of("plot_self_supervision.py")(
+        dataset=_dataset(results, "cifar10"),
+        simclr=_seeds(results, "simclr", "history.csv"),
+        methods=_methods(results, "history.csv"),
+        loss=str(figures / "self_supervision_loss.svg"),
+        accuracy=str(figures / "self_supervision_accuracy.svg"),
+    )
+    for architecture in architectures:
+        main_of("plot_grid.py")(
+            dataset=_dataset(results, "cifar100"),
+            architecture=architecture,
+            histories={
+                name: _seeds(results, f"grid/{architecture}-{name}", "history.csv") for name in AUGMENTATIONS
+            },
+            titles=AUGMENTATIONS,
+            target=str(figures / f"grid_{architecture}.svg"),
+        )
+    main_of("plot_scene.py")(
+        frames=str(results / "scenes/orbit/frames.csv"),
+        history=str(results / "scenes/orbit/radiance/history.csv"),
+        sharpness=str(figures / "scenes/orbit/sharpness.svg"),
+        training=str(figures / "scenes/orbit/training.svg"),
+    )
+
+
+def make_page(
+    results: Path, *, parts: tuple[str, ...] = ("self_supervision", "grid", "reconstruction")
+) -> Path:
+    figures, scene = results / "figures", results / "scenes/orbit"
+    self_supervision = {
+        "dataset": _dataset(results, "cifar10"),
+        "methods": _methods(results, "metrics.json"),
+        "simclr": _seeds(results, "simclr", "metrics.json"),
+        "histories": _first_histories(results),
+        "loss": str(figures / "self_supervision_loss.svg"),
+        "accuracy": str(figures / "self_supervision_accuracy.svg"),
+    }
+    grid = {
+        "dataset": _dataset(results, "cifar100"),
+        "metrics": _grid_metrics(results),
+        "parameters": str(results / "grid/parameters.json"),
+        "figures": [str(figures / f"grid_{name}.svg") for name in ARCHITECTURES],
+        "architectures": ARCHITECTURES,
+        "augmentations": AUGMENTATIONS,
+    }
+    orbit = {
+        "frames": str(scene / "frames.csv"),
+        "sfm": str(scene / "sfm.json"),
+        "radiance": str(scene / "radiance/metrics.json"),
+        "views": str(scene / "views.json"),
+        "film": str(scene / "flythrough.mp4"),
+        "figures": [str(figures / "scenes/orbit" / f"{name}.svg") for name in ("sharpness", "training")],
+        "pose_error": str(scene / "pose_error.json"),
+    }
+    target = results / "report/index.html"
+    main_of("write_report.py")(
+        configuration=["config.yaml", "presets/demo.yaml"],
+        self_supervision=self_supervision if "self_supervision" in parts else None,
+        grid=grid if "grid" in parts else None,
+        scenes={"orbit": orbit} if "reconstruction" in parts else {},
+        target=str(target),
+    )
+    return target

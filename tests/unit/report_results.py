@@ -1,0 +1,252 @@
+"""A finished study in small: result files of exactly the form that the other stages write."""
+
+import math
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from triptych.run.files import write_json
+from triptych.run.provenance import provenance
+from triptych.training.history import History
+
+ARCHITECTURES = {"resnet18": "ResNet18", "vit": "ViT", "mixer": "Mixer <small>"}
+AUGMENTATIONS = {
+    "baseline": "Baseline",
+    "mixup": "Mixup (α = 0.4)",
+    "cutout": "Cutout",
+    "cutmix": "CutMix (α = 0.4)",
+}
+SEEDS = (0, 1, 2)
+EPOCHS = 20
+ERRORS = {"resnet18": 27.0, "vit": 52.0, "mixer": 48.0}
+GAINS = {"baseline": 0.0, "mixup": -0.6, "cutout": 0.9, "cutmix": -2.4}
+OPTIONS = {"resnet18": {"width": 64}, "vit": {"patch": 4, "dim": 128, "depth": 6, "heads": 8, "mlp": 1024}}
+MODELS = {
+    "resnet18": {
+        "title": "ResNet18",
+        "total": 11_220_132,
+        "lines": [
+            {"part": "3x3 convolutions and classifier weights", "count": 11_038_400, "in_formula": True},
+            {"part": "1x1 convolutions of the shortcuts", "count": 172_032, "in_formula": False},
+            {"part": "batch normalisation", "count": 9_600, "in_formula": False},
+            {"part": "classifier bias", "count": 100, "in_formula": False},
+        ],
+        "published_count": 11_220_132,
+        "published_formula": 11_038_400,
+    },
+    "vit": {
+        "title": "ViT (512, 6 blocks)",
+        "total": 12_727_908,
+        "lines": [
+            {"part": "attention and MLP weights", "count": 12_582_912, "in_formula": True},
+            {"part": "everything else", "count": 144_996, "in_formula": False},
+        ],
+        "published_count": None,
+        "published_formula": 12_582_912,
+    },
+}
+
+
+def _provenance(seed: int | None, **recipe: object) -> dict[str, object]:
+    return provenance(recipe=recipe, seed=seed, wall_seconds=74.2, device="cpu")
+
+
+def _curve(folder: Path, rows: list[dict[str, float]], key: str = "epoch") -> None:
+    history = History(folder / "tensorboard", key=key)
+    for row in rows:
+        history.add(row)
+    history.close(folder / "history.csv")
+
+
+def _classifier(
+    folder: Path, error: float, *, seed: int, recipe: dict[str, object], metrics: dict[str, float]
+) -> None:
+    """A training whose validation error falls to `error`."""
+    rows = []
+    for epoch in range(1, EPOCHS + 1):
+        now = error + (88 - error) * math.exp(-epoch / 4) + math.sin(7.1 * epoch + seed) * 0.7
+        rows.append(
+            {
+                "epoch": epoch,
+                "train_loss": now / 22,
+                "validation_loss": now / 20 + 0.2,
+                "validation_top1_error": now,
+                "validation_top5_error": now / 3,
+                "learning_rate": 0.1,
+                "seconds": 3.7,
+            }
+        )
+    _curve(folder, rows)
+    facts = _provenance(seed, epochs=EPOCHS, learning_rate=0.1, **recipe)
+    write_json(folder / "metrics.json", {**metrics, "provenance": facts})
+
+
+def _data(root: Path, name: str, classes: int, train: int) -> None:
+    write_json(
+        root / "data" / name / "dataset.json",
+        {
+            "name": name,
+            "classes": [f"class {number}" for number in range(classes)],
+            "counts": {"train": train, "test": train // 5},
+            "source": name,
+            "digest": "0" * 64,
+            "provenance": _provenance(None, source=name),
+        },
+    )
+
+
+def _self_supervision(root: Path) -> None:
+    for seed in SEEDS:
+        rows = [
+            {
+                "epoch": epoch,
+                "train_loss": 4.1 + 0.9 * math.exp(-epoch / 6) + 0.01 * seed,
+                "learning_rate": 1e-3,
+                "images_per_second": 900.0,
+                "seconds": 4.4,
+            }
+            for epoch in range(1, EPOCHS + 1)
+        ]
+        folder = root / "simclr" / f"seed{seed}"
+        _curve(folder, rows)
+        final = {"final_train_loss": rows[-1]["train_loss"]}
+        write_json(folder / "metrics.json", {**final, "provenance": _provenance(seed, temperature=0.5)})
+        for name, accuracy in (("probe/simclr", 78.9), ("probe/random", 41.3), ("supervised", 92.8)):
+            reached = accuracy + (0.3, -0.2, 0.5)[seed]
+            metrics = {
+                "test_top1_accuracy": reached,
+                "test_top5_accuracy": 100 - (100 - reached) / 9,
+                "validation_top1_accuracy": reached + 0.1,
+            }
+            folder = root / name / f"seed{seed}"
+            _classifier(folder, 100 - reached, seed=seed, recipe={"width": 64}, metrics=metrics)
+
+
+def _grid(root: Path) -> None:
+    for architecture in ARCHITECTURES:
+        for augmentation in AUGMENTATIONS:
+            for seed in SEEDS:
+                error = ERRORS[architecture] + GAINS[augmentation] + (0.31, -0.12, 0.05)[seed]
+                metrics = {
+                    "test_top1_error": error,
+                    "test_top5_error": error / 3.3,
+                    "validation_top1_error": error + 1,
+                    "validation_top5_error": error / 3,
+                    "best_epoch": EPOCHS - 1,
+                    "epochs": EPOCHS,
+                    "parameters": 11_220_132,
+                }
+                folder = root / "grid" / f"{architecture}-{augmentation}" / f"seed{seed}"
+                recipe = {"architecture": {"module": architecture, "options": OPTIONS.get(architecture, {})}}
+                _classifier(folder, error, seed=seed, recipe=recipe, metrics=metrics)
+    write_json(root / "grid" / "parameters.json", {"models": MODELS, "provenance": _provenance(None)})
+
+
+def picture(angle: float, *, width: int = 320, height: int = 240) -> tuple[np.ndarray, np.ndarray]:
+    """A chequered ball on a chequered floor: colours (height, width, 3) in 0..1, depth (height, width)."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    u, v = (x - width / 2) / height, (y - height / 2) / height
+    ray = np.stack([u, v, np.ones_like(u)], axis=-1)
+    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    centre, radius, floor = np.array([0.0, 0.1, 2.6]), 0.8, 0.9
+    along = ray @ centre
+    gap = along**2 - (centre @ centre - radius**2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        down = np.where(ray[..., 1] > 1e-3, floor / ray[..., 1], np.inf)
+        ball = np.where(gap > 0, along - np.sqrt(np.maximum(gap, 0)), np.inf)
+    depth = np.minimum(np.minimum(ball, down), 12.0)
+    point = ray * depth[..., None]
+    normal = (point - centre) / radius
+    longitude = np.arctan2(normal[..., 0], -normal[..., 2]) + angle
+    squares = (np.floor(longitude * 5 / np.pi) + np.floor(np.arcsin(np.clip(normal[..., 1], -1, 1)) * 5)) % 2
+    shade = np.clip(0.35 + 0.65 * (normal @ np.array([-0.5, -0.7, -0.5])), 0.15, 1)[..., None]
+    on_ball = np.where(squares[..., None] > 0, [0.93, 0.55, 0.2], [0.13, 0.35, 0.55]) * shade
+    turned_x = point[..., 0] * np.cos(angle) - (point[..., 2] - 2.6) * np.sin(angle)
+    turned_z = point[..., 0] * np.sin(angle) + (point[..., 2] - 2.6) * np.cos(angle)
+    tiles = (np.floor(turned_x * 2) + np.floor(turned_z * 2)) % 2
+    on_floor = np.where(tiles[..., None] > 0, [0.82, 0.8, 0.75], [0.5, 0.5, 0.52])
+    sky = np.where((v < 0)[..., None], [0.7, 0.8, 0.9], [0.75, 0.82, 0.9])
+    return np.where(
+        (ball < down)[..., None], on_ball, np.where((depth < 12)[..., None], on_floor, sky)
+    ), depth
+
+
+def _film(path: Path, frames: int = 36) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for index in range(frames):
+            colours, _ = picture(2 * math.pi * index / frames)
+            frame = av.VideoFrame.from_ndarray(np.uint8(255 * colours), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _scene(root: Path) -> None:
+    folder = root / "scenes" / "orbit"
+    (folder / "views").mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    lines = ["frame,file,time,sharpness,kept,why"]
+    for frame in range(48):
+        sharpness = 140 + 30 * math.sin(frame / 5) + generator.normal(0, 8) - (90 if frame % 11 == 7 else 0)
+        kept = sharpness > 70
+        why = "sharp" if kept else "blurred"
+        lines.append(f"{frame},{frame:04d}.png,{frame / 2},{sharpness:.2f},{kept},{why}")
+    (folder / "frames.csv").write_text("\n".join(lines) + "\n")
+    sfm = {
+        "images": 44,
+        "registered": 44,
+        "points": 12_345,
+        "observations": 98_765,
+        "mean_reprojection_error": 0.61,
+        "mean_track_length": 8.0,
+        "camera": {"model": "OPENCV", "params": [300.0, 300.0, 160.0, 120.0, 0.0, 0.0, 0.0, 0.0]},
+        "matcher": "exhaustive",
+        "verified_pairs": 946,
+    }
+    write_json(folder / "sfm.json", {**sfm, "provenance": _provenance(0, matcher="exhaustive")})
+    error = {
+        "median_rotation_degrees": 0.021,
+        "max_rotation_degrees": 0.08,
+        "median_position_percent": 0.034,
+        "max_position_percent": 0.11,
+        "images": 44,
+    }
+    write_json(folder / "pose_error.json", {**error, "provenance": _provenance(None)})
+    rows = []
+    for step in range(0, 1001, 20):
+        psnr = 28 - 14 * math.exp(-step / 200)
+        row = {"step": step, "seconds": step * 0.35, "train_loss": 10 ** (-psnr / 10), "train_psnr": psnr}
+        rows.append(row | ({"heldout_psnr": psnr - 0.8} if step % 200 == 0 else {}))
+    _curve(folder / "radiance", rows, key="step")
+    metrics = {"psnr": 27.2, "steps": 1000, "provenance": _provenance(0, steps=1000, levels=12)}
+    write_json(folder / "radiance" / "metrics.json", metrics)
+    views = []
+    for number, angle in enumerate((0.1, 1.3, 2.9)):
+        colours, depth = picture(angle)
+        blurred = colours.copy()
+        blurred[1:-1, 1:-1] = (colours[:-2, 1:-1] + colours[2:, 1:-1] + colours[1:-1, :-2]) / 3
+        files = {kind: f"{number:03d}_{kind}.png" for kind in ("truth", "render", "depth")}
+        Image.fromarray(np.uint8(255 * colours)).save(folder / "views" / files["truth"])
+        Image.fromarray(np.uint8(255 * blurred)).save(folder / "views" / files["render"])
+        Image.fromarray(np.uint16(5000 * depth)).save(folder / "views" / files["depth"])
+        views.append({"name": f"frame {number * 16:04d}", "psnr": 27.0 + number / 5, "ssim": 0.91, **files})
+    shown = {"psnr": 27.2, "ssim": 0.91, "views": views, "provenance": _provenance(None)}
+    write_json(folder / "views.json", shown)
+    _film(folder / "flythrough.mp4")
+
+
+def fabricate(root: Path, *, published_data: bool = True) -> Path:
+    """Write a whole study under `root`/results; `published_data=False` runs it on `shapes` alone."""
+    results = root / "results"
+    if published_data:
+        _data(results, "cifar10", 10, 50_000)
+        _data(results, "cifar100", 100, 50_000)
+    else:
+        _data(results, "shapes", 10, 4_000)
+    _self_supervision(results)
+    _grid(results)
+    _scene(results)
+    return results

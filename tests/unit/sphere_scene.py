@@ -1,0 +1,56 @@
+"""A tiny scene with known poses: a ball whose colour is its position, drawn without the library."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+RADIUS = 0.9  # in the file's coordinates: 0.3 in the unit cube
+DISTANCE = 3.0
+FOCAL = 1.2  # in image widths
+
+
+def ring_of_poses(count: int) -> np.ndarray:
+    """Camera-to-world (count, 4, 4), OpenGL axes, looking at the origin from a wavy ring."""
+    poses = []
+    for share in np.arange(count) / count:
+        angle, height = 2 * np.pi * share, 0.6 * np.sin(4 * np.pi * share)
+        eye = np.array([np.cos(angle), np.sin(angle), height])
+        eye *= DISTANCE / np.linalg.norm(eye)
+        back = eye / DISTANCE
+        right = np.cross([0, 0, 1], back)
+        right /= np.linalg.norm(right)
+        pose = np.eye(4)
+        pose[:3] = np.stack([right, np.cross(back, right), back, eye], axis=1)
+        poses.append(pose)
+    return np.stack(poses)
+
+
+def draw_ball(pose: np.ndarray, side: int) -> np.ndarray:
+    """(side, side, 4) uint8: colour by surface position, transparent around the ball."""
+    columns, rows = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
+    focal = FOCAL * side
+    local = np.stack([(columns - side / 2) / focal, (side / 2 - rows) / focal, -np.ones_like(rows)], -1)
+    directions = local @ pose[:3, :3].T
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    along = -directions @ pose[:3, 3]
+    inside = RADIUS**2 - (DISTANCE**2 - along**2)
+    surface = pose[:3, 3] + (along - np.sqrt(np.maximum(inside, 0)))[..., None] * directions
+    colour = 0.5 + 0.45 * np.sin(3 * surface / RADIUS)
+    image = np.concatenate([colour, (inside > 0)[..., None]], axis=-1)
+    return (image * (inside > 0)[..., None] * 255).round().astype(np.uint8)
+
+
+def write_ball_scene(folder: Path, *, images: int = 24, side: int = 40) -> Path:
+    """Write images and `transforms.json`; return the latter's path."""
+    (folder / "frames").mkdir(parents=True)
+    frames: list[dict[str, Any]] = []
+    for number, pose in enumerate(ring_of_poses(images)):
+        Image.fromarray(draw_ball(pose, side)).save(folder / f"frames/{number:03d}.png")
+        frames.append({"file_path": f"frames/{number:03d}.png", "transform_matrix": pose.tolist()})
+    path = folder / "transforms.json"
+    lens = {"fl_x": FOCAL * side, "cx": side / 2, "cy": side / 2, "w": side, "h": side}
+    path.write_text(json.dumps({**lens, "aabb_scale": 1, "frames": frames}))
+    return path

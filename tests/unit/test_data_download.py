@@ -1,0 +1,205 @@
+"""Downloads from a real HTTP server that misbehaves on demand."""
+
+import errno
+import hashlib
+import http.server
+import os
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from triptych.data.download import download
+from triptych.run.errors import TriptychError
+
+CONTENT = hashlib.shake_256(b"content").digest(3_000_000)
+HASHES = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "md5": hashlib.md5(CONTENT).hexdigest()}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT; the path says how badly, and `requests` logs (path, Range header, bytes sent)."""
+
+    def do_GET(self):
+        way = self.path.split("/")[1]
+        asked = self.headers.get("Range")
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        seen = sum(path == self.path for path, _, _ in self.server.requests)
+        content, stop = CONTENT, len(CONTENT)
+        status = 200
+        if way == "missing":
+            status, content = 404, b"not here"
+        elif (way == "busy" and seen < 2) or (way == "dies" and seen > 0):
+            status, content = 503, b"later"
+        elif way == "other":
+            content = b"something else entirely"
+        elif start >= len(CONTENT) and way != "no-range":
+            status, content = 416, b""
+        elif asked and way != "no-range":
+            status = 206
+        if status != 206:
+            start = 0
+        stop = len(content)
+        if (way == "drops" and seen < 3) or way in ("always-drops", "dies"):
+            stop = min(stop, start + 700_000)
+        elif way == "stalls":
+            stop = start if seen else 700_000
+        self.send_response(status)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.server.requests.append((self.path, asked, stop - start))
+        self.end_headers()
+        self.wfile.write(content[start:stop])
+        if way == "stalls":
+            self.server.released.wait(10)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.requests, running.released = [], threading.Event()
+        running.url = f"http://127.0.0.1:{running.server_address[1]}"
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        yield running
+        running.released.set()
+        running.shutdown()
+
+
+@pytest.fixture
+def fetch(tmp_path, server):
+    """Download from mirrors given by their way of behaving; returns the finished file's content."""
+
+    def run(*ways, **options):
+        options = {"hashes": HASHES, "backoff": 0.01, "rounds": 3, "timeout": (2, 0.5)} | options
+        mirrors = [way if "://" in way else f"{server.url}/{way}/file.tar.gz" for way in ways]
+        target = tmp_path / "downloads/file.tar.gz"
+        mirror = download(target, mirrors=mirrors, part=tmp_path / "parts/file.tar.gz.part", **options)
+        assert not (tmp_path / "parts/file.tar.gz.part").exists()
+        assert target.read_bytes() == CONTENT
+        return mirror
+
+    run.target, run.part = tmp_path / "downloads/file.tar.gz", tmp_path / "parts/file.tar.gz.part"
+    return run
+
+
+def nobody():
+    """An address that refuses connections."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/file.tar.gz"
+
+
+def test_a_good_server_is_asked_once(fetch, server):
+    fetch("good", "missing")
+    assert server.requests == [("/good/file.tar.gz", None, len(CONTENT))]
+
+
+def test_a_broken_connection_is_resumed_and_no_byte_comes_twice(fetch, server):
+    fetch("drops", rounds=1)
+    assert [asked for _, asked, _ in server.requests] == [
+        None,
+        "bytes=700000-",
+        "bytes=1400000-",
+        "bytes=2100000-",
+    ]
+    assert sum(sent for _, _, sent in server.requests) == len(CONTENT)
+
+
+def test_a_later_call_goes_on_where_a_failed_one_stopped(fetch, server):
+    fetch.part.parent.mkdir()
+    fetch.part.write_bytes(CONTENT[:2_000_000])
+    fetch("good")
+    assert server.requests == [("/good/file.tar.gz", "bytes=2000000-", 1_000_000)]
+
+
+def test_a_failed_download_keeps_its_part_and_makes_no_target(fetch):
+    with pytest.raises(TriptychError, match="HTTP 503"):
+        fetch("dies")
+    assert fetch.part.read_bytes() == CONTENT[:700_000]
+    assert not fetch.target.exists()
+
+
+def test_a_server_that_ignores_ranges_makes_it_start_over(fetch, server):
+    fetch.part.parent.mkdir()
+    fetch.part.write_bytes(CONTENT[:2_000_000])
+    fetch("no-range")
+    assert server.requests == [("/no-range/file.tar.gz", "bytes=2000000-", len(CONTENT))]
+
+
+@pytest.mark.parametrize("rubbish", [b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
+def test_a_part_of_something_else_is_discarded_and_the_file_fetched_anew(fetch, server, rubbish):
+    fetch.part.parent.mkdir()
+    fetch.part.write_bytes(rubbish)
+    fetch("good")
+    assert server.requests[-1] == ("/good/file.tar.gz", None, len(CONTENT))
+
+
+def test_a_complete_part_needs_no_server(fetch):
+    fetch.part.parent.mkdir()
+    fetch.part.write_bytes(CONTENT)
+    fetch(nobody())
+
+
+def test_the_next_mirror_is_asked_and_goes_on_from_there(fetch, server):
+    assert fetch("missing", nobody(), "always-drops", "other", "good") == f"{server.url}/good/file.tar.gz"
+
+
+def test_a_busy_server_is_asked_again(fetch, server):
+    fetch("busy")
+    assert len(server.requests) == 3
+
+
+def test_a_mirror_with_another_file_is_named_and_nothing_of_it_stays(fetch, server):
+    with pytest.raises(TriptychError, match=f"wrong sha256: expected {HASHES['sha256']}, got .*was deleted"):
+        fetch("other")
+    assert not fetch.target.exists() and not fetch.part.exists()
+    assert len(server.requests) == 1  # asking again would bring the same
+
+
+def test_a_wrong_md5_counts_as_well(fetch):
+    with pytest.raises(TriptychError, match=f"wrong md5: expected {'0' * 32}, got {HASHES['md5']}"):
+        fetch("good", hashes=HASHES | {"md5": "0" * 32})
+
+
+def test_a_missing_file_is_not_asked_for_again(fetch, server):
+    with pytest.raises(TriptychError, match=r"missing/file\.tar\.gz \(HTTP 404\)"):
+        fetch("missing")
+    assert len(server.requests) == 1
+
+
+def test_a_stalled_connection_times_out_and_what_came_is_kept(fetch):
+    with pytest.raises(TriptychError, match="timed out"):
+        fetch("stalls", rounds=1, timeout=(2, 0.2))
+    kept = fetch.part.read_bytes()
+    assert len(kept) > 600_000 and CONTENT.startswith(kept)
+
+
+def test_no_network_is_one_line_with_mirrors_and_alternatives(fetch):
+    first, second = nobody(), "http://nowhere.invalid/file.tar.gz"
+    with pytest.raises(TriptychError) as caught:
+        fetch(first, second)
+    message = str(caught.value)
+    assert f"{first} (no connection)" in message and f"{second} (no connection)" in message
+    assert "source: archive" in message and "\n" not in message
+    assert not fetch.target.exists()
+
+
+def test_a_full_disk_passes_as_such(tmp_path, server):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a full disk takes a tmpfs, which only root may mount")
+    try:
+        with pytest.raises(OSError) as caught:
+            download(
+                disk / "file", mirrors=[f"{server.url}/good/file"], hashes=HASHES, part=disk / "file.part"
+            )
+        assert caught.value.errno == errno.ENOSPC
+        assert not (disk / "file").exists()
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -1,0 +1,168 @@
+"""Cameras: distortion, rays and projections, and the scene file they come from."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from triptych.radiance.cameras import Cameras, distort, undistort
+from triptych.radiance.scene import read_image, read_scene
+from triptych.run.errors import TriptychError
+
+LENS = torch.tensor([0.0578, -0.0805, -0.00098, 0.00016], dtype=torch.float64)
+
+
+def write_scene(folder: Path, *, images: int = 3, size: tuple[int, int] = (8, 6), **changes: object) -> Path:
+    """A scene of plain images; `changes` replace keys of the file, None removes them."""
+    frames = []
+    for number in range(images):
+        Image.new("RGB", size, (10 * number, 20, 30)).save(folder / f"{number:03d}.png")
+        pose = np.eye(4)
+        pose[:3, 3] = [number, 2.0, 3.0]
+        frames.append({"file_path": f"{number:03d}.png", "transform_matrix": pose.tolist()})
+    content = {"fl_x": 10.0, "fl_y": 11.0, "cx": 4.0, "cy": 3.0, "w": size[0], "h": size[1], "frames": frames}
+    content = {key: value for key, value in {**content, **changes}.items() if value is not None}
+    path = folder / "transforms.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@given(st.floats(-0.6, 0.6), st.floats(-0.9, 0.9))
+def test_undistort_inverts_distort(x: float, y: float) -> None:
+    point = torch.tensor([[x, y]], dtype=torch.float64)
+    assert torch.allclose(undistort(distort(point, LENS), LENS), point, atol=1e-12)
+
+
+def test_distortion_follows_the_published_polynomial() -> None:
+    x, y, (k1, k2, p1, p2) = 0.3, -0.2, LENS.tolist()
+    r2 = 0.3**2 + 0.2**2
+    expected = [
+        x * (1 + k1 * r2 + k2 * r2**2) + 2 * p1 * x * y + p2 * (r2 + 2 * x**2),
+        y * (1 + k1 * r2 + k2 * r2**2) + 2 * p2 * x * y + p1 * (r2 + 2 * y**2),
+    ]
+    found = distort(torch.tensor([[x, y]], dtype=torch.float64), LENS)[0].tolist()
+    assert found == pytest.approx(expected, abs=1e-15)
+
+
+def random_cameras(count: int = 4) -> Cameras:
+    generator = torch.Generator().manual_seed(1)
+    rotation = torch.linalg.qr(torch.randn(count, 3, 3, generator=generator, dtype=torch.float64)).Q
+    return Cameras(
+        focal=torch.tensor([[300.0, 310.0]], dtype=torch.float64).repeat(count, 1),
+        centre=torch.tensor([[161.0, 118.0]], dtype=torch.float64).repeat(count, 1),
+        distortion=LENS.repeat(count, 1),
+        rotation=rotation * torch.linalg.det(rotation)[:, None, None],
+        position=torch.randn(count, 3, generator=generator, dtype=torch.float64),
+        size=torch.tensor([[320, 240]]).repeat(count, 1),
+    )
+
+
+@given(st.integers(0, 3), st.floats(0, 320), st.floats(0, 240), st.floats(0.1, 9))
+def test_points_on_a_ray_project_to_its_pixel(camera: int, u: float, v: float, distance: float) -> None:
+    cameras = random_cameras()
+    pixel = torch.tensor([[u, v]], dtype=torch.float64)
+    origin, direction = cameras.rays(torch.tensor([camera]), pixel)
+    assert direction.norm() == pytest.approx(1)
+    found, depth = cameras.project(camera, origin + distance * direction)
+    assert torch.allclose(found, pixel, atol=1e-8)
+    assert 0 < depth <= distance + 1e-9
+
+
+def test_image_rays_run_row_by_row_through_pixel_centres() -> None:
+    cameras = random_cameras()
+    _, directions = cameras.image_rays(2)
+    _, one = cameras.rays(torch.tensor([2]), torch.tensor([[7.5, 3.5]], dtype=torch.float64))
+    assert directions.shape == (320 * 240, 3)
+    assert torch.equal(directions[3 * 320 + 7], one[0])
+
+
+def test_scene_file_is_read_in_opengl_axes_and_scaled_to_the_unit_cube(tmp_path: Path) -> None:
+    scene = read_scene(write_scene(tmp_path, k1=0.1))
+    origin, direction = scene.cameras.rays(torch.tensor([1]), torch.tensor([[4.0, 3.0]]))
+    assert origin[0].tolist() == pytest.approx([0.33 + 0.5, 0.66 + 0.5, 0.99 + 0.5])
+    assert direction[0].tolist() == pytest.approx([0, 0, -1])  # an OpenGL camera looks along -z
+    _, up = scene.cameras.rays(torch.tensor([1]), torch.tensor([[4.0, 0.0]]))
+    assert up[0, 1] > 0  # the top of the image is up
+
+
+def test_downscaling_keeps_the_field_of_view(tmp_path: Path) -> None:
+    path = write_scene(tmp_path, size=(80, 60), w=80, h=60, cx=41.0, cy=29.0)
+    full, half = read_scene(path).cameras, read_scene(path, downscale=2).cameras
+    assert half.size[0].tolist() == [40, 30]
+    corner = torch.tensor([[80.0, 60.0]])
+    assert torch.allclose(
+        full.rays(torch.tensor([0]), corner)[1], half.rays(torch.tensor([0]), corner / 2)[1], atol=1e-7
+    )
+
+
+def test_focal_length_follows_from_the_angle_of_view(tmp_path: Path) -> None:
+    scene = read_scene(write_scene(tmp_path, fl_x=None, fl_y=None, camera_angle_x=math.pi / 2))
+    assert scene.cameras.focal[0].tolist() == pytest.approx([4.0, 4.0])
+
+
+def test_intrinsics_of_a_frame_come_before_common_ones(tmp_path: Path) -> None:
+    path = write_scene(tmp_path)
+    content = json.loads(path.read_text())
+    content["frames"][1]["fl_x"] = 99.0
+    path.write_text(json.dumps(content))
+    assert read_scene(path).cameras.focal[:, 0].tolist() == [10.0, 99.0, 10.0]
+
+
+def test_every_eighth_image_by_name_is_held_out(tmp_path: Path) -> None:
+    training, heldout = read_scene(write_scene(tmp_path, images=18)).split(8)
+    assert heldout == [0, 8, 16]
+    assert sorted(training + heldout) == list(range(18))
+
+
+def test_absent_images_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_scene(tmp_path)
+    (tmp_path / "001.png").unlink()
+    assert read_scene(path).names == ["000", "002"]
+    assert "1 of 3 images do not exist" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": None}, "not a valid transforms.json"),
+        ({"fl_x": None}, "neither fl_x nor camera_angle_x"),
+        ({"aabb_scale": 3}, "power of two"),
+        ({"is_fisheye": True}, "fisheye"),
+        ({"w": 6, "h": 8}, "images of the calibrated shape"),
+        ({"images": 1}, "at least 2 are needed"),
+    ],
+)
+def test_bad_scene_files_end_in_one_clear_line(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    path = write_scene(tmp_path, **changes)  # type: ignore[arg-type]
+    with pytest.raises(TriptychError, match=message) as caught:
+        read_scene(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_and_broken_files_end_in_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match="not found"):
+        read_scene(tmp_path / "absent.json")
+    path = write_scene(tmp_path)
+    (tmp_path / "002.png").write_bytes(b"no image")
+    with pytest.raises(TriptychError, match="002.png: cannot be read as an image"):
+        read_scene(path)
+    path.write_text("{")
+    with pytest.raises(TriptychError, match="not a valid"):
+        read_scene(path)
+
+
+def test_images_shrink_by_averaging(tmp_path: Path) -> None:
+    checks = np.indices((4, 4)).sum(0) % 2 * 255
+    Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "checks.png")
+    image = read_image(tmp_path / "checks.png", (2, 2))
+    assert image.shape == (2, 2, 3)
+    assert ((image == 127) | (image == 128)).all()

@@ -1,0 +1,245 @@
+"""From images with known poses to pictures: quality, exact resuming, files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.transform import Rotation
+from sphere_scene import write_ball_scene
+
+from triptych.radiance.camera_path import camera_path
+from triptych.radiance.evaluate import evaluate_views
+from triptych.radiance.flythrough import render_flythrough
+from triptych.radiance.metrics import image_psnr, image_ssim, psnr
+from triptych.radiance.pixels import Pixels, over, read_images
+from triptych.radiance.recipe import Recipe
+from triptych.radiance.render import render_image
+from triptych.radiance.scene import Scene, read_scene
+from triptych.radiance.snapshot import load_field, save_field
+from triptych.radiance.step import Outcome, next_ray_count
+from triptych.radiance.train import Trained, train
+from triptych.run.errors import TriptychError
+from triptych.training.checkpoint import Checkpoints
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    seed=0,
+    device="cpu",
+    precision="float32",
+    downscale=1,
+    holdout=8,
+    steps=120,
+    minutes=None,
+    samples_per_step=4096,
+    levels=6,
+    features=2,
+    log2_table=13,
+    base_resolution=8,
+    finest_resolution=128,
+    occupancy_resolution=32,
+    near=0.1,
+    background="random",
+    learning_rate=0.01,
+    final_learning_rate=0.001,
+    weight_decay=1e-6,
+    ema=0.95,
+    log_every=20,
+    evaluations=2,
+)
+
+
+def run(scene: Scene, recipe: Recipe, folder: Path, checkpoints: Checkpoints | None = None) -> Trained:
+    return train(
+        scene,
+        recipe,
+        checkpoints=checkpoints or Checkpoints(folder / "checkpoints", "same", every=1e9),
+        events=folder / "tensorboard",
+        history=folder / "history.csv",
+    )
+
+
+def weights(trained: Trained) -> dict[str, torch.Tensor]:
+    return {
+        **trained.scene.field.state_dict(),
+        "occupied": trained.scene.occupancy.occupied,
+        "thickness": trained.scene.occupancy.thickness,
+    }
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return read_scene(write_ball_scene(tmp_path_factory.mktemp("ball") / "scene"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def trained(scene: Scene, folder: Path) -> Trained:
+    return run(scene, RECIPE, folder)
+
+
+def test_a_small_scene_is_learnt_in_seconds(scene: Scene, trained: Trained, tmp_path: Path) -> None:
+    result = evaluate_views(scene, trained.scene, scene.split(8)[1], tmp_path, folder_name="views")
+    assert result["psnr"] > 25
+    assert result["ssim"] > 0.85
+    assert [view["name"] for view in result["views"]] == ["000", "008", "016"]
+    for view in result["views"]:
+        truth, render = (np.asarray(Image.open(tmp_path / Path(view[kind]).name)) for kind in ("truth", "render"))
+        assert psnr(float(np.mean((render / 255 - truth / 255) ** 2))) == pytest.approx(view["psnr"], abs=0.2)
+        assert Image.open(tmp_path / Path(view["depth"]).name).size == (40, 40)
+
+
+def test_depth_is_the_distance_to_the_ball(scene: Scene, trained: Trained) -> None:
+    picture = render_image(trained.scene, scene.cameras, 0)
+    assert picture.depth[20, 20].item() == pytest.approx((3.0 - 0.9) * 0.33, abs=0.04)
+    assert picture.opacity[20, 20] > 0.95
+    assert picture.opacity[0, 0] < 0.1
+
+
+def test_most_of_an_empty_box_is_skipped(trained: Trained) -> None:
+    assert trained.scene.occupancy.fraction() < 0.4
+
+
+def test_history_holds_the_curves(trained: Trained, folder: Path) -> None:
+    lines = (folder / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("step,seconds,train_loss,train_psnr,learning_rate,rays_per_step")
+    assert [line.split(",")[0] for line in lines[1:]] == ["20", "40", "60", "80", "100", "120"]
+    assert any((folder / "tensorboard").iterdir())
+    assert trained.numbers["steps"] == 120
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class KilledCheckpoints(Checkpoints):
+    """Saves whenever asked; the process ends after the second time."""
+
+    saves = 0
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        super().save(step, state)
+        self.saves += 1
+        if self.saves == 2:
+            raise Killed
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(scene: Scene, trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(scene, RECIPE, tmp_path, KilledCheckpoints(tmp_path / "checkpoints", "same", every=0))
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())][-1] == "step-000000040.pt"
+    resumed = run(scene, RECIPE, tmp_path)
+    expected = weights(trained)
+    for name, tensor in weights(resumed).items():
+        assert torch.equal(tensor, expected[name]), name
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 7
+
+
+def test_another_seed_gives_another_field(scene: Scene, trained: Trained, tmp_path: Path) -> None:
+    short = replace(RECIPE, steps=3)
+    one, same, other = (
+        weights(run(scene, replace(short, seed=seed), tmp_path / str(n))) for n, seed in enumerate((0, 0, 1))
+    )
+    key = "grid.tables.0"
+    assert torch.equal(one[key], same[key])
+    assert not torch.equal(one[key], other[key])
+
+
+def test_a_time_budget_ends_the_training(scene: Scene, tmp_path: Path) -> None:
+    result = run(scene, replace(RECIPE, steps=None, minutes=0.01, log_every=5), tmp_path)
+    assert 0.6 <= result.numbers["training_seconds"] < 3
+
+
+def test_a_saved_field_shows_the_same_picture(scene: Scene, trained: Trained, tmp_path: Path) -> None:
+    files = tmp_path / "field.safetensors", tmp_path / "field.json"
+    save_field(*files, trained.scene, holdout=8)
+    loaded = load_field(*files, device=CPU, precision="float32")
+    before, after = (render_image(field, scene.cameras, 1) for field in (trained.scene, loaded))
+    assert torch.equal(before.colour, after.colour)
+    assert torch.equal(before.depth, after.depth)
+    assert json.loads(files[1].read_text())["holdout"] == 8
+
+
+def test_a_damaged_field_ends_in_one_clear_line(trained: Trained, tmp_path: Path) -> None:
+    files = tmp_path / "field.safetensors", tmp_path / "field.json"
+    save_field(*files, trained.scene)
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    with pytest.raises(TriptychError, match="train this scene again"):
+        load_field(*files, device=CPU)
+
+
+def test_the_film_plays_anywhere(scene: Scene, trained: Trained, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    training = scene.split(8)[0]
+    render_flythrough(
+        scene, trained.scene, film, index=training, seconds=0.5, fps=12, width=33, quality=20
+    )
+    with av.open(str(film)) as opened:
+        stream = opened.streams.video[0]
+        pictures = [frame.to_ndarray(format="rgb24") for frame in opened.decode(stream)]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert float(stream.average_rate or 0) == 12
+    assert len(pictures) == 6
+    assert pictures[0].shape == (32, 32, 3)
+    assert film.read_bytes().find(b"moov") < film.read_bytes().find(b"mdat")
+
+
+def test_the_path_starts_and_ends_at_cameras_and_stays_smooth(scene: Scene) -> None:
+    cameras = scene.cameras
+    path = camera_path(cameras, frames=200, seconds=30.0, width=64)
+    assert torch.allclose(path.position[0], cameras.position[0], atol=1e-5)
+    assert torch.allclose(path.position[-1], cameras.position[-1], atol=1e-5)
+    steps = path.position.diff(dim=0).norm(dim=-1)
+    assert steps.max() < 2 * steps.mean()
+    turns = (Rotation.from_matrix(path.rotation[:-1]).inv() * Rotation.from_matrix(path.rotation[1:])).magnitude()
+    assert turns.max() < 3 * turns.mean()
+    # every frame still looks at the ball in the middle
+    for number in range(0, 200, 20):
+        pixel, depth = path.project(number, torch.full((1, 3), 0.5))
+        assert depth > 0
+        assert torch.allclose(pixel[0], path.centre[number], atol=4)
+
+
+def test_a_scene_without_a_budget_is_refused(scene: Scene, tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match="neither steps nor minutes"):
+        run(scene, replace(RECIPE, steps=None), tmp_path)
+
+
+def test_pixels_are_drawn_with_their_values(scene: Scene) -> None:
+    images = read_images(scene, [0, 3])
+    pixels = Pixels([images[0], images[1][:7, :5]], CPU)
+    image, centres, values = pixels.draw(500, torch.Generator().manual_seed(0))
+    column, row = (centres - 0.5).long().unbind(-1)
+    for n in range(500):
+        assert torch.equal(values[n], images[int(image[n])][row[n], column[n]] / 255)
+    assert set(image.tolist()) == {0, 1}
+
+
+def test_transparent_pixels_show_the_background() -> None:
+    half = torch.tensor([[1.0, 0.0, 0.0, 0.25]])
+    assert over(half, torch.tensor([0.0, 0.0, 1.0])).tolist() == [[0.25, 0.0, 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("marched", "used", "expected"),
+    [(1000, 1000, 1024), (1000, 500, 2048), (8000, 2000, 512), (8000, 250, 512), (0, 0, 2048)],
+)
+def test_ray_counts_follow_the_samples(marched: int, used: int, expected: int) -> None:
+    outcome = Outcome(torch.tensor(0.0), 0.0, marched, used)
+    assert next_ray_count(1024, outcome, 1000) == expected
+
+
+def test_metrics_of_known_images() -> None:
+    image = np.random.default_rng(0).random((32, 32, 3))
+    assert image_ssim(image, image) == pytest.approx(1)
+    assert image_psnr(image, image.clip(0, 0.9) * 0 + image + 0.1) == pytest.approx(20)
+    assert image_ssim(image, 1 - image) < 0.1

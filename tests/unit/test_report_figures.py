@@ -1,0 +1,135 @@
+"""Figures: what they draw, and that the same numbers give the same bytes."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from report_pages import make_figures
+from report_results import fabricate
+
+from triptych.report.embed import MAX_SIDE, embed_figure, embed_picture
+from triptych.report.grid_figure import grid_figure
+from triptych.report.scene_figures import kept_frames, sharpness_figure, training_figure
+from triptych.report.self_supervision_figures import loss_figure
+from triptych.report.style import house_style, save_svg
+from triptych.run.errors import TriptychError
+
+
+def history(last: int, offset: float = 0.0) -> pd.DataFrame:
+    epochs = np.arange(1, last + 1)
+    columns = ("train_loss", "validation_loss", "validation_top1_error", "validation_top5_error")
+    return pd.DataFrame({"epoch": epochs, **dict.fromkeys(columns, 10.0 / epochs + offset)})
+
+
+def test_figures_are_the_same_bytes_every_time(tmp_path: Path) -> None:
+    results = fabricate(tmp_path)
+    make_figures(results, architectures=["vit"])
+    files = sorted((results / "figures").rglob("*.svg"))
+    assert len(files) == 5
+    before = [file.read_bytes() for file in files]
+    make_figures(results, architectures=["vit"])
+    assert [file.read_bytes() for file in files] == before
+    for file in files:
+        ElementTree.parse(file)
+
+
+def test_the_thick_line_is_the_mean_over_the_epochs_that_all_seeds_have() -> None:
+    with house_style():
+        figure = loss_figure([history(30), history(20, offset=2.0)], with_published=False)
+    thin, other, mean = figure.axes[0].get_lines()
+    assert thin.get_linewidth() < mean.get_linewidth()
+    assert len(other.get_xdata()) == 20
+    np.testing.assert_allclose(mean.get_ydata(), history(20, offset=1.0)["train_loss"])
+
+
+def test_the_published_log_is_drawn_only_if_it_is_asked_for() -> None:
+    with house_style():
+        with_it = loss_figure([history(3)], with_published=True)
+        without = loss_figure([history(3)], with_published=False)
+    assert [line.get_label() for line in with_it.axes[0].get_lines()] == ["published", "this run"]
+    assert [line.get_label() for line in without.axes[0].get_lines()] == ["this run"]
+    assert len(with_it.axes[0].get_lines()[0].get_xdata()) == 100
+
+
+def test_the_grid_has_a_row_an_augmentation_and_knows_no_log_of_an_added_architecture() -> None:
+    titles = {"baseline": "Baseline", "mine": "Costs $5 and $6"}
+    with house_style():
+        figure = grid_figure(
+            {"baseline": [history(4)], "mine": [history(4)]},
+            architecture="mixer",
+            titles=titles,
+            with_published=True,
+        )
+        figure.draw_without_rendering()
+    assert len(figure.axes) == 8
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["Train loss", "Validation loss"]
+    assert figure.axes[4].get_ylabel() == "Costs $5 and $6"
+    assert not figure.legends
+
+
+def test_frames_are_kept_however_the_manifest_spells_it() -> None:
+    frames = pd.DataFrame({"kept": ["True", "false", "1", "0", "yes"]})
+    assert kept_frames(frames).tolist() == [True, False, True, False, True]
+    assert kept_frames(pd.DataFrame({"kept": [True, False]})).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("times", "axis"), [([0.0, 0.5, 1.0], "seconds"), ([0.0, np.nan, np.nan], "frame")])
+def test_pictures_without_times_are_numbered(times: list[float], axis: str) -> None:
+    frames = pd.DataFrame(
+        {"frame": [0, 1, 2], "time": times, "sharpness": [3.0, 1.0, 2.0], "kept": [1, 0, 1]}
+    )
+    with house_style():
+        figure = sharpness_figure(frames)
+    assert figure.axes[0].get_xlabel() == axis
+    kept, left_out = figure.axes[0].collections
+    assert (len(kept.get_offsets()), len(left_out.get_offsets())) == (2, 1)
+
+
+def test_a_field_that_was_never_tested_in_between_still_has_a_curve() -> None:
+    rows = pd.DataFrame(
+        {"step": [1, 2], "seconds": [1.0, 2.0], "train_psnr": [9.0, 12.0], "heldout_psnr": np.nan}
+    )
+    with house_style():
+        figure = training_figure(rows)
+    assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [2, 0]
+
+
+def test_a_large_picture_is_scaled_and_compressed_and_a_small_one_is_left_alone(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (900, 1600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    large = embed_picture(tmp_path / "large.png")
+    assert large.uri.startswith("data:image/webp;base64,")
+    assert (large.width, large.height) == (MAX_SIDE, 720)
+    Image.fromarray(noise[:20, :30]).save(tmp_path / "small.png")
+    small = embed_picture(tmp_path / "small.png")
+    assert small.uri.startswith("data:image/png;base64,")
+    assert (small.width, small.height) == (30, 20)
+
+
+def test_sixteen_bit_depth_can_be_shown(tmp_path: Path) -> None:
+    depth = np.random.default_rng(0).integers(0, 65535, (400, 400), dtype=np.uint16)
+    Image.fromarray(depth).save(tmp_path / "depth.png")
+    assert embed_picture(tmp_path / "depth.png").uri.startswith("data:image/webp")
+
+
+def test_a_broken_picture_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(TriptychError, match=r"broken\.png"):
+        embed_picture(tmp_path / "broken.png")
+
+
+def test_an_embedded_figure_follows_the_page_and_shares_no_id(tmp_path: Path) -> None:
+    path = tmp_path / "loss.svg"
+    with house_style():
+        save_svg(loss_figure([history(3)], with_published=True), path)
+    one = embed_figure(path, prefix="one", description='say "loss" & more')
+    two = embed_figure(path, prefix="two", description="loss")
+    first, second = ElementTree.fromstring(one), ElementTree.fromstring(two)
+    ids = [{node.get("id") for node in tree.iter()} - {None} for tree in (first, second)]
+    assert ids[0] and not ids[0] & ids[1]
+    assert first.get("aria-label") == 'say "loss" & more'
+    assert "var(--ink)" in one and "#23272e" not in one
+    assert first.get("width") is None

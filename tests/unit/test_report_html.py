@@ -1,0 +1,161 @@
+"""The page: complete, self-contained, and honest about what it holds."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_pages import make_figures, make_page
+from report_results import AUGMENTATIONS, fabricate
+
+from triptych.report.overview import describe_machine, duration, overview
+from triptych.report.results import Result
+from triptych.report.scene_section import evenly
+from triptych.run.errors import TriptychError
+
+
+class Page(HTMLParser):
+    """Every attribute of every element, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, *names: str) -> Iterator[str]:
+        for _, attributes in self.elements:
+            yield from (value for name in names if (value := attributes.get(name)))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = fabricate(tmp_path_factory.mktemp("study"))
+    make_figures(results)
+    return results
+
+
+@pytest.fixture(scope="module")
+def page(results: Path) -> Page:
+    return Page(make_page(results))
+
+
+def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
+    for value in page.values("src", "poster", "data", "action"):
+        assert value.startswith("data:"), value[:80]
+    for value in page.values("href", "xlink:href"):
+        assert value.startswith(("#", "data:")), value[:80]
+    assert "srcset" not in page.source and "@import" not in page.source
+    assert re.findall(r"url\((?!#|data:)", page.source) == []
+    assert "default-src 'none'" in page.source
+
+
+def test_every_link_has_its_target_and_no_id_occurs_twice(page: Page) -> None:
+    ids = list(page.values("id"))
+    assert len(ids) == len(set(ids))
+    targets = {value[1:] for value in page.values("href", "xlink:href") if value.startswith("#")}
+    used = set(re.findall(r"url\(#([^)]+)\)", page.source))
+    assert (targets | used) - set(ids) == set()
+
+
+def test_every_number_of_a_table_leads_to_the_provenance_of_its_runs(page: Page) -> None:
+    links = [value for value in page.values("href") if value.startswith("#from-grid.vit-cutmix")]
+    assert links == ["#from-grid.vit-cutmix"] * 2
+    block = page.source.split('id="from-grid.vit-cutmix"')[1].split('class="origin"')[0]
+    for seed in (0, 1, 2):
+        assert f"grid/vit-cutmix/seed{seed}/metrics.json" in block
+    assert block.count("<details>") == 3
+    assert "learning_rate: 0.1" in block and "torch 2." in block and "1 min 14 s" in block
+
+
+def test_the_tables_show_our_numbers_above_the_published_ones(page: Page) -> None:
+    table = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.source.split("Top-1 error (%)")[1][:4000]))
+    assert "Method Baseline Mixup (α = 0.4) Cutout CutMix (α = 0.4)" in table
+    assert "ResNet18 27.08 ± 0.22 26.48 ± 0.22 27.98 ± 0.22 24.68 ± 0.22" in table
+    assert "published 26.01 25.73 26.99 24.57" in table
+    assert "published – – – –" in table
+
+
+def test_names_from_the_config_are_text_and_never_markup(page: Page) -> None:
+    assert "Mixer &lt;small&gt;" in page.source
+    assert "<small>:" not in page.source
+
+
+def test_the_same_results_give_the_same_page(results: Path, page: Page) -> None:
+    assert make_page(results).read_text(encoding="utf-8") == page.source
+
+
+def test_a_part_that_was_not_run_is_not_mentioned(results: Path) -> None:
+    only = Page(make_page(results, parts=("reconstruction",)))
+    assert set(only.values("id")) & {"self-supervision", "grid", "reconstruction"} == {"reconstruction"}
+    assert "SimCLR" not in only.text
+    make_page(results)
+
+
+def test_other_data_than_published_is_said_in_each_part(results: Path, tmp_path: Path) -> None:
+    copied = fabricate(tmp_path, published_data=False)
+    shutil.copytree(results / "figures", copied / "figures")
+    page = Page(make_page(copied))
+    assert page.text.count("Not comparable") == 2
+    assert "published (CIFAR-10)" in page.text and "published (CIFAR-100)" in page.text
+    assert "shapes: 4,000 training and 800 test images" in page.text
+
+
+def test_the_page_stays_small(results: Path) -> None:
+    assert make_page(results).stat().st_size < 3_000_000
+
+
+def test_a_view_whose_picture_is_missing_is_one_clear_line(results: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(results, tmp_path / "results")
+    next((copied / "scenes/orbit/views").glob("*_render.png")).unlink()
+    with pytest.raises(TriptychError, match=r"_render\.png"):
+        make_page(copied, parts=("reconstruction",))
+
+
+def test_views_are_spread_over_the_whole_path() -> None:
+    assert evenly(3, 6) == [0, 1, 2]
+    assert evenly(50, 6) == [0, 10, 20, 29, 39, 49]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.25, "0.2 s"), (59.96, "1 min 0 s"), (60, "1 min 0 s"), (3599.7, "1 h 0 min"), (90_000, "1 d 1 h")],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_machine_is_one_line_with_its_gpu_first() -> None:
+    hardware = {
+        "system": "Linux x86_64",
+        "cpu": "Some CPU",
+        "cores": 16,
+        "memory_gib": 128.0,
+        "gpu": "Some GPU",
+    }
+    assert describe_machine(hardware) == "Some GPU, Some CPU, 16 cores, 128 GiB, Linux x86_64"
+
+
+def test_the_head_counts_every_file_once() -> None:
+    record = {"seed": 3, "wall_seconds": 30.0, "finished": "2026-01-02T03:04:05+00:00", "revision": None}
+    one = Result(Path("results/a.json"), {}, record)
+    facts = overview([one, one], configuration=["config.yaml"])
+    assert facts["Computing time"] == ["30.0 s, all jobs together"]
+    assert facts["Seeds"] == ["3"]
+    assert facts["Finished"] == ["2026-01-02 03:04 UTC"]
+    assert facts["Revision"] == ["not under version control"]
+    assert "Data sets" not in facts
+
+
+def test_the_pictured_augmentations_are_all_of_them(page: Page) -> None:
+    for title in AUGMENTATIONS.values():
+        assert page.text.count(title) >= 5, title  # two tables and three figures

@@ -1,0 +1,235 @@
+"""Tables: mean and deviation over seeds, beside the published figures, in three formats."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_pages import make_tables
+from report_results import MODELS, fabricate
+
+from triptych.report.comparison import compare
+from triptych.report.estimates import estimate, spread_note
+from triptych.report.grid_table import grid_estimates, grid_rows, grid_table
+from triptych.report.parameter_table import parameter_rows, part_table, summary_table
+from triptych.report.published import published_curve, published_epochs, published_result
+from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
+from triptych.report.results import Result, group_cells, read_result
+from triptych.run.errors import TriptychError
+from triptych.run.files import read_json, write_json
+
+
+def result(path: str, **values: float | None) -> Result:
+    return Result(Path(path), dict(values), {"recipe": {}})
+
+
+def cell(architecture: str, augmentation: str, *errors: float) -> list[Result]:
+    return [
+        result(
+            f"results/grid/{architecture}-{augmentation}/seed{seed}/metrics.json",
+            test_top1_error=error,
+            epochs=100,
+        )
+        for seed, error in enumerate(errors)
+    ]
+
+
+CIFAR100 = {"name": "cifar100", "counts": {"train": 50_000, "test": 10_000}}
+SHAPES = {"name": "shapes", "counts": {"train": 4_000, "test": 1_000}}
+
+
+def table_of(cells: dict[tuple[str, str], list[Result]], dataset: dict[str, object]) -> Table:
+    return grid_table(
+        grid_estimates(cells, "test_top1_error"),
+        metric_title="Top-1 error",
+        architectures={name: name for name, _ in cells},
+        augmentations={name: name for _, name in cells},
+        comparison=compare("grid", dataset, epochs={}, models={}),
+    )
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=9))
+def test_mean_and_deviation_are_those_of_numpy_with_n_minus_one(errors: list[float]) -> None:
+    value = estimate(cell("vit", "mixup", *errors), "test_top1_error")
+    assert value.n == len(errors)
+    assert value.mean == pytest.approx(np.mean(errors), abs=1e-9)
+    assert value.std == pytest.approx(np.std(errors, ddof=1), abs=1e-9)
+
+
+def test_a_single_seed_has_no_deviation_and_says_so() -> None:
+    value = estimate(cell("vit", "mixup", 48.7), "test_top1_error")
+    assert (value.n, value.std, str(value)) == (1, None, "48.70")
+    assert "n = 1" in spread_note([value])
+
+
+def test_a_diverged_run_shows_as_nan_and_not_as_a_good_number() -> None:
+    runs = [
+        *cell("vit", "mixup", 48.0),
+        result("results/grid/vit-mixup/seed1/metrics.json", test_top1_error=None),
+    ]
+    value = estimate(runs, "test_top1_error")
+    assert math.isnan(value.mean)
+    assert str(value) == "nan ± nan"
+
+
+def test_every_published_grid_error_is_found_and_an_added_architecture_has_none() -> None:
+    cells = {
+        ("resnet18", "cutmix"): cell("resnet18", "cutmix", 24.0),
+        ("mixer", "cutmix"): cell("mixer", "cutmix", 40.0),
+    }
+    estimates = grid_estimates(cells, "test_top1_error")
+    assert estimates["resnet18", "cutmix"].published == 24.57
+    assert estimates["mixer", "cutmix"].published is None
+    text = markdown(table_of(cells, CIFAR100))
+    assert "| resnet18 | 24.00 (24.57) |" in text
+    assert "| mixer | 40.00 (–) |" in text
+
+
+def test_long_form_has_a_row_a_cell_and_empty_fields_where_there_is_nothing() -> None:
+    cells = {("vit", "mixup"): cell("vit", "mixup", 48.0, 50.0), ("vit", "mine"): cell("vit", "mine", 40.0)}
+    estimates = grid_estimates(cells, "test_top1_error")
+    rows = grid_rows(estimates, compare("grid", CIFAR100, epochs={}, models={}))
+    assert list(rows.columns[:6]) == ["architecture", "augmentation", "n", "mean", "std", "published"]
+    first, second = rows.to_dict("records")
+    assert (first["n"], first["mean"], first["published"]) == (2, 49.0, 48.7)
+    assert first["std"] == pytest.approx(math.sqrt(2))
+    assert math.isnan(second["std"]) and math.isnan(second["published"])
+
+
+def test_another_data_set_is_called_not_comparable_wherever_the_published_numbers_stand() -> None:
+    table = table_of({("vit", "mixup"): cell("vit", "mixup", 48.0)}, SHAPES)
+    for text in (markdown(table), latex(table)):
+        assert "Not comparable" in text
+        assert "published (CIFAR-100)" in text
+
+
+def test_the_same_data_set_with_another_recipe_says_what_differs() -> None:
+    few = {"name": "cifar100", "counts": {"train": 10_000, "test": 10_000}}
+    runs = {"resnet18-baseline": 2, "resnet18-mixup": 2, "vit-baseline": 2}
+    models = {"resnet18": {"width": 16}, "vit": {"dim": 512}, "mixer": {"dim": 8}}
+    comparison = compare("grid", few, epochs=runs, models=models)
+    assert comparison.likeness == "similar"
+    assert comparison.differences == (
+        "10,000 training images instead of 50,000",
+        "resnet18 with width 16 instead of 64",
+        "2 epochs instead of 100",
+        "2 epochs instead of 200 (vit-baseline)",
+    )
+    alike = compare("grid", CIFAR100, epochs={"vit-baseline": 200}, models={"vit": {"depth": 6}})
+    assert alike.likeness == "alike"
+
+
+def test_cells_are_found_by_their_folder_even_if_names_hold_dashes() -> None:
+    results = cell("my-net", "cut-mix", 1.0) + cell("my", "net-cut-mix", 2.0)
+    # Two cells of the same folder name would be ambiguous; Snakemake could not tell them apart either.
+    cells = group_cells(results, architectures=["my-net"], augmentations=["cut-mix"])
+    assert list(cells) == [("my-net", "cut-mix")]
+
+
+def test_the_formulas_parts_and_the_rest_add_up_to_the_total() -> None:
+    rows = parameter_rows(MODELS)
+    for name, model in MODELS.items():
+        own = rows[rows["model"] == name]
+        parts = own[own["in_formula"].notna()]["parameters"].sum()
+        assert parts == model["total"] == own[own["part"] == "total"]["parameters"].item()
+        assert own[own["part"] == "within the formula"]["parameters"].item() == model["published_formula"]
+    assert summary_table(MODELS).rows[0] == (
+        "ResNet18",
+        11_220_132,
+        11_220_132,
+        11_038_400,
+        11_038_400,
+        181_732,
+    )
+    assert summary_table(MODELS).rows[1][2] is None
+    assert part_table(MODELS["vit"]).rows[-1] == ("Total", 12_727_908, "")
+
+
+def test_markdown_and_latex_take_every_character_literally() -> None:
+    table = Table("50 % of A_B & C", ("x|y", "α ± β"), (("a_b*c", "<i>"), ("#1", "$2^3~\\")), ("{note}",))
+    text = markdown(table)
+    assert r"| x\|y | α ± β |" in text
+    assert r"| a\_b\*c | \<i\> |" in text
+    tex = latex(table)
+    assert r"\caption{50 \% of A\_B \& C}" in tex
+    assert r"\#1 & \$2\textasciicircum{}3\textasciitilde{}\textbackslash{} \\" in tex
+    assert r"\{note\}" in tex
+
+
+@given(st.text())
+def test_no_text_can_break_out_of_a_markdown_cell_or_a_latex_line(text: str) -> None:
+    shown = escape_markdown(text)
+    assert "\n" not in shown
+    assert "|" not in shown.replace("\\\\", "").replace("\\|", "")
+    bare = escape_latex(text)
+    for command in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}"):
+        bare = bare.replace(command, "")
+    assert "%" not in bare.replace(r"\%", "")
+    assert "&" not in bare.replace(r"\&", "")
+
+
+def test_ragged_tables_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 cells"):
+        Table("t", ("a", "b"), (("only one",),))
+
+
+def test_published_facts_are_those_of_the_report() -> None:
+    probe = published_result("self_supervision", "simclr_linear_probe", "test_top1_accuracy")
+    assert probe is not None
+    assert (probe.value, probe.dataset) == (81.05, "cifar10")
+    assert published_result("grid", "mixer-baseline", "test_top1_error") is None
+    curve = published_curve("resnet18-baseline", "valid_top1_error")
+    assert curve is not None
+    assert (curve["epoch"].iloc[0], curve["epoch"].iloc[-1], curve["value"].iloc[-1]) == (2, 100, 28.66)
+    assert (published_epochs("vit-baseline"), published_epochs("vit-mixup")) == (200, 100)
+    assert published_epochs("mixer-baseline") is None
+
+
+def test_results_without_provenance_are_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "metrics.json", {"test_top1_error": 3.0})
+    with pytest.raises(TriptychError, match="not a result file"):
+        read_result(tmp_path / "metrics.json")
+    (tmp_path / "cut.json").write_text('{"a": 1, ')
+    with pytest.raises(TriptychError, match=r"cut\.json"):
+        read_result(tmp_path / "cut.json")
+
+
+def test_a_result_that_lacks_a_number_says_which() -> None:
+    with pytest.raises(TriptychError, match="test_top5_error"):
+        cell("vit", "mixup", 1.0)[0].number("test_top5_error")
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("results/grid/vit-mixup/seed12/metrics.json", "grid/vit-mixup"),
+        ("/somewhere/results/probe/random/seed0/metrics.json", "probe/random"),
+        ("results/data/shapes/dataset.json", "data/shapes"),
+        ("results/scenes/orbit/sfm.json", "scenes/orbit/sfm"),
+        ("results/scenes/orbit/radiance/metrics.json", "scenes/orbit/radiance"),
+    ],
+)
+def test_all_seeds_of_a_question_share_one_source(path: str, source: str) -> None:
+    assert result(path).source == source
+
+
+def test_the_scripts_write_three_formats_that_agree_with_pandas(tmp_path: Path) -> None:
+    results = fabricate(tmp_path)
+    make_tables(results)
+    rows = pd.read_csv(results / "tables/grid_top5.csv").set_index(["architecture", "augmentation"])
+    for (architecture, augmentation), row in rows.iterrows():
+        files = sorted((results / "grid" / f"{architecture}-{augmentation}").glob("seed*/metrics.json"))
+        errors = pd.Series([read_json(file)["test_top5_error"] for file in files])
+        assert row["n"] == len(errors) == 3
+        assert row["mean"] == pytest.approx(errors.mean())
+        assert row["std"] == pytest.approx(errors.std())
+    assert rows.loc[("vit", "cutmix"), "published"] == 17.32
+    shown = f"{rows.loc[('vit', 'cutmix'), 'mean']:.2f} ± {rows.loc[('vit', 'cutmix'), 'std']:.2f} (17.32)"
+    assert shown in (results / "tables/grid_top5.md").read_text()
+    assert shown.replace("±", r"$\pm$") in (results / "tables/grid_top5.tex").read_text()
+    names = {path.name for path in (results / "tables").iterdir()}
+    stems = ("self_supervision", "grid_top1", "grid_top5", "parameters")
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}

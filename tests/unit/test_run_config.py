@@ -1,0 +1,88 @@
+"""A wrong config is one clear line that names the key and says what it should be."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from triptych.run.config import validate_config
+from triptych.run.errors import TriptychError
+from triptych.run.imports import SOURCE_ROOT
+
+ROOT = SOURCE_ROOT.parent
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split(".")
+    place = config
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return config
+
+
+def complaint(config: dict[str, Any]) -> str:
+    with pytest.raises(TriptychError) as caught:
+        validate_config(config, SCHEMA)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (
+            "self_supervision.simclr.epoch",
+            3,
+            "unknown key 'epoch' in self_supervision.simclr; did you mean 'epochs'?",
+        ),
+        ("gird", {}, "unknown key 'gird' in the top level; did you mean 'grid'?"),
+        ("self_supervision.simclr.temperature", -1, "simclr.temperature is -1 but must be greater than 0"),
+        ("self_supervision.simclr.learning_rate", "1e-3", "(YAML reads 1e-3 as text; write 1.0e-3)"),
+        ("grid.seeds", [0, "a"], "grid.seeds[1] is 'a' but must be of type integer"),
+        ("architectures.vit.training.optimizer", "lion", "must be one of 'sgd', 'adam', 'adamw'"),
+        (
+            "augmentations.cutmix.probability",
+            1.5,
+            "augmentations.cutmix.probability is 1.5 but must be at most 1",
+        ),
+        ("grid.dataset", "cifar1000", "grid.dataset names 'cifar1000', which is not defined under datasets"),
+        ("grid.augmentations", ["mixup", "magic"], "grid.augmentations names 'magic'"),
+        ("grid.cells", {"vit-magic": {"epochs": 3}}, "grid.cells names 'vit-magic', which is no cell"),
+        ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
+        ("augmentations.mixup", {"alpha": 0.4}, "augmentations.mixup lacks the key 'method'"),
+    ],
+)
+def test_each_mistake_is_named(path: str, value: Any, expected: str) -> None:
+    assert expected in complaint(changed(path, value))
+
+
+@pytest.mark.parametrize("preset", [None, *sorted((ROOT / "presets").glob("*.yaml"))], ids=str)
+def test_the_config_and_every_preset_are_valid(preset: Path | None) -> None:
+    from snakemake.utils import update_config
+
+    config = copy.deepcopy(CONFIG)
+    if preset:
+        update_config(config, yaml.safe_load(preset.read_text()))
+    validate_config(config, SCHEMA)
+
+
+def test_defaults_come_from_the_schema_and_overrides_get_none() -> None:
+    config = changed("grid.cells", {"vit-mixup": {"epochs": 7}})
+    del config["self_supervision"]["simclr"]["views"]
+    validate_config(config, SCHEMA)
+    assert config["self_supervision"]["simclr"]["views"]["jitter"] == [0.4, 0.4, 0.4, 0.1]
+    assert config["grid"]["cells"] == {"vit-mixup": {"epochs": 7}}
+
+
+def test_every_default_is_valid_itself() -> None:
+    definitions = ("datasets", "architectures", "augmentations", "scenes")
+    config = {key: copy.deepcopy(CONFIG[key]) for key in definitions}
+    validate_config(config, SCHEMA)
+    assert config["grid"]["seeds"] == [0, 1, 2]

@@ -1,0 +1,64 @@
+"""A job's last words: one clear line for what the user can solve, a traceback for our defects."""
+
+import errno
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from triptych.run.errors import TriptychError
+from triptych.run.job import job
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[Any]:
+    log = logging.getLogger("triptych")
+    before = (log.handlers, log.level, log.propagate)
+    code = tmp_path / "code.py"
+    code.write_text("1")
+    inputs = {"code": [str(code)]}
+    yield SimpleNamespace(log=[str(tmp_path / "logs/job.log")], rule="train_cell", threads=1, input=inputs)
+    log.handlers, log.level, log.propagate = before
+
+
+def last_words(fake: Any, error: Exception) -> str:
+    with pytest.raises(SystemExit) as caught, job(fake):
+        raise error
+    assert caught.value.code == 1
+    return Path(fake.log[0]).read_text()
+
+
+def test_a_problem_of_the_user_is_one_line(fake: Any) -> None:
+    text = last_words(fake, TriptychError("scene 'fox': no frames; check path"))
+    assert text.count("\n") == 1 and "error: scene 'fox': no frames; check path" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.npy"),
+            "disk full while writing the outputs of train_cell",
+        ),
+        (MemoryError(), "out of memory in train_cell; use a smaller batch_size"),
+    ],
+)
+def test_full_disk_and_memory_are_one_line(fake: Any, error: Exception, expected: str) -> None:
+    text = last_words(fake, error)
+    assert text.count("\n") == 1 and expected in text
+
+
+@pytest.mark.parametrize("error", [ValueError("defect"), PermissionError(errno.EACCES, "Permission denied")])
+def test_a_defect_keeps_its_traceback(fake: Any, error: Exception) -> None:
+    assert "Traceback" in last_words(fake, error)
+
+
+def test_results_know_where_they_come_from(fake: Any) -> None:
+    with job(fake) as running:
+        record = running.provenance(recipe={"epochs": 3}, seed=4, device="cpu")
+    assert record["recipe"] == {"epochs": 3} and record["seed"] == 4 and record["device"] == "cpu"
+    assert record["wall_seconds"] >= 0 and record["hardware"]["cores"] >= 1
+    assert {"python", "torch", "snakemake", "triptych"} <= record["versions"].keys()

@@ -1,0 +1,88 @@
+"""A copy of the project in which the real Snakemake has run the whole DAG once on tiny data."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+
+
+def copy_project(target: Path) -> None:
+    """Copy what git tracks, and what it would track, as a checkout has it."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+
+
+class Study:
+    """A checkout, and the preset it is run with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.preset = folder / "presets/test.yaml"
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with the tests' preset; the caller looks at the exit code."""
+        command = [str(SNAKEMAKE), "--cores", "2", "--configfile", str(self.preset), "--nocolor", *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def run(self, *arguments: str) -> str:
+        """Run Snakemake and expect success."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stdout + done.stderr
+
+    def plan(self, *arguments: str) -> set[str]:
+        """The messages of the jobs that would run now."""
+        output = self.run("--dry-run", *arguments)
+        jobs = set(re.findall(r"^Job \d+: (.+)$", output, flags=re.MULTILINE))
+        assert jobs or "Nothing to be done" in output, output[-3000:]
+        return jobs
+
+    def configure(self, **changes: object) -> None:
+        """Merge changes into the preset."""
+        from snakemake.utils import update_config
+
+        config = yaml.safe_load(self.preset.read_text())
+        update_config(config, changes)
+        self.preset.write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A fresh checkout in which nothing has run."""
+    folder = tmp_path_factory.mktemp("checkout")
+    copy_project(folder)
+    return Study(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A checkout in which everything has run once."""
+    folder = tmp_path_factory.mktemp("study")
+    copy_project(folder)
+    study = Study(folder)
+    study.run()
+    return study
+
+
+@pytest.fixture
+def study(finished: Study) -> Iterator[Study]:
+    """The finished study; a test's changes to config and sources are undone after it."""
+    kept = {path: path.read_bytes() for path in [finished.preset, *finished.folder.glob("src/**/*.py")]}
+    yield finished
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)

@@ -1,0 +1,160 @@
+"""What the DAG promises, asked of the real Snakemake."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Study
+
+PAGE = "Report: results/report/index.html"
+VIT_REPORT = {"Tables: architecture x augmentation", "Figure: curves of vit", PAGE}
+
+
+def cells(*names: str) -> set[str]:
+    return {f"Grid: {name}, seed {seed}" for name in names for seed in (0, 1)}
+
+
+ALL_CELLS = cells("resnet18 with baseline", "resnet18 with cutmix", "vit with baseline", "vit with cutmix")
+
+
+def test_a_fresh_checkout_can_be_planned_without_data_or_network(checkout: Study) -> None:
+    checkout.preset = checkout.folder / "config.yaml"
+    plan = checkout.plan()
+    assert "Downloading cifar-10-python.tar.gz" in plan
+    assert "Grid: vit with cutmix, seed 2" in plan
+
+
+def test_one_command_builds_every_target(finished: Study) -> None:
+    output = finished.run("--summary")
+    missing = [line for line in output.splitlines() if "\tmissing\t" in line]
+    assert not missing
+    for name in ("report/index.html", "tables/grid_top1.csv", "scenes/orbit/flythrough.mp4"):
+        assert (finished.folder / "results" / name).stat().st_size > 0
+
+
+def test_a_second_run_has_nothing_to_do(finished: Study) -> None:
+    assert "Nothing to be done" in finished.run()
+
+
+def test_a_touched_source_reruns_nothing(study: Study) -> None:
+    for path in study.folder.glob("src/**/*.py"):
+        os.utime(path)
+    assert study.plan() == set()
+
+
+def test_changing_one_cell_reruns_that_cell_and_what_shows_it(study: Study) -> None:
+    study.configure(grid={"cells": {"vit-cutmix": {"epochs": 3}}})
+    assert study.plan() == cells("vit with cutmix") | VIT_REPORT
+
+
+def test_changing_one_architecture_reruns_its_row(study: Study) -> None:
+    study.configure(architectures={"vit": {"training": {"learning_rate": 0.002}}})
+    assert study.plan() == cells("vit with baseline", "vit with cutmix") | VIT_REPORT
+
+
+def test_adding_a_seed_runs_that_seed_only(study: Study) -> None:
+    study.configure(grid={"seeds": [0, 1, 2]})
+    new = {job for job in study.plan() if job.startswith("Grid:")}
+    assert new == {name.replace("seed 0", "seed 2") for name in ALL_CELLS if "seed 0" in name}
+
+
+def test_a_knob_that_changes_no_result_reruns_nothing(study: Study) -> None:
+    study.configure(compute={"threads": 1, "checkpoint_minutes": 1})
+    assert study.plan() == set()
+
+
+def edit(study: Study, module: str) -> None:
+    path = study.folder / "src/triptych" / module
+    path.write_text(path.read_text() + "\n# edited\n")
+
+
+def test_editing_the_contrastive_loss_reruns_simclr_and_no_cell(study: Study) -> None:
+    edit(study, "nn/nt_xent.py")
+    plan = study.plan()
+    assert "SimCLR: pretraining without labels, seed 0" in plan
+    assert "Linear evaluation of the simclr encoder, seed 0" in plan
+    assert not any(job.startswith(("Grid:", "Supervised")) for job in plan)
+
+
+def test_editing_an_architecture_reruns_its_cells_only(study: Study) -> None:
+    edit(study, "nn/vit.py")
+    plan = study.plan()
+    assert {job for job in plan if job.startswith("Grid:")} == cells("vit with baseline", "vit with cutmix")
+    assert not any("SimCLR" in job for job in plan)
+
+
+def test_editing_the_radiance_field_reruns_no_training_of_the_other_parts(study: Study) -> None:
+    edit(study, "radiance/hash_grid.py")
+    plan = study.plan()
+    assert PAGE in plan
+    assert not any(job.startswith(("Grid:", "SimCLR", "Finding the cameras")) for job in plan)
+
+
+@pytest.mark.parametrize(
+    ("file", "job"),
+    [
+        ("results/grid/vit-baseline/seed0/model.safetensors", "Grid: vit with baseline, seed 0"),
+        ("results/grid/resnet18-cutmix/seed1/metrics.json", "Grid: resnet18 with cutmix, seed 1"),
+        ("results/simclr/seed0/encoder.safetensors", "SimCLR: pretraining without labels, seed 0"),
+        ("results/figures/grid_vit.svg", "Figure: curves of vit"),
+        ("results/scenes/orbit/transforms.json", "Putting orbit upright"),
+        ("results/data/shapes/train_images.npy", "Drawing shapes"),
+    ],
+)
+def test_a_deleted_file_is_rebuilt(study: Study, file: str, job: str) -> None:
+    path = study.folder / file
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    try:
+        assert job in study.plan()
+    finally:
+        aside.rename(path)
+    assert study.plan() == set()
+
+
+def table_row(study: Study, name: str) -> dict[str, str]:
+    with (study.folder / "results/tables/grid_top1.csv").open() as stream:
+        return next(
+            row for row in csv.DictReader(stream) if f"{row['architecture']}-{row['augmentation']}" == name
+        )
+
+
+def test_config_changed_training_failed_run_again_never_leaves_a_stale_table(study: Study) -> None:
+    """The failed job's output is gone, and a missing intermediate alone would not rerun the table."""
+    before = table_row(study, "vit-baseline")
+    study.configure(grid={"cells": {"vit-baseline": {"learning_rate": 1.0e30}}})
+    failed = study.snakemake()
+    assert failed.returncode != 0
+    words = [line for line in failed.stderr.splitlines() if line.startswith("triptych: error:")]
+    assert words and all("the loss is" in line and "lower learning_rate" in line for line in words)
+    assert not (study.folder / "results/grid/vit-baseline/seed0/metrics.json").exists()
+
+    study.configure(grid={"cells": {"vit-baseline": {"learning_rate": 0.01, "epochs": 1}}})
+    assert cells("vit with baseline") | VIT_REPORT <= study.plan()
+    study.run()
+    after = table_row(study, "vit-baseline")
+    metrics = (study.folder / "results/grid/vit-baseline/seed0/metrics.json").read_text()
+    assert '"learning_rate": 0.01' in metrics
+    assert after != before
+
+    study.preset.write_bytes((Path(__file__).parents[2] / "presets/test.yaml").read_bytes())
+    study.run()
+    assert table_row(study, "vit-baseline") == before
+    assert study.plan() == set()
+
+
+def test_bad_config_is_one_clear_line_and_exit_code_not_zero(study: Study) -> None:
+    study.configure(self_supervision={"simclr": {"epoch": 3}})
+    done = study.snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "unknown key 'epoch' in self_supervision.simclr; did you mean 'epochs'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_data_folder_is_one_clear_line(study: Study) -> None:
+    study.configure(datasets={"mine": {"source": "folder", "path": "/nowhere"}}, grid={"dataset": "mine"})
+    done = study.snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "config: datasets.mine: /nowhere does not exist; correct `path`" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,17 @@
+"""Compare a scene's camera poses with the reference."""
+
+from typing import TYPE_CHECKING
+
+from triptych.reconstruct.poses import compare_poses, read_poses
+from triptych.run.files import write_json
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        ours, reference = snakemake.input.transforms, str(snakemake.input.reference)
+        error = compare_poses(read_poses(ours), read_poses(reference))
+        provenance = running.provenance(recipe={"reference": reference})
+        write_json(snakemake.output[0], {**error, "provenance": provenance})

@@ -1,0 +1,20 @@
+"""Render the embedded film and its true cameras."""
+
+from typing import TYPE_CHECKING
+
+from triptych.reconstruct.orbit import film_orbit
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        recipe = snakemake.params.recipe
+        film_orbit(
+            snakemake.output.film,
+            snakemake.output.truth,
+            **recipe,
+            threads=snakemake.threads,
+            provenance=running.provenance(recipe=recipe, seed=recipe["seed"]),
+        )

@@ -1,0 +1,29 @@
+"""Find the camera poses and the points of a scene."""
+
+from typing import TYPE_CHECKING
+
+from triptych.reconstruct.mapping import map_scene
+from triptych.run.files import write_json
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        recipe = snakemake.params.recipe
+        found = map_scene(
+            snakemake.input.frames,
+            snakemake.input.database,
+            snakemake.output.model,
+            seed=recipe["seed"],
+            threads=snakemake.threads,
+        )
+        write_json(
+            snakemake.output.summary,
+            {
+                **found,
+                "matcher": recipe["matcher"],
+                "provenance": running.provenance(recipe=recipe, seed=recipe["seed"]),
+            },
+        )

@@ -1,0 +1,18 @@
+"""Find SIFT features in a scene's frames and match them."""
+
+from typing import TYPE_CHECKING
+
+from triptych.reconstruct.matching import match_features
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake):
+        match_features(
+            snakemake.input.frames,
+            snakemake.output.database,
+            **snakemake.params.recipe,
+            threads=snakemake.threads,
+        )

@@ -1,0 +1,60 @@
+"""Train the radiance field of one scene."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from triptych.radiance.recipe import Recipe
+from triptych.radiance.scene import read_scene
+from triptych.radiance.snapshot import save_field
+from triptych.radiance.train import train
+from triptych.run.devices import describe_precision
+from triptych.run.files import digest_of_files, digest_of_value, write_json
+from triptych.run.job import Job, job
+from triptych.training.checkpoint import Checkpoints
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main(
+    *, transforms: Path, options: dict[str, Any], output: Path, checkpoints: Path, every: float, running: Job
+) -> None:
+    """Train by the recipe `options` and fill the folder `output`; save the state every `every` seconds."""
+    recipe = Recipe(**options)
+    scene = read_scene(transforms, downscale=recipe.downscale)
+    data = digest_of_files([str(transforms), *map(str, scene.files)])
+    fingerprint = digest_of_value(
+        {"recipe": options, "data": data, "code": running.code_digest, "torch": torch.__version__}
+    )
+    states = Checkpoints(checkpoints, fingerprint, every=every)
+    trained = train(
+        scene, recipe, checkpoints=states, events=output / "tensorboard", history=output / "history.csv"
+    )
+    device = trained.scene.background.device
+    provenance = running.provenance(
+        recipe=options,
+        seed=recipe.seed,
+        wall_seconds=trained.numbers["training_seconds"],
+        device=str(device),
+        precision=describe_precision(device, recipe.precision),
+        data=data[:16],
+    )
+    split = {"downscale": recipe.downscale, "holdout": recipe.holdout}
+    weights, description = output / "field.safetensors", output / "field.json"
+    save_field(weights, description, trained.scene, **split, provenance=provenance)
+    write_json(output / "metrics.json", {**trained.numbers, "provenance": provenance})
+    states.remove()
+
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        main(
+            transforms=Path(snakemake.input.transforms),
+            options=snakemake.params.recipe,
+            output=Path(snakemake.output.metrics).parent,
+            checkpoints=Path(f"results/checkpoints/scenes/{snakemake.wildcards.scene}/radiance"),
+            every=60 * snakemake.config["compute"]["checkpoint_minutes"],
+            running=running,
+        )

@@ -1,0 +1,36 @@
+"""The page: everything that was run, in one file."""
+
+from typing import TYPE_CHECKING, Any
+
+from triptych.report.grid_section import grid_section
+from triptych.report.page import render_page
+from triptych.report.scene_section import scene_section
+from triptych.report.self_supervision_section import self_supervision_section
+from triptych.run.files import write_text
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main(
+    *,
+    configuration: list[str],
+    self_supervision: dict[str, Any] | None,
+    grid: dict[str, Any] | None,
+    scenes: dict[str, dict[str, Any]],
+    target: str,
+) -> None:
+    """Each part is given as the arguments of its section, or left out if it was not run."""
+    page = render_page(
+        configuration=configuration,
+        self_supervision=self_supervision_section(**self_supervision) if self_supervision else None,
+        grid=grid_section(**grid) if grid else None,
+        scenes=[scene_section(name, **files) for name, files in scenes.items()],
+    )
+    write_text(target, page)
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(**snakemake.params.parts, target=snakemake.output[0])

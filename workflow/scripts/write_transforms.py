@@ -1,0 +1,21 @@
+"""Write a scene's cameras in instant-ngp's format."""
+
+from typing import TYPE_CHECKING
+
+from triptych.reconstruct.transforms import write_transforms
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        recipe = snakemake.params.recipe
+        write_transforms(
+            snakemake.input.model,
+            snakemake.input.manifest,
+            snakemake.output.transforms,
+            snakemake.output.cloud,
+            **recipe,
+            provenance=running.provenance(recipe=recipe),
+        )
