@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: workflow.basedir + "/config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
@@ -31,7 +31,10 @@ rule all:
         SELF_SUPERVISION_TARGETS,
         GRID_TARGETS,
         RECONSTRUCTION_TARGETS,
+        RADIANCE_TARGETS,
         REPORT_TARGETS,
+    message:
+        "All of it is there"
 
 
 onerror:

@@ -98,7 +98,7 @@ def test_known_errors_are_measured_in_degrees_and_percent_of_the_span():
     ours = {str(number): np.eye(4) for number in range(4)}
     for number, corner in enumerate(corners):
         theirs[str(number)][:3, 3] = corner
-        ours[str(number)][:3, 3] = corner + [0, 0, 0.1 * (-1) ** number]
+        ours[str(number)][:3, 3] = corner + 0.1 * (-1) ** number * np.array([0, 0, 1])
     ours["3"][:3, :3] = Rotation.from_euler("y", 2, degrees=True).as_matrix()
     error = compare_poses(ours, theirs)
     assert error["camera_span"] == pytest.approx(10)

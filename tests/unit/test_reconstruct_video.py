@@ -65,26 +65,29 @@ def test_a_phone_held_upright_gives_upright_pictures(tmp_path):
     assert upright[4:14, HEIGHT - 14 : HEIGHT - 4].mean(axis=(0, 1)) == pytest.approx([250, 240, 30], abs=12)
 
 
-def test_a_film_cut_short_yields_what_is_left(video, caplog):
-    content = video.read_bytes()
+@pytest.fixture
+def noisy(tmp_path):
+    """A film in which every frame takes about as many bytes."""
+    frames = (np.random.default_rng(n).integers(0, 255, (48, 64, 3), np.uint8) for n in range(40))
+    write_video(tmp_path / "noisy.mp4", frames, fps=10)
+    return tmp_path / "noisy.mp4"
+
+
+def test_a_film_cut_short_yields_what_is_left(noisy, caplog):
+    content = noisy.read_bytes()
     start = content.index(b"mdat")
-    video.write_bytes(content[: start + (len(content) - start) // 2])
-    decoded = list(read_video(video))
-    assert 3 <= len(decoded) < FRAMES
-    assert f"{len(decoded)} of {FRAMES} frames decoded" in caplog.text
+    noisy.write_bytes(content[: start + (len(content) - start) // 2])
+    decoded = list(read_video(noisy))
+    assert 10 < len(decoded) < 30
+    assert f"{len(decoded)} of 40 frames decoded" in caplog.text
 
 
-def test_damage_in_the_middle_costs_only_some_frames(tmp_path, caplog):
-    path = tmp_path / "film.mp4"
-    write_video(
-        path, (np.random.default_rng(n).integers(0, 255, (48, 64, 3), np.uint8) for n in range(40)), fps=10
-    )
-    content = bytearray(path.read_bytes())
+def test_damage_in_the_middle_costs_only_some_frames(noisy, caplog):
+    content = bytearray(noisy.read_bytes())
     middle = (content.index(b"mdat") + len(content)) // 2
     content[middle : middle + 3000] = bytes(3000)
-    path.write_bytes(content)
-    decoded = list(read_video(path))
-    assert 10 < len(decoded) < 40
+    noisy.write_bytes(content)
+    assert 10 < len(list(read_video(noisy))) < 40
     assert "damaged or cut short" in caplog.text
 
 
@@ -96,7 +99,8 @@ def damage(kind, tmp_path):
         path.write_bytes(np.random.default_rng(0).bytes(5000))
     elif kind == "without its index":
         write_video(path, pictures(), fps=10)
-        path.write_bytes(path.read_bytes()[:200])
+        content = path.read_bytes()
+        path.write_bytes(content[: content.index(b"moov") - 4] + content[content.index(b"mdat") - 4 :])
     elif kind == "without its pictures":
         write_video(path, pictures(), fps=10)
         content = path.read_bytes()

@@ -52,7 +52,7 @@ def _open(path: Path) -> InputContainer:
         ) from error
     if not container.streams.video:
         container.close()
-        raise TriptychError(f"{path}: holds no video stream; give a film, or a folder of images")
+        raise TriptychError(f"{path}: holds no video stream, or is cut short before it; give a film, or a folder of images")
     return container
 
 
