@@ -1,4 +1,4 @@
-"""What every other rule file uses: the checked config, names, and the code behind each script."""
+"""What every other file here uses: the checked config, names, and the code behind each script."""
 
 import os
 import sys
@@ -12,9 +12,8 @@ sys.path.insert(0, str(SOURCE))
 # The library reaches every job on every executor without an install step: children inherit this,
 # and Snakemake processes on other machines parse this file, too.
 if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
-    )
+    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ.update(PYTHONPATH=os.pathsep.join(paths))
 # glibc maps and zeroes fresh pages for every activation above its thresholds; keeping freed
 # memory instead makes training on a CPU up to a third faster.
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 30))
@@ -40,9 +39,7 @@ CELLS = [f"{architecture}-{augmentation}" for architecture in ARCHITECTURES for 
 SCENES = config["reconstruction"]["scenes"]
 THREADS = config["compute"]["threads"]
 GPU = config["compute"]["gpus"]
-DATASETS = sorted(
-    {config[part]["dataset"] for part in ("self_supervision", "grid") if part in PARTS}
-)
+DATASETS = sorted({config[part]["dataset"] for part in ("self_supervision", "grid") if part in PARTS})
 
 
 wildcard_constraints:
@@ -55,16 +52,14 @@ wildcard_constraints:
 
 
 def code_of(script, *modules):
-    """The script and every library file behind it; `modules` are named only at run time.
+    """The script and every library file behind it; `modules` are those it names only at run time.
 
-    As an input of the rule, this makes an edit rerun exactly the rules that import it.
+    As an input, this reruns on an edit exactly what imports the edited file.
     """
-    files = module_closure(SOURCE.parent / "workflow/scripts" / script)
-    for module in modules:
-        path = module_path(module)
-        if path is not None:
-            files = files + module_closure(path)
-    return sorted({os.path.relpath(file) for file in files})
+    found = module_closure(SOURCE.parent / "workflow/scripts" / script)
+    for path in filter(None, map(module_path, modules)):
+        found = found + module_closure(path)
+    return sorted({os.path.relpath(file) for file in found})
 
 
 def scene_recipe(scene, section):
@@ -79,7 +74,7 @@ def packed(dataset):
 
 
 def print_errors():
-    """Repeat, below Snakemake's own report, the one clear line of each failed job."""
+    """Repeat, below Snakemake's own account, the one clear line of each failed job."""
     for log in sorted(Path("results/logs").rglob("*.log")):
         if log.stat().st_mtime < STARTED:
             continue

@@ -1,56 +1,7 @@
 """Every data set of the config as plain arrays, whatever its source: results/data/{dataset}/."""
 
-import re
 
-from triptych.data.sources import (
-    OFFICIAL,
-    archive_files,
-    check_dataset,
-    dataset_recipe,
-    download_name,
-    downloads,
-)
-from triptych.run.listing import folder_fingerprint
-
-PACKED = {Path(file).stem: file for file in packed("{dataset}")}
-DATA_TARGETS = [file for dataset in DATASETS for file in packed(dataset)]
-
-DOWNLOADS = downloads(config["datasets"])
-
-
-def check_datasets():
-    """Stop before planning anything with a data set that cannot be made."""
-    for dataset in DATASETS:
-        try:
-            check_dataset(dataset, config["datasets"][dataset])
-        except TriptychError as error:
-            raise WorkflowError(str(error)) from None
-
-
-check_datasets()
-
-
-def from_source(*sources):
-    """A pattern for the data sets that come from one of these sources."""
-    names = [
-        name
-        for name, settings in config["datasets"].items()
-        if settings["source"] in sources
-    ]
-    return "|".join(names) or "(?!)"
-
-
-def recipe_of(wildcards):
-    """What decides the arrays of a data set."""
-    return dataset_recipe(config["datasets"][wildcards.dataset])
-
-
-def archive_of(wildcards):
-    """The download, or what lies at the path."""
-    settings = config["datasets"][wildcards.dataset]
-    if settings["source"] in OFFICIAL:
-        return [f"results/downloads/{download_name(settings)}"]
-    return archive_files(settings)
+include: "inputs/data.smk"
 
 
 localrules:
@@ -67,6 +18,8 @@ rule download_archive:
         "results/benchmarks/jobs/downloads/{archive}.tsv"
     wildcard_constraints:
         archive="|".join(map(re.escape, DOWNLOADS)) or "(?!)",
+    conda:
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=500,
@@ -92,6 +45,8 @@ rule pack_cifar:
         "results/benchmarks/jobs/data/{dataset}.tsv"
     wildcard_constraints:
         dataset=from_source("cifar10", "cifar100", "archive"),
+    conda:
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -115,6 +70,8 @@ rule pack_folder:
         "results/benchmarks/jobs/data/{dataset}.tsv"
     wildcard_constraints:
         dataset=from_source("folder"),
+    conda:
+        "../envs/learning.yaml"
     threads: THREADS
     resources:
         mem_mb=8000,
@@ -139,6 +96,8 @@ rule draw_shapes:
         "results/benchmarks/jobs/data/{dataset}.tsv"
     wildcard_constraints:
         dataset=from_source("shapes"),
+    conda:
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=2000,

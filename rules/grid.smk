@@ -1,31 +1,7 @@
 """Part 2: {architecture} x {augmentation} x {seed}, every cell a job of its own."""
 
-GRID_TARGETS = (
-    expand(
-        "results/grid/{cell}/seed{seed}/{file}",
-        cell=CELLS,
-        seed=GRID_SEEDS,
-        file=["model.safetensors", "metrics.json", "history.csv"],
-    )
-    + ["results/grid/parameters.json"]
-    if "grid" in PARTS
-    else []
-)
 
-
-def cell_recipe(wildcards):
-    """Everything that decides one cell, and nothing of any other cell."""
-    grid = config["grid"]
-    architecture = config["architectures"][wildcards.architecture]
-    augmentation = config["augmentations"][wildcards.augmentation]
-    return {
-        "architecture": {key: architecture[key] for key in ("module", "options")},
-        "augmentation": grid["augmentation"],
-        "mixing": {key: value for key, value in augmentation.items() if key != "title"},
-        "validation": grid["validation"],
-        **architecture["training"],
-        **grid["cells"].get(f"{wildcards.architecture}-{wildcards.augmentation}", {}),
-    }
+include: "inputs/grid.smk"
 
 
 rule train_cell:
@@ -39,19 +15,21 @@ rule train_cell:
         metrics="results/grid/{architecture}-{augmentation}/seed{seed}/metrics.json",
         history="results/grid/{architecture}-{augmentation}/seed{seed}/history.csv",
         events=directory("results/grid/{architecture}-{augmentation}/seed{seed}/tensorboard"),
-    params:
-        recipe=cell_recipe,
     log:
         "results/logs/grid/{architecture}-{augmentation}/seed{seed}.log",
     benchmark:
         "results/benchmarks/jobs/grid/{architecture}-{augmentation}/seed{seed}.tsv"
-    message:
-        "Grid: {wildcards.architecture} with {wildcards.augmentation}, seed {wildcards.seed}"
+    conda:
+        "../envs/learning.yaml"
     threads: THREADS
     resources:
         mem_mb=8000,
         runtime=1440,
         gpu=GPU,
+    params:
+        recipe=cell_recipe,
+    message:
+        "Grid: {wildcards.architecture} with {wildcards.augmentation}, seed {wildcards.seed}"
     script:
         "../workflow/scripts/train_classifier.py"
 
@@ -65,11 +43,13 @@ rule count_parameters:
         "results/logs/grid/parameters.log",
     benchmark:
         "results/benchmarks/jobs/grid/parameters.tsv"
-    message:
-        "Counting the parameters of the report's models"
+    conda:
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Counting the parameters of the report's models"
     script:
         "../workflow/scripts/count_parameters.py"

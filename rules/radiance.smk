@@ -30,19 +30,21 @@ rule train_radiance:
         metrics="results/scenes/{scene}/radiance/metrics.json",
         history="results/scenes/{scene}/radiance/history.csv",
         events=directory("results/scenes/{scene}/radiance/tensorboard"),
-    params:
-        recipe=lambda wildcards: scene_recipe(wildcards.scene, "radiance"),
     log:
         "results/logs/scenes/{scene}/radiance.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/radiance.tsv"
-    message:
-        "Radiance field of {wildcards.scene}: training"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=6000,
         runtime=240,
         gpu=GPU,
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "radiance"),
+    message:
+        "Radiance field of {wildcards.scene}: training"
     script:
         "../workflow/scripts/train_radiance.py"
 
@@ -63,19 +65,21 @@ rule render_views:
             labels={"scene": "{scene}", "figure": "View {view}: {kind}"},
         ),
         numbers="results/scenes/{scene}/views.json",
-    params:
-        recipe=lambda wildcards: scene_recipe(wildcards.scene, "views"),
     log:
         "results/logs/scenes/{scene}/views.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/views.tsv"
-    message:
-        "Radiance field of {wildcards.scene}: held-out views"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=GPU,
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "views"),
+    message:
+        "Radiance field of {wildcards.scene}: held-out views"
     script:
         "../workflow/scripts/render_views.py"
 
@@ -94,18 +98,20 @@ rule render_flythrough:
             category="Reconstruction",
             labels={"scene": "{scene}", "figure": "Fly-through"},
         ),
-    params:
-        recipe=lambda wildcards: scene_recipe(wildcards.scene, "flythrough"),
     log:
         "results/logs/scenes/{scene}/flythrough.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/flythrough.tsv"
-    message:
-        "Radiance field of {wildcards.scene}: fly-through"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=GPU,
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "flythrough"),
+    message:
+        "Radiance field of {wildcards.scene}: fly-through"
     script:
         "../workflow/scripts/render_flythrough.py"

@@ -1,60 +1,7 @@
 """Part 3, first half: a film, or a folder of images, to frames, to camera poses."""
 
-from triptych.run.listing import folder_fingerprint
 
-
-def has_reference(scene):
-    """Whether the true poses of a scene are known: always for the embedded film."""
-    return config["scenes"][scene]["source"] == "orbit" or config["scenes"][scene]["reference"] is not None
-
-
-def pose_targets(scene):
-    """Every durable file between the film and the radiance field."""
-    files = ["frames.csv", "frames", "database.db", "sfm", "sfm.json", "transforms.json", "sparse.ply"]
-    if config["scenes"][scene]["source"] == "orbit":
-        files += ["film/film.mp4", "film/truth.json"]
-    if has_reference(scene):
-        files.append("pose_error.json")
-    return [f"results/scenes/{scene}/{file}" for file in files]
-
-
-RECONSTRUCTION_TARGETS = [
-    file for scene in SCENES if "reconstruction" in PARTS for file in pose_targets(scene)
-]
-
-
-def film_of(wildcards):
-    """The film that frames are taken from; a folder is watched through its fingerprint instead."""
-    scene = config["scenes"][wildcards.scene]
-    if scene["source"] == "orbit":
-        return f"results/scenes/{wildcards.scene}/film/film.mp4"
-    return scene["path"] if scene["source"] == "video" else []
-
-
-def frames_recipe(wildcards):
-    """What decides which frames there are."""
-    scene = config["scenes"][wildcards.scene]
-    where = {key: scene[key] for key in ("source", "path")}
-    return {**where, **scene_recipe(wildcards.scene, "frames")}
-
-
-def folder_contents(wildcards):
-    """Changes when an image is added, removed or edited."""
-    scene = config["scenes"][wildcards.scene]
-    if scene["source"] != "folder":
-        return None
-    try:
-        return folder_fingerprint(scene["path"])
-    except TriptychError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def reference_of(wildcards):
-    """The poses to compare with."""
-    scene = config["scenes"][wildcards.scene]
-    if scene["source"] == "orbit":
-        return f"results/scenes/{wildcards.scene}/film/truth.json"
-    return scene["reference"]
+include: "inputs/reconstruction.smk"
 
 
 rule film_orbit:
@@ -70,6 +17,8 @@ rule film_orbit:
     wildcard_constraints:
         scene="|".join(name for name, scene in config["scenes"].items() if scene["source"] == "orbit")
         or "(?!)",
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=2000,
@@ -93,6 +42,8 @@ rule extract_frames:
         "results/logs/scenes/{scene}/frames.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/frames.tsv"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=4000,
@@ -117,6 +68,8 @@ rule match_features:
         "results/logs/scenes/{scene}/database.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/database.tsv"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=8000,
@@ -141,6 +94,8 @@ rule map_scene:
         "results/logs/scenes/{scene}/sfm.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/sfm.tsv"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
         mem_mb=8000,
@@ -167,6 +122,8 @@ rule write_transforms:
         "results/logs/scenes/{scene}/transforms.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/transforms.tsv"
+    conda:
+        "../envs/reconstruction.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -192,6 +149,8 @@ rule compare_poses:
         "results/benchmarks/jobs/scenes/{scene}/pose_error.tsv"
     wildcard_constraints:
         scene="|".join(filter(has_reference, config["scenes"])) or "(?!)",
+    conda:
+        "../envs/reconstruction.yaml"
     threads: 1
     resources:
         mem_mb=1000,

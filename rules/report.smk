@@ -1,8 +1,12 @@
 """Tables, figures and the page, from the result files of all parts."""
 
 FORMATS = ["csv", "md", "tex"]
-ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] for name in ARCHITECTURES}
-AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] for name in AUGMENTATIONS}
+ARCHITECTURE_TITLES = {
+    name: config["architectures"][name]["title"] for name in ARCHITECTURES
+}
+AUGMENTATION_TITLES = {
+    name: config["augmentations"][name]["title"] for name in AUGMENTATIONS
+}
 PUBLISHED = [
     f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}.csv"
     for name in ("results", "curves")
@@ -14,20 +18,26 @@ def data_of(part):
     return f"results/data/{config[part]['dataset']}/dataset.json"
 
 
-def has_reference(scene):
-    """Whether a scene comes with true poses, so that its pose error is known."""
-    return config["scenes"][scene].get("source") == "orbit" or "reference" in config["scenes"][scene]
-
-
 def in_report(path, category, caption, **labels):
     """Mark a final file for `snakemake --report`."""
-    return report(path, caption=f"../workflow/report/{caption}.rst", category=category, labels=labels)
+    return report(
+        path,
+        caption=f"../workflow/report/{caption}.rst",
+        category=category,
+        labels=labels,
+    )
 
 
 def table(name, category, caption, title):
     """The three formats of a table, as named outputs of its rule."""
     return {
-        format: in_report(f"results/tables/{name}.{format}", category, caption, table=title, format=format)
+        format: in_report(
+            f"results/tables/{name}.{format}",
+            category,
+            caption,
+            table=title,
+            format=format,
+        )
         for format in FORMATS
     }
 
@@ -35,9 +45,15 @@ def table(name, category, caption, title):
 def page_parts():
     """What the page shows: for each part that is run, the arguments of its section."""
     probes = {
-        "simclr_linear_probe": expand("results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS),
-        "supervised_resnet18": expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
-        "random_linear_probe": expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
+        "simclr_linear_probe": expand(
+            "results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS
+        ),
+        "supervised_resnet18": expand(
+            "results/supervised/seed{seed}/metrics.json", seed=SEEDS
+        ),
+        "random_linear_probe": expand(
+            "results/probe/random/seed{seed}/metrics.json", seed=SEEDS
+        ),
     }
     self_supervision = {
         "dataset": data_of("self_supervision"),
@@ -53,9 +69,13 @@ def page_parts():
     }
     grid = {
         "dataset": data_of("grid"),
-        "metrics": expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
+        "metrics": expand(
+            "results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS
+        ),
         "parameters": "results/grid/parameters.json",
-        "figures": expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES),
+        "figures": expand(
+            "results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES
+        ),
         "architectures": ARCHITECTURE_TITLES,
         "augmentations": AUGMENTATION_TITLES,
     }
@@ -70,7 +90,11 @@ def page_parts():
                 f"results/figures/scenes/{scene}/sharpness.svg",
                 f"results/figures/scenes/{scene}/training.svg",
             ],
-            **({"pose_error": f"results/scenes/{scene}/pose_error.json"} if has_reference(scene) else {}),
+            **(
+                {"pose_error": f"results/scenes/{scene}/pose_error.json"}
+                if has_reference(scene)
+                else {}
+            ),
         }
         for scene in SCENES
     }
@@ -99,20 +123,29 @@ PAGE = page_parts()
 REPORT_TARGETS = (
     (
         expand("results/tables/self_supervision.{format}", format=FORMATS)
-        + ["results/figures/self_supervision_loss.svg", "results/figures/self_supervision_accuracy.svg"]
+        + [
+            "results/figures/self_supervision_loss.svg",
+            "results/figures/self_supervision_accuracy.svg",
+        ]
         if "self_supervision" in PARTS
         else []
     )
     + (
         expand(
-            "results/tables/{name}.{format}", name=["grid_top1", "grid_top5", "parameters"], format=FORMATS
+            "results/tables/{name}.{format}",
+            name=["grid_top1", "grid_top5", "parameters"],
+            format=FORMATS,
         )
         + expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES)
         if "grid" in PARTS
         else []
     )
     + (
-        expand("results/figures/scenes/{scene}/{name}.svg", scene=SCENES, name=["sharpness", "training"])
+        expand(
+            "results/figures/scenes/{scene}/{name}.svg",
+            scene=SCENES,
+            name=["sharpness", "training"],
+        )
         if "reconstruction" in PARTS
         else []
     )
@@ -132,7 +165,12 @@ rule tabulate_self_supervision:
         published=PUBLISHED,
         code=code_of("tabulate_self_supervision.py"),
     output:
-        **table("self_supervision", "Self-supervision", "self_supervision_table", "Test accuracy"),
+        **table(
+            "self_supervision",
+            "Self-supervision",
+            "self_supervision_table",
+            "Test accuracy",
+        ),
     log:
         "results/logs/tables/self_supervision.log",
     benchmark:
@@ -150,7 +188,9 @@ rule tabulate_self_supervision:
 rule tabulate_grid:
     input:
         dataset=data_of("grid"),
-        metrics=expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
+        metrics=expand(
+            "results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS
+        ),
         published=PUBLISHED,
         code=code_of("tabulate_grid.py"),
     output:
@@ -183,7 +223,12 @@ rule tabulate_parameters:
         parameters="results/grid/parameters.json",
         code=code_of("tabulate_parameters.py"),
     output:
-        **table("parameters", "Architecture x augmentation", "parameter_table", "Parameters"),
+        **table(
+            "parameters",
+            "Architecture x augmentation",
+            "parameter_table",
+            "Parameters",
+        ),
     log:
         "results/logs/tables/parameters.log",
     benchmark:
@@ -215,7 +260,10 @@ rule plot_self_supervision:
                 "self_supervision_figure",
                 figure=title,
             )
-            for name, title in (("loss", "SimCLR loss"), ("accuracy", "Validation accuracy"))
+            for name, title in (
+                ("loss", "SimCLR loss"),
+                ("accuracy", "Validation accuracy"),
+            )
         },
     log:
         "results/logs/figures/self_supervision.log",
@@ -278,7 +326,10 @@ rule plot_scene:
                 scene="{scene}",
                 figure=title,
             )
-            for name, title in (("sharpness", "Sharpness of the frames"), ("training", "PSNR"))
+            for name, title in (
+                ("sharpness", "Sharpness of the frames"),
+                ("training", "PSNR"),
+            )
         },
     log:
         "results/logs/figures/scenes/{scene}.log",
@@ -297,8 +348,10 @@ rule plot_scene:
 rule write_report:
     input:
         results=result_files(PAGE),
+        pictures=expand("results/scenes/{scene}/views", scene=PAGE["scenes"]),
         template=[
-            f"{os.path.relpath(SOURCE)}/triptych/report/page.{suffix}" for suffix in ("html", "css", "js")
+            f"{os.path.relpath(SOURCE)}/triptych/report/page.{suffix}"
+            for suffix in ("html", "css", "js")
         ],
         published=PUBLISHED,
         code=code_of("write_report.py"),

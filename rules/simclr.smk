@@ -29,19 +29,21 @@ rule pretrain_simclr:
         metrics="results/simclr/seed{seed}/metrics.json",
         history="results/simclr/seed{seed}/history.csv",
         events=directory("results/simclr/seed{seed}/tensorboard"),
-    params:
-        recipe=config["self_supervision"]["simclr"],
     log:
         "results/logs/simclr/seed{seed}.log",
     benchmark:
         "results/benchmarks/jobs/simclr/seed{seed}.tsv"
-    message:
-        "SimCLR: pretraining without labels, seed {wildcards.seed}"
+    conda:
+        "../envs/learning.yaml"
     threads: THREADS
     resources:
         mem_mb=8000,
         runtime=2880,
         gpu=GPU,
+    params:
+        recipe=config["self_supervision"]["simclr"],
+    message:
+        "SimCLR: pretraining without labels, seed {wildcards.seed}"
     script:
         "../workflow/scripts/pretrain_simclr.py"
 
@@ -53,22 +55,21 @@ rule initialise_encoder:
     output:
         encoder="results/random/seed{seed}/encoder.safetensors",
         metrics="results/random/seed{seed}/metrics.json",
-    params:
-        recipe={
-            key: config["self_supervision"]["simclr"][key]
-            for key in ("width", "device", "precision")
-        },
     log:
         "results/logs/random/seed{seed}.log",
     benchmark:
         "results/benchmarks/jobs/random/seed{seed}.tsv"
-    message:
-        "Encoder that has learnt nothing, seed {wildcards.seed}"
+    conda:
+        "../envs/learning.yaml"
     threads: THREADS
     resources:
         mem_mb=4000,
         runtime=30,
         gpu=GPU,
+    params:
+        recipe={key: config["self_supervision"]["simclr"][key] for key in ("width", "device", "precision")},
+    message:
+        "Encoder that has learnt nothing, seed {wildcards.seed}"
     script:
         "../workflow/scripts/initialise_encoder.py"
 
@@ -83,22 +84,24 @@ rule probe_encoder:
         metrics="results/probe/{encoder}/seed{seed}/metrics.json",
         history="results/probe/{encoder}/seed{seed}/history.csv",
         events=directory("results/probe/{encoder}/seed{seed}/tensorboard"),
-    params:
-        recipe={
-            "width": config["self_supervision"]["simclr"]["width"],
-            **config["self_supervision"]["probe"],
-        },
     log:
         "results/logs/probe/{encoder}/seed{seed}.log",
     benchmark:
         "results/benchmarks/jobs/probe/{encoder}/seed{seed}.tsv"
-    message:
-        "Linear evaluation of the {wildcards.encoder} encoder, seed {wildcards.seed}"
+    conda:
+        "../envs/learning.yaml"
     threads: THREADS
     resources:
         mem_mb=8000,
         runtime=720,
         gpu=GPU,
+    params:
+        recipe={
+            "width": config["self_supervision"]["simclr"]["width"],
+            **config["self_supervision"]["probe"],
+        },
+    message:
+        "Linear evaluation of the {wildcards.encoder} encoder, seed {wildcards.seed}"
     script:
         "../workflow/scripts/probe_encoder.py"
 
@@ -112,6 +115,17 @@ rule train_supervised:
         metrics="results/supervised/seed{seed}/metrics.json",
         history="results/supervised/seed{seed}/history.csv",
         events=directory("results/supervised/seed{seed}/tensorboard"),
+    log:
+        "results/logs/supervised/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/jobs/supervised/seed{seed}.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=GPU,
     params:
         recipe={
             "architecture": {
@@ -121,16 +135,7 @@ rule train_supervised:
             "mixing": {"method": "none", "probability": 0.0},
             **config["self_supervision"]["supervised"],
         },
-    log:
-        "results/logs/supervised/seed{seed}.log",
-    benchmark:
-        "results/benchmarks/jobs/supervised/seed{seed}.tsv"
     message:
         "Supervised ResNet18, seed {wildcards.seed}"
-    threads: THREADS
-    resources:
-        mem_mb=8000,
-        runtime=1440,
-        gpu=GPU,
     script:
         "../workflow/scripts/train_classifier.py"

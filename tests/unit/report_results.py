@@ -221,17 +221,17 @@ def _scene(root: Path) -> None:
         row = {"step": step, "seconds": step * 0.35, "train_loss": 10 ** (-psnr / 10), "train_psnr": psnr}
         rows.append(row | ({"heldout_psnr": psnr - 0.8} if step % 200 == 0 else {}))
     _curve(folder / "radiance", rows, key="step")
-    metrics = {"psnr": 27.2, "steps": 1000, "provenance": _provenance(0, steps=1000, levels=12)}
+    metrics = {"training_seconds": 350.0, "steps": 1000, "provenance": _provenance(0, steps=1000, levels=12)}
     write_json(folder / "radiance" / "metrics.json", metrics)
     views = []
     for number, angle in enumerate((0.1, 1.3, 2.9)):
         colours, depth = picture(angle)
         blurred = colours.copy()
         blurred[1:-1, 1:-1] = (colours[:-2, 1:-1] + colours[2:, 1:-1] + colours[1:-1, :-2]) / 3
-        files = {kind: f"{number:03d}_{kind}.png" for kind in ("truth", "render", "depth")}
-        Image.fromarray(np.uint8(255 * colours)).save(folder / "views" / files["truth"])
-        Image.fromarray(np.uint8(255 * blurred)).save(folder / "views" / files["render"])
-        Image.fromarray(np.uint16(5000 * depth)).save(folder / "views" / files["depth"])
+        files = {kind: f"views/{number:03d}_{kind}.png" for kind in ("truth", "render", "depth")}
+        Image.fromarray(np.uint8(255 * colours)).save(folder / files["truth"])
+        Image.fromarray(np.uint8(255 * blurred)).save(folder / files["render"])
+        Image.fromarray(np.uint16(5000 * depth)).save(folder / files["depth"])
         views.append({"name": f"frame {number * 16:04d}", "psnr": 27.0 + number / 5, "ssim": 0.91, **files})
     shown = {"psnr": 27.2, "ssim": 0.91, "views": views, "provenance": _provenance(None)}
     write_json(folder / "views.json", shown)

@@ -59,7 +59,7 @@ def test_frames_show_what_was_filmed_and_can_be_made_smaller(video, tmp_path):
     frames_of_video(video, tmp_path / "full", tmp_path / "full.csv", fps=2, **DEFAULTS)
     original = panorama()[:, 44:172].astype(float)
     error = np.asarray(Image.open(tmp_path / "full/000011.png")) - original
-    assert 10 * np.log10(255**2 / np.mean(error**2)) > 28
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 24  # its colours are noisy, 4:2:0 smooths them
     frames_of_video(video, tmp_path / "half", tmp_path / "half.csv", fps=2, max_size=64, **DEFAULTS)
     assert Image.open(tmp_path / "half/000011.png").size == (64, 48)
 

@@ -135,20 +135,33 @@ def project(point, pose, camera):
     return np.array([camera["fl_x"] * dx + camera["cx"], camera["fl_y"] * dy + camera["cy"]])
 
 
-def test_the_file_describes_the_same_pictures_as_the_model(tmp_path):
-    made, written = model(tmp_path)
-    cloud = pycolmap.Reconstruction()
-    cloud.import_PLY(tmp_path / "sparse.ply")
-    points = np.array([point.xyz for point in cloud.points3D.values()])
-    originals = np.array([point.xyz for point in made.points3D.values()])
-    assert len(points) == len(originals) == 50
+def read_cloud(path):
+    """Positions and colours in a binary PLY file, from the format's definition."""
+    header, body = path.read_bytes().split(b"end_header\n", 1)
+    assert header.startswith(b"ply\nformat binary_little_endian 1.0\n")
+    return np.frombuffer(body, np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)]))
+
+
+def test_the_files_describe_the_same_pictures_as_the_model(tmp_path):
+    _, written = model(tmp_path)
+    made = pycolmap.Reconstruction(tmp_path / "sfm")
+    cloud = read_cloud(tmp_path / "sparse.ply")
+    originals = list(made.points3D.values())
+    assert len(cloud) == len(originals) == 50
     by_name = {f"frames/{image.name}": image for image in made.images.values()}
+    seen = 0
     for frame in written["frames"]:
         pose = np.array(frame["transform_matrix"])
-        for point, original in zip(points, originals, strict=True):
-            expected = by_name[frame["file_path"]].project_point(original)
+        for point, original in zip(cloud, originals, strict=True):
+            expected = by_name[frame["file_path"]].project_point(original.xyz)
             if expected is not None:
-                assert project(point, pose, written) == pytest.approx(expected, abs=0.05)
+                seen += 1
+                assert project(point["xyz"], pose, written) == pytest.approx(expected, abs=0.05)
+    assert seen > 100
+    # Any program that knows PLY can read it; COLMAP, for one.
+    again = pycolmap.Reconstruction()
+    again.import_PLY(tmp_path / "sparse.ply")
+    assert again.num_points3D() == 50
 
 
 def test_the_file_has_instant_ngps_keys(tmp_path):

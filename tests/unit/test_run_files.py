@@ -15,7 +15,6 @@ from triptych.run.files import (
     digest_of_files,
     digest_of_value,
     read_json,
-    write_array,
     write_json,
 )
 
@@ -65,12 +64,6 @@ def test_json_has_no_nan_and_takes_numpy_numbers(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": math.nan, "b": np.float32(0.5), "c": [np.int64(3), math.inf]})
     assert read_json(tmp_path / "a.json") == {"a": None, "b": 0.5, "c": [3, None]}
     json.loads((tmp_path / "a.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-
-
-def test_arrays_survive_the_round_trip(tmp_path: Path) -> None:
-    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    write_array(tmp_path / "a.npy", array)
-    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), array)
 
 
 def test_digests_depend_on_content_and_not_on_order_or_place(tmp_path: Path) -> None:

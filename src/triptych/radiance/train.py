@@ -31,7 +31,7 @@ log = logging.getLogger("triptych")
 OCCUPANCY_EVERY = 16
 OCCUPANCY_EVERYWHERE = 256  # steps for which each update samples every cell
 COARSE_STEPS = ((100, 4.0), (300, 2.0))  # until step, length of steps along rays over the usual
-HELDOUT_PIXELS = 2**14
+HELDOUT_PIXELS = 2**12
 
 
 @dataclass(frozen=True)

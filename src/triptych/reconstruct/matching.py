@@ -81,7 +81,7 @@ def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def images_by_size(folder: str | Path) -> dict[tuple[int, int], list[str]]:
     """Names of the images in a folder, sorted, under each (width, height) that occurs."""
     sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted(Path(folder).glob("[!.]*")):  # Snakemake keeps a hidden timestamp beside them
         with Image.open(path) as image:
             sizes[image.size].append(path.name)
     return dict(sizes)

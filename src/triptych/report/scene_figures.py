@@ -35,6 +35,8 @@ def training_figure(history: pd.DataFrame) -> Figure:
     """PSNR (dB) of the radiance field over training time."""
     figure = new_figure(*SIZE)
     axes = figure.add_subplot()
+    # Without held-out views there is no such column.
+    history = history.reindex(columns=["seconds", "train_psnr", "heldout_psnr"])
     longest = history["seconds"].max()
     unit, divisor = ("minutes", 60.0) if longest > 180 else ("seconds", 1.0)
     train = history[["seconds", "train_psnr"]].dropna()

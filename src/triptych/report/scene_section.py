@@ -10,7 +10,6 @@ from triptych.report.overview import duration
 from triptych.report.results import Result, read_history, read_result
 from triptych.report.scene_figures import kept_frames
 from triptych.report.sections import Drawing, Headline, drawing
-from triptych.run.errors import TriptychError
 
 SHOWN_VIEWS = 6
 
@@ -48,22 +47,14 @@ def evenly(count: int, most: int) -> list[int]:
     return [round(index * (count - 1) / (most - 1)) for index in range(most)]
 
 
-def _view(folder: Path, view: Mapping[str, Any]) -> View:
-    def picture(kind: str) -> Picture:
-        for path in (folder / str(view[kind]), folder / "views" / str(view[kind])):
-            if path.is_file():
-                return embed_picture(path)
-        raise TriptychError(
-            f"{folder}/views.json names '{view[kind]}', which is absent; delete it and run again"
-        )
-
+def _view(scene: Path, view: Mapping[str, Any]) -> View:
     return View(
         name=str(view["name"]),
         psnr=float(view["psnr"]),
         ssim=float(view["ssim"]),
-        truth=picture("truth"),
-        render=picture("render"),
-        depth=picture("depth"),
+        truth=embed_picture(scene / str(view["truth"])),
+        render=embed_picture(scene / str(view["render"])),
+        depth=embed_picture(scene / str(view["depth"])),
     )
 
 
@@ -105,10 +96,9 @@ def scene_section(
                 error.source,
             ),
         ]
-    wall = field_.provenance.get("wall_seconds")
-    if wall is not None:
-        facts.append(("Radiance field trained in", duration(wall), field_.source))
     facts += [
+        ("Radiance field trained in", duration(field_.number("training_seconds")), field_.source),
+        ("Training steps", f"{int(field_.number('steps')):,}", field_.source),
         ("Held-out PSNR", f"{shown.number('psnr'):.2f} dB", shown.source),
         ("Held-out SSIM", f"{shown.number('ssim'):.3f}", shown.source),
     ]

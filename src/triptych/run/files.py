@@ -85,12 +85,6 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def write_array(target: str | Path, array: np.ndarray) -> None:
-    """Write a NumPy array atomically in `.npy` format."""
-    with atomic_path(target) as temporary, temporary.open("wb") as stream:
-        np.save(stream, array)
-
-
 def digest_of_file(path: str | Path, algorithm: str = "sha256") -> str:
     """Hex digest of a file, read in pieces so that large archives need no memory."""
     with open(path, "rb") as stream:

@@ -1,0 +1,57 @@
+"""Where the frames and reference poses of each scene come from, and what decides them."""
+
+from triptych.run.listing import folder_fingerprint
+
+
+def has_reference(scene):
+    """Whether the true poses of a scene are known: always for the embedded film."""
+    return config["scenes"][scene]["source"] == "orbit" or config["scenes"][scene]["reference"] is not None
+
+
+def pose_targets(scene):
+    """Every durable file between the film and the radiance field."""
+    files = ["frames.csv", "frames", "database.db", "sfm", "sfm.json", "transforms.json", "sparse.ply"]
+    if config["scenes"][scene]["source"] == "orbit":
+        files += ["film/film.mp4", "film/truth.json"]
+    if has_reference(scene):
+        files.append("pose_error.json")
+    return [f"results/scenes/{scene}/{file}" for file in files]
+
+
+RECONSTRUCTION_TARGETS = [
+    file for scene in SCENES if "reconstruction" in PARTS for file in pose_targets(scene)
+]
+
+
+def film_of(wildcards):
+    """The film that frames are taken from; a folder is watched through its fingerprint instead."""
+    scene = config["scenes"][wildcards.scene]
+    if scene["source"] == "orbit":
+        return f"results/scenes/{wildcards.scene}/film/film.mp4"
+    return scene["path"] if scene["source"] == "video" else []
+
+
+def frames_recipe(wildcards):
+    """What decides which frames there are."""
+    scene = config["scenes"][wildcards.scene]
+    where = {key: scene[key] for key in ("source", "path")}
+    return {**where, **scene_recipe(wildcards.scene, "frames")}
+
+
+def folder_contents(wildcards):
+    """Changes when an image is added, removed or edited."""
+    scene = config["scenes"][wildcards.scene]
+    if scene["source"] != "folder":
+        return None
+    try:
+        return folder_fingerprint(scene["path"])
+    except TriptychError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def reference_of(wildcards):
+    """The poses to compare with."""
+    scene = config["scenes"][wildcards.scene]
+    if scene["source"] == "orbit":
+        return f"results/scenes/{wildcards.scene}/film/truth.json"
+    return scene["reference"]
