@@ -96,7 +96,7 @@ rule map_scene:
         "results/benchmarks/jobs/scenes/{scene}/sfm.tsv"
     conda:
         "../envs/reconstruction.yaml"
-    threads: THREADS
+    threads: 1
     resources:
         mem_mb=8000,
         runtime=480,

@@ -79,8 +79,8 @@ def test_the_film_shows_the_world_from_the_poses_in_the_file(film):
         assert (entry["frame"], entry["time"]) == (picture.number, pytest.approx(picture.time, abs=1e-3))
         if not entry["blurred"] and picture.number % 5 == 0:
             expected = render(world, np.array(entry["transform_matrix"]), **SIZE, offsets=OFFSETS)
-            error = picture.rgb().astype(float) - expected
-            assert 10 * np.log10(255**2 / np.mean(error**2)) > 27
+            error = picture.rgb().mean(axis=2) - expected.mean(axis=2)  # 4:2:0 smooths colours
+            assert 10 * np.log10(255**2 / np.mean(error**2)) > 29
     with av.open(str(film / "film.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
 

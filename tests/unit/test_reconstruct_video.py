@@ -93,7 +93,9 @@ def test_damage_in_the_middle_costs_only_some_frames(noisy, caplog):
 
 def damage(kind, tmp_path):
     path = tmp_path / "film.mp4"
-    if kind == "empty":
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
         path.touch()
     elif kind == "noise":
         path.write_bytes(np.random.default_rng(0).bytes(5000))
@@ -118,6 +120,7 @@ def damage(kind, tmp_path):
     ("kind", "message"),
     [
         ("missing", "there is no such video"),
+        ("folder", "is a folder, not a video"),
         ("empty", "the video is empty"),
         ("noise", "not a readable video"),
         ("without its index", "not a readable video"),

@@ -17,7 +17,6 @@ if "snakemake" in globals():
             snakemake.input.database,
             snakemake.output.model,
             seed=recipe["seed"],
-            threads=snakemake.threads,
         )
         write_json(
             snakemake.output.summary,

@@ -12,7 +12,7 @@ from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.metrics import psnr
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.optimiser import MovingAverage, learning_rate_at, make_optimiser
+from triptych.radiance.optimiser import MovingAverage, Optimiser, learning_rate_at
 from triptych.radiance.pixels import Pixels, over, read_images
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.render import RadianceField, render_rays
@@ -84,9 +84,7 @@ class Training:
             recipe.shape(scene.aabb_scale), generator=torch_generator("cpu", recipe.seed, "field")
         ).to(device)
         self.average = MovingAverage(self.field, recipe.ema)
-        self.optimiser = make_optimiser(
-            self.field, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        self.optimiser = Optimiser(self.field, weight_decay=recipe.weight_decay)
         self.problem = Problem(
             pixels=self.pixels,
             cameras=cameras.select(training),
@@ -152,11 +150,8 @@ class Training:
             stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=coarseness(self.step)),
             generator=torch_generator(self.device, recipe.seed, self.step, "rays"),
         )
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimiser.zero_grad(set_to_none=True)
         outcome.loss.backward()
-        self.optimiser.step()
+        self.optimiser.step(self.learning_rate())
         self.average.update()
         counted = (
             float(outcome.loss.detach()),

@@ -2,7 +2,9 @@
 
 import logging
 import math
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pycolmap
@@ -47,7 +49,7 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
-def refine(model: Any, *, threads: int) -> None:
+def refine(model: Any) -> None:
     """Final bundle adjustment in place, of the principal point too.
 
     While the model grows it stays at the image's centre, or it would drift away to explain
@@ -56,7 +58,7 @@ def refine(model: Any, *, threads: int) -> None:
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = True
     options.print_summary = False
-    options.ceres.solver_options.num_threads = threads
+    options.ceres.solver_options.num_threads = 1
     pycolmap.bundle_adjustment(model, options)
     model.update_point_3d_errors()
 
@@ -67,16 +69,17 @@ def map_scene(
     folder: str | Path,
     *,
     seed: int,
-    threads: int,
 ) -> dict[str, Any]:
     """Incremental mapping; writes the largest model in COLMAP's binary format.
 
+    In one thread: with more, poses would depend on how many the machine has, and a scene of
+    fifty images gains nothing (COLMAP's adjustment starts to share work at 50,000 residuals).
+
     Args:
         images: the folder that the database was made from.
-        database: COLMAP database with verified matches; read only.
+        database: COLMAP database with verified matches.
         folder: becomes the folder of the model.
         seed: of RANSAC.
-        threads: COLMAP's; the result does not depend on it.
 
     Returns:
         images, registered, points, observations, mean_reprojection_error in pixels,
@@ -87,24 +90,22 @@ def map_scene(
         TriptychError: if no model, or only one of fewer than three images, can be made.
     """
     quieten()
-    counts = count_matches(database)
     options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = threads
+    options.num_threads = 1
     options.random_seed = colmap_seed("mapping", seed)
     options.min_model_size = MIN_REGISTERED
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary, TemporaryDirectory() as scratch:
+        # COLMAP writes to every database it opens, and Snakemake would see a changed input.
+        database = shutil.copy(database, scratch)
+        counts = count_matches(database)
         with Progress(counts.images, "mapping", unit="image") as progress:
             models = pycolmap.incremental_mapping(
                 database,
                 images,
-                temporary,
+                scratch,
                 options=options,
                 next_image_callback=progress.update,
             )
-        for made in temporary.iterdir():  # every model that COLMAP made, in folders 0, 1, ...
-            for file in made.iterdir():
-                file.unlink()
-            made.rmdir()
         if not models:
             raise TriptychError(f"{images}: mapping found no two images to start from ({counts}); {ADVICE}")
         model = largest_model(models)
@@ -113,7 +114,7 @@ def map_scene(
                 f"{images}: mapping placed only {model.num_reg_images()} of {counts.images} images "
                 f"({counts}); {ADVICE}"
             )
-        refine(model, threads=threads)
+        refine(model)
         model.write_binary(temporary)
         found = {
             "images": counts.images,

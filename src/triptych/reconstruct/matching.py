@@ -113,7 +113,7 @@ def extract_features(
     """Fill a new COLMAP database with cameras and SIFT features.
 
     Images of one size share a camera. COLMAP's own single-camera mode silently leaves out
-    images of another size, so each size is read in a run of its own.
+    images of another size, so each size is imported on its own.
     """
     extraction = pycolmap.FeatureExtractionOptions()
     extraction.max_image_size = max_image_size
@@ -122,30 +122,31 @@ def extract_features(
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = CAMERA_MODEL
     sizes = images_by_size(images)
-    total = sum(map(len, sizes.values()))
     if first_octave is None:
         first_octave = -1 if max(max(size) for size in sizes) <= SMALL else 0
     extraction.sift.first_octave = first_octave
     if len(sizes) > 1:
         log.info("%s: %d image sizes, a camera for each", images, len(sizes))
 
-    with Progress(total, "finding features", unit="image") as progress:
-        for names in sizes.values():
-            reader.existing_camera_id = -1  # the first images of a size make a camera
-            for part in batched(names, BLOCK):
-                pycolmap.extract_features(
-                    database,
-                    images,
-                    image_names=part,
-                    camera_mode=pycolmap.CameraMode.SINGLE,
-                    reader_options=reader,
-                    extraction_options=extraction,
-                )
-                with pycolmap.Database.open(database) as opened:
-                    image = opened.read_image_with_name(part[0])
-                assert image is not None
-                reader.existing_camera_id = image.camera_id
-                progress.update(len(part))
+    with pycolmap.Database.open(database):
+        pass  # makes the tables
+    # Registered first and one by one: threads would number the images as they finish, and
+    # everything after depends on that order.
+    for names in sizes.values():
+        pycolmap.import_images(
+            database, images, camera_mode=pycolmap.CameraMode.SINGLE, image_names=names, options=reader
+        )
+    every = [name for names in sizes.values() for name in names]
+    with Progress(len(every), "finding features", unit="image") as progress:
+        for part in batched(every, BLOCK):
+            pycolmap.extract_features(
+                database,
+                images,
+                image_names=part,
+                reader_options=reader,
+                extraction_options=extraction,
+            )
+            progress.update(len(part))
 
 
 def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int) -> None:
@@ -206,14 +207,13 @@ def match_features(
         first_octave: -1 doubles the image first: more and finer features, four times the work.
             None does so for images of up to 640 pixels and takes 0 for larger ones.
         seed: of RANSAC.
-        threads: COLMAP's.
+        threads: COLMAP's; the result does not depend on it.
 
     Raises:
         TriptychError: if there is nothing to match or no pair of images fits together.
     """
     quieten()
     with atomic_path(database) as temporary:
-        temporary.unlink()
         extract_features(
             temporary,
             images,

@@ -39,6 +39,8 @@ class Picture(NamedTuple):
 
 def _open(path: Path) -> InputContainer:
     """Open a file that has a video stream; `TriptychError` says why if it does not."""
+    if path.is_dir():
+        raise TriptychError(f"{path}: is a folder, not a video; set the scene's source to folder")
     if not path.is_file():
         raise TriptychError(f"{path}: there is no such video; correct the scene's path in the config")
     if path.stat().st_size == 0:
@@ -52,7 +54,9 @@ def _open(path: Path) -> InputContainer:
         ) from error
     if not container.streams.video:
         container.close()
-        raise TriptychError(f"{path}: holds no video stream, or is cut short before it; give a film, or a folder of images")
+        raise TriptychError(
+            f"{path}: holds no video stream, or is cut short before it; give a film, or a folder of images"
+        )
     return container
 
 
