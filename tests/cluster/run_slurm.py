@@ -185,7 +185,6 @@ def snakemake(copy: Path, *options: str, gpus: int) -> tuple[int, str]:
         *("--slurm-init-seconds-before-status-checks", "2"),
         *("--latency-wait", "5"),
         *("--retries", "0"),
-        "--slurm-no-account",
         "--slurm-keep-successful-logs",
         *options,
     ]
@@ -281,16 +280,15 @@ def first_run(folder: Path, copy: Path) -> Iterator[str]:
 
 
 def second_run(folder: Path, copy: Path) -> Iterator[str]:
-    """Nothing is left to do, and moving to a cluster without GPUs changes nothing."""
+    """Every target is there, and Snakemake knows it."""
     before = len(finished_jobs(folder))
-    for gpus in (1, 0):
-        code, said = snakemake(copy, gpus=gpus)
-        if code or "Nothing to be done" not in said:
-            yield f"a second run with compute.gpus={gpus} is not done at once:\n{said[-2000:]}"
-    if not (copy / "results/report/index.html").stat().st_size:
-        yield "the report is empty"
+    code, said = snakemake(copy, gpus=1)
+    if code or "Nothing to be done" not in said:
+        yield f"a second run finds something to do:\n{said[-2000:]}"
     if len(finished_jobs(folder)) != before:
         yield "a second run submitted jobs"
+    if not (copy / "results/report/index.html").stat().st_size:
+        yield "the report is empty"
 
 
 def run_without_gpus(folder: Path, copy: Path) -> Iterator[str]:

@@ -19,7 +19,8 @@ CLASSES = tuple(SILHOUETTES)
 SAMPLES = 4  # the outline is anti-aliased by SAMPLES x SAMPLES points a pixel
 CHUNK = 2**18  # pixels drawn at once, a bound on memory
 DRAWS = 96  # uniform numbers an image may use, some to spare
-CLUTTER = 4  # distractors an image, of which the last lies in front of the shape
+CLUTTER = 2  # distractors an image, of which the last lies in front of the shape
+TILT = np.pi / 6  # largest turn of a shape, either way
 COARSE = 6  # side of the random grid behind the noise texture
 
 Array = NDArray[np.floating[Any]]
@@ -48,7 +49,7 @@ def _grid(side: int) -> tuple[Array, Array]:
 
 def _outline(labels: NDArray[np.int64], draws: _Draws, side: int) -> Array:
     """How much of each pixel the shape covers, (B, side, side) in 0..1, in a random pose."""
-    turn, radius = draws.between(0, 2 * np.pi), draws.between(0.5, 0.85)
+    turn, radius = draws.between(-TILT, TILT), draws.between(0.6, 0.9)
     stretch, shear = np.exp(draws.between(-0.18, 0.18)), draws.between(-0.2, 0.2)
     tilt_x, tilt_y = draws.between(-0.2, 0.2), draws.between(-0.2, 0.2)
     reach = np.float32(1.05) - radius  # large shapes stay near the middle, few are cut off by the border
@@ -92,8 +93,8 @@ def _surface(draws: _Draws, coarse: Array, luminance: Array, side: int) -> Array
         colour = np.concatenate([draws.between(-amount, amount) for _ in range(3)], axis=-1)
         return (colour - colour.mean(axis=-1, keepdims=True))[:, :, None, :]
 
-    swing = (draws.sign() * draws.between(0.03, 0.12))[..., None]
-    return luminance[..., None] + tint(0.3) + texture * (swing + tint(0.12))
+    swing = (draws.sign() * draws.between(0.02, 0.08))[..., None]
+    return luminance[..., None] + tint(0.3) + texture * (swing + tint(0.06))
 
 
 def _clutter(draws: _Draws, canvas: Array, side: int) -> None:

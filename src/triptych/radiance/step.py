@@ -17,6 +17,7 @@ from triptych.run.devices import autocast
 
 HUBER_DELTA = 0.1
 LAST_SEEN = 1e-4  # transmittance below which a sample gets no gradient worth its cost
+DAMPED = 1.0  # distance from the camera, in unit cubes, below which gradients are scaled down
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ def background_colours(kind: str, count: int, generator: torch.Generator, device
     return torch.full((count, 3), 1.0 if kind == "white" else 0.0, device=device)
 
 
+def damp_near_gradients(values: Tensor, distance: Tensor) -> None:
+    """Scale the gradients that reach `values` (n, …) by min(1, distance²).
+
+    Space just before a camera is sampled by all of its rays and by no other camera; fog there
+    would explain each image on its own (Philip and Deschaintre 2023, Floaters No More).
+    """
+    scale = (distance / DAMPED).square().clamp(max=1)
+    values.register_hook(lambda gradient: gradient * scale.view(-1, *[1] * (gradient.dim() - 1)))
+
+
 def loss_of_rays(
     field: Field, problem: Problem, *, rays: int, stepping: Stepping, generator: torch.Generator
 ) -> Outcome:
@@ -82,6 +93,8 @@ def loss_of_rays(
             seen = (light > LAST_SEEN).nonzero()[:, 0]
         samples = samples.select(seen)
         density, colour = field(positions[seen], directions[samples.ray])
+    damp_near_gradients(density, samples.distance)
+    damp_near_gradients(colour, samples.distance)
     rendered, _ = composite(density, colour, samples.distance, samples.step, samples.ray, rays)
     prediction, target = rendered.over(background), over(values, background)
     loss = functional.huber_loss(prediction, target, delta=HUBER_DELTA)
