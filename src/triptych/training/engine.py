@@ -102,7 +102,7 @@ def fit(
     state = _resume(model, optimizer, checkpoints.load())
     curves = History(events, key="epoch", rows=state.rows)
     began = time.monotonic() - state.seconds
-    mean_loss = math.nan  # shown beside the bar, as of the last look
+    shown: dict[str, float | str] = {}  # beside the bar, as of the last look at the loss
 
     def save() -> None:
         state.seconds = time.monotonic() - began
@@ -132,8 +132,8 @@ def fit(
                 if state.step % CHECK_EVERY == 0 or state.step == steps:
                     state.loss_sum += _finite(pending.item(), label, state, rate)
                     pending.zero_()
-                    mean_loss = state.loss_sum / state.step
-                progress.update(1, epoch=f"{state.epoch + 1}/{epochs}", loss=mean_loss)
+                    shown = {"epoch": f"{state.epoch + 1}/{epochs}", "loss": state.loss_sum / state.step}
+                progress.update(1, **shown)
                 if checkpoints.due():
                     _finite(pending.item(), label, state, rate)
                     state.pending = pending

@@ -1,0 +1,135 @@
+"""Which result files the tables, figures and the page show."""
+
+FORMATS = ["csv", "md", "tex"]
+ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] for name in ARCHITECTURES}
+AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] for name in AUGMENTATIONS}
+PUBLISHED = [
+    f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}.csv"
+    for name in ("results", "curves")
+]
+
+
+def data_of(part):
+    """The description of the data set that a part uses."""
+    return f"results/data/{config[part]['dataset']}/dataset.json"
+
+
+def in_report(path, category, caption, **labels):
+    """Mark a final file for `snakemake --report`."""
+    return report(
+        path,
+        caption=f"../workflow/report/{caption}.rst",
+        category=category,
+        labels=labels,
+    )
+
+
+def table(name, category, caption, title):
+    """The three formats of a table, as named outputs of its rule."""
+    return {
+        format: in_report(
+            f"results/tables/{name}.{format}",
+            category,
+            caption,
+            table=title,
+            format=format,
+        )
+        for format in FORMATS
+    }
+
+
+def page_parts():
+    """What the page shows: for each part that is run, the arguments of its section."""
+    probes = {
+        "simclr_linear_probe": expand("results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS),
+        "supervised_resnet18": expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
+        "random_linear_probe": expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
+    }
+    self_supervision = {
+        "dataset": data_of("self_supervision"),
+        "methods": probes,
+        "simclr": expand("results/simclr/seed{seed}/metrics.json", seed=SEEDS),
+        "histories": {
+            "simclr": f"results/simclr/seed{SEEDS[0]}/history.csv",
+            "linear_probe": f"results/probe/simclr/seed{SEEDS[0]}/history.csv",
+            "supervised": f"results/supervised/seed{SEEDS[0]}/history.csv",
+        },
+        "loss": "results/figures/self_supervision_loss.svg",
+        "accuracy": "results/figures/self_supervision_accuracy.svg",
+    }
+    grid = {
+        "dataset": data_of("grid"),
+        "metrics": expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
+        "parameters": "results/grid/parameters.json",
+        "figures": expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES),
+        "architectures": ARCHITECTURE_TITLES,
+        "augmentations": AUGMENTATION_TITLES,
+    }
+    scenes = {
+        scene: {
+            "frames": f"results/scenes/{scene}/frames.csv",
+            "sfm": f"results/scenes/{scene}/sfm.json",
+            "radiance": f"results/scenes/{scene}/radiance/metrics.json",
+            "views": f"results/scenes/{scene}/views.json",
+            "film": f"results/scenes/{scene}/flythrough.mp4",
+            "figures": [
+                f"results/figures/scenes/{scene}/sharpness.svg",
+                f"results/figures/scenes/{scene}/training.svg",
+            ],
+            **({"pose_error": f"results/scenes/{scene}/pose_error.json"} if has_reference(scene) else {}),
+        }
+        for scene in SCENES
+    }
+    return {
+        # Snakemake lists the files of the command line before the Snakefile's own, which they override.
+        "configuration": [
+            os.path.relpath(path, workflow.basedir)
+            for path in [*workflow.configfiles[-1:], *workflow.configfiles[:-1]]
+        ],
+        "self_supervision": self_supervision if "self_supervision" in PARTS else None,
+        "grid": grid if "grid" in PARTS else None,
+        "scenes": scenes if "reconstruction" in PARTS else {},
+    }
+
+
+def result_files(value):
+    """Every path under results/ that is named anywhere in nested lists and dictionaries."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [path for item in value for path in result_files(item)]
+    return [value] if isinstance(value, str) and value.startswith("results/") else []
+
+
+PAGE = page_parts()
+REPORT_TARGETS = (
+    (
+        expand("results/tables/self_supervision.{format}", format=FORMATS)
+        + [
+            "results/figures/self_supervision_loss.svg",
+            "results/figures/self_supervision_accuracy.svg",
+        ]
+        if "self_supervision" in PARTS
+        else []
+    )
+    + (
+        expand(
+            "results/tables/{name}.{format}",
+            name=["grid_top1", "grid_top5", "parameters"],
+            format=FORMATS,
+        )
+        + expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES)
+        if "grid" in PARTS
+        else []
+    )
+    + (
+        expand(
+            "results/figures/scenes/{scene}/{name}.svg",
+            scene=SCENES,
+            name=["sharpness", "training"],
+        )
+        if "reconstruction" in PARTS
+        else []
+    )
+    + ["results/report/index.html"]
+)
