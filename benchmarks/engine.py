@@ -21,6 +21,7 @@ from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
 from triptych.run.devices import autocast, choose_device
 from triptych.run.seeds import torch_generator
+from triptych.training.allocator import keep_large_allocations
 
 BATCH, ROUNDS = 128, 4
 FORWARD_FLOPS = 2 * 556_651_520  # of ResNet18 on one 32x32 image: multiply-adds of convolutions, twice
@@ -69,6 +70,8 @@ class _Step:
 def measure() -> dict[str, float]:
     """Run the three measurements alternately and return medians."""
     device = choose_device("auto")
+    if device.type == "cpu":
+        keep_large_allocations()
     fast = _Step(device, "auto", torch.channels_last)
     plain = _Step(device, "float32", torch.contiguous_format)
     square = torch.rand(4096, 4096, device=device, dtype=torch.bfloat16)

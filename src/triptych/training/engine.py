@@ -20,6 +20,7 @@ from triptych.run.devices import autocast
 from triptych.run.errors import TriptychError
 from triptych.run.progress import Progress
 from triptych.run.seeds import derive_seed, torch_generator
+from triptych.training.allocator import keep_large_allocations
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.history import History, Row
 from triptych.training.optimizer import make_optimizer
@@ -98,6 +99,8 @@ def fit(
         raise TriptychError(
             f"{label}: batch_size is {batch_size} but there are only {size} training images; lower batch_size"
         )
+    if device.type == "cpu":
+        keep_large_allocations()
     optimizer = make_optimizer(model, recipe)
     state = _resume(model, optimizer, checkpoints.load())
     curves = History(events, key="epoch", rows=state.rows)
