@@ -91,7 +91,8 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
     tmp_path: Path, kill_after: float
 ) -> None:
     script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
+        "import sys, torch; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
+        "torch.set_num_threads(1);"
         "from test_training_engine import train; train(Path(sys.argv[1]), every=0.05, delay=0.04)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "killed"), str(Path(__file__).parent)]

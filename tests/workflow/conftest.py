@@ -45,11 +45,11 @@ class Study:
         return done.stdout + done.stderr
 
     def plan(self, *arguments: str) -> set[str]:
-        """The messages of the jobs that would run now."""
+        """The messages of the jobs that would run now, besides the final target itself."""
         output = self.run("--dry-run", *arguments)
         jobs = set(re.findall(r"^Job \d+: (.+)$", output, flags=re.MULTILINE))
         assert jobs or "Nothing to be done" in output, output[-3000:]
-        return jobs
+        return jobs - {"All of it is there"}
 
     def configure(self, **changes: object) -> None:
         """Merge changes into the preset."""

@@ -74,6 +74,17 @@ def _explain(error: ValidationError) -> str:
     return f"{where}: {error.message}"
 
 
+def _sort_keys(config: Any) -> None:
+    """Put the keys of all dictionaries in order, in place.
+
+    Snakemake compares params by their text: without this, two keys that swap lines would rerun jobs.
+    """
+    if isinstance(config, MutableMapping):
+        for key in sorted(config):
+            config[key] = value = config.pop(key)
+            _sort_keys(value)
+
+
 def _check_names(config: Mapping[str, Any]) -> None:
     """Every name that one section uses must be defined in another."""
     uses = [
@@ -100,7 +111,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
 
 
 def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
-    """Fill in the schema's defaults in place, then check types, ranges, keys and names.
+    """Fill in the schema's defaults in place, check types, ranges, keys and names, and order the keys.
 
     Raises:
         TriptychError: the first problem, as one line that names the key and what it should be.
@@ -111,3 +122,4 @@ def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
     if errors:
         raise TriptychError(f"config: {_explain(min(errors, key=_place))}")
     _check_names(config)
+    _sort_keys(config)
