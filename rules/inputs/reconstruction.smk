@@ -1,6 +1,19 @@
 """Where the frames and reference poses of each scene come from, and what decides them."""
 
+from triptych.reconstruct.sources import check_scene
 from triptych.run.listing import folder_fingerprint
+
+
+def check_scenes():
+    """Stop before planning anything with a scene that cannot be made."""
+    for scene in SCENES if "reconstruction" in PARTS else []:
+        try:
+            check_scene(scene, config["scenes"][scene])
+        except TriptychError as error:
+            raise WorkflowError(str(error)) from None
+
+
+check_scenes()
 
 
 def has_reference(scene):

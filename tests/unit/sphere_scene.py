@@ -28,22 +28,26 @@ def ring_of_poses(count: int) -> np.ndarray:
     return np.stack(poses)
 
 
-def draw_ball(pose: np.ndarray, side: int) -> np.ndarray:
-    """(side, side, 4) uint8: colour by surface position, transparent around the ball."""
-    columns, rows = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
-    focal = FOCAL * side
-    local = np.stack([(columns - side / 2) / focal, (side / 2 - rows) / focal, -np.ones_like(rows)], -1)
+def draw_ball(pose: np.ndarray, side: int, samples: int = 4) -> np.ndarray:
+    """(side, side, 4) uint8: colour by surface position, transparent around the ball, smooth at its edge."""
+    fine = side * samples
+    columns, rows = np.meshgrid(np.arange(fine) + 0.5, np.arange(fine) + 0.5)
+    focal = FOCAL * fine
+    local = np.stack([(columns - fine / 2) / focal, (fine / 2 - rows) / focal, -np.ones_like(rows)], -1)
     directions = local @ pose[:3, :3].T
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     along = -directions @ pose[:3, 3]
     inside = RADIUS**2 - (DISTANCE**2 - along**2)
     surface = pose[:3, 3] + (along - np.sqrt(np.maximum(inside, 0)))[..., None] * directions
     colour = 0.5 + 0.45 * np.sin(3 * surface / RADIUS)
-    image = np.concatenate([colour, (inside > 0)[..., None]], axis=-1)
-    return (image * (inside > 0)[..., None] * 255).round().astype(np.uint8)
+    weighted = np.concatenate([colour, np.ones_like(colour[..., :1])], axis=-1) * (inside > 0)[..., None]
+    weighted = weighted.reshape(side, samples, side, samples, 4).mean(axis=(1, 3))
+    alpha = weighted[..., 3:]
+    image = np.concatenate([weighted[..., :3] / np.maximum(alpha, 1e-9), alpha], axis=-1)
+    return (image * 255).round().astype(np.uint8)
 
 
-def write_ball_scene(folder: Path, *, images: int = 24, side: int = 40) -> Path:
+def write_ball_scene(folder: Path, *, images: int = 40, side: int = 40) -> Path:
     """Write images and `transforms.json`; return the latter's path."""
     (folder / "frames").mkdir(parents=True)
     frames: list[dict[str, Any]] = []

@@ -153,7 +153,7 @@ def test_missing_and_broken_files_end_in_one_clear_line(tmp_path: Path) -> None:
         read_scene(tmp_path / "absent.json")
     path = write_scene(tmp_path)
     (tmp_path / "002.png").write_bytes(b"no image")
-    with pytest.raises(TriptychError, match="002.png: cannot be read as an image"):
+    with pytest.raises(TriptychError, match=r"002\.png: cannot be read as an image"):
         read_scene(path)
     path.write_text("{")
     with pytest.raises(TriptychError, match="not a valid"):

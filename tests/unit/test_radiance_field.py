@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -76,9 +77,7 @@ def test_encoding_is_continuous_across_cells(level: int, border: int, y: float, 
 def test_levels_grow_geometrically_to_the_finest() -> None:
     resolutions = level_resolutions(8, 16, 2048)
     assert (resolutions[0], resolutions[-1]) == (16, 2048)
-    assert all(
-        b / a == pytest.approx(2, rel=0.01) for a, b in zip(resolutions, resolutions[1:], strict=False)
-    )
+    assert all(b / a == pytest.approx(2, rel=0.01) for a, b in pairwise(resolutions))
 
 
 @pytest.mark.parametrize("implementation", [weighted_sum, weighted_sum_reference])

@@ -11,7 +11,7 @@ from torch import Tensor
 from triptych.radiance.cameras import Cameras
 from triptych.radiance.march import Samples, box_interval, march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.stepping import MIN_STEP, Stepping
+from triptych.radiance.stepping import MIN_STEP, Stepping, coarseness_for
 
 CPU = torch.device("cpu")
 BALL = 0.08
@@ -62,6 +62,11 @@ def test_steps_grow_with_distance_in_large_scenes_only(distance: float) -> None:
         stepping = Stepping.for_scene(aabb_scale)
         after = stepping.distance(stepping.number(reached) + 1)
         assert (after - reached).item() == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("focal", "expected"), [(3000.0, 1.0), (640.0, 2.0), (20.0, 8.0)])
+def test_small_images_are_marched_with_longer_steps(focal: float, expected: float) -> None:
+    assert coarseness_for(torch.full((3, 2), focal)) == pytest.approx(expected)
 
 
 def test_box_interval_of_known_rays() -> None:

@@ -34,14 +34,14 @@ RECIPE = Recipe(
     precision="float32",
     downscale=1,
     holdout=8,
-    steps=300,
+    steps=200,
     minutes=None,
-    samples_per_step=16384,
+    samples_per_step=8192,
     levels=6,
     features=2,
     log2_table=14,
     base_resolution=8,
-    finest_resolution=128,
+    finest_resolution=64,
     occupancy_resolution=32,
     near=0.1,
     background="random",
@@ -94,16 +94,18 @@ def test_a_small_scene_is_learnt_in_seconds(scene: Scene, trained: Trained, tmp_
     result = evaluate_views(scene, trained.scene, scene.split(8)[1], tmp_path, folder_name="views")
     assert result["psnr"] > 25
     assert result["ssim"] > 0.85
-    assert [view["name"] for view in result["views"]] == ["000", "008", "016"]
+    assert [view["name"] for view in result["views"]] == ["000", "008", "016", "024", "032"]
     for view in result["views"]:
-        truth, render = (np.asarray(Image.open(tmp_path / Path(view[kind]).name)) for kind in ("truth", "render"))
+        truth, render = (
+            np.asarray(Image.open(tmp_path / Path(view[kind]).name)) for kind in ("truth", "render")
+        )
         assert psnr(float(np.mean((render / 255 - truth / 255) ** 2))) == pytest.approx(view["psnr"], abs=0.2)
         assert Image.open(tmp_path / Path(view["depth"]).name).size == (40, 40)
 
 
 def test_depth_is_the_distance_to_the_ball(scene: Scene, trained: Trained) -> None:
     picture = render_image(trained.scene, scene.cameras, 0)
-    assert picture.depth[20, 20].item() == pytest.approx((3.0 - 0.9) * 0.33, abs=0.04)
+    assert picture.depth[20, 20].item() == pytest.approx((3.0 - 0.9) * 0.33, abs=0.05)
     assert picture.opacity[20, 20] > 0.95
     assert picture.opacity[0, 0] < 0.1
 
@@ -115,9 +117,9 @@ def test_most_of_an_empty_box_is_skipped(trained: Trained) -> None:
 def test_history_holds_the_curves(trained: Trained, folder: Path) -> None:
     lines = (folder / "history.csv").read_text().splitlines()
     assert lines[0].startswith("step,seconds,train_loss,train_psnr,learning_rate,rays_per_step")
-    assert [line.split(",")[0] for line in lines[1:]] == ["50", "100", "150", "200", "250", "300"]
+    assert [line.split(",")[0] for line in lines[1:]] == ["50", "100", "150", "200"]
     assert any((folder / "tensorboard").iterdir())
-    assert trained.numbers["steps"] == 300
+    assert trained.numbers["steps"] == 200
 
 
 class Killed(BaseException):
@@ -141,7 +143,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Pat
     interrupted = tmp_path / "interrupted"
     with pytest.raises(Killed):
         run(scene, SHORT, interrupted, KilledCheckpoints(interrupted / "checkpoints", "same", every=0))
-    assert [path.name[-6:] for path in sorted((interrupted / "checkpoints").iterdir())] == ["010.pt", "020.pt"]
+    assert [path.name[-6:] for path in sorted((interrupted / "checkpoints").iterdir())] == [
+        "010.pt",
+        "020.pt",
+    ]
     resumed = weights(run(scene, SHORT, interrupted))
     assert resumed["thickness"].any()
     for name, tensor in resumed.items():
@@ -185,9 +190,7 @@ def test_a_damaged_field_ends_in_one_clear_line(trained: Trained, tmp_path: Path
 def test_the_film_plays_anywhere(scene: Scene, trained: Trained, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     training = scene.split(8)[0]
-    render_flythrough(
-        scene, trained.scene, film, index=training, seconds=0.5, fps=12, width=33, quality=20
-    )
+    render_flythrough(scene, trained.scene, film, index=training, seconds=0.5, fps=12, width=33, quality=20)
     with av.open(str(film)) as opened:
         stream = opened.streams.video[0]
         pictures = [frame.to_ndarray(format="rgb24") for frame in opened.decode(stream)]
@@ -205,7 +208,9 @@ def test_the_path_starts_and_ends_at_cameras_and_stays_smooth(scene: Scene) -> N
     assert torch.allclose(path.position[-1], cameras.position[-1], atol=1e-5)
     steps = path.position.diff(dim=0).norm(dim=-1)
     assert steps.max() < 2 * steps.mean()
-    turns = (Rotation.from_matrix(path.rotation[:-1]).inv() * Rotation.from_matrix(path.rotation[1:])).magnitude()
+    turns = (
+        Rotation.from_matrix(path.rotation[:-1]).inv() * Rotation.from_matrix(path.rotation[1:])
+    ).magnitude()
     assert turns.max() < 3 * turns.mean()
     # every frame still looks at the ball in the middle
     for number in range(0, 200, 20):

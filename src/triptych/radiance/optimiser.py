@@ -11,7 +11,7 @@ from triptych.radiance.field import Field
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-15
-HELD = 0.3  # share of the budget at the full learning rate
+HELD = 0.6  # share of the budget at the full learning rate
 
 
 class TableAdam:
@@ -31,9 +31,7 @@ class TableAdam:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Apply the tables' gradients."""
-        for table, first, second, count in zip(
-            self.tables, self.first, self.second, self.count, strict=True
-        ):
+        for table, first, second, count in zip(self.tables, self.first, self.second, self.count, strict=True):
             gradient = table.grad
             if gradient is None:
                 continue
@@ -43,7 +41,7 @@ class TableAdam:
             second.lerp_(gradient * gradient, touched * (1 - BETAS[1]))
             steps = count.clamp(min=1)
             size = touched * learning_rate * (1 - BETAS[1] ** steps).sqrt_() / (1 - BETAS[0] ** steps)
-            table -= first.div(second.sqrt().add_(EPSILON)).mul_(size)
+            table.sub_(first.div(second.sqrt().add_(EPSILON)).mul_(size))
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """Moments and counts."""

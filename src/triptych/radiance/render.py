@@ -27,6 +27,7 @@ class RadianceField:
         occupancy: where to look.
         near: distance from the camera, in unit cubes, before which nothing is drawn.
         background: (3,) sRGB colour behind everything.
+        coarseness: length of the steps along rays over the shortest.
         precision: `auto`, `bfloat16` or `float32`.
     """
 
@@ -34,6 +35,7 @@ class RadianceField:
     occupancy: OccupancyGrid
     near: float
     background: Tensor
+    coarseness: float
     precision: str
 
 
@@ -62,7 +64,7 @@ def _render_chunk(scene: RadianceField, origins: Tensor, directions: Tensor) -> 
         directions,
         torch.full((count,), 0.5, device=device),
         occupancy=scene.occupancy,
-        stepping=Stepping.for_scene(aabb_scale),
+        stepping=Stepping.for_scene(aabb_scale, coarseness=scene.coarseness),
         aabb_scale=aabb_scale,
         near=scene.near,
     )

@@ -40,6 +40,7 @@ def save_field(weights: Path, description: Path, scene: RadianceField, **facts: 
             "shape": asdict(scene.field.shape),
             "near": scene.near,
             "background": scene.background.tolist(),
+            "coarseness": scene.coarseness,
             **facts,
         },
     )
@@ -71,5 +72,6 @@ def load_field(
         occupancy=occupancy,
         near=about["near"],
         background=torch.tensor(about["background"], device=device),
+        coarseness=about["coarseness"],
         precision=precision,
     )

@@ -8,6 +8,17 @@ from torch import Tensor
 
 MIN_STEP = math.sqrt(3) / 1024  # 1024 steps across the unit cube's diagonal (Müller et al. 2022, appendix E)
 CONE_ANGLE = 1 / 256
+PIXELS_PER_STEP = 5.0  # what CONE_ANGLE comes to in photographs of about 1080 x 1920
+MAX_COARSENESS = 8.0
+
+
+def coarseness_for(focal: Tensor) -> float:
+    """How much longer than the shortest ones steps may be, given focal lengths in pixels.
+
+    Steps much finer than the pixels cost time without showing more: small images are marched
+    with longer ones.
+    """
+    return float((PIXELS_PER_STEP / (focal.mean() * CONE_ANGLE)).clamp(1.0, MAX_COARSENESS))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from triptych.radiance.recipe import Recipe
 from triptych.radiance.render import RadianceField, render_rays
 from triptych.radiance.scene import Scene
 from triptych.radiance.step import Problem, loss_of_rays, next_ray_count
-from triptych.radiance.stepping import Stepping
+from triptych.radiance.stepping import MAX_COARSENESS, Stepping, coarseness_for
 from triptych.run.devices import autocast, choose_device
 from triptych.run.errors import TriptychError
 from triptych.run.progress import Progress
@@ -30,7 +30,7 @@ log = logging.getLogger("triptych")
 
 OCCUPANCY_EVERY = 16
 OCCUPANCY_EVERYWHERE = 256  # steps for which each update samples every cell
-COARSE_STEPS = ((100, 4.0), (300, 2.0))  # until step, length of steps along rays over the usual
+COARSE_SHARE = 0.1  # of the budget, after which early, coarse steps along rays are half as long
 HELDOUT_PIXELS = 2**12
 
 
@@ -52,11 +52,6 @@ def choose_radiance_device(name: str) -> torch.device:
             )
         return torch.device("cpu")
     return device
-
-
-def coarseness(step: int) -> float:
-    """Longer steps along rays while there is only fog to see."""
-    return next((factor for until, factor in COARSE_STEPS if step < until), 1.0)
 
 
 class Training:
@@ -93,6 +88,7 @@ class Training:
             background=recipe.background,
             precision=recipe.precision,
         )
+        self.final_coarseness = coarseness_for(cameras.focal)
         self.step = 0
         self.seconds = 0.0
         self.rays = 256
@@ -132,6 +128,10 @@ class Training:
             self.progress(), initial=self.recipe.learning_rate, final=self.recipe.final_learning_rate
         )
 
+    def coarseness(self) -> float:
+        """Length of steps along rays: long at first, while there is only fog to see."""
+        return max(self.final_coarseness, MAX_COARSENESS * 0.5 ** (self.progress() / COARSE_SHARE))
+
     def advance(self) -> None:
         """Do one step and count its time."""
         began = time.monotonic()
@@ -147,7 +147,7 @@ class Training:
             self.field,
             self.problem,
             rays=self.rays,
-            stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=coarseness(self.step)),
+            stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=self.coarseness()),
             generator=torch_generator(self.device, recipe.seed, self.step, "rays"),
         )
         outcome.loss.backward()
@@ -189,6 +189,7 @@ class Training:
             occupancy=self.problem.occupancy,
             near=self.recipe.near,
             background=torch.full((3,), 1.0 if self.pixels.has_alpha else 0.0, device=self.device),
+            coarseness=self.final_coarseness,
             precision=self.recipe.precision,
         )
 
