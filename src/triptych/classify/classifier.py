@@ -11,7 +11,6 @@ from triptych.classify.experiment import Experiment, save_weights, test_images, 
 from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.mixing import mix
 from triptych.run.errors import TriptychError
-from triptych.training.engine import fit
 
 
 def build_model(module: str, num_classes: int, image_size: int, options: dict[str, object]) -> nn.Module:
@@ -74,21 +73,14 @@ def train_classifier(experiment: Experiment) -> None:
         return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
 
     def validate() -> dict[str, float]:
-        scores = evaluate(model, validation, precision=recipe["precision"])
-        return {f"validation_{name}": value for name, value in scores.items()}
+        return evaluate(model, validation, precision=recipe["precision"], prefix="validation_")
 
     checkpoints = experiment.open_checkpoints(dataset)
-    fitted = fit(
+    fitted = experiment.fit(
         model,
         loss_of_batch,
         size=len(train),
-        recipe=recipe,
-        seed=experiment.seed,
-        device=device,
-        label=experiment.label,
         checkpoints=checkpoints,
-        events=experiment.folder / "tensorboard",
-        history=experiment.folder / "history.csv",
         evaluate=validate,
         select="validation_top1_error",
     )

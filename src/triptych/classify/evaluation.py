@@ -11,10 +11,13 @@ BATCH = 500
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, images: DeviceImages, *, precision: str) -> dict[str, float]:
+def evaluate(model: nn.Module, images: DeviceImages, *, precision: str, prefix: str = "") -> dict[str, float]:
     """Mean cross-entropy (nats), top-1 and top-5 error (percent) over all images.
 
     The model must be in eval mode. With fewer than five classes, top-5 takes them all.
+
+    Returns:
+        `loss`, `top1_error` and `top5_error`, each name after `prefix`.
     """
     loss, wrong1, wrong5 = 0.0, 0, 0
     for indices in torch.arange(len(images)).split(BATCH):
@@ -26,4 +29,8 @@ def evaluate(model: nn.Module, images: DeviceImages, *, precision: str) -> dict[
         wrong1 += int((~ranked[:, 0]).sum())
         wrong5 += int((~ranked.any(dim=1)).sum())
     total = len(images)
-    return {"loss": loss / total, "top1_error": 100 * wrong1 / total, "top5_error": 100 * wrong5 / total}
+    return {
+        f"{prefix}loss": loss / total,
+        f"{prefix}top1_error": 100 * wrong1 / total,
+        f"{prefix}top5_error": 100 * wrong5 / total,
+    }

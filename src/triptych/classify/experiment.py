@@ -1,6 +1,6 @@
 """What all experiments of the first two parts share: where a run reads and what it leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from triptych.run.files import atomic_path, digest_of_value, write_json
 from triptych.run.job import Job
 from triptych.run.seeds import derive_seed
 from triptych.training.checkpoint import Checkpoints
+from triptych.training.engine import Fitted, LossOfBatch, fit
+from triptych.training.history import Row
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -76,6 +78,32 @@ class Experiment:
             }
         )
         return Checkpoints(self.checkpoints, fingerprint, every=60 * self.checkpoint_minutes)
+
+    def fit(
+        self,
+        model: nn.Module,
+        loss_of_batch: LossOfBatch,
+        *,
+        size: int,
+        checkpoints: Checkpoints,
+        evaluate: Callable[[], Row] | None = None,
+        select: str | None = None,
+    ) -> Fitted:
+        """Train `model` by this recipe and seed, with its curves in the folder; see `engine.fit`."""
+        return fit(
+            model,
+            loss_of_batch,
+            size=size,
+            recipe=self.recipe,
+            seed=self.seed,
+            device=self.device,
+            label=self.label,
+            checkpoints=checkpoints,
+            events=self.folder / "tensorboard",
+            history=self.folder / "history.csv",
+            evaluate=evaluate,
+            select=select,
+        )
 
     def write_metrics(self, metrics: Mapping[str, Any], dataset: PackedDataset, seconds: float) -> None:
         """Write `metrics.json` with its provenance."""

@@ -21,7 +21,6 @@ from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.resnet import ResNet18
 from triptych.run.devices import autocast
 from triptych.run.files import digest_of_file
-from triptych.training.engine import fit
 
 
 class FrozenEncoderClassifier(nn.Module):
@@ -84,23 +83,10 @@ def probe(experiment: Experiment, encoder_file: str) -> None:
         return F.cross_entropy(logits.float(), train.labels[indices.to(device)])
 
     def validate() -> dict[str, float]:
-        scores = evaluate(model, validation, precision=precision)
-        return {f"validation_{name}": value for name, value in scores.items()}
+        return evaluate(model, validation, precision=precision, prefix="validation_")
 
     checkpoints = experiment.open_checkpoints(dataset, encoder=digest_of_file(encoder_file))
-    fitted = fit(
-        model,
-        loss_of_batch,
-        size=len(train),
-        recipe=recipe,
-        seed=experiment.seed,
-        device=device,
-        label=experiment.label,
-        checkpoints=checkpoints,
-        events=experiment.folder / "tensorboard",
-        history=experiment.folder / "history.csv",
-        evaluate=validate,
-    )
+    fitted = experiment.fit(model, loss_of_batch, size=len(train), checkpoints=checkpoints, evaluate=validate)
     test = evaluate(model, test_images(dataset, device), precision=precision)
     save_weights(model.linear, experiment.folder / "classifier.safetensors")
     metrics = {

@@ -13,7 +13,6 @@ from triptych.nn.geometry import gaussian_blur, random_resized_crop_flip
 from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
-from triptych.training.engine import fit
 
 
 def draw_view(pixels: Tensor, views: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -68,18 +67,7 @@ def pretrain(experiment: Experiment) -> None:
         return nt_xent(model(pixels), recipe["temperature"])
 
     checkpoints = experiment.open_checkpoints(dataset)
-    fitted = fit(
-        model,
-        loss_of_batch,
-        size=len(images),
-        recipe=recipe,
-        seed=experiment.seed,
-        device=device,
-        label=experiment.label,
-        checkpoints=checkpoints,
-        events=experiment.folder / "tensorboard",
-        history=experiment.folder / "history.csv",
-    )
+    fitted = experiment.fit(model, loss_of_batch, size=len(images), checkpoints=checkpoints)
     save_weights(encoder, experiment.folder / "encoder.safetensors")
     metrics = {"final_train_loss": fitted.rows[-1]["train_loss"], "epochs": recipe["epochs"]}
     experiment.write_metrics(metrics, dataset, fitted.seconds)

@@ -35,7 +35,9 @@ def grid_section(
     many = "Thin: every seed; thick: their mean. " if top1[best].n > 1 else ""
     over = "Dashed: the published logs." if comparison.same_dataset else ""
     return Section(
-        headline=Headline(f"{top1[best].mean:.1f}", "%", f"top-1 error, {name} (best in validation)", top1[best].source),
+        headline=Headline(
+            f"{top1[best].mean:.1f}", "%", f"top-1 error, {name} (best in validation)", top1[best].source
+        ),
         results=[data, *results, counted],
         tables=[
             *(
