@@ -14,6 +14,8 @@ sys.path.insert(0, str(SOURCE))
 if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
     paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ.update(PYTHONPATH=os.pathsep.join(paths))
+# Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from triptych.run.config import validate_config
 from triptych.run.errors import TriptychError

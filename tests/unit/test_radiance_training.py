@@ -34,7 +34,7 @@ RECIPE = Recipe(
     precision="float32",
     downscale=1,
     holdout=8,
-    steps=200,
+    steps=300,
     minutes=None,
     samples_per_step=8192,
     levels=6,
@@ -117,9 +117,9 @@ def test_most_of_an_empty_box_is_skipped(trained: Trained) -> None:
 def test_history_holds_the_curves(trained: Trained, folder: Path) -> None:
     lines = (folder / "history.csv").read_text().splitlines()
     assert lines[0].startswith("step,seconds,train_loss,train_psnr,learning_rate,rays_per_step")
-    assert [line.split(",")[0] for line in lines[1:]] == ["50", "100", "150", "200"]
+    assert [line.split(",")[0] for line in lines[1:]] == ["50", "100", "150", "200", "250", "300"]
     assert any((folder / "tensorboard").iterdir())
-    assert trained.numbers["steps"] == 200
+    assert trained.numbers["steps"] == 300
 
 
 class Killed(BaseException):
