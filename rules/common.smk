@@ -32,6 +32,12 @@ PARTS = config["parts"]
 SEEDS = config["self_supervision"]["seeds"]
 GRID_SEEDS = config["grid"]["seeds"]
 ARCHITECTURES = config["grid"]["architectures"]
+for name in ARCHITECTURES:
+    architecture = config["architectures"][name]["module"]
+    if module_path(architecture) is None:  # elsewhere, its edits could not be noticed
+        raise WorkflowError(
+            f"config: architectures.{name}: there is no module '{architecture}' under src/; put its file there"
+        )
 AUGMENTATIONS = config["grid"]["augmentations"]
 CELLS = [f"{architecture}-{augmentation}" for architecture in ARCHITECTURES for augmentation in AUGMENTATIONS]
 SCENES = config["reconstruction"]["scenes"]

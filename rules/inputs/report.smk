@@ -1,8 +1,8 @@
 """Which result files the tables, figures and the page show."""
 
 FORMATS = ["csv", "md", "tex"]
-ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] for name in ARCHITECTURES}
-AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] for name in AUGMENTATIONS}
+ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] or name for name in ARCHITECTURES}
+AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] or name for name in AUGMENTATIONS}
 PUBLISHED = [
     f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}.csv"
     for name in ("results", "curves")

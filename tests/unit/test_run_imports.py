@@ -37,3 +37,27 @@ def test_imports_inside_functions_and_from_packages_count(tmp_path: Path) -> Non
     script.write_text("def f():\n    from triptych.run import seeds\n    import triptych.nn.heads as h\n")
     names = {Path(path).stem for path in module_closure(script)}
     assert {"script", "seeds", "heads", "__init__"} <= names
+
+
+def test_relative_imports_and_modules_of_ones_own_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triptych.run import imports
+
+    monkeypatch.setattr(imports, "SOURCE_ROOT", tmp_path)
+    for name, text in {
+        "mine/__init__.py": "",
+        "mine/net.py": "from .parts import block\nfrom . import more",
+        "mine/parts.py": "block = 1",
+        "mine/more.py": "import own\nimport torch",
+        "own.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    imports.module_path.cache_clear()
+    try:
+        found = {Path(path).name for path in module_closure(tmp_path / "mine/net.py")}
+    finally:
+        imports.module_path.cache_clear()
+        imports.direct_imports.cache_clear()
+    assert found == {"__init__.py", "net.py", "parts.py", "more.py", "own.py"}

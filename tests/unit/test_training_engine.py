@@ -112,6 +112,19 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
     assert [row["train_loss"] for row in fitted.rows] == [row["train_loss"] for row in reference.rows]
 
 
+def test_a_run_killed_while_it_evaluates_resumes_there(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(model: nn.Module) -> float:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", every=0.0, evaluate=killed)
+    resumed, _ = train(tmp_path / "killed")
+    assert same(resumed, train(tmp_path / "straight")[0])
+
+
 def test_a_checkpoint_of_another_recipe_is_discarded(tmp_path: Path) -> None:
     old = Checkpoints(tmp_path, "old recipe")
     old.save(3, {"weights": torch.ones(2)})

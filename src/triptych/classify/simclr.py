@@ -13,6 +13,7 @@ from triptych.nn.geometry import gaussian_blur, random_resized_crop_flip
 from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
+from triptych.run.devices import autocast
 
 
 def draw_view(pixels: Tensor, views: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -94,6 +95,7 @@ def initialise(experiment: Experiment) -> None:
         norm.momentum = None  # a plain average over the batches below
     encoder.train()
     for indices in torch.randperm(len(images))[:2560].split(256):
-        encoder(images.normalise(images.pixels(indices)))
+        with autocast(device, recipe["precision"]):
+            encoder(images.normalise(images.pixels(indices)))
     save_weights(encoder, experiment.folder / "encoder.safetensors")
     experiment.write_metrics({"epochs": 0}, dataset, seconds=0.0)

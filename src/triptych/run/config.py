@@ -85,6 +85,15 @@ def _sort_keys(config: Any) -> None:
             _sort_keys(value)
 
 
+def _expand_home(config: Mapping[str, Any]) -> None:
+    """Let `~` stand for the home folder in all paths, in place."""
+    for table in ("datasets", "scenes"):
+        for settings in config[table].values():
+            for key in ("path", "reference"):
+                if settings.get(key):
+                    settings[key] = str(Path(settings[key]).expanduser())
+
+
 def _check_names(config: Mapping[str, Any]) -> None:
     """Every name that one section uses must be defined in another."""
     uses = [
@@ -122,4 +131,5 @@ def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
     if errors:
         raise TriptychError(f"config: {_explain(min(errors, key=_place))}")
     _check_names(config)
+    _expand_home(config)
     _sort_keys(config)

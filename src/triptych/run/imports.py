@@ -11,12 +11,11 @@ from functools import cache
 from pathlib import Path
 
 SOURCE_ROOT = Path(__file__).parents[2]
-PACKAGE = "triptych"
 
 
 @cache
 def module_path(name: str) -> Path | None:
-    """The file of a dotted module name inside the library, or None if there is none."""
+    """The file of a dotted module name under `src/`, or None if it is not there."""
     base = SOURCE_ROOT.joinpath(*name.split("."))
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
@@ -24,23 +23,26 @@ def module_path(name: str) -> Path | None:
     return None
 
 
-def _imported_names(tree: ast.AST) -> Iterator[str]:
+def _imported_names(tree: ast.AST, package: list[str]) -> Iterator[str]:
+    """Dotted names of everything that a file of `package` may import; relative ones made absolute."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 @cache
 def direct_imports(path: Path) -> frozenset[Path]:
     """Library files that one file imports anywhere in it, with their packages' `__init__` files."""
     found = set()
-    for name in _imported_names(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    inside = path.is_relative_to(SOURCE_ROOT)
+    package = list(path.relative_to(SOURCE_ROOT).parent.parts) if inside else []
+    for name in _imported_names(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)), package):
         parts = name.split(".")
-        if parts[0] != PACKAGE:
-            continue
         for length in range(1, len(parts) + 1):
             module = module_path(".".join(parts[:length]))
             if module is not None:

@@ -74,7 +74,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
         )
     except MemoryError:
         _fail(f"out of memory in {snakemake.rule}; use a smaller batch_size or a machine with more memory")
-    except Exception:
+    except Exception as error:
+        if torch is not None and isinstance(error, torch.OutOfMemoryError):
+            _fail(f"the GPU is out of memory in {snakemake.rule}; use a smaller batch_size")
         _crash()
 
 

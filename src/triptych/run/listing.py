@@ -40,8 +40,6 @@ def folder_fingerprint(folder: str | Path) -> str:
                     status = entry.stat(follow_symlinks=Path(entry.path).exists())
                     name = Path(entry.path).relative_to(root).as_posix()
                     entries.append((name, status.st_size, status.st_mtime_ns))
-        except PermissionError as error:
-            raise TriptychError(
-                f"{here}: may not be listed ({error.strerror}); check its permissions"
-            ) from error
+        except OSError as error:
+            raise TriptychError(f"{here}: cannot be listed ({error.strerror}); check it") from error
     return digest_of_value(sorted(entries))

@@ -9,7 +9,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "pycolmap", "av", "snakemake", "triptych")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pillow",
+    "scikit-image",
+    "pycolmap",
+    "av",
+    "snakemake",
+    "triptych",
+)
 
 
 def package_versions() -> dict[str, str]:

@@ -145,6 +145,7 @@ def fit(
             if evaluate is not None:
                 model.eval()
                 row |= evaluate()
+            rate = learning_rate(recipe, (state.epoch + 1) * steps - 1, steps)
             now = time.monotonic() - began
             seconds = now - state.epoch_began
             row |= {
