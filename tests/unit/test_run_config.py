@@ -56,6 +56,13 @@ def complaint(config: dict[str, Any]) -> str:
         ("grid.augmentations", ["mixup", "magic"], "grid.augmentations names 'magic'"),
         ("grid.cells", {"vit-magic": {"epochs": 3}}, "grid.cells names 'vit-magic', which is no cell"),
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
+        ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
+        ("self_supervision.probe.warmup_epochs", 101, "warmup_epochs is 101 but there are only 100 epochs"),
+        (
+            "architectures.resnet18.training",
+            {"nesterov": True, "momentum": 0},
+            "architectures.resnet18.training has nesterov: true, which needs a momentum above 0",
+        ),
         ("augmentations.mixup", {"alpha": 0.4}, "augmentations.mixup lacks the key 'method'"),
     ],
 )

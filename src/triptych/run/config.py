@@ -85,6 +85,29 @@ def _sort_keys(config: Any) -> None:
             _sort_keys(value)
 
 
+def _check_pairs(config: Mapping[str, Any]) -> None:
+    """Values that are fine alone and wrong together."""
+    learning = config["self_supervision"]
+    recipes = {f"self_supervision.{name}": learning[name] for name in ("simclr", "probe", "supervised")}
+    recipes |= {
+        f"architectures.{name}.training": value["training"] for name, value in config["architectures"].items()
+    }
+    for where, recipe in recipes.items():
+        if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
+            raise TriptychError(f"config: {where} has nesterov: true, which needs a momentum above 0")
+        if recipe["warmup_epochs"] > recipe["epochs"]:
+            raise TriptychError(
+                f"config: {where}.warmup_epochs is {recipe['warmup_epochs']} "
+                f"but there are only {recipe['epochs']} epochs"
+            )
+    low, high = learning["simclr"]["views"]["crop_scale"]
+    if low > high:
+        raise TriptychError(
+            f"config: self_supervision.simclr.views.crop_scale is [{low}, {high}]; "
+            "the smaller share comes first"
+        )
+
+
 def _expand_home(config: Mapping[str, Any]) -> None:
     """Let `~` stand for the home folder in all paths, in place."""
     for table in ("datasets", "scenes"):
@@ -131,5 +154,6 @@ def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
     if errors:
         raise TriptychError(f"config: {_explain(min(errors, key=_place))}")
     _check_names(config)
+    _check_pairs(config)
     _expand_home(config)
     _sort_keys(config)
