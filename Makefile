@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 NAME ?=
+SCENE ?= orbit
+PORT ?= 8080
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -23,6 +25,9 @@ demo: $(INSTALLED) ## all three parts in minutes, offline, on embedded data
 study: $(INSTALLED) ## the full study of config.yaml
 	$(SNAKEMAKE) --cores all
 	@echo "The report is at file://$(CURDIR)/results/report/index.html"
+
+view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit
+	$(BIN)/python -m triptych.view results/scenes/$(SCENE) --port $(PORT)
 
 test: $(INSTALLED) ## all tests, with coverage
 	$(BIN)/python -m pytest --cov=triptych --cov-report=term-missing:skip-covered --cov-fail-under=85
@@ -44,4 +49,4 @@ bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study test lint dag bench clean
+.PHONY: help demo study view test lint dag bench clean

@@ -1,15 +1,18 @@
 """`python -m benchmarks NAME` runs one benchmark; without a name, it lists them.
 
 A benchmark is a module with a docstring, whose first line is its question, and a function
-`measure() -> dict[str, float]`. It is printed as one markdown table and written to
-results/benchmarks/NAME.json: a flat object of metrics, and its provenance.
+`measure() -> dict[str, float | str]`. It is printed as one markdown table and written to
+results/benchmarks/NAME.json: a flat object of metrics, and its provenance. A metric that cannot be
+had is text that begins with "missing" and gives the reason.
 """
 
 import importlib
+import logging
 import sys
 import time
 from pathlib import Path
 
+from triptych.run.errors import TriptychError
 from triptych.run.files import write_json
 from triptych.run.provenance import provenance
 
@@ -32,11 +35,17 @@ def main(arguments: list[str]) -> int:
     if name not in names():
         print(f"error: no benchmark '{name}'; there are {', '.join(names())}", file=sys.stderr)
         return 2
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("triptych").setLevel(logging.INFO)
     began = time.monotonic()
-    metrics: dict[str, float] = importlib.import_module(f"benchmarks.{name}").measure()
+    try:
+        metrics: dict[str, float | str] = importlib.import_module(f"benchmarks.{name}").measure()
+    except TriptychError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print("| metric | value |\n| --- | ---: |")
     for metric, value in metrics.items():
-        print(f"| `{metric}` | {value:.4g} |")
+        print(f"| `{metric}` | {value if isinstance(value, str) else format(value, '.4g')} |")
     target = Path("results/benchmarks") / f"{name}.json"
     record = provenance(recipe=name, wall_seconds=time.monotonic() - began)
     write_json(target, {**metrics, "provenance": record})

@@ -1,5 +1,9 @@
 """Part 3, from poses to pictures: radiance field, held-out views, fly-through."""
 
+
+include: "inputs/radiance.smk"
+
+
 RADIANCE_TARGETS = (
     expand(
         "results/scenes/{scene}/{file}",
@@ -12,6 +16,10 @@ RADIANCE_TARGETS = (
             "views",
             "views.json",
             "flythrough.mp4",
+            "export/mesh.ply",
+            "export/mesh.glb",
+            "export/cloud.ply",
+            "export/export.json",
         ],
     )
     if "reconstruction" in PARTS
@@ -90,6 +98,7 @@ rule render_flythrough:
         frames="results/scenes/{scene}/frames",
         weights="results/scenes/{scene}/radiance/field.safetensors",
         field="results/scenes/{scene}/radiance/field.json",
+        path=lambda wildcards: recorded_path(wildcards.scene) or [],
         code=code_of("render_flythrough.py"),
     output:
         film=report(
@@ -115,3 +124,35 @@ rule render_flythrough:
         "Radiance field of {wildcards.scene}: fly-through"
     script:
         "../workflow/scripts/render_flythrough.py"
+
+
+rule export_scene:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+        weights="results/scenes/{scene}/radiance/field.safetensors",
+        field="results/scenes/{scene}/radiance/field.json",
+        code=code_of("export_scene.py"),
+    output:
+        mesh="results/scenes/{scene}/export/mesh.ply",
+        glb="results/scenes/{scene}/export/mesh.glb",
+        cloud="results/scenes/{scene}/export/cloud.ply",
+        numbers="results/scenes/{scene}/export/export.json",
+    log:
+        "results/logs/scenes/{scene}/export.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/export.tsv"
+    conda:
+        "../envs/reconstruction.yaml"
+    threads: THREADS
+    resources:
+        # marching cubes holds about 20 bytes a node
+        mem_mb=lambda wildcards: 3000 + scene_recipe(wildcards.scene, "export")["resolution"] ** 3 // 50000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        recipe=lambda wildcards: scene_recipe(wildcards.scene, "export"),
+    message:
+        "Radiance field of {wildcards.scene}: mesh and point cloud"
+    script:
+        "../workflow/scripts/export_scene.py"

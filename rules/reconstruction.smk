@@ -1,4 +1,4 @@
-"""Part 3, first half: a film, or a folder of images, to frames, to camera poses."""
+"""Part 3, first half: a film, or a folder of images, to frames, to camera poses; or all of it as given."""
 
 
 include: "inputs/reconstruction.smk"
@@ -15,8 +15,7 @@ rule film_orbit:
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/film.tsv"
     wildcard_constraints:
-        scene="|".join(name for name, scene in config["scenes"].items() if scene["source"] == "orbit")
-        or "(?!)",
+        scene=scenes_from("orbit"),
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -42,6 +41,8 @@ rule extract_frames:
         "results/logs/scenes/{scene}/frames.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/frames.tsv"
+    wildcard_constraints:
+        scene=FILMED,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -50,7 +51,7 @@ rule extract_frames:
         runtime=60,
     params:
         recipe=frames_recipe,
-        contents=folder_contents,
+        contents=scene_contents,
     message:
         "Choosing the sharp frames of {wildcards.scene}"
     script:
@@ -68,6 +69,8 @@ rule match_features:
         "results/logs/scenes/{scene}/database.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/database.tsv"
+    wildcard_constraints:
+        scene=FILMED,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -94,6 +97,8 @@ rule map_scene:
         "results/logs/scenes/{scene}/sfm.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/sfm.tsv"
+    wildcard_constraints:
+        scene=FILMED,
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -122,6 +127,8 @@ rule write_transforms:
         "results/logs/scenes/{scene}/transforms.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/transforms.tsv"
+    wildcard_constraints:
+        scene=FILMED,
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -129,11 +136,39 @@ rule write_transforms:
         mem_mb=2000,
         runtime=10,
     params:
-        recipe=lambda wildcards: {"aabb_scale": config["scenes"][wildcards.scene]["aabb_scale"]},
+        recipe=box_recipe,
     message:
         "Putting {wildcards.scene} upright"
     script:
         "../workflow/scripts/write_transforms.py"
+
+
+rule import_scene:
+    input:
+        code=code_of("import_scene.py"),
+    output:
+        frames=directory("results/scenes/{scene}/frames"),
+        manifest="results/scenes/{scene}/frames.csv",
+        transforms="results/scenes/{scene}/transforms.json",
+    log:
+        "results/logs/scenes/{scene}/import.log",
+    benchmark:
+        "results/benchmarks/jobs/scenes/{scene}/import.tsv"
+    wildcard_constraints:
+        scene=scenes_from("transforms"),
+    conda:
+        "../envs/reconstruction.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=import_recipe,
+        contents=scene_contents,
+    message:
+        "Importing {wildcards.scene} with its poses"
+    script:
+        "../workflow/scripts/import_scene.py"
 
 
 rule compare_poses:

@@ -171,29 +171,24 @@ rule plot_grid:
         "../workflow/scripts/plot_grid.py"
 
 
-rule plot_scene:
+rule plot_sharpness:
     input:
         frames="results/scenes/{scene}/frames.csv",
-        history="results/scenes/{scene}/radiance/history.csv",
-        code=code_of("plot_scene.py"),
+        code=code_of("plot_sharpness.py"),
     output:
-        **{
-            name: in_report(
-                f"results/figures/scenes/{{scene}}/{name}.svg",
-                "Reconstruction",
-                f"{name}_figure",
-                scene="{scene}",
-                figure=title,
-            )
-            for name, title in (
-                ("sharpness", "Sharpness of the frames"),
-                ("training", "PSNR"),
-            )
-        },
+        in_report(
+            "results/figures/scenes/{scene}/sharpness.svg",
+            "Reconstruction",
+            "sharpness_figure",
+            scene="{scene}",
+            figure="Sharpness of the frames",
+        ),
     log:
-        "results/logs/figures/scenes/{scene}.log",
+        "results/logs/figures/scenes/{scene}/sharpness.log",
     benchmark:
-        "results/benchmarks/jobs/figures/scenes/{scene}.tsv"
+        "results/benchmarks/jobs/figures/scenes/{scene}/sharpness.tsv"
+    wildcard_constraints:
+        scene=FILMED,
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -201,9 +196,37 @@ rule plot_scene:
         mem_mb=2000,
         runtime=10,
     message:
-        "Figures: scene {wildcards.scene}"
+        "Figure: sharpness of the frames of {wildcards.scene}"
     script:
-        "../workflow/scripts/plot_scene.py"
+        "../workflow/scripts/plot_sharpness.py"
+
+
+rule plot_radiance:
+    input:
+        history="results/scenes/{scene}/radiance/history.csv",
+        code=code_of("plot_radiance.py"),
+    output:
+        in_report(
+            "results/figures/scenes/{scene}/training.svg",
+            "Reconstruction",
+            "training_figure",
+            scene="{scene}",
+            figure="PSNR",
+        ),
+    log:
+        "results/logs/figures/scenes/{scene}/training.log",
+    benchmark:
+        "results/benchmarks/jobs/figures/scenes/{scene}/training.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "Figure: PSNR of {wildcards.scene} while training"
+    script:
+        "../workflow/scripts/plot_radiance.py"
 
 
 rule write_report:

@@ -1,5 +1,6 @@
 """Where the frames and reference poses of each scene come from, and what decides them."""
 
+from triptych.reconstruct.known_poses import poses_fingerprint
 from triptych.reconstruct.sources import check_scene
 from triptych.run.listing import folder_fingerprint
 
@@ -16,6 +17,20 @@ def check_scenes():
 check_scenes()
 
 
+def scenes_from(*sources):
+    """A pattern for the scenes that come from one of these sources."""
+    names = [name for name, scene in config["scenes"].items() if scene["source"] in sources]
+    return "|".join(names) or "(?!)"
+
+
+FILMED = scenes_from("orbit", "video", "folder")  # their poses are found; those of the others are known
+
+
+def has_known_poses(scene):
+    """Whether a scene is imported with its poses."""
+    return config["scenes"][scene]["source"] == "transforms"
+
+
 def has_reference(scene):
     """Whether the true poses of a scene are known: always for the embedded film."""
     return config["scenes"][scene]["source"] == "orbit" or config["scenes"][scene]["reference"] is not None
@@ -23,6 +38,8 @@ def has_reference(scene):
 
 def pose_targets(scene):
     """Every durable file between the film and the radiance field."""
+    if has_known_poses(scene):
+        return [f"results/scenes/{scene}/{file}" for file in ("frames.csv", "frames", "transforms.json")]
     files = ["frames.csv", "frames", "database.db", "sfm", "sfm.json", "transforms.json", "sparse.ply"]
     if config["scenes"][scene]["source"] == "orbit":
         files += ["film/film.mp4", "film/truth.json"]
@@ -51,15 +68,28 @@ def frames_recipe(wildcards):
     return {**where, **scene_recipe(wildcards.scene, "frames")}
 
 
-def folder_contents(wildcards):
-    """Changes when an image is added, removed or edited."""
+def scene_contents(wildcards):
+    """Changes when a file of a scene from a folder is added, removed or edited."""
     scene = config["scenes"][wildcards.scene]
-    if scene["source"] != "folder":
+    fingerprints = {"folder": folder_fingerprint, "transforms": poses_fingerprint}
+    if scene["source"] not in fingerprints:
         return None
     try:
-        return folder_fingerprint(scene["path"])
+        return fingerprints[scene["source"]](scene["path"])
     except TriptychError as error:
         raise WorkflowError(str(error)) from None
+
+
+def box_recipe(wildcards):
+    """What decides the size of the radiance field's box."""
+    scale = config["scenes"][wildcards.scene]["aabb_scale"]
+    return {"aabb_scale": 4 if scale is None else scale}
+
+
+def import_recipe(wildcards):
+    """What decides how a scene with known poses is taken over."""
+    scene = config["scenes"][wildcards.scene]
+    return {key: scene[key] for key in ("path", "aabb_scale")}
 
 
 def reference_of(wildcards):

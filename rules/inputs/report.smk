@@ -68,14 +68,18 @@ def page_parts():
     scenes = {
         scene: {
             "frames": f"results/scenes/{scene}/frames.csv",
-            "sfm": f"results/scenes/{scene}/sfm.json",
             "radiance": f"results/scenes/{scene}/radiance/metrics.json",
             "views": f"results/scenes/{scene}/views.json",
             "film": f"results/scenes/{scene}/flythrough.mp4",
-            "figures": [
-                f"results/figures/scenes/{scene}/sharpness.svg",
-                f"results/figures/scenes/{scene}/training.svg",
-            ],
+            "training": f"results/figures/scenes/{scene}/training.svg",
+            **(
+                {"imported": f"results/scenes/{scene}/transforms.json"}
+                if has_known_poses(scene)
+                else {
+                    "sfm": f"results/scenes/{scene}/sfm.json",
+                    "sharpness": f"results/figures/scenes/{scene}/sharpness.svg",
+                }
+            ),
             **({"pose_error": f"results/scenes/{scene}/pose_error.json"} if has_reference(scene) else {}),
         }
         for scene in SCENES
@@ -102,6 +106,7 @@ def result_files(value):
 
 
 PAGE = page_parts()
+SCENE_FIGURES = ["sharpness", "training"]
 REPORT_TARGETS = (
     (
         expand("results/tables/self_supervision.{format}", format=FORMATS)
@@ -122,14 +127,6 @@ REPORT_TARGETS = (
         if "grid" in PARTS
         else []
     )
-    + (
-        expand(
-            "results/figures/scenes/{scene}/{name}.svg",
-            scene=SCENES,
-            name=["sharpness", "training"],
-        )
-        if "reconstruction" in PARTS
-        else []
-    )
+    + [scene[figure] for scene in PAGE["scenes"].values() for figure in SCENE_FIGURES if figure in scene]
     + ["results/report/index.html"]
 )

@@ -38,6 +38,7 @@ GPU_RULES = {
     "train_radiance",
     "render_views",
     "render_flythrough",
+    "export_scene",
 }
 # Runs as part of every job and every step of it, with the environment the processes get.
 PROLOG = """#!/bin/sh

@@ -83,11 +83,12 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
             titles=AUGMENTATIONS,
             target=str(figures / f"grid_{architecture}.svg"),
         )
-    main_of("plot_scene.py")(
-        frames=str(results / "scenes/orbit/frames.csv"),
+    main_of("plot_sharpness.py")(
+        frames=str(results / "scenes/orbit/frames.csv"), target=str(figures / "scenes/orbit/sharpness.svg")
+    )
+    main_of("plot_radiance.py")(
         history=str(results / "scenes/orbit/radiance/history.csv"),
-        sharpness=str(figures / "scenes/orbit/sharpness.svg"),
-        training=str(figures / "scenes/orbit/training.svg"),
+        target=str(figures / "scenes/orbit/training.svg"),
     )
 
 
@@ -117,7 +118,8 @@ def make_page(
         "radiance": str(scene / "radiance/metrics.json"),
         "views": str(scene / "views.json"),
         "film": str(scene / "flythrough.mp4"),
-        "figures": [str(figures / "scenes/orbit" / f"{name}.svg") for name in ("sharpness", "training")],
+        "training": str(figures / "scenes/orbit/training.svg"),
+        "sharpness": str(figures / "scenes/orbit/sharpness.svg"),
         "pose_error": str(scene / "pose_error.json"),
     }
     target = results / "report/index.html"

@@ -228,10 +228,13 @@ def _scene(root: Path) -> None:
         colours, depth = picture(angle)
         blurred = colours.copy()
         blurred[1:-1, 1:-1] = (colours[:-2, 1:-1] + colours[2:, 1:-1] + colours[1:-1, :-2]) / 3
-        files = {kind: f"views/{number:03d}_{kind}.png" for kind in ("truth", "render", "depth")}
+        files = {kind: f"views/{number:03d}_{kind}.png" for kind in ("truth", "render", "depth", "normal")}
         Image.fromarray(np.uint8(255 * colours)).save(folder / files["truth"])
         Image.fromarray(np.uint8(255 * blurred)).save(folder / files["render"])
         Image.fromarray(np.uint16(5000 * depth)).save(folder / files["depth"])
+        slopes = np.stack([*np.gradient(depth), np.full_like(depth, 0.05)], axis=-1)
+        normals = slopes / np.linalg.norm(slopes, axis=-1, keepdims=True)
+        Image.fromarray(np.uint8(127.5 * (normals + 1))).save(folder / files["normal"])
         views.append({"name": f"frame {number * 16:04d}", "psnr": 27.0 + number / 5, "ssim": 0.91, **files})
     shown = {"psnr": 27.2, "ssim": 0.91, "views": views, "provenance": _provenance(None)}
     write_json(folder / "views.json", shown)

@@ -58,3 +58,20 @@ def write_ball_scene(folder: Path, *, images: int = 40, side: int = 40) -> Path:
     lens = {"fl_x": FOCAL * side, "cx": side / 2, "cy": side / 2, "w": side, "h": side}
     path.write_text(json.dumps({**lens, "aabb_scale": 1, "frames": frames}))
     return path
+
+
+def write_blender_scene(folder: Path, *, train: int = 12, test: int = 4, side: int = 40) -> Path:
+    """Write the ball as NeRF's synthetic scenes come: three files, names that clash. Returns `folder`."""
+    poses = iter(np.random.default_rng(0).permutation(ring_of_poses(train + test + 1)))
+    for split, count in (("train", train), ("test", test), ("val", 1)):
+        (folder / split).mkdir(parents=True)
+        frames: list[dict[str, Any]] = []
+        for number in range(count):
+            pose = next(poses)
+            Image.fromarray(draw_ball(pose, side)).save(folder / split / f"r_{number}.png")
+            frames.append(
+                {"file_path": f"./{split}/r_{number}", "rotation": 0.01, "transform_matrix": pose.tolist()}
+            )
+        content = {"camera_angle_x": 2 * np.arctan(0.5 / FOCAL), "frames": frames}
+        (folder / f"transforms_{split}.json").write_text(json.dumps(content))
+    return folder

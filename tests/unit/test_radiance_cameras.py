@@ -133,7 +133,6 @@ def test_absent_images_are_left_out_with_a_warning(tmp_path: Path, caplog: pytes
         ({"frames": None}, "not a valid transforms.json"),
         ({"fl_x": None}, "neither fl_x nor camera_angle_x"),
         ({"aabb_scale": 3}, "power of two"),
-        ({"is_fisheye": True}, "fisheye"),
         ({"w": 6, "h": 8}, "images of the calibrated shape"),
         ({"images": 1}, "at least 2 are needed"),
     ],

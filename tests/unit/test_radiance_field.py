@@ -1,7 +1,6 @@
 """The parts of a field: hash grid, spherical harmonics, networks."""
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.special import sph_harm_y
 
 from triptych.radiance.field import Field, FieldShape
-from triptych.radiance.gather import weighted_sum, weighted_sum_reference
 from triptych.radiance.hash_grid import HashGrid, level_resolutions
 from triptych.radiance.spherical_harmonics import spherical_harmonics
 
@@ -78,25 +76,6 @@ def test_levels_grow_geometrically_to_the_finest() -> None:
     resolutions = level_resolutions(8, 16, 2048)
     assert (resolutions[0], resolutions[-1]) == (16, 2048)
     assert all(b / a == pytest.approx(2, rel=0.01) for a, b in pairwise(resolutions))
-
-
-@pytest.mark.parametrize("implementation", [weighted_sum, weighted_sum_reference])
-def test_weighted_sum_has_exact_gradients(implementation: Callable[..., torch.Tensor]) -> None:
-    generator = torch.Generator().manual_seed(3)
-    table = torch.randn(6, 2, dtype=torch.float64, generator=generator, requires_grad=True)
-    weight = torch.rand(5, 8, dtype=torch.float64, generator=generator, requires_grad=True)
-    index = torch.randint(6, (5, 8), dtype=torch.int32, generator=generator)
-    assert torch.autograd.gradcheck(lambda t, w: implementation(t, index, w), (table, weight))
-
-
-def test_fast_weighted_sum_equals_the_reference() -> None:
-    table = torch.randn(300, 4, requires_grad=True)
-    index, weight = torch.randint(300, (1000, 8), dtype=torch.int32), torch.rand(1000, 8)
-    fast, plain = weighted_sum(table, index, weight), weighted_sum_reference(table, index, weight)
-    assert torch.allclose(fast, plain, atol=1e-5)
-    seed = torch.randn_like(fast)
-    (from_fast,), (from_plain,) = (torch.autograd.grad(y, table, seed) for y in (fast, plain))
-    assert torch.allclose(from_fast, from_plain, atol=1e-3)
 
 
 def test_spherical_harmonics_equal_scipys() -> None:

@@ -25,7 +25,7 @@ def ball_density(positions: Tensor, centre: float = 0.6) -> Tensor:
 def grid_of(density: object, *, aabb_scale: int = 1, resolution: int = 32, rounds: int = 40) -> OccupancyGrid:
     grid = OccupancyGrid(aabb_scale=aabb_scale, resolution=resolution, device=CPU)
     for number in range(rounds):
-        grid.update(density, torch.Generator().manual_seed(number), everywhere=True)  # type: ignore[arg-type]
+        grid.update(density, torch.Generator().manual_seed(number))  # type: ignore[arg-type]
     return grid
 
 
@@ -64,7 +64,7 @@ def test_steps_grow_with_distance_in_large_scenes_only(distance: float) -> None:
         assert (after - reached).item() == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.parametrize(("focal", "expected"), [(3000.0, 1.0), (640.0, 2.0), (20.0, 8.0)])
+@pytest.mark.parametrize(("focal", "expected"), [(6000.0, 1.0), (640.0, 4.0), (20.0, 8.0)])
 def test_small_images_are_marched_with_longer_steps(focal: float, expected: float) -> None:
     assert coarseness_for(torch.full((3, 2), focal)) == pytest.approx(expected)
 
@@ -135,7 +135,9 @@ def test_density_that_vanishes_is_forgotten() -> None:
     grid = grid_of(ball_density)
     before = grid.fraction()
     for number in range(200):
-        grid.update(lambda x: ball_density(x, 0.3), torch.Generator().manual_seed(number), everywhere=False)
+        grid.update(
+            lambda x: ball_density(x, 0.3), torch.Generator().manual_seed(number), turn=number, turns=4
+        )
     assert grid.is_occupied(torch.full((1, 3), 0.3), torch.zeros(1))
     assert not grid.is_occupied(torch.full((1, 3), 0.6), torch.zeros(1))
     assert grid.fraction() == pytest.approx(before, rel=0.5)
@@ -158,5 +160,5 @@ def test_cells_that_no_camera_sees_are_off() -> None:
     on = grid.is_occupied(points, torch.zeros(5000))
     assert on[seen].all()
     assert not on[(points[:, 2] < 0.05) & (points[:, 0] < 0.02)].any()  # well out of the picture
-    grid.update(lambda x: torch.ones(len(x)), torch.Generator().manual_seed(0), everywhere=True)
+    grid.update(lambda x: torch.ones(len(x)), torch.Generator().manual_seed(0))
     assert not grid.occupied[~grid.active].any()

@@ -45,6 +45,10 @@ RECIPE = Recipe(
     occupancy_resolution=32,
     near=0.1,
     background="random",
+    refine_poses=False,
+    refine_exposure=False,
+    appearance=0,
+    distortion=0.0,
     learning_rate=0.01,
     final_learning_rate=0.001,
     weight_decay=1e-6,
@@ -189,8 +193,9 @@ def test_a_damaged_field_ends_in_one_clear_line(trained: Trained, tmp_path: Path
 
 def test_the_film_plays_anywhere(scene: Scene, trained: Trained, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
-    training = scene.split(8)[0]
-    render_flythrough(scene, trained.scene, film, index=training, seconds=0.5, fps=12, width=33, quality=20)
+    training = scene.cameras.select(scene.split(8)[0])
+    cameras = camera_path(training, frames=6, seconds=0.5, width=33)
+    render_flythrough(cameras, trained.scene, film, fps=12, quality=20)
     with av.open(str(film)) as opened:
         stream = opened.streams.video[0]
         pictures = [frame.to_ndarray(format="rgb24") for frame in opened.decode(stream)]

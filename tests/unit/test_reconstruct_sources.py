@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sphere_scene import write_ball_scene, write_blender_scene
 
 from triptych.reconstruct.sources import check_scene
 from triptych.run.errors import TriptychError
@@ -22,11 +23,16 @@ def test_scenes_that_can_be_made_pass(tmp_path: Path) -> None:
     check_scene("a", settings("orbit"))
     check_scene("b", settings("video", film, reference=film))
     check_scene("c", settings("folder", tmp_path))
+    check_scene("d", settings("transforms", write_ball_scene(tmp_path / "balls", images=2)))
+    check_scene("e", settings("transforms", write_blender_scene(tmp_path / "blender", train=1, test=1)))
 
 
 def test_each_mistake_is_named(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"film")
+    scene, empty = write_ball_scene(tmp_path / "balls", images=2), tmp_path / "empty"
+    (empty / "frames").mkdir(parents=True)
+    (empty / "transforms.json").write_text(scene.read_text())
     wrong = {
         "films itself": settings("orbit", film),
         "source video needs a `path`": settings("video"),
@@ -34,6 +40,12 @@ def test_each_mistake_is_named(tmp_path: Path) -> None:
         "is a folder; name a film": settings("video", tmp_path),
         "is not a folder; use source video": settings("folder", film),
         "the reference .*poses.json does not exist": settings("video", film, tmp_path / "poses.json"),
+        "source transforms needs a `path`": settings("transforms"),
+        "nowhere does not exist; correct `path`": settings("transforms", tmp_path / "nowhere"),
+        "there is no transforms.json": settings("transforms", tmp_path),
+        "film.mp4: not a valid transforms.json": settings("transforms", film),
+        "empty: 0 of 2 listed images exist": settings("transforms", empty),
+        "leave `reference` out": settings("transforms", scene, scene),
     }
     for message, scene in wrong.items():
         with pytest.raises(TriptychError, match=message) as caught:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/unit"))  # the scenes that the unit tests draw
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.radiance.camera_path import camera_path, keyframe_path
 from triptych.radiance.flythrough import render_flythrough
+from triptych.radiance.keyframes import read_camera_path
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
 from triptych.radiance.train import choose_radiance_device
+from triptych.radiance.world import read_world
 from triptych.run.files import read_json
 from triptych.run.job import job
 
@@ -14,23 +17,35 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def main(*, transforms: Path, weights: Path, field: Path, options: dict[str, Any], target: Path) -> None:
-    """Write the film `target`, past the training cameras in order of capture."""
+def main(
+    *, transforms: Path, weights: Path, field: Path, path: Path | None, options: dict[str, Any], target: Path
+) -> None:
+    """Write the film `target`: along a recorded path, or past the training cameras in order of capture."""
     device = choose_radiance_device(options["device"])
     radiance = load_field(weights, field, device=device, precision=options["precision"])
-    split = read_json(field)
-    scene = read_scene(transforms, downscale=split["downscale"])
-    training, _ = scene.split(split["holdout"])
-    film = {name: options[name] for name in ("seconds", "fps", "width", "quality")}
-    render_flythrough(scene, radiance, target, index=training, **film)
+    seconds, fps, width = options["seconds"], options["fps"], options["width"]
+    if path is not None:
+        recorded = read_camera_path(path)
+        seconds, fps = recorded.seconds, recorded.fps
+    frames = max(2, round(seconds * fps))
+    if path is not None:
+        cameras = keyframe_path(recorded, read_world(transforms), frames=frames, width=width)
+    else:
+        split = read_json(field)
+        scene = read_scene(transforms, downscale=split["downscale"])
+        training, _ = scene.split(split["holdout"])
+        cameras = camera_path(scene.cameras.select(training), frames=frames, seconds=seconds, width=width)
+    render_flythrough(cameras, radiance, target, fps=fps, quality=options["quality"])
 
 
 if "snakemake" in globals():
     with job(snakemake):
+        path = snakemake.input.path
         main(
             transforms=Path(snakemake.input.transforms),
             weights=Path(snakemake.input.weights),
             field=Path(snakemake.input.field),
+            path=Path(path) if path else None,
             options=snakemake.params.recipe,
             target=Path(snakemake.output.film),
         )

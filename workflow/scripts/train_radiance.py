@@ -8,8 +8,8 @@ import torch
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import save_field
+from triptych.radiance.trace import precision_used
 from triptych.radiance.train import train
-from triptych.run.devices import describe_precision
 from triptych.run.files import digest_of_files, digest_of_value, write_json
 from triptych.run.job import Job, job
 from triptych.training.checkpoint import Checkpoints
@@ -38,7 +38,7 @@ def main(
         seed=recipe.seed,
         wall_seconds=trained.numbers["training_seconds"],
         device=str(device),
-        precision=describe_precision(device, recipe.precision),
+        precision=precision_used(trained.scene.field, recipe.precision),
         data=data[:16],
     )
     split = {"downscale": recipe.downscale, "holdout": recipe.holdout}

@@ -1,16 +1,19 @@
-"""Calibrated cameras: pixels to rays and points to pixels, with OPENCV lens distortion.
+"""Calibrated cameras: pixels to rays and points to pixels, through perspective and fisheye lenses.
 
 Image axes: x right, y down, in pixels; the first pixel's centre is at (0.5, 0.5). Camera axes
 follow OpenCV (x right, y down, z forward). Poses map camera axes to the unit-cube coordinates
 of the field.
 """
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 NEWTON_STEPS = 8
+MIN_SLOPE = 0.1  # of a fisheye's polynomial in Newton's steps: it only falls that low outside the image
 
 
 def distort(points: Tensor, coefficients: Tensor) -> Tensor:
@@ -58,17 +61,58 @@ def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
     return ideal
 
 
+def fisheye_distort(points: Tensor, coefficients: Tensor) -> Tensor:
+    """Apply the OPENCV_FISHEYE model (Kannala and Brandt 2006, its radial part).
+
+    A point at angle t from the optical axis appears t (1 + k1 t² + k2 t⁴ + k3 t⁶ + k4 t⁸) from the centre.
+
+    Args:
+        points: (n, 3) in camera axes, at any angle: beyond 90 degrees z is negative.
+        coefficients: (n, 4) or (4,): k1, k2, k3, k4.
+
+    Returns:
+        (n, 2) distorted coordinates, before focal length and principal point.
+    """
+    k1, k2, k3, k4 = coefficients.unbind(-1)
+    across, z = points[..., :2], points[..., 2]
+    radius = across.norm(dim=-1)
+    angle = torch.atan2(radius, z)
+    t2 = angle * angle
+    distorted = angle * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+    # on the axis the ratio tends to 1/z
+    return across * torch.where(radius > 0, distorted / radius, 1 / z)[..., None]
+
+
+def fisheye_undistort(points: Tensor, coefficients: Tensor) -> Tensor:
+    """Invert `fisheye_distort` by Newton's method in the angle: (n, 2) to unit directions (n, 3).
+
+    Converges wherever the angle grows with the distance from the centre, as it does inside a
+    calibrated image; beyond (the dark corners of a circular image) directions are finite.
+    """
+    k1, k2, k3, k4 = coefficients.unbind(-1)
+    radius = points.norm(dim=-1)
+    angle = radius.clamp(max=math.pi)
+    for _ in range(NEWTON_STEPS):
+        t2 = angle * angle
+        error = angle * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))) - radius
+        slope = 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
+        angle = (angle - error / slope.clamp(min=MIN_SLOPE)).clamp(0, math.pi)
+    stretch = torch.where(radius > 0, angle.sin() / radius, 1.0)[..., None]
+    return torch.cat([points * stretch, angle.cos()[..., None]], dim=-1)
+
+
 @dataclass(frozen=True)
 class Cameras:
     """n cameras; every tensor has n rows and the same floating-point type.
 
     Attributes:
-        focal: (n, 2) focal lengths in pixels.
+        focal: (n, 2) focal lengths in pixels (of a fisheye: pixels a radian at the centre).
         centre: (n, 2) principal points in pixels.
-        distortion: (n, 4) k1, k2, p1, p2.
+        distortion: (n, 4) k1, k2, p1, p2 of OPENCV lenses, k1, k2, k3, k4 of fisheyes.
         rotation: (n, 3, 3) camera axes as columns, in unit-cube coordinates.
         position: (n, 3) optical centres, in unit-cube coordinates.
         size: (n, 2) int64 width and height in pixels.
+        fisheye: (n,) bool, which lenses are fisheyes; None: none of them.
     """
 
     focal: Tensor
@@ -77,17 +121,34 @@ class Cameras:
     rotation: Tensor
     position: Tensor
     size: Tensor
+    fisheye: Tensor | None = None
 
     def __len__(self) -> int:
         return self.focal.shape[0]
 
     def select(self, index: Tensor | list[int]) -> "Cameras":
         """The cameras at these positions."""
-        return Cameras(*(getattr(self, field.name)[index] for field in fields(self)))
+        return self._each(lambda value: value[index])
 
     def to(self, device: torch.device | str) -> "Cameras":
         """The same cameras on another device."""
-        return Cameras(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return self._each(lambda value: value.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Cameras":
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if value is not None})
+
+    def local_directions(self, index: Tensor, pixels: Tensor) -> Tensor:
+        """Directions (m, 3) in camera axes, of any length, through image points; arguments as for `rays`."""
+        plane = (pixels - self.centre[index]) / self.focal[index]
+        coefficients = self.distortion[index]
+        if self.fisheye is not None and self.fisheye.all():
+            return fisheye_undistort(plane, coefficients)
+        ideal = undistort(plane, coefficients)
+        local = torch.cat([ideal, torch.ones_like(ideal[:, :1])], dim=-1)
+        if self.fisheye is None:
+            return local
+        return torch.where(self.fisheye[index][:, None], fisheye_undistort(plane, coefficients), local)
 
     def rays(self, index: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Rays through image points.
@@ -99,8 +160,7 @@ class Cameras:
         Returns:
             Origins and unit directions, (m, 3) each.
         """
-        plane = undistort((pixels - self.centre[index]) / self.focal[index], self.distortion[index])
-        local = torch.cat([plane, torch.ones_like(plane[:, :1])], dim=-1)
+        local = self.local_directions(index, pixels)
         directions = torch.einsum("mij,mj->mi", self.rotation[index], local)
         return self.position[index], directions / directions.norm(dim=-1, keepdim=True)
 
@@ -115,7 +175,13 @@ class Cameras:
         return self.rays(torch.full((len(pixels),), index, device=device), pixels)
 
     def project(self, index: int, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Image coordinates (m, 2) and depth along the optical axis (m,) of points (m, 3)."""
+        """Image coordinates (m, 2) and depth along the optical axis (m,) of points (m, 3).
+
+        A fisheye may see points of negative depth; for other lenses their coordinates mean nothing.
+        """
         local = (points - self.position[index]) @ self.rotation[index]
-        plane = distort(local[:, :2] / local[:, 2:], self.distortion[index])
+        if self.fisheye is not None and self.fisheye[index]:
+            plane = fisheye_distort(local, self.distortion[index])
+        else:
+            plane = distort(local[:, :2] / local[:, 2:], self.distortion[index])
         return plane * self.focal[index] + self.centre[index], local[:, 2]

@@ -6,11 +6,27 @@ import torch
 from torch import Tensor
 
 
+def sum_before(values: Tensor, ray: Tensor) -> Tensor:
+    """For each sample, the sum over the samples of its ray that lie before it, in float64.
+
+    The sum over a ray is a difference of one running sum over all samples: exact where it
+    matters, free of loops, and the same whatever the number of threads.
+
+    Args:
+        values: (n,).
+        ray: (n,) int64 ascending ray of each sample.
+    """
+    if len(ray) == 0:
+        return values.double()
+    before = values.double().cumsum(0) - values
+    new_ray = torch.ones_like(ray, dtype=torch.bool)
+    new_ray[1:] = ray[1:] != ray[:-1]
+    starts = new_ray.nonzero()[:, 0]
+    return before - before[starts][new_ray.cumsum(0) - 1]
+
+
 def transmittance(optical_depth: Tensor, ray: Tensor) -> Tensor:
     """Share of light that reaches each sample from the camera: exp(-sum of what lies before).
-
-    The sum over a ray is a difference of one running sum over all samples, taken in float64:
-    exact where it matters, free of loops, and the same whatever the number of threads.
 
     Args:
         optical_depth: (n,) density times step, at least 0.
@@ -19,14 +35,18 @@ def transmittance(optical_depth: Tensor, ray: Tensor) -> Tensor:
     Returns:
         (n,) in (0, 1], of the type of `optical_depth`.
     """
-    if len(ray) == 0:
-        return optical_depth
-    before = optical_depth.double().cumsum(0) - optical_depth
-    new_ray = torch.ones_like(ray, dtype=torch.bool)
-    new_ray[1:] = ray[1:] != ray[:-1]
-    starts = new_ray.nonzero()[:, 0]
-    at_start = before[starts][new_ray.cumsum(0) - 1]
-    return torch.exp(at_start - before).to(optical_depth.dtype)
+    return torch.exp(-sum_before(optical_depth, ray)).to(optical_depth.dtype)
+
+
+def distortion(weight: Tensor, distance: Tensor, step: Tensor, ray: Tensor, rays: int) -> Tensor:
+    """How far each ray's weight is spread, (rays,): small for one thin surface, large for floaters before it.
+
+    The sum over all pairs of samples of w_i w_j |t_i - t_j|, and of w_i² step_i / 3 (Barron et al.
+    2022, Mip-NeRF 360, equation 15, in distances in unit cubes).
+    """
+    apart = distance * sum_before(weight, ray) - sum_before(weight * distance, ray)
+    spread = 2 * weight * apart.to(weight.dtype) + weight * weight * step / 3
+    return spread.new_zeros(rays).index_add(0, ray, spread)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from triptych.radiance.cameras import Cameras
 from triptych.radiance.metrics import image_psnr, image_ssim
-from triptych.radiance.pixels import over, read_images
+from triptych.radiance.normals import picture_normals
+from triptych.radiance.pixels import over, read_images, read_masks
 from triptych.radiance.render import Picture, RadianceField, render_image
 from triptych.radiance.scene import Scene
 from triptych.run.progress import Progress
@@ -33,13 +35,20 @@ def depth_colours(picture: Picture) -> np.ndarray:
     return to_bytes(np.where(solid[..., None], colours, 1.0))
 
 
+def normal_colours(picture: Picture, cameras: Cameras, index: int) -> np.ndarray:
+    """Normals as colours, (h, w, 3) uint8: x, y, z from -1 to 1 as 0 to 255; white where little is opaque."""
+    solid = picture.opacity > 0.5
+    colours = (picture_normals(picture, cameras, index) + 1) / 2
+    return to_bytes(colours.where(solid[..., None], colours.new_ones(())))
+
+
 def evaluate_views(
     scene: Scene, radiance: RadianceField, index: list[int], folder: Path, *, folder_name: str
 ) -> dict[str, Any]:
     """Render views, save pictures, and measure.
 
-    For each view, `NAME_truth.png`, `NAME_render.png` and `NAME_depth.png` go to `folder`.
-    Images with alpha are compared over the field's background.
+    For each view, `NAME_truth.png`, `_render`, `_depth` and `_normal` go to `folder`.
+    Images with alpha are compared over the field's background, masked pixels not at all.
 
     Args:
         scene: where the photographs and their cameras are.
@@ -54,15 +63,22 @@ def evaluate_views(
     cameras = scene.cameras.to(radiance.background.device)
     views: list[dict[str, Any]] = []
     with Progress(len(index), "held-out views", unit="view") as progress:
-        for position, photograph in zip(index, read_images(scene, index), strict=True):
+        for position in index:
+            (photograph,), (mask,) = read_images(scene, [position]), read_masks(scene, [position])
+            counts = None if mask is None else mask.numpy()
             truth = over(photograph.float() / 255, radiance.background.cpu()).numpy()
             picture = render_image(radiance, cameras, position)
             # what is measured is what is saved: the picture as bytes
             render = to_bytes(picture.colour)
-            psnr, ssim = image_psnr(render / 255, truth), image_ssim(render / 255, truth)
+            psnr, ssim = image_psnr(render / 255, truth, counts), image_ssim(render / 255, truth, counts)
             name = scene.names[position]
             files = {}
-            pictures = {"truth": to_bytes(truth), "render": render, "depth": depth_colours(picture)}
+            pictures = {
+                "truth": to_bytes(truth),
+                "render": render,
+                "depth": depth_colours(picture),
+                "normal": normal_colours(picture, cameras, position),
+            }
             for kind, pixels in pictures.items():
                 Image.fromarray(pixels).save(folder / f"{name}_{kind}.png")
                 files[kind] = f"{folder_name}/{name}_{kind}.png"

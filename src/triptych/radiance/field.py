@@ -17,7 +17,14 @@ MAX_LOG_DENSITY = 15.0
 
 @dataclass(frozen=True)
 class FieldShape:
-    """All that decides the shapes of a field's tensors."""
+    """All that decides the shapes of a field's tensors.
+
+    Attributes:
+        aabb_scale: side of the box, in unit cubes.
+        levels, features, log2_table, base_resolution, finest_resolution: as of `HashGrid`.
+        images, appearance: how many images have an appearance of their own, and numbers that
+            describe it; none if either is 0.
+    """
 
     aabb_scale: int = 1
     levels: int = 8
@@ -25,6 +32,8 @@ class FieldShape:
     log2_table: int = 19
     base_resolution: int = 16
     finest_resolution: int = 2048
+    images: int = 0
+    appearance: int = 0
 
 
 def _network(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
@@ -56,7 +65,10 @@ class Field(nn.Module):
             generator=generator,
         )
         self.density_network = _network(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
-        self.colour_network = _network(GEOMETRY + WIDTH, HIDDEN, HIDDEN, 3, generator=generator)
+        described = shape.images > 0 and shape.appearance > 0
+        self.appearance = nn.Parameter(torch.zeros(shape.images, shape.appearance)) if described else None
+        self.ray_width = WIDTH + (shape.appearance if described else 0)
+        self.colour_network = _network(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
 
     def _geometry(self, positions: Tensor) -> Tensor:
         within = (positions - 0.5) / self.shape.aabb_scale + 0.5
@@ -74,9 +86,35 @@ class Field(nn.Module):
         """Density (n,) per unit length at (n, 3) positions in unit-cube coordinates."""
         return self._density(self._geometry(positions))
 
-    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Density (n,) and sRGB colour (n, 3) in [0, 1] seen along unit `directions` (n, 3)."""
+    def ray_features(self, directions: Tensor, images: Tensor | None = None) -> Tensor:
+        """What the colour network is told of rays: (n, m) spherical harmonics and the image's appearance.
+
+        Args:
+            directions: (n, 3) unit vectors.
+            images: (n,) int64, which image each ray belongs to; None: the mean of all appearances.
+        """
+        features = spherical_harmonics(directions)
+        if self.appearance is None:
+            return features
+        if images is None:
+            described = self.appearance.mean(dim=0).expand(len(directions), -1)
+        else:
+            described = self.appearance[images]
+        return torch.cat([features, described], dim=-1)
+
+    def shade(self, positions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (n,) and sRGB colour (n, 3) in [0, 1] at `positions` (n, 3), given (n, m) ray features."""
         geometry = self._geometry(positions)
-        seen = torch.cat([geometry, spherical_harmonics(directions).to(geometry.dtype)], dim=-1)
+        seen = torch.cat([geometry, features.to(geometry.dtype)], dim=-1)
         colour = functional.sigmoid(self.colour_network(seen).to(positions.dtype))
         return self._density(geometry), colour
+
+    def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density (n,) and sRGB colour (n, 3) in [0, 1] seen along unit `directions` (n, 3)."""
+        return self.shade(positions, self.ray_features(directions))
+
+
+def runs_on_kernels(field: Field) -> bool:
+    """Whether the CPU's kernels can take this field: they read float32 where it lies."""
+    table = field.grid.tables[0]
+    return table.device.type == "cpu" and table.dtype == torch.float32

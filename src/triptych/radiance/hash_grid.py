@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from triptych.radiance.gather import weighted_sum
-
 # pi_1 = 1, pi_2 = 2654435761, pi_3 = 805459861 (equation 4), as signed 32-bit integers: the
 # products wrap around, and only their low bits are used.
 PRIMES = (1, 2654435761 - 2**32, 805459861)
@@ -52,7 +50,7 @@ class HashGrid(nn.Module):
         self.tables = nn.ParameterList(
             nn.Parameter((torch.rand(count, features, generator=generator) * 2 - 1) * 1e-4) for count in rows
         )
-        self.width = levels * features
+        self.features, self.width = features, levels * features
 
     def corners(self, level: int, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Table rows (n, 8) int32 and trilinear weights (n, 8) of the cell around each point.
@@ -91,5 +89,5 @@ class HashGrid(nn.Module):
         encoded = []
         for level, table in enumerate(self.tables):
             index, weight = self.corners(level, coordinates)
-            encoded.append(weighted_sum(table, index, weight))
+            encoded.append((table[index.long()] * weight[..., None]).sum(dim=-2))
         return torch.cat(encoded, dim=-1)

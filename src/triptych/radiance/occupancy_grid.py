@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triptych.radiance.cameras import Cameras, undistort
+from triptych.radiance.cameras import Cameras
 from triptych.radiance.stepping import MIN_STEP
+from triptych.radiance.visibility import meets_view
 
 DECAY = 0.95
 THRESHOLD = 0.01  # optical thickness of a shortest step
-BLOCK = 2**17
+BLOCK = 2**18
+SEQUENCE = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)  # Roberts' R3: powers of 1 / 1.2207…
 
 
 class OccupancyGrid:
@@ -51,53 +54,58 @@ class OccupancyGrid:
     def keep_seen_by(self, cameras: Cameras, *, near: float) -> None:
         """Switch off for good the cells that lie outside all of the cameras' views.
 
-        A cell counts as seen if its bounding sphere meets the pyramid of a camera's image,
-        taken generously, beyond the distance `near`.
+        A cell counts as seen if its bounding sphere meets a camera's view, taken generously,
+        beyond the distance `near`.
         """
         centres, widths = self.cell_centres(self._cells)
         radius = widths[:, 0] * (3**0.5 / 2)
         seen = torch.zeros(len(centres), dtype=torch.bool, device=self.device)
         for camera in range(len(cameras)):
-            low, high = _image_bounds(cameras, camera)
             rest = (~seen).nonzero()[:, 0]
-            local = (centres[rest] - cameras.position[camera]) @ cameras.rotation[camera]
-            distance, reach = local[:, 2:], radius[rest, None]
-            # signed distances to the pyramid's four sides
-            outside_low = (low * distance - local[:, :2]) / (1 + low * low).sqrt()
-            outside_high = (local[:, :2] - high * distance) / (1 + high * high).sqrt()
-            inside = ((outside_low < reach) & (outside_high < reach)).all(dim=-1)
-            seen[rest] = inside & (local.norm(dim=-1) + reach[:, 0] > near)
+            distance = (centres[rest] - cameras.position[camera]).norm(dim=-1)
+            inside = meets_view(cameras, camera, centres[rest], radius[rest])
+            seen[rest] = inside & (distance + radius[rest] > near)
         self._cells = self._cells[seen]
         self.active = torch.zeros_like(self.active)
         self.active.view(-1)[self._cells] = True
         self._refresh(self.active)
 
     def update(
-        self, density: Callable[[Tensor], Tensor], generator: torch.Generator, *, everywhere: bool
+        self,
+        density: Callable[[Tensor], Tensor],
+        generator: torch.Generator,
+        *,
+        turn: int = 0,
+        turns: int = 1,
     ) -> None:
-        """Decay all values, then raise sampled cells to the density found at a random point in each.
+        """Lower the values of some cells, then raise them to the density found at a random point in each.
 
         Args:
             density: maps (n, 3) positions to (n,) densities.
-            generator: source of the random points and cells.
-            everywhere: sample all active cells; otherwise a quarter of them at random, and as
-                many again among the occupied ones.
+            generator: source of the random points.
+            turn: which of the cells are looked at: every `turns`-th one, from this one on.
+            turns: in how many calls all cells are looked at.
         """
-        cells = self._cells
-        if not everywhere:
-            count = max(1, len(self._cells) // 4)
-            occupied = (self.occupied & self.active).flatten().nonzero()[:, 0]
-            cells = torch.cat([_draw(self._cells, count, generator), _draw(occupied, count, generator)])
-        found = torch.zeros_like(self.thickness).flatten()
-        for start in range(0, len(cells), BLOCK):
-            block = cells[start : start + BLOCK]
-            centres, widths = self.cell_centres(block)
-            offsets = torch.rand(centres.shape, generator=generator, device=self.device) - 0.5
-            value = density(centres + offsets * widths) * MIN_STEP
-            found.scatter_reduce_(0, block, value.float(), "amax")
-        self.thickness = torch.maximum(self.thickness * DECAY, found.view_as(self.thickness))
-        mean = self.thickness.flatten()[self._cells].mean() if len(self._cells) else torch.tensor(0.0)
-        self._refresh((self.thickness > mean.clamp(max=THRESHOLD)) & self.active)
+        cells = self._cells[turn % turns :: turns]
+        start = torch.rand(3, generator=generator, device=self.device)
+        thickness = self.thickness.view(-1)
+        for begin in range(0, len(cells), BLOCK):
+            block = cells[begin : begin + BLOCK]
+            value = density(self._points(block, begin, start)).float() * MIN_STEP
+            thickness[block] = torch.maximum(thickness[block] * DECAY**turns, value)
+        mean = float(thickness.sum()) / max(1, len(self._cells))
+        self._refresh(self.thickness > min(THRESHOLD, mean))
+
+    def _points(self, cells: Tensor, begin: int, start: Tensor) -> Tensor:
+        """One point (n, 3) in each cell, by a low-discrepancy sequence whose first number is `begin`."""
+        if self.device.type == "cpu":
+            from triptych.radiance.kernels.occupancy import points
+
+            return points(cells, begin, start, self.resolution)
+        centres, widths = self.cell_centres(cells)
+        number = torch.arange(begin, begin + len(cells), device=self.device, dtype=torch.float64)
+        offsets = (start + number[:, None] * torch.tensor(SEQUENCE, device=self.device)) % 1 - 0.5
+        return centres + offsets.float() * widths
 
     def _refresh(self, own: Tensor) -> None:
         """Nest the cascades: what is occupied within shows in the middle of the cube around it."""
@@ -105,14 +113,14 @@ class OccupancyGrid:
         side, quarter = self.resolution, self.resolution // 4
         middle = slice(quarter, side - quarter)
         for cascade in range(1, self.cascades):
-            inner = functional.max_pool3d(occupied[cascade - 1][None].float(), 2)[0] > 0
-            occupied[cascade, middle, middle, middle] |= inner
+            occupied[cascade, middle, middle, middle] |= coarsen(occupied[cascade - 1])
         self.set_occupied(occupied)
 
     def set_occupied(self, occupied: Tensor) -> None:
         """Take over nested occupancy (cascades, side, side, side), for example from a file."""
         self.occupied = occupied
-        self._nearby = functional.max_pool3d(occupied.float(), 3, stride=1, padding=1) > 0
+        self.packed: tuple[np.ndarray, np.ndarray] | None = None
+        self._nearby: Tensor | None = None
 
     def fraction(self) -> float:
         """Share of the cells that are occupied, over those that some camera sees."""
@@ -142,22 +150,14 @@ class OccupancyGrid:
 
     def may_be_occupied(self, centres: Tensor, reach: Tensor) -> Tensor:
         """(n,) bool: False only if no cell within distance `reach` (n,) of `centres` (n, 3) is occupied."""
+        if self._nearby is None:
+            self._nearby = functional.max_pool3d(self.occupied.float(), 3, stride=1, padding=1) > 0
         found = self._lookup(self._nearby, centres, reach, reach)
         return found | (reach * self.resolution > 2 ** (self.cascades - 1))
 
 
-def _draw(cells: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    if len(cells) == 0:
-        return cells
-    return cells[torch.randint(len(cells), (count,), generator=generator, device=cells.device)]
-
-
-def _image_bounds(cameras: Cameras, camera: int, samples: int = 32) -> tuple[Tensor, Tensor]:
-    """Bounds (2,) of x/z and y/z over the image's border, with the lens distortion undone."""
-    line = torch.linspace(0, 1, samples, device=cameras.focal.device)
-    zero, one = torch.zeros_like(line), torch.ones_like(line)
-    sides = [(line, zero), (line, one), (zero, line), (one, line)]
-    border = torch.cat([torch.stack(side, dim=-1) for side in sides]) * cameras.size[camera]
-    plane = (border - cameras.centre[camera]) / cameras.focal[camera]
-    ideal = undistort(plane, cameras.distortion[camera])
-    return ideal.amin(dim=0), ideal.amax(dim=0)
+def coarsen(occupied: Tensor) -> Tensor:
+    """Halve the sides of bool cells (…, side, side, side): a cell is True where one of its eight was."""
+    pairs = occupied[..., ::2, :, :] | occupied[..., 1::2, :, :]
+    pairs = pairs[..., ::2, :] | pairs[..., 1::2, :]
+    return pairs[..., ::2] | pairs[..., 1::2]

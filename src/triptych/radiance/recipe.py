@@ -23,6 +23,9 @@ class Recipe:
         occupancy_resolution: cells a side of each cascade of the occupancy grid.
         near: distance from a camera, in unit cubes, before which there is nothing.
         background: what training puts behind the scene: `random`, `black` or `white`.
+        refine_poses, refine_exposure: whether camera poses and the images' exposures are corrected.
+        appearance: numbers that describe the look of each image to the colour network, 0 for none.
+        distortion: weight of a loss that punishes floaters, see `composite.distortion`; 0 for none.
         learning_rate: Adam's, held for the first part of the budget.
         final_learning_rate: reached by exponential decay at the end of the budget.
         weight_decay: l2 penalty on the networks.
@@ -47,6 +50,10 @@ class Recipe:
     occupancy_resolution: int
     near: float
     background: str
+    refine_poses: bool
+    refine_exposure: bool
+    appearance: int
+    distortion: float
     learning_rate: float
     final_learning_rate: float
     weight_decay: float
@@ -54,8 +61,8 @@ class Recipe:
     log_every: int
     evaluations: int
 
-    def shape(self, aabb_scale: int) -> FieldShape:
-        """The field this recipe asks for in a scene's box."""
+    def shape(self, aabb_scale: int, images: int) -> FieldShape:
+        """The field this recipe asks for, in a scene's box and for so many training images."""
         return FieldShape(
             aabb_scale=aabb_scale,
             levels=self.levels,
@@ -63,6 +70,8 @@ class Recipe:
             log2_table=self.log2_table,
             base_resolution=self.base_resolution,
             finest_resolution=self.finest_resolution,
+            images=images if self.appearance else 0,
+            appearance=self.appearance,
         )
 
     def progress(self, step: int, seconds: float) -> float:

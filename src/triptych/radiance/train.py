@@ -9,17 +9,20 @@ from typing import Any
 import torch
 
 from triptych.radiance.composite import Rendered
+from triptych.radiance.corrections import Corrections
+from triptych.radiance.density import density_of
 from triptych.radiance.field import Field
 from triptych.radiance.metrics import psnr
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.optimiser import MovingAverage, Optimiser, learning_rate_at
-from triptych.radiance.pixels import Pixels, over, read_images
+from triptych.radiance.optimizer import MovingAverage, Optimizer, learning_rate_at
+from triptych.radiance.pixels import Pixels, over
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.render import RadianceField, render_rays
 from triptych.radiance.scene import Scene
 from triptych.radiance.step import Problem, loss_of_rays, next_ray_count
 from triptych.radiance.stepping import MAX_COARSENESS, Stepping, coarseness_for
-from triptych.run.devices import autocast, choose_device
+from triptych.radiance.trace import make_tracer
+from triptych.run.devices import choose_device
 from triptych.run.errors import TriptychError
 from triptych.run.progress import Progress
 from triptych.run.seeds import torch_generator
@@ -29,7 +32,7 @@ from triptych.training.history import History
 log = logging.getLogger("triptych")
 
 OCCUPANCY_EVERY = 16
-OCCUPANCY_EVERYWHERE = 256  # steps for which each update samples every cell
+OCCUPANCY_TURNS = 4  # updates in which all cells are looked at
 COARSE_SHARE = 0.1  # of the budget, after which early, coarse steps along rays are half as long
 HELDOUT_PIXELS = 2**12
 
@@ -68,27 +71,38 @@ class Training:
         if not training:
             raise TriptychError(f"holdout: {recipe.holdout} leaves no image for training; use at least 2")
         cameras = scene.cameras.to(device)
-        self.pixels = Pixels(read_images(scene, training), device)
-        self.heldout_pixels = Pixels(read_images(scene, heldout), device)
+        self.pixels = Pixels.of_scene(scene, training, device)
+        # of the held-out images only the pixels that are looked at while training stay in memory
         self.heldout_cameras = cameras.select(heldout)
+        self.heldout = Pixels.of_scene(scene, heldout, device).draw(
+            HELDOUT_PIXELS, torch_generator(device, recipe.seed, "heldout")
+        )
         occupancy = OccupancyGrid(
             aabb_scale=scene.aabb_scale, resolution=recipe.occupancy_resolution, device=device
         )
         occupancy.keep_seen_by(cameras.select(training), near=recipe.near)
         self.field = Field(
-            recipe.shape(scene.aabb_scale), generator=torch_generator("cpu", recipe.seed, "field")
+            recipe.shape(scene.aabb_scale, len(training)),
+            generator=torch_generator("cpu", recipe.seed, "field"),
         ).to(device)
         self.average = MovingAverage(self.field, recipe.ema)
-        self.optimiser = Optimiser(self.field, weight_decay=recipe.weight_decay)
+        self.optimizer = Optimizer(self.field, weight_decay=recipe.weight_decay)
+        corrections = Corrections(
+            len(training), poses=recipe.refine_poses, exposure=recipe.refine_exposure
+        ).to(device)
+        self.corrector = corrections.optimizer()
         self.problem = Problem(
             pixels=self.pixels,
             cameras=cameras.select(training),
+            corrections=corrections,
             occupancy=occupancy,
+            tracer=make_tracer(self.field, recipe.precision),
             near=recipe.near,
             background=recipe.background,
-            precision=recipe.precision,
+            distortion=recipe.distortion,
         )
         self.final_coarseness = coarseness_for(cameras.focal)
+        self.density = density_of(self.field, recipe.precision)
         self.step = 0
         self.seconds = 0.0
         self.rays = 256
@@ -103,7 +117,9 @@ class Training:
             "sums": self.sums,
             "field": self.field.state_dict(),
             "average": self.average.field.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "corrections": self.problem.corrections.state_dict(),
+            "corrector": self.corrector.state_dict() if self.corrector else None,
             "thickness": self.problem.occupancy.thickness,
             "occupied": self.problem.occupancy.occupied,
         }
@@ -114,7 +130,10 @@ class Training:
         self.sums = state["sums"]
         self.field.load_state_dict(state["field"])
         self.average.field.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.problem.corrections.load_state_dict(state["corrections"])
+        if self.corrector:
+            self.corrector.load_state_dict(state["corrector"])
         self.problem.occupancy.thickness = state["thickness"].to(self.device)
         self.problem.occupancy.set_occupied(state["occupied"].to(self.device))
 
@@ -137,11 +156,12 @@ class Training:
         began = time.monotonic()
         recipe, occupancy = self.recipe, self.problem.occupancy
         if self.step % OCCUPANCY_EVERY == 0 and self.step > 0:
-            with torch.no_grad(), autocast(self.device, recipe.precision):
+            with torch.no_grad():
                 occupancy.update(
-                    self.field.density,
+                    self.density,
                     torch_generator(self.device, recipe.seed, self.step, "occupancy"),
-                    everywhere=self.step < OCCUPANCY_EVERYWHERE,
+                    turn=self.step // OCCUPANCY_EVERY,
+                    turns=OCCUPANCY_TURNS,
                 )
         outcome = loss_of_rays(
             self.field,
@@ -151,8 +171,13 @@ class Training:
             generator=torch_generator(self.device, recipe.seed, self.step, "rays"),
         )
         outcome.loss.backward()
-        self.optimiser.step(self.learning_rate())
-        self.average.update()
+        self.optimizer.step(self.learning_rate())
+        if self.corrector:
+            for group in self.corrector.param_groups:
+                group["lr"] = group["share"] * self.learning_rate()
+            self.corrector.step()
+            self.corrector.zero_grad()
+        self.average.update(self.step)
         counted = (
             float(outcome.loss.detach()),
             outcome.squared_error,
@@ -195,8 +220,7 @@ class Training:
 
     def heldout_psnr(self) -> float:
         """PSNR over a fixed random sample of the held-out views' pixels."""
-        generator = torch_generator(self.device, self.recipe.seed, "heldout")
-        image, centres, values = self.heldout_pixels.draw(HELDOUT_PIXELS, generator)
+        image, centres, values = self.heldout
         origins, directions = self.heldout_cameras.rays(image, centres)
         scene = self.scene()
         rendered: Rendered = render_rays(scene, origins, directions)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from triptych.reconstruct.known_poses import read_known_poses
 from triptych.run.errors import TriptychError
 
 
@@ -12,10 +13,12 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
 
     Args:
         name: of the scene in the config.
-        settings: `source` (video, folder or orbit), `path` and `reference`, either of them None if not given.
+        settings: `source` (video, folder, transforms or orbit), `path` and `reference`, either of
+            which is None if it is not given.
 
     Raises:
-        TriptychError: a path that is needed and not given, not needed, missing, or of the wrong kind.
+        TriptychError: a path that is needed and not given, not needed, missing, or of the wrong kind; a
+            scene of known poses that cannot be read.
     """
     where, source, path = f"config: scenes.{name}", settings["source"], settings["path"]
     reference = settings["reference"]
@@ -37,3 +40,10 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
         raise TriptychError(f"{where}: {path} is a folder; name a film, or use source folder for images")
     if source == "folder" and not Path(path).is_dir():
         raise TriptychError(f"{where}: {path} is not a folder; use source video for a film")
+    if source == "transforms":
+        if reference is not None:
+            raise TriptychError(f"{where}: its poses are those of the file; leave `reference` out")
+        try:
+            read_known_poses(path)
+        except TriptychError as error:
+            raise TriptychError(f"{where}: {error}") from error

@@ -3,9 +3,10 @@
 // Comparison: the range input lies over the pictures, so mouse, touch and keys work by themselves.
 for (const compare of document.querySelectorAll(".compare")) {
   const slider = compare.querySelector("input");
+  const [left, right] = [...compare.querySelectorAll(".tag")].map((tag) => tag.textContent);
   const show = () => {
     compare.style.setProperty("--split", `${slider.value}%`);
-    slider.setAttribute("aria-valuetext", `${Math.round(slider.value)} % truth, the rest rendered`);
+    slider.setAttribute("aria-valuetext", `${Math.round(slider.value)} % ${left}, the rest ${right}`);
   };
   slider.addEventListener("input", show);
   show();

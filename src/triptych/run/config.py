@@ -115,6 +115,10 @@ def _expand_home(config: Mapping[str, Any]) -> None:
             for key in ("path", "reference"):
                 if settings.get(key):
                     settings[key] = str(Path(settings[key]).expanduser())
+    for owner in (config["reconstruction"], *config["scenes"].values()):
+        film = owner.get("flythrough", {})
+        if film.get("path"):
+            film["path"] = str(Path(film["path"]).expanduser())
 
 
 def _check_names(config: Mapping[str, Any]) -> None:

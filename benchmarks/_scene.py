@@ -1,0 +1,92 @@
+"""The scene that benchmarks train on, and one training of it in a process of its own."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from triptych.radiance.evaluate import evaluate_views
+from triptych.radiance.recipe import Recipe
+from triptych.radiance.scene import Scene, read_scene
+from triptych.radiance.snapshot import save_field
+from triptych.radiance.train import Training
+from triptych.run.errors import TriptychError
+from triptych.run.files import write_json
+from triptych.training.allocator import keep_large_allocations
+
+HOLDOUT = 8
+RECIPE = Recipe(
+    seed=0,
+    device="cpu",
+    precision="auto",
+    downscale=2,
+    holdout=HOLDOUT,
+    steps=None,
+    minutes=None,
+    samples_per_step=2**17,
+    levels=8,
+    features=4,
+    log2_table=17,
+    base_resolution=16,
+    finest_resolution=2048,
+    occupancy_resolution=128,
+    near=0.1,
+    background="random",
+    refine_poses=False,
+    refine_exposure=False,
+    appearance=0,
+    distortion=0.0,
+    learning_rate=0.01,
+    final_learning_rate=0.0005,
+    weight_decay=1e-6,
+    ema=0.95,
+    log_every=50,
+    evaluations=0,
+)
+
+
+def transforms() -> Path:
+    """The scene's transforms.json: that of the environment variable SCENE, else the fox beside the project.
+
+    Raises:
+        TriptychError: there is none.
+    """
+    default = Path(__file__).parents[2] / "shared/data/fox/transforms.json"
+    path = Path(os.environ.get("SCENE", default)).expanduser()
+    if not path.is_file():
+        raise TriptychError(f"{path}: no scene there; set SCENE to the transforms.json of a scene")
+    return path
+
+
+def load(downscale: int = RECIPE.downscale) -> Scene:
+    """The scene at this size."""
+    return read_scene(transforms(), downscale=downscale)
+
+
+def train_for(seconds: float, folder: Path, *, recipe: Recipe = RECIPE) -> Training:
+    """Train for so long, evaluate all held-out views, and leave field, pictures and numbers in `folder`."""
+    keep_large_allocations()
+    scene = load(recipe.downscale)
+    training = Training(scene, replace(recipe, minutes=seconds / 60))
+    while training.progress() < 1:
+        training.advance()
+    views = folder / "views"
+    views.mkdir(parents=True, exist_ok=True)
+    radiance = training.scene()
+    result = evaluate_views(scene, radiance, scene.split(HOLDOUT)[1], views, folder_name="views")
+    save_field(folder / "field.safetensors", folder / "field.json", radiance)
+    numbers = {
+        "psnr": result["psnr"],
+        "ssim": result["ssim"],
+        "steps": training.step,
+        "seconds": training.seconds,
+    }
+    write_json(folder / "result.json", numbers)
+    return training
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    train_for(float(sys.argv[1]), Path(sys.argv[2]))

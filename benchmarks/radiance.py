@@ -1,0 +1,222 @@
+"""How good is a radiance field after 60, 150 and 300 seconds on this CPU, and how far is it from the hardware?
+
+Trainings: fox (or SCENE=/path/to/transforms.json) at half resolution, every 8th image held out, each
+in a process of its own, with schedules laid out over the given seconds of training. Kernels were
+compiled before. Ratios are taken alternately in one run, medians of several rounds.
+
+- `fox_psnr_60s`, `_150s`, `_300s`: mean PSNR in dB of all held-out views; `fox_ssim_300s`.
+- `step_over_torch`: a full training step of 2^18 samples in plain PyTorch (`trace_reference`) over ours,
+  both from the same half-trained state, at the same precision setting.
+- `step_ms`: that step of ours.
+- `hashgrid_ms`: hash grid forward + backward, 2^18 samples along rays, tables of 2^17.
+- `hashgrid_over_gather_limit`: that over a loop that only reads (forward), and reads and writes
+  (backward), the same rows at places that were worked out before.
+- `mlp_over_matmul_ceiling`: FLOP/s of both networks, forward + backward of 2^18 samples (61,440
+  FLOP a sample, outputs padded to 16), over a 4096 x 4096 x 4096 bfloat16 product's.
+- `render_540x960_s`: one held-out view after 150 s; `render_psnr_loss_db`: what early termination costs.
+- `peak_gib`: of the 150 s training's process.
+- `two_cores_over_one`: steps a second with two threads over one.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks import _scene
+from triptych.radiance.kernels import encode, networks
+from triptych.radiance.kernels.field import FieldKernels
+from triptych.radiance.kernels.jit import kernel
+from triptych.radiance.kernels.threads import parallel
+from triptych.radiance.kernels.vectors import gather_row, scatter_row
+from triptych.radiance.metrics import image_psnr
+from triptych.radiance.pixels import read_images
+from triptych.radiance.render import RadianceField, render_image
+from triptych.radiance.snapshot import load_field
+from triptych.radiance.spherical_harmonics import WIDTH
+from triptych.radiance.trace import make_tracer, trace_reference
+from triptych.radiance.train import Training
+from triptych.run.files import read_json
+from triptych.training.allocator import keep_large_allocations
+
+SAMPLES, ROUNDS = 2**18, 7
+FLOPS = 61_440  # 2 · 3 · (32·64 + 64·16 + 32·64 + 64·64 + 64·16)
+SECONDS = (60, 150, 300)
+FOLDER = Path("results/benchmarks/radiance")
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def _medians(**functions: Callable[[], object]) -> dict[str, float]:
+    """Median seconds of each, called in turn, after one call that does not count."""
+    rounds = [{name: _seconds(function) for name, function in functions.items()} for _ in range(ROUNDS + 1)]
+    return {name: median(times[name] for times in rounds[1:]) for name in functions}
+
+
+@kernel
+def _gather_limit(task, table, index, weight, out, like, lanes):  # type: ignore[no-untyped-def]
+    row = len(lanes) * 4
+    for s in range(task * encode.CHUNK, (task + 1) * encode.CHUNK):
+        gather_row(table, index + 32 * s, weight, 1, out + s * row, like, lanes)
+
+
+@kernel
+def _scatter_limit(level, tables, index, weight, source, lanes):  # type: ignore[no-untyped-def]
+    row = len(lanes) * 4
+    for s in range(SAMPLES):
+        scatter_row(tables[level], index[level] + 32 * s, weight, 1, source + s * row, lanes)
+
+
+def _grid(training: Training) -> dict[str, float]:
+    """The hash grid against a loop over the same rows."""
+    kernels = FieldKernels(training.field, "float32")
+    generator = torch.Generator().manual_seed(0)
+    rays = SAMPLES // 32
+    starts, ends = (torch.rand(rays, 3, generator=generator) * 2 - 0.5 for _ in range(2))
+    along = torch.linspace(0, 1, 32)[:, None]
+    positions = (starts[:, None] + (ends - starts)[:, None] * along).reshape(-1, 3)
+    by_axis = positions.t().contiguous().numpy()
+    incoming = np.random.default_rng(0).standard_normal((8, SAMPLES, 4), np.float32)
+    tables = [torch.zeros_like(table) for table in training.field.grid.tables]
+    gradients = np.array([table.data_ptr() for table in tables])
+    within = ((positions - 0.5) / training.field.shape.aabb_scale + 0.5).t().contiguous()
+    rows = [training.field.grid.corners(level, within)[0].contiguous() for level in range(8)]
+    places, weight = np.array([index.data_ptr() for index in rows]), np.full(8, 0.125, np.float32)
+    out, like, lanes = np.empty((SAMPLES, 4), np.float32), np.float32(0), (0,) * 4
+
+    def limit() -> None:
+        for level in range(8):
+            parallel(
+                _gather_limit,
+                SAMPLES // encode.CHUNK,
+                kernels.grid[0][level],
+                places[level],
+                weight.ctypes.data,
+                out.ctypes.data,
+                like,
+                lanes,
+            )
+        parallel(_scatter_limit, 8, gradients, places, weight.ctypes.data, out.ctypes.data, lanes)
+
+    def ours() -> None:
+        kernels.encode(by_axis, SAMPLES)
+        parallel(encode.encode_backward, 8, kernels.grid, gradients, by_axis, SAMPLES, incoming)
+
+    times = _medians(ours=ours, limit=limit)
+    return {"hashgrid_ms": 1000 * times["ours"], "hashgrid_over_gather_limit": times["ours"] / times["limit"]}
+
+
+def _networks(training: Training) -> dict[str, float]:
+    """Both networks against one large product."""
+    kernels, rng = FieldKernels(training.field, "auto"), np.random.default_rng(0)
+    encoding = torch.randn(8, SAMPLES, 4)
+    features = torch.randn(SAMPLES // 32, WIDTH)
+    if kernels.dtype is np.uint16:
+        encoding, features = (values.bfloat16().view(torch.uint16) for values in (encoding, features))
+    rays = np.repeat(np.arange(SAMPLES // 32, dtype=np.int32), 32)
+    samples, tasks = kernels.samples(SAMPLES), SAMPLES // networks.TASK
+    density, colour = np.empty(SAMPLES, np.float32), np.empty((SAMPLES, 3), np.float32)
+    d_raw, d_output = (rng.standard_normal(shape, np.float32) for shape in (SAMPLES, (SAMPLES, 3)))
+    d_weights = tuple(np.zeros((tasks, *shape), np.float32) for shape in kernels.shapes)
+    d_encoding, d_features = np.empty((8, SAMPLES, 4), np.float32), np.empty((0, WIDTH), np.float32)
+    common = (encoding.numpy(), kernels.lanes, samples, SAMPLES, rays, features.numpy(), kernels.forward)
+
+    def ours() -> None:
+        parallel(networks.evaluate, tasks, *common, density, colour)
+        parallel(
+            networks.evaluate_backward,
+            tasks,
+            *common,
+            kernels.backward,
+            d_raw,
+            d_output,
+            d_weights,
+            d_encoding,
+            d_features,
+        )
+
+    square = torch.rand(4096, 4096, dtype=torch.bfloat16)
+    times = _medians(ours=ours, product=lambda: square @ square)
+    reached, ceiling = FLOPS * SAMPLES / times["ours"], 2 * 4096**3 / times["product"]
+    return {"mlp_ms": 1000 * times["ours"], "mlp_over_matmul_ceiling": reached / ceiling}
+
+
+def _steps(training: Training) -> dict[str, float]:
+    """Full steps of 2^18 samples: ours, plain PyTorch's, and ours on one core."""
+    for _ in range(20):  # until the number of rays fits
+        training.advance()
+    # between two looks at the occupancy grid, which both would share
+    training.step = 17
+    state = training.state()["field"]
+    state = {name: value.clone() for name, value in state.items()}
+
+    def step(tracer: object, *, kernels: bool) -> None:
+        training.field.load_state_dict(state)
+        training.optimizer.tables.kernels = kernels
+        object.__setattr__(training.problem, "tracer", tracer)
+        training.rays, training.step = rays, 17
+        training.advance()
+
+    rays = training.rays
+    ours = partial(step, make_tracer(training.field, "auto"), kernels=True)
+    theirs = partial(step, partial(trace_reference, precision="auto"), kernels=False)
+    threads = torch.get_num_threads()
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        ours()
+        torch.set_num_threads(threads)
+
+    fast = _medians(ours=ours, alone=alone)
+    ours()
+    plain = median(_seconds(theirs) for _ in range(3))
+    return {
+        "step_ms": 1000 * fast["ours"],
+        "step_over_torch": plain / fast["ours"],
+        "two_cores_over_one": fast["alone"] / fast["ours"],
+    }
+
+
+def _picture(folder: Path) -> dict[str, float]:
+    """One held-out view, with and without giving up opaque rays."""
+    field: RadianceField = load_field(
+        folder / "field.safetensors", folder / "field.json", device=torch.device("cpu")
+    )
+    scene = _scene.load()
+    view = scene.split(_scene.HOLDOUT)[1][3]
+    truth = read_images(scene, [view])[0].numpy() / 255
+    psnr = {
+        last_seen: image_psnr(render_image(field, scene.cameras, view, **last_seen_of).colour.numpy(), truth)
+        for last_seen, last_seen_of in (("early", {}), ("late", {"last_seen": 0.0}))
+    }
+    times = _medians(ours=lambda: render_image(field, scene.cameras, view))
+    return {"render_540x960_s": times["ours"], "render_psnr_loss_db": psnr["late"] - psnr["early"]}
+
+
+def measure() -> dict[str, float]:
+    """Train for 60, 150 and 300 seconds, then take the ratios."""
+    keep_large_allocations()
+    metrics: dict[str, float] = {}
+    subprocess.run([sys.executable, "-m", "benchmarks._scene", "5", str(FOLDER / "warm")], check=True)
+    for seconds in SECONDS:
+        folder = FOLDER / f"{seconds}s"
+        subprocess.run([sys.executable, "-m", "benchmarks._scene", str(seconds), str(folder)], check=True)
+        result = read_json(folder / "result.json")
+        metrics |= {f"fox_psnr_{seconds}s": result["psnr"], f"fox_ssim_{seconds}s": result["ssim"]}
+        print(seconds, result, flush=True)
+    metrics["peak_gib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    metrics |= _picture(FOLDER / "150s")
+    training = _scene.train_for(20, FOLDER / "20s", recipe=replace(_scene.RECIPE, samples_per_step=SAMPLES))
+    return metrics | _grid(training) | _networks(training) | _steps(training)

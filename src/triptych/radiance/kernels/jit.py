@@ -1,0 +1,53 @@
+"""How kernels are compiled: without the GIL, for this very CPU, and once: later processes load them.
+
+Numba's own cache goes by the file of the compiled function alone and would miss an edit of a
+function it calls in another file, so the cache folder carries a digest of all kernels.
+"""
+
+import ctypes
+import os
+import platform
+import tempfile
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+
+from triptych.run.files import digest_of_files
+
+# Sums may be reordered and products fused; infinities and NaNs keep their meaning.
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18  # x86-64 Linux: ask for the tile registers
+
+
+def _cache_folder() -> Path:
+    """A folder of this user's for compiled kernels, named after their source."""
+    digest = digest_of_files(sorted(str(path) for path in Path(__file__).parent.glob("*.py")))[:16]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for root in (home, Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"):
+        folder = root / "triptych" / f"kernels-{digest}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise OSError("no writable cache folder; set XDG_CACHE_HOME")
+
+
+numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
+
+# Numba checks their types, not mypy.
+kernel: Any = partial(numba.njit, nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+
+
+@cache
+def has_tiles() -> bool:
+    """Whether this process may use the CPU's tile registers (AMX) for bfloat16 products."""
+    features = llvm.get_host_cpu_features()
+    if platform.system() != "Linux" or not (features.get("amx-tile") and features.get("amx-bf16")):
+        return False
+    return ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0

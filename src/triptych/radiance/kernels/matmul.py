@@ -1,0 +1,278 @@
+"""Products of a block of samples with small matrices: in float32 on any CPU, in bfloat16 on tiles.
+
+The type of the left array decides: float32, or uint16 holding bfloat16 bits. Sums are float32.
+Rows come in multiples of 32; bfloat16 needs a contraction over a multiple of 32 numbers, and all
+else comes in multiples of 16.
+"""
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from triptych.radiance.kernels.jit import kernel
+from triptych.radiance.kernels.tiles import (
+    CONFIGURATION,
+    tile_configure,
+    tile_load,
+    tile_multiply,
+    tile_store,
+    tile_zero,
+)
+from triptych.radiance.kernels.vectors import (
+    convert_rectified,
+    convert_where_positive,
+    multiply_strip,
+    transpose_pairs,
+)
+
+ZERO = np.float32(0)
+FOUR, SIXTEEN = (0,) * 4, (0,) * 16
+
+
+def pack(matrix: np.ndarray, like: type) -> np.ndarray:
+    """A right-hand matrix (k, n) in the layout that `product` wants: (k, n), or (k / 2, 2 n) for tiles.
+
+    Args:
+        matrix: (k, n) float32.
+        like: np.float32, or np.uint16 for bfloat16.
+    """
+    if like is np.float32:
+        return np.ascontiguousarray(matrix)
+    bits = np.ascontiguousarray(matrix).view(np.int32).astype(np.int64)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    depth, columns = matrix.shape
+    return np.ascontiguousarray(rounded.reshape(depth // 2, 2, columns).swapaxes(1, 2)).reshape(
+        depth // 2, -1
+    )
+
+
+@kernel
+def begin_tiles():
+    """Prepare this thread's tiles."""
+    tile_configure(CONFIGURATION.ctypes.data)
+
+
+@kernel
+def _product_float32(left, right, out):
+    rows, depth = left.shape
+    columns = out.shape[1]
+    out[:] = ZERO
+    for row in range(0, rows, 4):
+        for column in range(0, columns, 16):
+            multiply_strip(
+                left.ctypes.data + row * depth * 4,
+                depth * 4,
+                4,
+                right.ctypes.data + column * 4,
+                columns * 4,
+                out.ctypes.data + (row * columns + column) * 4,
+                columns * 4,
+                depth,
+                FOUR,
+                SIXTEEN,
+            )
+
+
+@kernel
+def _product_tiles(left, left_bytes, depth, right, right_bytes, out, out_bytes, wide):
+    """32 rows times 16 columns, or 32 if `wide`; all matrices by address and distance between rows."""
+    tile_zero(0)
+    tile_zero(1)
+    if wide:
+        tile_zero(2)
+        tile_zero(3)
+    for k in range(0, depth, 32):
+        below = right + k // 2 * right_bytes
+        tile_load(4, left + k * 2, left_bytes)
+        tile_load(5, left + 16 * left_bytes + k * 2, left_bytes)
+        tile_load(6, below, right_bytes)
+        tile_multiply(0, 4, 6)
+        tile_multiply(1, 5, 6)
+        if wide:
+            tile_load(7, below + 64, right_bytes)
+            tile_multiply(2, 4, 7)
+            tile_multiply(3, 5, 7)
+    tile_store(0, out, out_bytes)
+    tile_store(1, out + 16 * out_bytes, out_bytes)
+    if wide:
+        tile_store(2, out + 64, out_bytes)
+        tile_store(3, out + 16 * out_bytes + 64, out_bytes)
+
+
+@kernel
+def _whole_product_tiles(left, right, out):
+    rows, depth = left.shape
+    columns = out.shape[1]
+    for row in range(0, rows, 32):
+        for column in range(0, columns, 32):
+            _product_tiles(
+                left.ctypes.data + row * depth * 2,
+                depth * 2,
+                depth,
+                right.ctypes.data + column * 4,
+                columns * 4,
+                out.ctypes.data + (row * columns + column) * 4,
+                columns * 4,
+                column + 16 < columns,
+            )
+
+
+@kernel
+def _masked_product_tiles(left, right, mask, masked, out):
+    """As `_whole_product_tiles`, a 32 x 32 part at a time, which is converted while it is in the cache."""
+    rows, depth = left.shape
+    columns = out.shape[1]
+    part = np.empty((32, 32), np.float32)
+    like = out[0, 0]
+    for row in range(0, rows, 32):
+        for column in range(0, columns, 32):
+            _product_tiles(
+                left.ctypes.data + row * depth * 2,
+                depth * 2,
+                depth,
+                right.ctypes.data + column * 4,
+                columns * 4,
+                part.ctypes.data,
+                128,
+                True,
+            )
+            offset = (row * columns + column) * 2
+            for line in range(32):
+                for half in range(2):
+                    place = offset + line * columns * 2 + half * 32
+                    source = part.ctypes.data + line * 128 + half * 64
+                    if masked:
+                        convert_where_positive(
+                            source, mask.ctypes.data + place, out.ctypes.data + place, like
+                        )
+                    else:
+                        convert_rectified(source, out.ctypes.data + place, like)
+
+
+@kernel
+def _masked_product_float32(left, right, mask, masked, out):
+    _product_float32(left, right, out)
+    like = out[0, 0]
+    for place in range(0, out.size * 4, 64):
+        target = out.ctypes.data + place
+        if masked:
+            convert_where_positive(target, mask.ctypes.data + place, target, like)
+        else:
+            convert_rectified(target, target, like)
+
+
+def product(left, right, out):
+    """Write left @ right to `out` in float32, where `right` has been packed."""
+
+
+def rectified_product(left, right, out):
+    """Write max(0, left @ right) to `out`, in the type of `left`; columns come in multiples of 32."""
+
+
+def masked_product(left, right, mask, out):
+    """Write left @ right, or 0 where `mask` is not positive, in the type of `left`; columns as above."""
+
+
+@overload(product, inline="never")
+def _product(left, right, out):
+    if left.dtype == types.float32:
+        return lambda left, right, out: _product_float32(left, right, out)
+    return lambda left, right, out: _whole_product_tiles(left, right, out)
+
+
+@overload(rectified_product, inline="never")
+def _rectified_product(left, right, out):
+    if left.dtype == types.float32:
+        return lambda left, right, out: _masked_product_float32(left, right, out, False, out)
+    return lambda left, right, out: _masked_product_tiles(left, right, out, False, out)
+
+
+@overload(masked_product, inline="never")
+def _masked_product(left, right, mask, out):
+    if left.dtype == types.float32:
+        return lambda left, right, mask, out: _masked_product_float32(left, right, mask, True, out)
+    return lambda left, right, mask, out: _masked_product_tiles(left, right, mask, True, out)
+
+
+@kernel
+def _accumulate_float32(left, right, out):
+    rows, columns = right.shape
+    height = left.shape[1]
+    for row in range(0, out.shape[0], 4):
+        for column in range(0, columns, 16):
+            multiply_strip(
+                left.ctypes.data + row * 4,
+                4,
+                height * 4,
+                right.ctypes.data + column * 4,
+                columns * 4,
+                out.ctypes.data + (row * columns + column) * 4,
+                columns * 4,
+                rows,
+                FOUR,
+                SIXTEEN,
+            )
+
+
+@kernel
+def _pairs_of_rows(matrix, pairs):
+    """pairs[i, j] = the 16-bit numbers matrix[2 i, j] (low half) and matrix[2 i + 1, j]."""
+    for pair in range(matrix.shape[0] // 2):
+        low, high, line = matrix[2 * pair], matrix[2 * pair + 1], pairs[pair]
+        for column in range(line.shape[0]):
+            line[column] = np.uint32(low[column]) | (np.uint32(high[column]) << np.uint32(16))
+
+
+@kernel
+def _accumulate_tiles(left, right, out):
+    samples = left.shape[0]
+    height, columns = out.shape
+    turned = np.empty((height, samples), np.uint16)
+    right_pairs = np.empty((samples // 2, columns), np.uint32)
+    _pairs_of_rows(right, right_pairs)
+    for sample in range(0, samples, 32):
+        for row in range(0, height, 16):
+            transpose_pairs(
+                left.ctypes.data + (sample * left.shape[1] + row) * 2,
+                left.shape[1] * 2,
+                turned.ctypes.data + (row * samples + sample) * 2,
+                samples * 2,
+            )
+    stride = columns * 4
+    for row in range(0, height, 32):
+        tall = row + 16 < height
+        for column in range(0, columns, 32):
+            c = out.ctypes.data + row * stride + column * 4
+            tile_load(0, c, stride)
+            tile_load(1, c + 64, stride)
+            if tall:
+                tile_load(2, c + 16 * stride, stride)
+                tile_load(3, c + 16 * stride + 64, stride)
+            for k in range(0, samples // 2, 16):
+                a = turned.ctypes.data + row * samples * 2 + k * 4
+                b = right_pairs.ctypes.data + k * stride + column * 4
+                tile_load(6, b, stride)
+                tile_load(7, b + 64, stride)
+                tile_load(4, a, samples * 2)
+                tile_multiply(0, 4, 6)
+                tile_multiply(1, 4, 7)
+                if tall:
+                    tile_load(5, a + 16 * samples * 2, samples * 2)
+                    tile_multiply(2, 5, 6)
+                    tile_multiply(3, 5, 7)
+            tile_store(0, c, stride)
+            tile_store(1, c + 64, stride)
+            if tall:
+                tile_store(2, c + 16 * stride, stride)
+                tile_store(3, c + 16 * stride + 64, stride)
+
+
+def accumulate(left, right, out):
+    """Add left.T @ right, over a block of samples, to `out`, which may have fewer rows than left columns."""
+
+
+@overload(accumulate, inline="never")
+def _accumulate(left, right, out):
+    if left.dtype == types.float32:
+        return lambda left, right, out: _accumulate_float32(left, right, out)
+    return lambda left, right, out: _accumulate_tiles(left, right, out)

@@ -1,0 +1,58 @@
+"""Surface normals of what a rendering shows."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from triptych.radiance.cameras import Cameras
+from triptych.radiance.render import Picture
+
+
+def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    """Normals of a surface known at points and at their neighbours in an image.
+
+    The tangents along rows and columns are means of the differences to both sides, weighted by
+    the inverse of their squared length: central differences on smooth surfaces; at the edge of an
+    object only the side that lies on it counts.
+
+    Args:
+        centre, right, left, below, above: (…, 3) positions, named as in the image.
+
+    Returns:
+        (…, 3) unit normals that face the camera.
+    """
+
+    def tangent(one: Tensor, other: Tensor) -> Tensor:
+        # a neighbour that is the point itself (beyond the border) says nothing
+        lengths = [side.square().sum(dim=-1, keepdim=True) for side in (one, other)]
+        weights = [torch.where(length > 0, 1 / length, torch.zeros_like(length)) for length in lengths]
+        return (weights[0] * one + weights[1] * other) / (weights[0] + weights[1]).clamp(min=1e-30)
+
+    along_row = tangent(right - centre, centre - left)
+    along_column = tangent(below - centre, centre - above)
+    # rows run right and columns down: this product comes out of the surface, towards the camera
+    return functional.normalize(torch.linalg.cross(along_column, along_row), dim=-1, eps=1e-30)
+
+
+def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
+    """Normal map of a rendering.
+
+    Pixels are moved to where their expected depth says and compared with their neighbours. The
+    gradient of density would be the other way to a normal, but it is that of one point of a
+    surface some samples thick, so it is noisier, and costs a backward pass.
+
+    Args:
+        picture: rendered from the camera.
+        cameras: the cameras, at the picture's size.
+        index: which camera.
+
+    Returns:
+        (h, w, 3) unit vectors that face the camera, in the axes of the unit cube, which are the
+        world's; meaningless where the picture is not opaque.
+    """
+    origins, directions = cameras.image_rays(index)
+    height, width = picture.depth.shape
+    points = (origins + picture.depth.reshape(-1, 1) * directions).view(height, width, 3)
+    rows = torch.cat([points[:1], points, points[-1:]])
+    columns = torch.cat([points[:, :1], points, points[:, -1:]], dim=1)
+    return normals_between(points, columns[:, 2:], columns[:, :-2], rows[2:], rows[:-2])

@@ -1,0 +1,82 @@
+"""A coloured point cloud: what the training cameras see, where they see it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from triptych.radiance.cameras import Cameras
+from triptych.radiance.density import density_of
+from triptych.radiance.normals import normals_between
+from triptych.radiance.render import RadianceField, render_rays
+from triptych.run.progress import Progress
+
+OPAQUE = 0.9
+NEIGHBOUR = 1.0  # pixels to the neighbours that a normal is taken from
+CROSS = ((0.0, 0.0), (NEIGHBOUR, 0.0), (-NEIGHBOUR, 0.0), (0.0, NEIGHBOUR), (0.0, -NEIGHBOUR))
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """n points: positions, unit normals that face the camera, sRGB colours in [0, 1]; (n, 3) each."""
+
+    positions: Tensor
+    normals: Tensor
+    colours: Tensor
+
+
+def pixel_lattice(width: int, height: int, spacing: float) -> Tensor:
+    """Centres (n, 2) of the pixels on an even lattice `spacing` pixels apart, row by row."""
+    columns = torch.arange(spacing / 2, width, spacing).floor() + 0.5
+    rows = torch.arange(spacing / 2, height, spacing).floor() + 0.5
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(-1, 2)
+
+
+def extract_points(
+    radiance: RadianceField, cameras: Cameras, low: Tensor, high: Tensor, *, points: int
+) -> PointCloud:
+    """Points at the expected depth of evenly spaced pixels, in unit-cube coordinates.
+
+    Args:
+        radiance: the trained field.
+        cameras: to look through, on the field's device.
+        low, high: (3,) corners of the box whose points are kept.
+        points: rays, about and over all cameras; those that meet nothing opaque in the box give no point.
+    """
+    pixels = int(cameras.size.prod(dim=-1).sum())
+    spacing = max(1.0, math.sqrt(pixels / points))
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    offsets = torch.tensor(CROSS, device=low.device)
+    with Progress(len(cameras), "point cloud", unit="view") as progress:
+        for camera in range(len(cameras)):
+            width, height = cameras.size[camera].tolist()
+            lattice = pixel_lattice(width, height, spacing).to(low.device)
+            count = len(lattice)
+            around = (lattice + offsets[:, None]).reshape(-1, 2)
+            index = torch.full((len(around),), camera, device=low.device)
+            origins, directions = cameras.rays(index, around)
+            seen = render_rays(radiance, origins, directions)
+            depth = seen.depth / seen.opacity.clamp(min=1e-6)
+            surface = (origins + depth[:, None] * directions).view(len(CROSS), count, 3)
+            opacity = seen.opacity[:count]
+            positions = surface[0]
+            kept = (opacity > OPAQUE) & ((positions >= low) & (positions <= high)).all(dim=-1)
+            colours = (seen.colour[:count] / opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)
+            found.append((positions[kept], normals_between(*surface)[kept], colours[kept]))
+            progress.update()
+    return PointCloud(*(torch.cat(part) for part in zip(*found, strict=True)))
+
+
+def seen_density(radiance: RadianceField, cloud: PointCloud) -> float:
+    """The density that three quarters of a cloud's points exceed, per unit-cube length.
+
+    How dense surfaces become depends on how long a field was trained and on the size of what is
+    in the scene, so a level for all fields would cut holes into some and wrap others in fog. A
+    quarter of the points may lie in front of or behind a surface, where expected depth mixes both.
+    Infinite for a cloud without points: nothing that can be seen has no surface.
+    """
+    if not len(cloud.positions):
+        return math.inf
+    density = density_of(radiance.field, radiance.precision)(cloud.positions)
+    return float(density.sort().values[len(density) // 4])

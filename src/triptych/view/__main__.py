@@ -1,0 +1,77 @@
+"""`python -m triptych.view results/scenes/NAME`: walk through a trained scene in the browser."""
+
+import argparse
+import logging
+import sys
+import threading
+from pathlib import Path
+
+from triptych.radiance.keyframes import read_camera_path
+from triptych.radiance.train import choose_radiance_device
+from triptych.run.errors import TriptychError
+from triptych.view.server import serve
+from triptych.view.session import Options
+from triptych.view.subject import read_subject
+from triptych.view.worker import Limits
+
+log = logging.getLogger("triptych")
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="triptych.view", description="Walk through a trained scene in the browser."
+    )
+    parser.add_argument("scene", type=Path, help="folder of the scene: results/scenes/NAME")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; anyone who reaches it may look (default: %(default)s, this machine "
+        "only; from another one, use ssh -L 8080:localhost:8080)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--max-width", type=int, default=960, help="of the sharpest picture, in pixels (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--min-side",
+        type=int,
+        default=64,
+        help="of a moving picture, in pixels; below it there are fewer frames instead (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fps", type=float, default=10, help="to aim for while moving (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--camera-path", type=Path, help="where to save recorded paths (default: camera_paths/NAME.json)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted; the exit code is 1 for a problem the user can solve."""
+    chosen = _arguments(arguments)
+    log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
+    try:
+        subject = read_subject(chosen.scene, device=choose_radiance_device(chosen.device))
+        target = chosen.camera_path or Path("camera_paths") / f"{subject.name}.json"
+        if target.is_file():
+            read_camera_path(target)  # recording goes on from it: better no start than a surprise
+        limits = Limits(shortest=chosen.min_side, max_width=chosen.max_width)
+        options = Options(fps=chosen.fps, limits=limits, camera_path=target)
+        server = serve(subject, host=chosen.host, port=chosen.port, options=options)
+    except TriptychError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    shown = "localhost" if chosen.host in ("0.0.0.0", "::") else chosen.host
+    print(f"{subject.name} is at http://{shown}:{server.get_port()} (Ctrl+C ends)", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

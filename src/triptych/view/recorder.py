@@ -1,0 +1,158 @@
+"""Recording a camera path: the panel's part for it, the preview, and the file."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import viser
+
+from triptych.radiance.camera_path import keyframe_path
+from triptych.radiance.cameras import Cameras
+from triptych.radiance.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
+from triptych.radiance.world import World
+from triptych.view.stance import stand_at, viewpoint_of
+from triptych.view.viewpoint import Viewpoint
+
+log = logging.getLogger("triptych")
+
+PREVIEW_FPS = 20
+DRAWN = 16  # points of the drawn way for each keyframe
+
+
+class Recorder:
+    """Keyframes of one viewer, with the buttons that add, remove, play and save them.
+
+    Args:
+        client: the viewer.
+        world: of the scene.
+        scene: its name.
+        target: the file to save to. What it holds already is where recording goes on.
+        draw: called with the keyframes, and with cameras along the way if there are two or more.
+    """
+
+    def __init__(
+        self,
+        client: viser.ClientHandle,
+        world: World,
+        *,
+        scene: str,
+        target: Path,
+        draw: Callable[[list[Viewpoint], Cameras | None], None],
+    ) -> None:
+        self._client, self._world, self._scene, self._target, self._draw = client, world, scene, target, draw
+        saved = read_camera_path(target) if target.is_file() else None
+        self._keyframes = list(saved.keyframes) if saved else []
+        self._aspect = saved.aspect if saved else 1.0
+        self._stopped = threading.Event()
+        self._stopped.set()
+        with client.gui.add_folder("Camera path"):
+            self._note = client.gui.add_markdown("")
+            self._seconds = client.gui.add_number(
+                "Seconds", saved.seconds if saved else 8.0, min=0.1, max=600
+            )
+            self._fps = client.gui.add_number(
+                "Frames/s of the film", saved.fps if saved else 24.0, min=1, max=120
+            )
+            actions = {
+                "Add": self.add,
+                "Remove last": self.remove_last,
+                "Clear": self.clear,
+                "Play / stop": self.play,
+                "Save": self.save,
+            }
+            for label, names in (("Keyframes", list(actions)[:3]), ("Path", list(actions)[3:])):
+                buttons = client.gui.add_button_group(label, names)
+                buttons.on_click(lambda event: actions[event.target.value]())
+        self._changed()
+
+    def add(self) -> None:
+        """Take where the viewer stands as the next keyframe."""
+        view = viewpoint_of(self._client.camera, self._world)
+        pose = self._world.pose(view.rotation, view.position)
+        self._keyframes.append(Keyframe(pose, math.degrees(view.fov)))
+        self._aspect = view.canvas[0] / view.canvas[1]
+        self._changed()
+
+    def remove_last(self) -> None:
+        """Forget the last keyframe."""
+        del self._keyframes[-1:]
+        self._changed()
+
+    def clear(self) -> None:
+        """Forget all keyframes; the file stays."""
+        self._keyframes.clear()
+        self._changed()
+
+    def save(self) -> None:
+        """Write the file."""
+        if len(self._keyframes) < 2:
+            self._say("add at least two keyframes, then save")
+            return
+        try:
+            write_camera_path(self._target, self._path(), scene=self._scene)
+        except OSError as error:
+            self._say(f"not saved: {error}")
+            return
+        log.info("viewer: saved %s", self._target)
+        self._say(f"saved to `{self._target}`")
+
+    def play(self) -> None:
+        """Fly along the path as fast as the film will; called again, stop."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            return
+        if len(self._keyframes) < 2:
+            self._say("add at least two keyframes, then play")
+            return
+        path = self._path()
+        cameras = self._cameras(round(path.seconds * PREVIEW_FPS) + 1)
+        self._stopped.clear()
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < path.seconds and not self._stopped.wait(
+            1 / PREVIEW_FPS
+        ):
+            self._stand(cameras, min(len(cameras) - 1, round(elapsed * PREVIEW_FPS)))
+        if not self._stopped.is_set():
+            self._stand(cameras, len(cameras) - 1)
+            self._stopped.set()
+
+    def close(self) -> None:
+        """End a preview that is running."""
+        self._stopped.set()
+
+    def _path(self) -> CameraPath:
+        return CameraPath(
+            tuple(self._keyframes), float(self._seconds.value), float(self._fps.value), self._aspect
+        )
+
+    def _cameras(self, frames: int) -> Cameras:
+        return keyframe_path(self._path(), self._world, frames=frames, width=2)
+
+    def _stand(self, cameras: Cameras, index: int) -> None:
+        view = Viewpoint(
+            cameras.rotation[index].double().numpy(),
+            cameras.position[index].double().numpy(),
+            2 * math.atan(float(cameras.size[index, 1] / 2 / cameras.focal[index, 1])),
+            (1, 1),
+        )
+        camera = self._client.camera
+        distance = float(np.linalg.norm(camera.look_at - camera.position)) * self._world.scale
+        stand_at(self._client, view, self._world, distance=distance)
+
+    def _say(self, text: str) -> None:
+        count = len(self._keyframes)
+        self._note.content = f"{count} keyframe{'' if count == 1 else 's'}{': ' if text else ''}{text}"
+
+    def _changed(self) -> None:
+        self._say("")
+        views = []
+        for keyframe in self._keyframes:
+            rotation, position = self._world.camera(keyframe.pose)
+            views.append(
+                Viewpoint(rotation, position, math.radians(keyframe.fov), (round(1000 * self._aspect), 1000))
+            )
+        self._draw(views, self._cameras(DRAWN * len(views)) if len(views) > 1 else None)

@@ -1,0 +1,85 @@
+"""What is viewed: a trained scene, as the workflow leaves it in results/scenes/NAME."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import trimesh
+from numpy.typing import NDArray
+
+from triptych.radiance.render import RadianceField
+from triptych.radiance.scene import Scene, read_scene
+from triptych.radiance.snapshot import load_field
+from triptych.radiance.world import World, read_world
+from triptych.run.errors import TriptychError
+
+WEIGHTS = "radiance/field.safetensors"
+FILES = ("transforms.json", WEIGHTS, "radiance/field.json")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points (n, 3) in world coordinates and their colours (n, 3) uint8."""
+
+    points: NDArray[np.float64]
+    colours: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scene: its name, cameras, field, world coordinates, and sparse points if there are any."""
+
+    name: str
+    scene: Scene
+    field: RadianceField
+    world: World
+    cloud: Cloud | None
+
+
+def read_cloud(file: Path) -> Cloud:
+    """Read a coloured point cloud.
+
+    Raises:
+        TriptychError: the file is not one.
+    """
+    try:
+        loaded: Any = trimesh.load(file, process=False)
+        points = np.asarray(loaded.vertices, dtype=np.float64).reshape(-1, 3)
+        colours = np.asarray(loaded.colors, dtype=np.uint8)[:, :3]
+        if len(points) != len(colours):
+            raise ValueError(f"{len(points)} points, {len(colours)} colours")
+    except (OSError, ValueError, AttributeError, IndexError, KeyError) as error:
+        raise TriptychError(f"{file}: not a coloured point cloud ({error}); write it again") from error
+    return Cloud(points, colours)
+
+
+def read_subject(folder: Path, *, device: torch.device) -> Subject:
+    """Read a trained scene.
+
+    Args:
+        folder: results/scenes/NAME.
+        device: where to render.
+
+    Raises:
+        TriptychError: the folder or a file in it is missing or malformed.
+    """
+    if not folder.is_dir():
+        trained = sorted(path.parents[1].name for path in folder.parent.glob(f"*/{WEIGHTS}"))
+        known = f"trained scenes there: {', '.join(trained)}" if trained else "no scene is trained there yet"
+        raise TriptychError(f"{folder}: there is no such scene; {known}")
+    for name in FILES:
+        file = folder / name
+        if not file.is_file():
+            target = os.path.relpath(folder / WEIGHTS)
+            raise TriptychError(f"{file}: not found; make it with `snakemake --cores all {target}`")
+    cloud = folder / "sparse.ply"
+    return Subject(
+        name=folder.resolve().name,
+        scene=read_scene(folder / FILES[0]),
+        field=load_field(folder / FILES[1], folder / FILES[2], device=device),
+        world=read_world(folder / FILES[0]),
+        cloud=read_cloud(cloud) if cloud.is_file() else None,
+    )

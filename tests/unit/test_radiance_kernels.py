@@ -1,0 +1,291 @@
+"""The CPU's kernels do what plain PyTorch does: values, gradients, pictures; on any number of threads."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from triptych.radiance.field import Field, FieldShape
+from triptych.radiance.kernels import arithmetic
+from triptych.radiance.kernels.field import FieldKernels, activation_type
+from triptych.radiance.kernels.jit import has_tiles, kernel
+from triptych.radiance.kernels.matmul import (
+    accumulate,
+    begin_tiles,
+    masked_product,
+    pack,
+    product,
+    rectified_product,
+)
+from triptych.radiance.kernels.render import KernelRenderer
+from triptych.radiance.kernels.threads import parallel
+from triptych.radiance.kernels.trace import KernelTracer
+from triptych.radiance.march import march
+from triptych.radiance.occupancy_grid import OccupancyGrid
+from triptych.radiance.render import RadianceField, _render_chunk
+from triptych.radiance.stepping import Stepping
+from triptych.radiance.trace import Rays, trace_reference
+from triptych.run.errors import TriptychError
+
+CPU = torch.device("cpu")
+TYPES = [
+    np.float32,
+    pytest.param(
+        np.uint16, marks=pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers")
+    ),
+]
+PRECISIONS = ["float32", pytest.param("bfloat16", marks=TYPES[1].marks)]  # type: ignore[attr-defined]
+
+
+def lively_field(*, seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int) -> Field:
+    """A field that is neither empty nor opaque anywhere, as after some training."""
+    generator = torch.Generator().manual_seed(seed)
+    field = Field(FieldShape(**{"log2_table": 12, "finest_resolution": 64, **shape}), generator=generator).to(
+        dtype
+    )
+    with torch.no_grad():
+        for table in field.grid.tables:
+            table.copy_(torch.randn(table.shape, generator=generator) * 0.5)
+        if field.appearance is not None:
+            field.appearance.normal_(generator=generator)
+        field.density_network[-1].weight[0] += 0.3
+    return field
+
+
+def patchy_occupancy(aabb_scale: int, *, seed: int = 0, share: float = 0.3) -> OccupancyGrid:
+    grid = OccupancyGrid(aabb_scale=aabb_scale, resolution=32, device=CPU)
+    grid._refresh(
+        (torch.rand(grid.occupied.shape, generator=torch.Generator().manual_seed(seed)) < share) & grid.active
+    )
+    return grid
+
+
+def rays_through(field: Field, count: int, *, seed: int = 0, coarseness: float = 4.0) -> Rays:
+    generator, scale = torch.Generator().manual_seed(seed), field.shape.aabb_scale
+    origins = 0.5 + (torch.rand(count, 3, generator=generator) - 0.5) * 1.4 * scale  # some outside of the box
+    targets = 0.5 + (torch.rand(count, 3, generator=generator) - 0.5) * 0.8 * scale
+    directions = torch.nn.functional.normalize(targets - origins, dim=-1).requires_grad_()
+    images = torch.arange(count) % field.shape.images if field.appearance is not None else None
+    return Rays(
+        origins.requires_grad_(),
+        directions,
+        field.ray_features(directions, images),
+        torch.rand(count, generator=generator),
+        0.1,
+        Stepping.for_scene(scale, coarseness=coarseness),
+    )
+
+
+def everything(field: Field, traced: object, rays: Rays) -> list[Tensor]:
+    """What was seen, and the gradients of all there is, of a fixed weighted sum."""
+    rendered = traced.rendered  # type: ignore[attr-defined]
+    seen = torch.cat(
+        [rendered.colour, torch.stack([rendered.opacity, rendered.depth, traced.distortion], 1)],  # type: ignore[attr-defined]
+        dim=1,
+    )
+    weight = torch.randn(seen.shape, generator=torch.Generator().manual_seed(9))
+    (seen * weight).sum().backward()
+    wanted = [rays.origins, rays.directions, *field.parameters()]
+    return [seen.detach(), *[value.grad.clone() for value in wanted if value.grad is not None]]
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("aabb_scale", [1, 4])
+@pytest.mark.parametrize(("levels", "features", "appearance"), [(8, 4, 0), (4, 2, 8), (3, 8, 16)])
+def test_tracing_agrees_with_the_reference_in_values_and_gradients(
+    aabb_scale: int, levels: int, features: int, appearance: int
+) -> None:
+    shape = {"aabb_scale": aabb_scale, "levels": levels, "features": features}
+    field = lively_field(**shape, images=5 if appearance else 0, appearance=appearance)
+    grid = patchy_occupancy(aabb_scale)
+    rays = rays_through(field, 150)
+    reference = trace_reference(field, grid, rays, precision="float32")
+    wanted = everything(field, reference, rays)
+    field.zero_grad()
+    rays = rays_through(field, 150)
+    ours = KernelTracer(field, "float32")(field, grid, rays)
+    found = everything(field, ours, rays)
+    assert (ours.marched, ours.used) == (reference.marched, reference.used)
+    assert ours.used > 500
+    if (aabb_scale, levels) == (4, 8):  # here some lie behind what is opaque
+        assert ours.used < ours.marched
+    assert len(found) == len(wanted)
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert (mine - theirs).norm() <= 5e-3 * theirs.norm()
+    assert torch.allclose(found[0], wanted[0], atol=1e-4)
+
+
+@pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers")
+def test_bfloat16_stays_near_float32() -> None:
+    field, grid = lively_field(aabb_scale=2), patchy_occupancy(2)
+    results = []
+    for precision in ("float32", "bfloat16"):
+        field.zero_grad()
+        rays = rays_through(field, 300)
+        results.append(everything(field, KernelTracer(field, precision)(field, grid, rays), rays))
+    for exact, rounded in zip(*results, strict=True):
+        cosine = torch.nn.functional.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0)
+        assert cosine > 0.98
+    assert (results[0][0] - results[1][0])[:, :4].abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_bits_do_not_depend_on_the_number_of_threads(precision: str, three_threads: None) -> None:
+    field, grid = lively_field(), patchy_occupancy(1)
+    results = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        field.zero_grad()
+        rays = rays_through(field, 3000)
+        results.append(everything(field, KernelTracer(field, precision)(field, grid, rays), rays))
+    for one, three in zip(*results, strict=True):
+        assert torch.equal(one, three)
+
+
+def test_rays_that_meet_nothing_are_black_and_have_no_gradients() -> None:
+    field, grid = lively_field(), patchy_occupancy(1, share=0.0)
+    rays = rays_through(field, 70)
+    traced = KernelTracer(field, "float32")(field, grid, rays)
+    seen, *gradients = everything(field, traced, rays)
+    assert traced.marched == traced.used == 0
+    assert not seen.any()
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("aabb_scale", [1, 8])
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), coarseness=st.sampled_from([1.0, 2.7, 8.0]))
+def test_marching_finds_the_samples_of_the_reference(aabb_scale: int, seed: int, coarseness: float) -> None:
+    field = lively_field(aabb_scale=aabb_scale, levels=2, log2_table=8)
+    grid = patchy_occupancy(aabb_scale, seed=seed, share=0.02)
+    rays = rays_through(field, 64, seed=seed, coarseness=coarseness)
+    with torch.no_grad():
+        wanted = march(
+            rays.origins,
+            rays.directions,
+            rays.jitter,
+            occupancy=grid,
+            stepping=rays.stepping,
+            aabb_scale=aabb_scale,
+            near=rays.near,
+        )
+    tracer = KernelTracer(field, "float32")
+    tracer._march(grid, rays)
+    found = torch.from_numpy(tracer.distances.copy())[: tracer.starts[-1]]
+    # a sample on the border of a cell may fall to either side
+    assert abs(len(found) - len(wanted)) <= 0.01 * len(wanted) + 1
+    if len(found) == len(wanted):
+        assert torch.allclose(found, wanted.distance, atol=1e-4)
+        assert torch.equal(torch.from_numpy(tracer.rays.copy()).long()[: len(found)], wanted.ray)
+
+
+@pytest.mark.parametrize("last_seen", [0.0, 1e-2])
+def test_rendering_agrees_with_the_reference(last_seen: float) -> None:
+    field, grid = lively_field(aabb_scale=4), patchy_occupancy(4)
+    rays = rays_through(field, 2000)
+    scene = RadianceField(field, grid, 0.1, torch.zeros(3), 4.0, "float32")
+    with torch.no_grad():
+        wanted = _render_chunk(scene, rays.origins.detach(), rays.directions.detach(), last_seen)
+        found = KernelRenderer(field, "float32")(
+            grid,
+            rays.origins.detach(),
+            rays.directions.detach(),
+            stepping=rays.stepping,
+            near=0.1,
+            last_seen=last_seen,
+        )
+    near = 1e-4 + last_seen  # waves differ, and with them where a ray is given up
+    for name in ("colour", "opacity"):
+        assert (getattr(found, name) - getattr(wanted, name)).abs().max() < near
+    assert (found.depth - wanted.depth).abs().max() < 20 * near
+
+
+def test_density_follows_the_weights() -> None:
+    field = lively_field()
+    kernels, points = (
+        FieldKernels(field, "float32"),
+        torch.rand(1000, 3, generator=torch.Generator().manual_seed(1)),
+    )
+    assert torch.allclose(kernels.density(points), field.density(points), rtol=1e-3)
+    with torch.no_grad():
+        field.density_network[-1].weight[0] *= 0.5
+    kernels.refresh()
+    assert torch.allclose(kernels.density(points), field.density(points), rtol=1e-3)
+
+
+@pytest.mark.skipif(has_tiles(), reason="this CPU has tile registers")
+def test_bfloat16_without_tiles_is_an_error_that_says_what_to_use() -> None:
+    with pytest.raises(TriptychError, match="use auto or float32"):
+        activation_type("bfloat16")
+
+
+def rounded(values: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Values in an activation type, and what they are worth."""
+    if dtype is np.float32:
+        return values, values
+    half = torch.from_numpy(values).bfloat16()
+    return half.view(torch.uint16).numpy(), half.float().numpy()
+
+
+@kernel
+def _multiply(left, right, mask, plain, rectified, masked, turned, total):  # type: ignore[no-untyped-def]
+    if left.itemsize == 2:
+        begin_tiles()
+    product(left, right, plain)
+    rectified_product(left, right, rectified)
+    masked_product(left, right, mask, masked)
+    accumulate(left, turned, total)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(("depth", "columns"), [(32, 64), (64, 32), (64, 64)])
+def test_products_of_blocks(dtype: type, depth: int, columns: int) -> None:
+    rng = np.random.default_rng(depth + columns)
+    left, left_worth = rounded(rng.standard_normal((64, depth)).astype(np.float32), dtype)
+    weights = rng.standard_normal((depth, columns)).astype(np.float32)
+    _, weights_worth = rounded(weights, dtype)
+    mask, mask_worth = rounded(rng.standard_normal((64, columns)).astype(np.float32), dtype)
+    plain, total = np.empty((64, columns), np.float32), np.ones((depth, columns), np.float32)
+    rectified, masked = np.empty((64, columns), dtype), np.empty((64, columns), dtype)
+    _multiply(left, pack(weights, dtype), mask, plain, rectified, masked, mask, total)
+    wanted = left_worth @ weights_worth
+    assert np.allclose(plain, wanted, atol=1e-4)
+    assert np.array_equal(rectified, rounded(np.where(plain > 0, plain, 0), dtype)[0])
+    assert np.array_equal(masked, rounded(np.where(mask_worth > 0, plain, 0), dtype)[0])
+    assert np.allclose(total, 1 + left_worth.T @ mask_worth, atol=1e-3)
+
+
+@kernel
+def _elementwise(values, exponentials, sigmoids):  # type: ignore[no-untyped-def]
+    for i in range(len(values)):
+        exponentials[i] = arithmetic.exponential(values[i])
+        sigmoids[i] = arithmetic.sigmoid(values[i])
+
+
+def test_exponential_and_sigmoid_are_exact_to_a_few_units_in_the_last_place() -> None:
+    values = np.linspace(-86, 87, 100_001).astype(np.float32)
+    exponentials, sigmoids = np.empty_like(values), np.empty_like(values)
+    _elementwise(values, exponentials, sigmoids)
+    exact = np.exp(values.astype(np.float64))
+    assert np.abs(exponentials / exact - 1).max() < 3e-7
+    assert np.abs(sigmoids - exact / (1 + exact)).max() < 2e-7
+
+
+def test_an_exception_in_a_task_reaches_the_caller(three_threads: None) -> None:
+    def fail(task: int) -> None:
+        if task == 7:
+            raise ValueError("task 7")
+
+    with pytest.raises(ValueError, match="task 7"):
+        parallel(fail, 20)

@@ -1,0 +1,229 @@
+"""The viewer's server, asked by a websocket client that plays the browser's part."""
+
+import io
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ball_field import write_ball_results
+from PIL import Image
+from scipy.spatial.transform import Rotation
+from sphere_scene import ring_of_poses
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks._viewer_client import Client, Message  # noqa: E402
+
+from triptych.radiance.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path  # noqa: E402
+from triptych.view.server import serve  # noqa: E402
+from triptych.view.session import Options  # noqa: E402
+from triptych.view.subject import Subject, read_subject  # noqa: E402
+from triptych.view.worker import Limits  # noqa: E402
+
+LOOKING_AT_IT = Rotation.from_matrix([[0, 0, -1], [1, 0, 0], [0, -1, 0]]).as_quat(scalar_first=True)
+FROM = (3.0, 0.0, 0.0)  # in the world, where the ball is around the origin
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    folder = write_ball_results(tmp_path_factory.mktemp("scenes") / "ball")
+    return read_subject(folder, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("paths") / "ball.json"
+
+
+@pytest.fixture(scope="module")
+def port(subject: Subject, saved: Path) -> Iterator[int]:
+    options = Options(fps=10, limits=Limits(shortest=16, max_width=160), camera_path=saved)
+    server = serve(subject, host="127.0.0.1", port=0, options=options)
+    yield server.get_port()
+    server.stop()
+
+
+class Panel(Client):
+    """A client that knows the panel's elements by their labels."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.elements: dict[str, str] = {}
+        self.pictures: list[np.ndarray] = []
+
+    def messages(self, timeout: float) -> Iterator[Message]:
+        for message in super().messages(timeout):
+            if "container_uuid" in message:
+                self.elements[message["props"].get("label") or message["type"]] = message["uuid"]
+            yield message
+
+    def open(self) -> None:
+        """Look at the ball, and wait until the panel and the sharp picture are there."""
+        self.look(wxyz=LOOKING_AT_IT, position=FROM)
+        self.sharp()
+
+    def sharp(self) -> np.ndarray:
+        """The next picture at full resolution, (h, w, 3)."""
+        while True:
+            picture = np.asarray(Image.open(io.BytesIO(self.wait_for_picture()["rgb_data"])))
+            if picture.shape == (120, 160, 3):
+                return picture.astype(float)
+
+    def set(self, label: str, value: Any) -> None:
+        """Set an element of the panel."""
+        self.send("GuiUpdateMessage", uuid=self.elements[label], updates={"value": value})
+
+    def says(self, text: str) -> Message:
+        """Wait until a text of the panel contains `text`."""
+        while True:
+            message = self.wait_for("GuiUpdateMessage")
+            if text in str(message["updates"]):
+                return message
+
+
+@pytest.fixture
+def panel(port: int) -> Iterator[Panel]:
+    with Panel(port) as panel:
+        panel.open()
+        yield panel
+
+
+def test_the_browser_starts_at_the_first_camera_with_z_up(port: int, subject: Subject) -> None:
+    with Panel(port) as panel:
+        position = panel.wait_for("SetCameraPositionMessage", initial=True)["position"]
+    expected = subject.world.from_cube(subject.scene.cameras.position[0].double().numpy())
+    assert np.allclose(position, expected, atol=1e-5)
+    with Panel(port) as panel:
+        ahead = np.array(panel.wait_for("SetCameraLookAtMessage", initial=True)["look_at"])
+    assert np.abs(ahead).max() < 1e-3  # the first camera looks at the origin: that is turned around
+
+
+def test_pictures_arrive_coarse_then_sharp(port: int) -> None:
+    with Panel(port) as panel:
+        panel.look(wxyz=LOOKING_AT_IT, position=FROM)
+        widths = []
+        while not widths or widths[-1] < 160:
+            message = panel.wait_for_picture()
+            assert message["depth_data"] is None  # nothing is drawn over it yet
+            widths.append(Image.open(io.BytesIO(message["rgb_data"])).width)
+    assert min(widths) < widths[-1] == 160
+
+
+def test_the_picture_follows_the_camera(panel: Panel) -> None:
+    panel.look(wxyz=LOOKING_AT_IT, position=FROM)
+    ball = panel.sharp()
+    assert ball[50:70, 70:90].max(axis=-1).min() > 40
+    assert ball[:10, :10].max() < 12
+    panel.look(wxyz=LOOKING_AT_IT, position=(30.0, 0.0, 0.0))
+    assert (panel.sharp().max(axis=-1) > 40).mean() < 0.01
+
+
+def test_modes_change_the_picture(panel: Panel) -> None:
+    panel.set("Show", "opacity")
+    assert panel.sharp()[50:70, 70:90].min() > 240
+    panel.set("Show", "depth")
+    depth = panel.sharp()
+    assert depth[:10, :10].min() > 240  # nothing there
+    assert depth[60, 80, 0] > depth[60, 80, 2] + 50  # near is red
+
+
+def test_cameras_are_drawn_with_depth_and_lead_to_their_views(panel: Panel, subject: Subject) -> None:
+    panel.set("Cameras", True)
+    frustums = [panel.wait_for("CameraFrustumMessage") for _ in subject.scene.names]
+    assert [frustum["name"] for frustum in frustums] == [f"/cameras/{number:04d}" for number in range(8)]
+    assert panel.wait_for_picture()["depth_data"] is not None
+    panel.send(
+        "SceneNodeClickMessage",
+        name=frustums[2]["name"],
+        instance_index=None,
+        ray_origin=[0.0, 0.0, 0.0],
+        ray_direction=[0.0, 0.0, 1.0],
+        screen_pos=[0.5, 0.5],
+        modifier=None,
+        owner=frustums[2]["owner"],
+    )
+    position = panel.wait_for("SetCameraPositionMessage")["position"]
+    expected = subject.world.from_cube(subject.scene.cameras.position[2].double().numpy())
+    assert np.allclose(position, expected, atol=1e-5)
+
+
+def test_the_sparse_points_are_those_of_the_file(panel: Panel) -> None:
+    panel.set("Sparse points", True)
+    points = panel.wait_for("PointCloudMessage")
+    assert points["name"] == "/points"
+
+
+def test_a_crop_box_cuts_the_picture_and_is_drawn(panel: Panel) -> None:
+    panel.set("Only the inside of a box", True)
+    assert panel.wait_for("BoxMessage")["props"]["wireframe"]
+    whole = panel.sharp()  # all handles are at their ends
+    assert whole[50:70, 70:90].max(axis=-1).min() > 40
+    panel.set("z", [0.0, 1.5])
+    while (cut := panel.sharp())[80:95, 75:85].max() > 12:
+        pass
+    assert cut[35:50, 75:85].max(axis=-1).min() > 40
+
+
+def test_a_path_is_recorded_saved_and_gone_on_with(port: int, saved: Path) -> None:
+    with Panel(port) as panel:
+        panel.open()
+        panel.set("Keyframes", "Add")
+        panel.says("1 keyframe")
+        panel.look(wxyz=LOOKING_AT_IT, position=(2.0, 0.0, 0.0))
+        panel.sharp()
+        panel.set("Keyframes", "Add")
+        panel.says("2 keyframes")
+        panel.set("Path", "Save")
+        panel.says("saved to")
+    path = read_camera_path(saved)
+    saved.unlink()
+    assert np.allclose([keyframe.pose[:3, 3] for keyframe in path.keyframes], [[3, 0, 0], [2, 0, 0]])
+    assert path.keyframes[0].fov == pytest.approx(math.degrees(0.8))
+    assert path.keyframes[0].pose[:3, 2].tolist() == pytest.approx([1, 0, 0])  # OpenGL: backward is +x
+    assert path.aspect == pytest.approx(4 / 3)
+
+
+def test_recording_goes_on_from_the_saved_path(port: int, saved: Path) -> None:
+    keyframes = tuple(Keyframe(pose, 40.0) for pose in ring_of_poses(4)[:2])
+    write_camera_path(saved, CameraPath(keyframes, 4.0, 12.0, 1.5), scene="ball")
+    with Panel(port) as panel:
+        panel.open()
+        panel.set("Keyframes", "Remove last")
+        panel.says("1 keyframe")
+        panel.set("Path", "Play / stop")
+        panel.says("add at least two")
+        panel.set("Keyframes", "Clear")
+        panel.says("0 keyframes")
+    assert len(read_camera_path(saved).keyframes) == 2
+    saved.unlink()
+
+
+def test_a_preview_moves_the_camera_along_the_path(port: int) -> None:
+    with Panel(port) as panel:
+        panel.open()
+        panel.set("Seconds", 1.0)
+        panel.set("Keyframes", "Add")
+        panel.look(wxyz=LOOKING_AT_IT, position=(2.0, 0.0, 0.0))
+        panel.sharp()
+        panel.set("Keyframes", "Add")
+        panel.says("2 keyframes")
+        panel.set("Path", "Play / stop")
+        places = [panel.wait_for("SetCameraPositionMessage")["position"][0] for _ in range(5)]
+    assert places == sorted(places, reverse=True)
+    assert 2.0 <= places[-1] < 3.0
+
+
+def test_browsers_do_not_disturb_each_other(port: int) -> None:
+    with Panel(port) as one, Panel(port) as other:
+        one.open()
+        other.open()
+        one.set("Show", "opacity")
+        assert one.sharp()[50:70, 70:90].min() > 240
+        other.look(wxyz=LOOKING_AT_IT, position=(3.1, 0.0, 0.0))
+        assert other.sharp()[50:70, 70:90].min() < 200

@@ -1,0 +1,41 @@
+"""Export one scene: its surface as a mesh, and what its cameras see as a point cloud."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.radiance.export import export_scene
+from triptych.radiance.scene import read_scene
+from triptych.radiance.snapshot import load_field
+from triptych.radiance.train import choose_radiance_device
+from triptych.radiance.world import read_world
+from triptych.run.files import read_json, write_json
+from triptych.run.job import Job, job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main(
+    *, transforms: Path, weights: Path, field: Path, options: dict[str, Any], output: Path, running: Job
+) -> None:
+    """Fill the folder `output`, looking through the training cameras."""
+    device = choose_radiance_device(options["device"])
+    radiance = load_field(weights, field, device=device, precision=options["precision"])
+    split = read_json(field)
+    scene = read_scene(transforms, downscale=split["downscale"])
+    cameras = scene.cameras.select(scene.split(split["holdout"])[0]).to(device)
+    what = {name: value for name, value in options.items() if name not in ("device", "precision")}
+    numbers = export_scene(radiance, read_world(transforms), cameras, output, **what)
+    write_json(output / "export.json", {**numbers, "provenance": running.provenance(recipe=options)})
+
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        main(
+            transforms=Path(snakemake.input.transforms),
+            weights=Path(snakemake.input.weights),
+            field=Path(snakemake.input.field),
+            options=snakemake.params.recipe,
+            output=Path(snakemake.output.numbers).parent,
+            running=running,
+        )

@@ -1,0 +1,21 @@
+"""Copy a scene whose poses are known."""
+
+from typing import TYPE_CHECKING
+
+from triptych.reconstruct.import_scene import import_scene
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        recipe = snakemake.params.recipe
+        import_scene(
+            recipe["path"],
+            transforms=snakemake.output.transforms,
+            frames=snakemake.output.frames,
+            manifest=snakemake.output.manifest,
+            aabb_scale=recipe["aabb_scale"],
+            provenance=running.provenance(recipe=recipe),
+        )
