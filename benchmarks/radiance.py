@@ -1,4 +1,4 @@
-"""How good is a radiance field after 60, 150 and 300 seconds on this CPU, and how far is it from the hardware?
+"""How good is a radiance field after 60, 150 and 300 seconds on this CPU, and what would its hardware allow?
 
 Trainings: fox (or SCENE=/path/to/transforms.json) at half resolution, every 8th image held out, each
 in a process of its own, with schedules laid out over the given seconds of training. Kernels were
@@ -47,7 +47,7 @@ from triptych.radiance.train import Training
 from triptych.run.files import read_json
 from triptych.training.allocator import keep_large_allocations
 
-SAMPLES, ROUNDS = 2**18, 7
+SAMPLES, ROUNDS, ZERO = 2**18, 7, np.float32(0)
 FLOPS = 61_440  # 2 · 3 · (32·64 + 64·16 + 32·64 + 64·64 + 64·16)
 SECONDS = (60, 150, 300)
 FOLDER = Path("results/benchmarks/radiance")
@@ -76,7 +76,7 @@ def _gather_limit(task, table, index, weight, out, like, lanes):  # type: ignore
 def _scatter_limit(level, tables, index, weight, source, lanes):  # type: ignore[no-untyped-def]
     row = len(lanes) * 4
     for s in range(SAMPLES):
-        scatter_row(tables[level], index[level] + 32 * s, weight, 1, source + s * row, lanes)
+        scatter_row(tables[level], index[level] + 32 * s, weight, 1, source + s * row, ZERO, lanes)
 
 
 def _grid(training: Training) -> dict[str, float]:
@@ -130,7 +130,7 @@ def _networks(training: Training) -> dict[str, float]:
     density, colour = np.empty(SAMPLES, np.float32), np.empty((SAMPLES, 3), np.float32)
     d_raw, d_output = (rng.standard_normal(shape, np.float32) for shape in (SAMPLES, (SAMPLES, 3)))
     d_weights = tuple(np.zeros((tasks, *shape), np.float32) for shape in kernels.shapes)
-    d_encoding, d_features = np.empty((8, SAMPLES, 4), np.float32), np.empty((0, WIDTH), np.float32)
+    d_encoding, d_features = np.empty((8, SAMPLES, 4), kernels.dtype), np.empty((0, WIDTH), np.float32)
     common = (encoding.numpy(), kernels.lanes, samples, SAMPLES, rays, features.numpy(), kernels.forward)
 
     def ours() -> None:

@@ -106,10 +106,11 @@ def test_the_mesh_of_a_ball_is_that_ball() -> None:
     assert solid.volume == pytest.approx(4 / 3 * math.pi * RADIUS**3, rel=0.01)
     assert solid.area == pytest.approx(4 * math.pi * RADIUS**2, rel=0.01)
     distance = (mesh.vertices - MIDDLE).norm(dim=-1)
-    assert (distance - RADIUS).abs().max() < 0.1 * cell
+    assert (distance - RADIUS).abs().max() < 0.2 * cell
+    assert (distance - RADIUS).mean().abs() < 0.1 * cell
     outward = (mesh.vertices - MIDDLE) / distance[:, None]
     assert (mesh.normals * outward).sum(dim=-1).min() > 0.98
-    assert (mesh.normals * outward).sum(dim=-1).mean() > 0.999
+    assert (mesh.normals * outward).sum(dim=-1).mean() > 0.998
     assert torch.allclose(mesh.normals.norm(dim=-1), torch.ones(len(distance)))
 
 
@@ -202,7 +203,7 @@ def test_a_mesh_file_is_in_the_world_of_the_scene(files: Files) -> None:
     assert isinstance(solid, trimesh.Trimesh)
     assert (len(solid.vertices), len(solid.faces)) == (files.numbers["vertices"], files.numbers["faces"])
     distance = np.linalg.norm(solid.vertices - WORLD.from_cube(MIDDLE.double().numpy()), axis=1)
-    np.testing.assert_allclose(distance, RADIUS / 0.33, rtol=0.02)
+    np.testing.assert_allclose(distance, RADIUS / 0.33, rtol=0.03)
     assert files.numbers["cell"] == pytest.approx(1 / 32 / 0.33)
     colours = solid.visual.vertex_colors[:, :3] / 255
     expected = colour_of(torch.from_numpy(WORLD.to_cube(solid.vertices))).numpy()
@@ -339,8 +340,9 @@ def ball_picture(side: int) -> tuple[Picture, Cameras, Tensor]:
     return picture, cameras, normals.view(*shape, 3)
 
 
-def test_the_normals_of_a_ball_are_its_radii() -> None:
-    picture, cameras, expected = ball_picture(96)
+@pytest.mark.parametrize("side", [96, 600])  # neighbours are 1 and 2 pixels away
+def test_the_normals_of_a_ball_are_its_radii(side: int) -> None:
+    picture, cameras, expected = ball_picture(side)
     found = picture_normals(picture, cameras, 0)
     _, directions = cameras.image_rays(0)
     slant = -(expected * directions.view_as(expected)).sum(dim=-1)
@@ -349,7 +351,7 @@ def test_the_normals_of_a_ball_are_its_radii() -> None:
     assert cosine[solid & (slant > 0.3)].min() > 0.999
     # the last pixels before the silhouette have neighbours on one side only, but no worse
     assert cosine[solid].min() > 0.9
-    assert torch.allclose(found.norm(dim=-1), torch.ones(96, 96), atol=1e-5)
+    assert torch.allclose(found.norm(dim=-1), torch.ones(side, side), atol=1e-5)
 
 
 def test_normals_are_coloured_by_their_direction() -> None:

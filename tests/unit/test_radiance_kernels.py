@@ -1,5 +1,8 @@
 """The CPU's kernels do what plain PyTorch does: values, gradients, pictures; on any number of threads."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,7 +18,7 @@ from triptych.radiance.kernels.field import FieldKernels, activation_type
 from triptych.radiance.kernels.jit import has_tiles, kernel
 from triptych.radiance.kernels.matmul import (
     accumulate,
-    begin_tiles,
+    begin,
     masked_product,
     pack,
     product,
@@ -240,8 +243,7 @@ def rounded(values: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def _multiply(left, right, mask, plain, rectified, masked, turned, total):  # type: ignore[no-untyped-def]
-    if left.itemsize == 2:
-        begin_tiles()
+    begin(left)
     product(left, right, plain)
     rectified_product(left, right, rectified)
     masked_product(left, right, mask, masked)
@@ -289,3 +291,15 @@ def test_an_exception_in_a_task_reaches_the_caller(three_threads: None) -> None:
 
     with pytest.raises(ValueError, match="task 7"):
         parallel(fail, 20)
+
+
+def test_kernels_work_on_a_cpu_without_tiles_or_wide_vectors() -> None:
+    name = "test_tracing_agrees_with_the_reference_in_values_and_gradients[8-4-0-4]"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::{name}"],
+        env={**os.environ, "NUMBA_CPU_NAME": "generic"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout

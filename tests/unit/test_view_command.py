@@ -1,5 +1,6 @@
 """`python -m triptych.view`: what is wrong is said in one line."""
 
+import logging
 import socket
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from triptych.view.server import check_address
 from triptych.view.subject import read_subject
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def own_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command does to the log ends with the test."""
+    monkeypatch.setattr(logging.getLogger("triptych"), "handlers", [])
 
 
 @pytest.fixture(scope="module")

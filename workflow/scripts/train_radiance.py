@@ -43,7 +43,14 @@ def main(
     )
     split = {"downscale": recipe.downscale, "holdout": recipe.holdout}
     weights, description = output / "field.safetensors", output / "field.json"
-    save_field(weights, description, trained.scene, **split, provenance=provenance)
+    save_field(
+        weights,
+        description,
+        trained.scene,
+        **split,
+        corrections=trained.corrections,
+        provenance=provenance,
+    )
     write_json(output / "metrics.json", {**trained.numbers, "provenance": provenance})
     states.remove()
 

@@ -70,8 +70,8 @@ def export_scene(
     mesh = extract_mesh(grid, density=density, least_share=least_share)
     if not len(mesh.faces):
         log.warning(
-            "no surface: density reaches from %.3g to %.3g in the box and never crosses %.3g; "
-            "lower export.density, or train for longer",
+            "no surface: density in the box goes from %.3g to %.3g and, smoothed over a cell, never crosses "
+            "%.3g; lower export.density, or train for longer",
             float(grid.values.min()),
             float(grid.values.max()),
             density,

@@ -7,6 +7,13 @@ from torch.nn import functional
 from triptych.radiance.cameras import Cameras
 from triptych.radiance.render import Picture
 
+REACH = 1 / 300  # to the neighbours, as a share of an image's longer side
+
+
+def reach_in_pixels(width: int, height: int) -> int:
+    """How far to look for neighbours: expected depth is rough from one pixel to the next."""
+    return max(1, round(REACH * max(width, height)))
+
 
 def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, above: Tensor) -> Tensor:
     """Normals of a surface known at points and at their neighbours in an image.
@@ -23,7 +30,7 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
     """
 
     def tangent(one: Tensor, other: Tensor) -> Tensor:
-        # a neighbour that is the point itself (beyond the border) says nothing
+        # beyond the border, the point itself stands in for its neighbour and says nothing
         lengths = [side.square().sum(dim=-1, keepdim=True) for side in (one, other)]
         weights = [torch.where(length > 0, 1 / length, torch.zeros_like(length)) for length in lengths]
         return (weights[0] * one + weights[1] * other) / (weights[0] + weights[1]).clamp(min=1e-30)
@@ -37,7 +44,7 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
 def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
     """Normal map of a rendering.
 
-    Pixels are moved to where their expected depth says and compared with their neighbours. The
+    Pixels are put where their expected depth says and compared with others nearby. The
     gradient of density would be the other way to a normal, but it is that of one point of a
     surface some samples thick, so it is noisier, and costs a backward pass.
 
@@ -53,6 +60,12 @@ def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
     origins, directions = cameras.image_rays(index)
     height, width = picture.depth.shape
     points = (origins + picture.depth.reshape(-1, 1) * directions).view(height, width, 3)
-    rows = torch.cat([points[:1], points, points[-1:]])
-    columns = torch.cat([points[:, :1], points, points[:, -1:]], dim=1)
-    return normals_between(points, columns[:, 2:], columns[:, :-2], rows[2:], rows[:-2])
+    reach = reach_in_pixels(width, height)
+    column, row = torch.arange(width, device=points.device), torch.arange(height, device=points.device)
+    return normals_between(
+        points,
+        right=points[:, (column + reach).clamp(max=width - 1)],
+        left=points[:, (column - reach).clamp(min=0)],
+        below=points[(row + reach).clamp(max=height - 1)],
+        above=points[(row - reach).clamp(min=0)],
+    )

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from triptych.radiance.cameras import Cameras
 from triptych.radiance.density import density_of
-from triptych.radiance.normals import normals_between
+from triptych.radiance.normals import normals_between, reach_in_pixels
 from triptych.radiance.render import RadianceField, render_rays
 from triptych.run.progress import Progress
 
 OPAQUE = 0.9
-NEIGHBOUR = 1.0  # pixels to the neighbours that a normal is taken from
-CROSS = ((0.0, 0.0), (NEIGHBOUR, 0.0), (-NEIGHBOUR, 0.0), (0.0, NEIGHBOUR), (0.0, -NEIGHBOUR))
+CROSS = ((0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))  # a point and its neighbours
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def extract_points(
             width, height = cameras.size[camera].tolist()
             lattice = pixel_lattice(width, height, spacing).to(low.device)
             count = len(lattice)
-            around = (lattice + offsets[:, None]).reshape(-1, 2)
+            around = (lattice + reach_in_pixels(width, height) * offsets[:, None]).reshape(-1, 2)
             index = torch.full((len(around),), camera, device=low.device)
             origins, directions = cameras.rays(index, around)
             seen = render_rays(radiance, origins, directions)

@@ -63,6 +63,8 @@ def load_field(
         occupied = tensors.pop(OCCUPANCY).bool().to(device)
         field = Field(shape)
         field.load_state_dict(tensors)
+        near, coarseness = float(about["near"]), float(about["coarseness"])
+        background = torch.tensor(about["background"], device=device)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise TriptychError(f"{weights}: cannot be loaded ({error}); train this scene again") from error
     occupancy = OccupancyGrid(aabb_scale=shape.aabb_scale, resolution=occupied.shape[-1], device=device)
@@ -70,8 +72,8 @@ def load_field(
     return RadianceField(
         field=field.to(device).requires_grad_(False),
         occupancy=occupancy,
-        near=about["near"],
-        background=torch.tensor(about["background"], device=device),
-        coarseness=about["coarseness"],
+        near=near,
+        background=background,
+        coarseness=coarseness,
         precision=precision,
     )

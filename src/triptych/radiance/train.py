@@ -39,10 +39,17 @@ HELDOUT_PIXELS = 2**12
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the scene, ready to render, and its final numbers."""
+    """A finished training: the scene, ready to render, its final numbers, and what was corrected.
+
+    Attributes:
+        scene: the averaged field.
+        numbers: of the last step.
+        corrections: by name, a list of three numbers for each training image; see `Corrections`.
+    """
 
     scene: RadianceField
     numbers: dict[str, Any]
+    corrections: dict[str, list[list[float]]]
 
 
 def choose_radiance_device(name: str) -> torch.device:
@@ -266,7 +273,8 @@ def train(scene: Scene, recipe: Recipe, *, checkpoints: Checkpoints, events: Pat
             if checkpoints.due() and not done:
                 checkpoints.save(training.step, {"training": training.state(), "rows": curves.rows})
     curves.close(history)
-    return Trained(training.scene(), _numbers(training, curves.rows))
+    corrections = {name: value.tolist() for name, value in training.problem.corrections.state_dict().items()}
+    return Trained(training.scene(), _numbers(training, curves.rows), corrections)
 
 
 def _evaluation_due(recipe: Recipe, rows: list[dict[str, float]], progress: float) -> bool:

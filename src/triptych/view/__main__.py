@@ -51,7 +51,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; the exit code is 1 for a problem the user can solve."""
     chosen = _arguments(arguments)
-    log.addHandler(logging.StreamHandler())
+    log.handlers = [logging.StreamHandler()]
     log.setLevel(logging.INFO)
     try:
         subject = read_subject(chosen.scene, device=choose_radiance_device(chosen.device))

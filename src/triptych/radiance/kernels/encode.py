@@ -16,6 +16,7 @@ from triptych.radiance.kernels.vectors import (
     multiply32,
     scatter_row,
     truncated,
+    widen_row,
     xor32,
 )
 
@@ -151,10 +152,10 @@ def encode_backward(task, grid, gradients, positions, count, incoming):
         gradients: addresses of the tables' gradients.
         positions: (3, n) float32.
         count: how many samples.
-        incoming: (levels, n, features) float32.
+        incoming: (levels, n, features), in the type of the activations.
     """
     _, resolutions, rows, scale, shift, lanes = grid
-    features = len(lanes)
+    row, like = len(lanes) * incoming.itemsize, incoming[0, 0, 0]
     index, weight = np.empty(8 * BLOCK, np.uint32), np.empty(8 * BLOCK, np.float32)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
@@ -166,7 +167,8 @@ def encode_backward(task, grid, gradients, positions, count, incoming):
                 index.ctypes.data + 4 * s,
                 weight.ctypes.data + 4 * s,
                 BLOCK,
-                source + 4 * features * s,
+                source + row * s,
+                like,
                 lanes,
             )
 
@@ -180,7 +182,7 @@ def position_gradient(task, grid, positions, count, incoming, out):
         grid: `Grid`'s fields.
         positions: (3, n) float32.
         count: how many samples.
-        incoming: (levels, n, features) float32.
+        incoming: (levels, n, features), in the type of the activations.
         out: (3, n) float32.
     """
     tables, resolutions, rows, scale, shift, lanes = grid
@@ -188,7 +190,8 @@ def position_gradient(task, grid, positions, count, incoming, out):
     index, weight = np.empty(8 * BLOCK, np.uint32), np.empty(8 * BLOCK, np.float32)
     end = min(count, (task + 1) * CHUNK)
     worth = np.empty(8, np.float32)
-    row = np.empty(features, np.float32)
+    row, arrived = np.empty(features, np.float32), np.empty(features, np.float32)
+    source, row_bytes, like = incoming.ctypes.data, features * incoming.itemsize, incoming[0, 0, 0]
     for level in range(len(tables)):
         cells = np.float32(resolutions[level])
         last = cells - ONE
@@ -197,6 +200,8 @@ def position_gradient(task, grid, positions, count, incoming, out):
             size = min(BLOCK, end - start)
             corners(positions, start, size, scale, shift, resolutions[level], rows[level], index, weight)
             for s in range(size):
+                place = level * incoming.shape[1] + start + s
+                widen_row(source + place * row_bytes, arrived.ctypes.data, like, lanes)
                 for corner in range(8):
                     copy_row(
                         tables[level] + np.int64(index[corner * BLOCK + s]) * 4 * features,
@@ -206,7 +211,7 @@ def position_gradient(task, grid, positions, count, incoming, out):
                     )
                     total = ZERO
                     for f in range(features):
-                        total += row[f] * incoming[level, start + s, f]
+                        total += row[f] * arrived[f]
                     worth[corner] = total
                 px = (positions[0, start + s] * scale + shift) * cells
                 py = (positions[1, start + s] * scale + shift) * cells

@@ -27,7 +27,7 @@ def _cache_folder() -> Path:
     """A folder of this user's for compiled kernels, named after their source."""
     digest = digest_of_files(sorted(str(path) for path in Path(__file__).parent.glob("*.py")))[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for root in (home, Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"):
+    for root in (home, Path(tempfile.gettempdir())):
         folder = root / "triptych" / f"kernels-{digest}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,10 @@ kernel: Any = partial(numba.njit, nogil=True, cache=True, fastmath=FAST, error_m
 @cache
 def has_tiles() -> bool:
     """Whether this process may use the CPU's tile registers (AMX) for bfloat16 products."""
+    # NUMBA_CPU_NAME and NUMBA_CPU_FEATURES compile for another CPU than this one
+    if platform.system() != "Linux" or numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # type: ignore[attr-defined]
+        return False
     features = llvm.get_host_cpu_features()
-    if platform.system() != "Linux" or not (features.get("amx-tile") and features.get("amx-bf16")):
+    if not (features.get("amx-tile") and features.get("amx-bf16")):
         return False
     return ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0

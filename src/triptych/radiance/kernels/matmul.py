@@ -47,9 +47,19 @@ def pack(matrix: np.ndarray, like: type) -> np.ndarray:
 
 
 @kernel
-def begin_tiles():
-    """Prepare this thread's tiles."""
+def _configure_tiles():
     tile_configure(CONFIGURATION.ctypes.data)
+
+
+def begin(activations):
+    """Prepare this thread for products of this array's type: tiles have a shape."""
+
+
+@overload(begin, inline="never")
+def _begin(activations):
+    if activations.dtype == types.float32:
+        return lambda activations: None
+    return lambda activations: _configure_tiles()
 
 
 @kernel

@@ -11,7 +11,7 @@ from triptych.radiance.kernels.jit import kernel
 from triptych.radiance.kernels.matmul import (
     SIXTEEN,
     accumulate,
-    begin_tiles,
+    begin,
     masked_product,
     product,
     rectified_product,
@@ -60,8 +60,7 @@ def _colour_network(geometry, rays, features, samples, start, count, forward, c,
 @kernel
 def evaluate_density(task, encoding, lanes, samples, count, forward, density):
     """Fill density (n,) float32 for the samples of one task; arguments as of `evaluate`."""
-    if encoding.itemsize == 2:
-        begin_tiles()
+    begin(encoding)
     x, h1 = (
         np.zeros((BLOCK, forward[0].size // HIDDEN), encoding.dtype),
         np.empty((BLOCK, HIDDEN), encoding.dtype),
@@ -92,8 +91,7 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
         density: (n,) float32, filled.
         colour: (n, 3) float32, filled.
     """
-    if encoding.itemsize == 2:
-        begin_tiles()
+    begin(encoding)
     dtype = encoding.dtype
     x, c = (
         np.zeros((BLOCK, forward[0].size // HIDDEN), dtype),
@@ -143,11 +141,10 @@ def evaluate_backward(
         d_raw: (count,) float32, gradient of the density network's first output.
         d_output: (count, 3) float32, gradient of the colour network's outputs.
         d_weights: five (tasks, outputs, inputs) float32 arrays of zeros, of which [task] is filled.
-        d_encoding: (levels, count, features) float32, filled.
+        d_encoding: (levels, count, features), filled, in the type of the activations.
         d_features: (count, m) float32, filled, or empty.
     """
-    if encoding.itemsize == 2:
-        begin_tiles()
+    begin(encoding)
     dtype = encoding.dtype
     x, c = (
         np.zeros((BLOCK, forward[0].size // HIDDEN), dtype),
@@ -193,8 +190,11 @@ def evaluate_backward(
         masked_product(narrow, backward[1], h1, hidden)
         accumulate(hidden, x, d_weights[0][task])
         product(hidden, backward[0], d_x)
+        for place in range(0, x.size, 16):  # columns beyond the encoding stay zero
+            convert_row(d_x.ctypes.data + place * 4, x.ctypes.data + place * x.itemsize, like)
+        row, whole = width * x.itemsize, x.shape[1] * x.itemsize
         for level in range(levels):
             target = d_encoding[level, start:].ctypes.data
-            source = d_x.ctypes.data + level * 4 * width
+            source = x.ctypes.data + level * row
             for s in range(size):
-                copy_row(source + s * 4 * d_x.shape[1], target + s * 4 * width, ZERO, lanes)
+                copy_row(source + s * whole, target + s * row, like, lanes)

@@ -167,7 +167,9 @@ class KernelTracer:
         )
         tasks, width = _tasks(count, networks.TASK), features.shape[1]
         d_weights = tuple(np.zeros((tasks, *shape), np.float32) for shape in kernels.shapes)
-        d_encoding = scratch.array("d_encoding", (len(self.encoding), count, len(kernels.lanes)))
+        d_encoding = scratch.array(
+            "d_encoding", (len(self.encoding), max(count, 1), len(kernels.lanes)), kernels.dtype
+        )
         d_features = np.empty((count if for_features else 0, width), np.float32)
         parallel(
             networks.evaluate_backward,
@@ -212,9 +214,10 @@ class _Trace(torch.autograd.Function):
     def forward(
         ctx: Any, tracer: KernelTracer, stepping: Any, features: Tensor, origins: Tensor, *_others: Tensor
     ) -> Tensor:
-        ctx.tracer, ctx.steps = tracer, (np.float32(stepping.length), np.float32(stepping.cone))
+        length, cone = np.float32(stepping.length), np.float32(stepping.cone)
+        ctx.tracer, ctx.steps = tracer, (length, cone)
         ctx.features = ray_activations(features, tracer.kernels.dtype)
-        ctx.rendered = tracer.evaluate(*ctx.steps, ctx.features)
+        ctx.rendered = tracer.evaluate(length, cone, ctx.features)
         ctx.count, ctx.width = len(origins), features.shape[1]
         return torch.from_numpy(ctx.rendered)
 

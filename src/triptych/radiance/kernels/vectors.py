@@ -52,6 +52,27 @@ def _as_bfloat16(builder: Any, vector: Any) -> Any:
     return builder.bitcast(rounded, ir.VectorType(HALF, lanes))
 
 
+def _load_activations(builder: Any, address: Any, like: Any, lanes: int) -> Any:
+    """Numbers in the type of `like` as float32 lanes."""
+    if like == types.float32:
+        return _load(builder, address, ir.VectorType(FLOAT, lanes))
+    wide = ir.VectorType(INT32, lanes)
+    bits = builder.zext(_load(builder, address, ir.VectorType(HALF, lanes), 2), wide)
+    return builder.bitcast(builder.shl(bits, ir.Constant(wide, [16] * lanes)), ir.VectorType(FLOAT, lanes))
+
+
+@intrinsic
+def widen_row(typing: Any, source: Any, target: Any, like: Any, lanes: Any) -> Any:
+    """Copy len(lanes) numbers in the type of `like`, float32 or uint16 for bfloat16, to float32."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        values = _load_activations(builder, arguments[0], like, lanes.count)
+        builder.store(values, _pointer(builder, arguments[1], values.type), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, like, lanes), generate
+
+
 @intrinsic
 def convert_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
     """Copy 16 float32 to an address, in the type of `like`: float32, or uint16 for bfloat16."""
@@ -191,15 +212,17 @@ def gather_row(
 
 
 @intrinsic
-def scatter_row(typing: Any, table: Any, index: Any, weight: Any, stride: Any, row: Any, lanes: Any) -> Any:
+def scatter_row(
+    typing: Any, table: Any, index: Any, weight: Any, stride: Any, row: Any, like: Any, lanes: Any
+) -> Any:
     """The transpose of `gather_row`: table[index[c * stride], f] += weight[c * stride] * row[f]."""
     width = lanes.count
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        table, index, weight, stride, row, _ = arguments
+        table, index, weight, stride, row, _, _ = arguments
         vector = ir.VectorType(FLOAT, width)
         bytes_ = builder.mul(stride, ir.Constant(stride.type, 4))
-        value = _load(builder, row, vector)
+        value = _load_activations(builder, row, like, width)
         for _corner in range(8):
             number = builder.sext(_load(builder, index, INT32), table.type)
             address = builder.add(table, builder.mul(number, ir.Constant(table.type, 4 * width)))
@@ -210,7 +233,7 @@ def scatter_row(typing: Any, table: Any, index: Any, weight: Any, stride: Any, r
             index, weight = builder.add(index, bytes_), builder.add(weight, bytes_)
         return _context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, types.intp, types.intp, types.intp, lanes), generate
+    return types.void(*[types.intp] * 5, like, lanes), generate
 
 
 @intrinsic

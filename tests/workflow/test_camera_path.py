@@ -1,0 +1,47 @@
+"""A film may follow a recorded camera path; one that is missing stops everything before it starts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+FILM = "results/scenes/orbit/flythrough.mp4"
+
+
+def dry_run(folder: Path, path: Path, *, within: str) -> subprocess.CompletedProcess[str]:
+    """Plan the film of a study whose config names `path`."""
+    film = {"flythrough": {"path": str(path)}}
+    changes = {"reconstruction": film} if within == "reconstruction" else {"scenes": {"orbit": film}}
+    overlay = folder / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"parts": ["reconstruction"], **changes}))
+    files = [str(ROOT / "presets/test.yaml"), str(overlay)]
+    command = [
+        SNAKEMAKE,
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--cores",
+        "1",
+        "--dry-run",
+        FILM,
+        "--directory",
+        folder,
+    ]
+    return subprocess.run([*command, "--configfile", *files], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("within", ["reconstruction", "scenes"])
+def test_a_film_follows_a_path_that_is_there(tmp_path: Path, within: str) -> None:
+    path = tmp_path / "path.json"
+    missing = dry_run(tmp_path, path, within=within)
+    assert missing.returncode != 0
+    assert (
+        f"{path}, does not exist; record it with `make view SCENE=orbit`" in missing.stdout + missing.stderr
+    )
+    path.write_text("{}")
+    planned = dry_run(tmp_path, path, within=within)
+    assert planned.returncode == 0, planned.stderr[-3000:]
+    assert "Radiance field of orbit: fly-through" in planned.stdout + planned.stderr
