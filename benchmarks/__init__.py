@@ -1,1 +1,6 @@
 """Benchmarks: one file a question, each a ratio measured in one run."""
+
+import os
+
+# As in the workflow: idle OpenMP threads sleep. It must be said before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

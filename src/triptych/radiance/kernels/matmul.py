@@ -25,8 +25,27 @@ from triptych.radiance.kernels.vectors import (
     transpose_pairs,
 )
 
-ZERO = np.float32(0)
+ZERO, LINE = np.float32(0), 64
 FOUR, SIXTEEN = (0,) * 4, (0,) * 16
+NUMBERS, PAIRS = np.empty(0, np.float32), np.empty(0, np.uint32)  # types
+
+
+def aligned(values: np.ndarray) -> np.ndarray:
+    """A copy that begins at a cache line: tiles are loaded a line at a time."""
+    buffer = np.empty(values.nbytes + LINE, np.uint8)
+    start = -buffer.ctypes.data % LINE
+    copy: np.ndarray = buffer[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+@kernel
+def matrix(rows, columns, like):
+    """A matrix of the type of the array `like`, `aligned`, of arbitrary content."""
+    size = rows * columns * like.itemsize
+    buffer = np.empty(size + LINE, np.uint8)
+    start = -buffer.ctypes.data % LINE
+    return buffer[start : start + size].view(like.dtype).reshape((rows, columns))
 
 
 def pack(matrix: np.ndarray, like: type) -> np.ndarray:
@@ -37,13 +56,11 @@ def pack(matrix: np.ndarray, like: type) -> np.ndarray:
         like: np.float32, or np.uint16 for bfloat16.
     """
     if like is np.float32:
-        return np.ascontiguousarray(matrix)
+        return aligned(matrix)
     bits = np.ascontiguousarray(matrix).view(np.int32).astype(np.int64)
     rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
     depth, columns = matrix.shape
-    return np.ascontiguousarray(rounded.reshape(depth // 2, 2, columns).swapaxes(1, 2)).reshape(
-        depth // 2, -1
-    )
+    return aligned(rounded.reshape(depth // 2, 2, columns).swapaxes(1, 2)).reshape(depth // 2, -1)
 
 
 @kernel
@@ -132,7 +149,7 @@ def _masked_product_tiles(left, right, mask, masked, out):
     """As `_whole_product_tiles`, a 32 x 32 part at a time, which is converted while it is in the cache."""
     rows, depth = left.shape
     columns = out.shape[1]
-    part = np.empty((32, 32), np.float32)
+    part = matrix(32, 32, NUMBERS)
     like = out[0, 0]
     for row in range(0, rows, 32):
         for column in range(0, columns, 32):
@@ -237,8 +254,8 @@ def _pairs_of_rows(matrix, pairs):
 def _accumulate_tiles(left, right, out):
     samples = left.shape[0]
     height, columns = out.shape
-    turned = np.empty((height, samples), np.uint16)
-    right_pairs = np.empty((samples // 2, columns), np.uint32)
+    turned = matrix(height, samples, left)
+    right_pairs = matrix(samples // 2, columns, PAIRS)
     _pairs_of_rows(right, right_pairs)
     for sample in range(0, samples, 32):
         for row in range(0, height, 16):

@@ -9,10 +9,12 @@ import numpy as np
 from triptych.radiance.kernels.arithmetic import exponential, sigmoid
 from triptych.radiance.kernels.jit import kernel
 from triptych.radiance.kernels.matmul import (
+    NUMBERS,
     SIXTEEN,
     accumulate,
     begin,
     masked_product,
+    matrix,
     product,
     rectified_product,
 )
@@ -43,7 +45,7 @@ def _density_network(encoding, lanes, samples, start, count, forward, x, h1, geo
 
 
 @kernel
-def _colour_network(geometry, rays, features, samples, start, count, forward, c, h2, h3, output):
+def _colour_layers(geometry, rays, features, samples, start, count, forward, c, h2, h3):
     like, size = c[0, 0], c.itemsize
     target, source, width = c.ctypes.data, features.ctypes.data, features.shape[1]
     for s in range(count):
@@ -54,18 +56,27 @@ def _colour_network(geometry, rays, features, samples, start, count, forward, c,
             copy_row(ray + f * size, line + (GEOMETRY + f) * size, like, SIXTEEN)
     rectified_product(c, forward[2], h2)
     rectified_product(h2, forward[3], h3)
-    product(h3, forward[4], output)
+
+
+@kernel
+def _sigmoids(output, count, channels, colour):
+    """The first three columns' sigmoids; `channels` puts them side by side for vector instructions."""
+    for f in range(3):
+        for s in range(count):
+            channels[s] = output[s, f]
+        for s in range(BLOCK):
+            channels[s] = sigmoid(channels[s])
+        for s in range(count):
+            colour[s, f] = channels[s]
 
 
 @kernel
 def evaluate_density(task, encoding, lanes, samples, count, forward, density):
     """Fill density (n,) float32 for the samples of one task; arguments as of `evaluate`."""
     begin(encoding)
-    x, h1 = (
-        np.zeros((BLOCK, forward[0].size // HIDDEN), encoding.dtype),
-        np.empty((BLOCK, HIDDEN), encoding.dtype),
-    )
-    geometry = np.empty((BLOCK, NARROW), np.float32)
+    x, h1 = matrix(BLOCK, forward[0].size // HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
+    x[:] = 0  # columns beyond the encoding stay zero
+    geometry = matrix(BLOCK, NARROW, NUMBERS)
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
@@ -92,28 +103,27 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
         colour: (n, 3) float32, filled.
     """
     begin(encoding)
-    dtype = encoding.dtype
     x, c = (
-        np.zeros((BLOCK, forward[0].size // HIDDEN), dtype),
-        np.zeros((BLOCK, forward[2].size // HIDDEN), dtype),
+        matrix(BLOCK, forward[0].size // HIDDEN, encoding),
+        matrix(BLOCK, forward[2].size // HIDDEN, encoding),
     )
     h1, h2, h3 = (
-        np.empty((BLOCK, HIDDEN), dtype),
-        np.empty((BLOCK, HIDDEN), dtype),
-        np.empty((BLOCK, HIDDEN), dtype),
+        matrix(BLOCK, HIDDEN, encoding),
+        matrix(BLOCK, HIDDEN, encoding),
+        matrix(BLOCK, HIDDEN, encoding),
     )
-    geometry = np.empty((BLOCK, NARROW), np.float32)
-    output = np.empty((BLOCK, NARROW), np.float32)
+    x[:], c[:] = 0, 0  # columns beyond the encoding and the features stay zero
+    geometry = matrix(BLOCK, NARROW, NUMBERS)
+    output, channels = matrix(BLOCK, NARROW, NUMBERS), np.zeros(BLOCK, np.float32)
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
         _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry)
         for s in range(size):
             density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
-        _colour_network(geometry, rays, features, samples, start, size, forward, c, h2, h3, output)
-        for s in range(size):
-            for f in range(3):
-                colour[start + s, f] = sigmoid(output[s, f])
+        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3)
+        product(h3, forward[4], output)
+        _sigmoids(output, size, channels, colour[start:])
 
 
 @kernel
@@ -145,27 +155,27 @@ def evaluate_backward(
         d_features: (count, m) float32, filled, or empty.
     """
     begin(encoding)
-    dtype = encoding.dtype
     x, c = (
-        np.zeros((BLOCK, forward[0].size // HIDDEN), dtype),
-        np.zeros((BLOCK, forward[2].size // HIDDEN), dtype),
+        matrix(BLOCK, forward[0].size // HIDDEN, encoding),
+        matrix(BLOCK, forward[2].size // HIDDEN, encoding),
     )
     h1, h2, h3 = (
-        np.empty((BLOCK, HIDDEN), dtype),
-        np.empty((BLOCK, HIDDEN), dtype),
-        np.empty((BLOCK, HIDDEN), dtype),
+        matrix(BLOCK, HIDDEN, encoding),
+        matrix(BLOCK, HIDDEN, encoding),
+        matrix(BLOCK, HIDDEN, encoding),
     )
-    geometry = np.empty((BLOCK, NARROW), np.float32)
-    d_input, d_x = np.empty(c.shape, np.float32), np.empty(x.shape, np.float32)
-    output = np.empty((BLOCK, NARROW), np.float32)
-    narrow, line, like = np.zeros((BLOCK, GRADIENT), dtype), GRADIENT * encoding.itemsize, encoding[0, 0, 0]
-    hidden, hidden2 = np.empty((BLOCK, HIDDEN), dtype), np.empty((BLOCK, HIDDEN), dtype)
+    x[:], c[:] = 0, 0  # columns beyond the encoding and the features stay zero
+    geometry = matrix(BLOCK, NARROW, NUMBERS)
+    d_input, d_x = matrix(BLOCK, c.shape[1], NUMBERS), matrix(BLOCK, x.shape[1], NUMBERS)
+    output = matrix(BLOCK, NARROW, NUMBERS)
+    narrow, line, like = matrix(BLOCK, GRADIENT, encoding), GRADIENT * encoding.itemsize, encoding[0, 0, 0]
+    hidden, hidden2 = matrix(BLOCK, HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
     levels, _, width = encoding.shape
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
         _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry)
-        _colour_network(geometry, rays, features, samples, start, size, forward, c, h2, h3, geometry)
+        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3)
 
         # rows beyond the last sample hold what an earlier block left: their gradients are zero
         narrow[:] = 0

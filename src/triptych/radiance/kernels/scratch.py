@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+LINE = 64  # bytes of a cache line, where every array begins
 SPARE = 1.25  # how much larger than asked for a buffer is made, as sizes vary from step to step
 
 
@@ -20,5 +21,6 @@ class Scratch:
         buffer = self._buffers.get(name)
         if buffer is None or buffer.nbytes < needed:
             self._buffers.pop(name, None)
-            buffer = self._buffers[name] = np.empty(int(needed * SPARE) + 64, np.uint8)
+            whole = np.empty(int(needed * SPARE) + 2 * LINE, np.uint8)
+            buffer = self._buffers[name] = whole[-whole.ctypes.data % LINE :]
         return buffer[:needed].view(dtype).reshape(shape)

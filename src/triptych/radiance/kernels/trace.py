@@ -166,7 +166,12 @@ class KernelTracer:
             positions,
         )
         tasks, width = _tasks(count, networks.TASK), features.shape[1]
-        d_weights = tuple(np.zeros((tasks, *shape), np.float32) for shape in kernels.shapes)
+        d_weights = tuple(
+            scratch.array(f"d_weights{number}", (tasks, *shape))
+            for number, shape in enumerate(kernels.shapes)
+        )
+        for array in d_weights:
+            array.fill(0)
         d_encoding = scratch.array(
             "d_encoding", (len(self.encoding), max(count, 1), len(kernels.lanes)), kernels.dtype
         )
