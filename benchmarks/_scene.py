@@ -21,6 +21,7 @@ RECIPE = Recipe(
     seed=0,
     device="cpu",
     precision="auto",
+    compile=False,
     downscale=2,
     holdout=HOLDOUT,
     steps=None,

@@ -1,6 +1,7 @@
 """The CPU's kernels do what plain PyTorch does: values, gradients, pictures; on any number of threads."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+import torch._dynamo
+import torch._inductor.config
+import torch._inductor.utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -31,7 +35,7 @@ from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField, _render_chunk
 from triptych.radiance.stepping import Stepping
-from triptych.radiance.trace import Rays, trace_reference
+from triptych.radiance.trace import Rays, compile_shade, trace_reference
 from triptych.run.errors import TriptychError
 
 CPU = torch.device("cpu")
@@ -303,3 +307,42 @@ def test_kernels_work_on_a_cpu_without_tiles_or_wide_vectors() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_reference_stays_near_float32_in_half_precision(precision: str) -> None:
+    field, grid = lively_field(aabb_scale=2), patchy_occupancy(2)
+    results = []
+    for each in ("float32", precision):
+        field.zero_grad()
+        rays = rays_through(field, 300)
+        results.append(everything(field, trace_reference(field, grid, rays, precision=each), rays))
+    for exact, rounded_ in zip(*results, strict=True):
+        assert torch.nn.functional.cosine_similarity(exact.flatten(), rounded_.flatten(), dim=0) > 0.98
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_field_shades_as_the_plain_one() -> None:
+    field = lively_field(levels=2)
+    shade = compile_shade(field)
+    assert shade is not None
+    generator = torch.Generator().manual_seed(0)
+    points, features = (
+        torch.rand(50, 3, generator=generator),
+        torch.randn(50, field.ray_width, generator=generator),
+    )
+    for found, wanted in zip(shade(points, features), field.shade(points, features), strict=True):
+        assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-5)
+    assert all(parameter.grad is None for parameter in field.parameters())
+
+
+def test_without_a_compiler_the_field_runs_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    torch._dynamo.reset()
+    field = lively_field(levels=3, features=1)
+    with torch._inductor.utils.fresh_cache():
+        assert compile_shade(field) is None
+    assert "torch.compile does not work here" in caplog.text

@@ -32,6 +32,7 @@ RECIPE = Recipe(
     seed=0,
     device="cpu",
     precision="float32",
+    compile=False,
     downscale=1,
     holdout=8,
     steps=300,

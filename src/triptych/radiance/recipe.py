@@ -12,7 +12,8 @@ class Recipe:
     Attributes:
         seed: decides initial values, rays, jitter, backgrounds and occupancy samples.
         device: `auto`, `cpu`, `cuda`, …
-        precision: of the networks: `auto`, `bfloat16`, `float32`.
+        precision: of the networks: `auto`, `bfloat16`, `float16`, `float32`.
+        compile: whether torch.compile fuses the field's operations, where there are no kernels.
         downscale: whole number by which the images' sides are divided.
         holdout: every holdout-th image is kept from training.
         steps: optimiser steps, or None for no limit.
@@ -37,6 +38,7 @@ class Recipe:
     seed: int
     device: str
     precision: str
+    compile: bool
     downscale: int
     holdout: int
     steps: int | None

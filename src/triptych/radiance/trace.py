@@ -4,6 +4,7 @@
 where it runs on a CPU in float32.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.stepping import Stepping
 from triptych.run.devices import autocast, describe_precision
+
+log = logging.getLogger("triptych")
 
 LAST_SEEN = 1e-4  # transmittance below which a sample gets no gradient worth its cost
 DAMPED = 1.0  # distance from the camera, in unit cubes, below which gradients are scaled down
@@ -61,6 +64,7 @@ class Traced:
 
 
 Tracer = Callable[[Field, OccupancyGrid, Rays], Traced]
+Shade = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def damp_near_gradients(values: Tensor, distance: Tensor) -> None:
@@ -73,8 +77,10 @@ def damp_near_gradients(values: Tensor, distance: Tensor) -> None:
     values.register_hook(lambda gradient: gradient * scale.view(-1, *[1] * (gradient.dim() - 1)))
 
 
-def trace_reference(field: Field, occupancy: OccupancyGrid, rays: Rays, *, precision: str) -> Traced:
-    """March, evaluate the field, composite.
+def trace_reference(
+    field: Field, occupancy: OccupancyGrid, rays: Rays, *, precision: str, shade: Shade | None = None
+) -> Traced:
+    """March, evaluate the field (by `shade` instead of `field.shade`, if given), composite.
 
     Densities are first found without gradients; samples that no light reaches are dropped, so
     that the costly backward pass only sees the others.
@@ -95,7 +101,7 @@ def trace_reference(field: Field, occupancy: OccupancyGrid, rays: Rays, *, preci
             seen = (transmittance(density * samples.step, samples.ray) > LAST_SEEN).nonzero()[:, 0]
         samples = samples.select(seen)
         positions = samples.positions(rays.origins, rays.directions)
-        density, colour = field.shade(positions, rays.features[samples.ray])
+        density, colour = (shade or field.shade)(positions, rays.features[samples.ray])
     if density.requires_grad:
         damp_near_gradients(density, samples.distance)
         damp_near_gradients(colour, samples.distance)
@@ -105,13 +111,35 @@ def trace_reference(field: Field, occupancy: OccupancyGrid, rays: Rays, *, preci
     return Traced(rendered, spread, marched, len(samples))
 
 
-def make_tracer(field: Field, precision: str) -> Tracer:
-    """The fastest way to trace this field: kernels on a CPU, else `trace_reference`."""
+def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Tracer:
+    """The fastest way to trace this field: kernels on a CPU, else `trace_reference`.
+
+    `compiled` lets torch.compile fuse the field's operations there; where it cannot (no C++
+    compiler, no Triton), that is said and the field runs as it is.
+    """
     if runs_on_kernels(field):
         from triptych.radiance.kernels.trace import KernelTracer
 
         return KernelTracer(field, precision)
-    return partial(trace_reference, precision=precision)
+    shade = compile_shade(field) if compiled else None
+    return partial(trace_reference, precision=precision, shade=shade)
+
+
+def compile_shade(field: Field) -> Shade | None:
+    """`field.shade` through torch.compile, tried on a few points; None where that fails."""
+    shade: Shade = torch.compile(field.shade, dynamic=True)
+    table = field.grid.tables[0]
+    points = torch.full((8, 3), 0.5, device=table.device, dtype=table.dtype)
+    try:
+        density, _ = shade(points, points.new_zeros(8, field.ray_width))
+        density.sum().backward()
+    except Exception as error:  # whatever a missing compiler makes of it
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        log.warning("torch.compile does not work here (%s); going on without it", reason[0])
+        return None
+    finally:
+        field.zero_grad(set_to_none=True)
+    return shade
 
 
 def precision_used(field: Field, precision: str) -> str:

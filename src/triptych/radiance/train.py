@@ -35,6 +35,7 @@ OCCUPANCY_EVERY = 16
 OCCUPANCY_TURNS = 4  # updates in which all cells are looked at
 COARSE_SHARE = 0.1  # of the budget, after which early, coarse steps along rays are half as long
 HELDOUT_PIXELS = 2**12
+HALF_LOSS_SCALE = 1024.0  # keeps the gradients of single samples within float16's range
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,14 @@ class Training:
             cameras=cameras.select(training),
             corrections=corrections,
             occupancy=occupancy,
-            tracer=make_tracer(self.field, recipe.precision),
+            tracer=make_tracer(self.field, recipe.precision, compiled=recipe.compile),
             near=recipe.near,
             background=recipe.background,
             distortion=recipe.distortion,
         )
         self.final_coarseness = coarseness_for(cameras.focal)
         self.density = density_of(self.field, recipe.precision)
+        self.loss_scale = HALF_LOSS_SCALE if recipe.precision == "float16" else 1.0
         self.step = 0
         self.seconds = 0.0
         self.rays = 256
@@ -177,8 +179,8 @@ class Training:
             stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=self.coarseness()),
             generator=torch_generator(self.device, recipe.seed, self.step, "rays"),
         )
-        outcome.loss.backward()
-        self.optimizer.step(self.learning_rate())
+        (outcome.loss * self.loss_scale).backward()
+        self.optimizer.step(self.learning_rate(), loss_scale=self.loss_scale)
         if self.corrector:
             for group in self.corrector.param_groups:
                 group["lr"] = group["share"] * self.learning_rate()

@@ -40,15 +40,19 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Autocast context for a recipe's `precision`: `auto`, `bfloat16` or `float32`.
+    """Autocast context for a recipe's `precision`: `auto`, `bfloat16`, `float16` or `float32`.
 
     `auto` is bfloat16 where `has_fast_bfloat16` and float32 elsewhere.
     """
     if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device)):
         return torch.autocast(device.type, dtype=torch.bfloat16)
+    if precision == "float16":
+        return torch.autocast(device.type, dtype=torch.float16)
     return nullcontext()
 
 
 def describe_precision(device: torch.device, precision: str) -> str:
     """The number format that `autocast` stands for, by name."""
+    if precision == "float16":
+        return precision
     return "float32" if isinstance(autocast(device, precision), nullcontext) else "bfloat16"

@@ -20,8 +20,10 @@ def activation_type(precision: str) -> type:
     """np.float32, or np.uint16 for bfloat16 bits.
 
     Raises:
-        TriptychError: bfloat16 is asked for where the CPU has no tile registers.
+        TriptychError: the CPU has no such products.
     """
+    if precision == "float16":
+        raise TriptychError("precision: the CPU's kernels have no float16; use auto, bfloat16 or float32")
     if precision == "bfloat16" and not has_tiles():
         raise TriptychError("precision: this CPU has no bfloat16 tiles (AMX); use auto or float32")
     return np.uint16 if precision != "float32" and has_tiles() else np.float32
