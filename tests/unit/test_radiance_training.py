@@ -1,6 +1,10 @@
 """From images with known poses to pictures: quality, exact resuming, files."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,6 +161,31 @@ def test_an_interrupted_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Pat
     for name, tensor in resumed.items():
         assert torch.equal(tensor, expected[name]), name
     assert len((interrupted / "history.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("kill_after", [0.0, 0.3])
+def test_a_killed_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Path, kill_after: float) -> None:
+    longer = replace(SHORT, steps=500)
+    killed, checkpoints = tmp_path / "killed", tmp_path / "killed/checkpoints"
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
+        "from dataclasses import replace; import torch; torch.set_num_threads(2)\n"
+        "from test_radiance_training import SHORT, run, read_scene, Checkpoints\n"
+        "folder = Path(sys.argv[1])\n"
+        "run(read_scene(sys.argv[2]), replace(SHORT, steps=500), folder,"
+        " Checkpoints(folder / 'checkpoints', 'same', every=0))"
+    )
+    transforms = scene.files[0].parents[1] / "transforms.json"
+    process = subprocess.Popen([sys.executable, "-c", script, killed, transforms, Path(__file__).parent])
+    while process.poll() is None and not list(checkpoints.glob("step-*.pt")):
+        time.sleep(0.01)
+    time.sleep(kill_after)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL  # it had not finished
+    assert not (killed / "history.csv").exists()
+    expected, resumed = weights(run(scene, longer, tmp_path / "whole")), weights(run(scene, longer, killed))
+    for name, tensor in resumed.items():
+        assert torch.equal(tensor, expected[name]), name
 
 
 def test_another_seed_gives_another_field(scene: Scene, tmp_path: Path) -> None:
