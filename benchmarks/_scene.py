@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import yaml
 
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.recipe import Recipe
@@ -17,33 +18,14 @@ from triptych.run.files import write_json
 from triptych.training.allocator import keep_large_allocations
 
 HOLDOUT = 8
-RECIPE = Recipe(
-    seed=0,
+CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
+# the project's own defaults, but ended by time and without looks at held-out views on the way
+RECIPE = replace(
+    Recipe(**CONFIG["reconstruction"]["radiance"]),
     device="cpu",
-    precision="auto",
-    compile=False,
     downscale=2,
     holdout=HOLDOUT,
     steps=None,
-    minutes=None,
-    samples_per_step=2**17,
-    levels=8,
-    features=4,
-    log2_table=17,
-    base_resolution=16,
-    finest_resolution=2048,
-    occupancy_resolution=128,
-    near=0.1,
-    background="random",
-    refine_poses=False,
-    refine_exposure=False,
-    appearance=0,
-    distortion=0.0,
-    learning_rate=0.01,
-    final_learning_rate=0.0005,
-    weight_decay=1e-6,
-    ema=0.95,
-    log_every=50,
     evaluations=0,
 )
 

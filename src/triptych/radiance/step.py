@@ -14,7 +14,7 @@ from triptych.radiance.pixels import Pixels, over
 from triptych.radiance.stepping import Stepping
 from triptych.radiance.trace import Rays, Tracer
 
-HUBER_DELTA = 0.1
+HUBER_DELTA = 1.0
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,17 @@ ZERO, MAX_LOG_DENSITY = np.float32(0), np.float32(15)
 
 
 @kernel
+def _activations(encoding, forward):
+    """What goes into each of the five layers, for one block of samples."""
+    x = matrix(BLOCK, forward[0].size // HIDDEN, encoding)
+    c = matrix(BLOCK, forward[2].size // HIDDEN, encoding)
+    h1, h2 = matrix(BLOCK, HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
+    h3 = matrix(BLOCK, HIDDEN, encoding)
+    x[:], c[:] = 0, 0  # columns beyond the encoding and the features stay zero
+    return x, c, h1, h2, h3
+
+
+@kernel
 def _load_encoding(encoding, lanes, samples, start, count, out):
     levels, total, features = encoding.shape
     row, line, zero = features * encoding.itemsize, out.shape[1] * encoding.itemsize, encoding[0, 0, 0]
@@ -103,16 +114,7 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
         colour: (n, 3) float32, filled.
     """
     begin(encoding)
-    x, c = (
-        matrix(BLOCK, forward[0].size // HIDDEN, encoding),
-        matrix(BLOCK, forward[2].size // HIDDEN, encoding),
-    )
-    h1, h2, h3 = (
-        matrix(BLOCK, HIDDEN, encoding),
-        matrix(BLOCK, HIDDEN, encoding),
-        matrix(BLOCK, HIDDEN, encoding),
-    )
-    x[:], c[:] = 0, 0  # columns beyond the encoding and the features stay zero
+    x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry = matrix(BLOCK, NARROW, NUMBERS)
     output, channels = matrix(BLOCK, NARROW, NUMBERS), np.zeros(BLOCK, np.float32)
     end = min(count, (task + 1) * TASK)
@@ -155,16 +157,7 @@ def evaluate_backward(
         d_features: (count, m) float32, filled, or empty.
     """
     begin(encoding)
-    x, c = (
-        matrix(BLOCK, forward[0].size // HIDDEN, encoding),
-        matrix(BLOCK, forward[2].size // HIDDEN, encoding),
-    )
-    h1, h2, h3 = (
-        matrix(BLOCK, HIDDEN, encoding),
-        matrix(BLOCK, HIDDEN, encoding),
-        matrix(BLOCK, HIDDEN, encoding),
-    )
-    x[:], c[:] = 0, 0  # columns beyond the encoding and the features stay zero
+    x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry = matrix(BLOCK, NARROW, NUMBERS)
     d_input, d_x = matrix(BLOCK, c.shape[1], NUMBERS), matrix(BLOCK, x.shape[1], NUMBERS)
     output = matrix(BLOCK, NARROW, NUMBERS)
