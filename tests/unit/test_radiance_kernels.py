@@ -246,12 +246,12 @@ def rounded(values: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
 
 
 @kernel
-def _multiply(left, right, mask, plain, rectified, masked, turned, total):  # type: ignore[no-untyped-def]
+def _multiply(left, right, mask, plain, rectified, masked, turned, total, scratch):  # type: ignore[no-untyped-def]
     begin(left)
     product(left, right, plain)
-    rectified_product(left, right, rectified)
-    masked_product(left, right, mask, masked)
-    accumulate(left, turned, total)
+    rectified_product(left, right, rectified, scratch)
+    masked_product(left, right, mask, masked, scratch)
+    accumulate(left, turned, total, scratch)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -264,7 +264,17 @@ def test_products_of_blocks(dtype: type, depth: int, columns: int) -> None:
     mask, mask_worth = rounded(rng.standard_normal((64, columns)).astype(np.float32), dtype)
     plain, total = np.empty((64, columns), np.float32), np.ones((depth, columns), np.float32)
     rectified, masked = np.empty((64, columns), dtype), np.empty((64, columns), dtype)
-    _multiply(left, pack(weights, dtype), mask, plain, rectified, masked, mask, total)
+    _multiply(
+        left,
+        pack(weights, dtype),
+        mask,
+        plain,
+        rectified,
+        masked,
+        mask,
+        total,
+        np.empty((64, 64), np.float32),
+    )
     wanted = left_worth @ weights_worth
     assert np.allclose(plain, wanted, atol=1e-4)
     assert np.array_equal(rectified, rounded(np.where(plain > 0, plain, 0), dtype)[0])

@@ -64,7 +64,7 @@ def test_steps_grow_with_distance_in_large_scenes_only(distance: float) -> None:
         assert (after - reached).item() == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.parametrize(("focal", "expected"), [(6000.0, 1.0), (640.0, 4.0), (20.0, 8.0)])
+@pytest.mark.parametrize(("focal", "expected"), [(3000.0, 1.0), (640.0, 2.0), (20.0, 8.0)])
 def test_small_images_are_marched_with_longer_steps(focal: float, expected: float) -> None:
     assert coarseness_for(torch.full((3, 2), focal)) == pytest.approx(expected)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 MIN_STEP = math.sqrt(3) / 1024  # 1024 steps across the unit cube's diagonal (Müller et al. 2022, appendix E)
 CONE_ANGLE = 1 / 256
-PIXELS_PER_STEP = 10.0
+PIXELS_PER_STEP = 5.0
 MAX_COARSENESS = 8.0
 
 

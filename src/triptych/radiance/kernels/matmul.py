@@ -2,7 +2,8 @@
 
 The type of the left array decides: float32, or uint16 holding bfloat16 bits. Sums are float32.
 Rows come in multiples of 32; bfloat16 needs a contraction over a multiple of 32 numbers, and all
-else comes in multiples of 16.
+else comes in multiples of 16. `scratch` is a float32 array of 1024 numbers, and for
+`accumulate` of half as many for each row as both matrices have columns.
 """
 
 import numpy as np
@@ -22,12 +23,13 @@ from triptych.radiance.kernels.vectors import (
     convert_rectified,
     convert_where_positive,
     multiply_strip,
+    pair_rows,
     transpose_pairs,
 )
 
 ZERO, LINE = np.float32(0), 64
 FOUR, SIXTEEN = (0,) * 4, (0,) * 16
-NUMBERS, PAIRS = np.empty(0, np.float32), np.empty(0, np.uint32)  # types
+NUMBERS = np.empty(0, np.float32)  # a type
 
 
 def aligned(values: np.ndarray) -> np.ndarray:
@@ -145,11 +147,11 @@ def _whole_product_tiles(left, right, out):
 
 
 @kernel
-def _masked_product_tiles(left, right, mask, masked, out):
+def _masked_product_tiles(left, right, mask, masked, out, scratch):
     """As `_whole_product_tiles`, a 32 x 32 part at a time, which is converted while it is in the cache."""
     rows, depth = left.shape
     columns = out.shape[1]
-    part = matrix(32, 32, NUMBERS)
+    part = scratch.ctypes.data
     like = out[0, 0]
     for row in range(0, rows, 32):
         for column in range(0, columns, 32):
@@ -159,7 +161,7 @@ def _masked_product_tiles(left, right, mask, masked, out):
                 depth,
                 right.ctypes.data + column * 4,
                 columns * 4,
-                part.ctypes.data,
+                part,
                 128,
                 True,
             )
@@ -167,7 +169,7 @@ def _masked_product_tiles(left, right, mask, masked, out):
             for line in range(32):
                 for half in range(2):
                     place = offset + line * columns * 2 + half * 32
-                    source = part.ctypes.data + line * 128 + half * 64
+                    source = part + line * 128 + half * 64
                     if masked:
                         convert_where_positive(
                             source, mask.ctypes.data + place, out.ctypes.data + place, like
@@ -192,11 +194,11 @@ def product(left, right, out):
     """Write left @ right to `out` in float32, where `right` has been packed."""
 
 
-def rectified_product(left, right, out):
+def rectified_product(left, right, out, scratch):
     """Write max(0, left @ right) to `out`, in the type of `left`; columns come in multiples of 32."""
 
 
-def masked_product(left, right, mask, out):
+def masked_product(left, right, mask, out, scratch):
     """Write left @ right, or 0 where `mask` is not positive, in the type of `left`; columns as above."""
 
 
@@ -208,17 +210,19 @@ def _product(left, right, out):
 
 
 @overload(rectified_product, inline="never")
-def _rectified_product(left, right, out):
+def _rectified_product(left, right, out, scratch):
     if left.dtype == types.float32:
-        return lambda left, right, out: _masked_product_float32(left, right, out, False, out)
-    return lambda left, right, out: _masked_product_tiles(left, right, out, False, out)
+        return lambda left, right, out, scratch: _masked_product_float32(left, right, out, False, out)
+    return lambda left, right, out, scratch: _masked_product_tiles(left, right, out, False, out, scratch)
 
 
 @overload(masked_product, inline="never")
-def _masked_product(left, right, mask, out):
+def _masked_product(left, right, mask, out, scratch):
     if left.dtype == types.float32:
-        return lambda left, right, mask, out: _masked_product_float32(left, right, mask, True, out)
-    return lambda left, right, mask, out: _masked_product_tiles(left, right, mask, True, out)
+        return lambda left, right, mask, out, scratch: _masked_product_float32(left, right, mask, True, out)
+    return lambda left, right, mask, out, scratch: _masked_product_tiles(
+        left, right, mask, True, out, scratch
+    )
 
 
 @kernel
@@ -242,28 +246,27 @@ def _accumulate_float32(left, right, out):
 
 
 @kernel
-def _pairs_of_rows(matrix, pairs):
-    """pairs[i, j] = the 16-bit numbers matrix[2 i, j] (low half) and matrix[2 i + 1, j]."""
-    for pair in range(matrix.shape[0] // 2):
-        low, high, line = matrix[2 * pair], matrix[2 * pair + 1], pairs[pair]
-        for column in range(line.shape[0]):
-            line[column] = np.uint32(low[column]) | (np.uint32(high[column]) << np.uint32(16))
-
-
-@kernel
-def _accumulate_tiles(left, right, out):
+def _accumulate_tiles(left, right, out, scratch):
     samples = left.shape[0]
     height, columns = out.shape
-    turned = matrix(height, samples, left)
-    right_pairs = matrix(samples // 2, columns, PAIRS)
-    _pairs_of_rows(right, right_pairs)
+    # left turned so that a row holds a column's samples, right in pairs of samples
+    turned = scratch.ctypes.data
+    pairs = turned + height * samples * 2
     for sample in range(0, samples, 32):
         for row in range(0, height, 16):
             transpose_pairs(
                 left.ctypes.data + (sample * left.shape[1] + row) * 2,
                 left.shape[1] * 2,
-                turned.ctypes.data + (row * samples + sample) * 2,
+                turned + (row * samples + sample) * 2,
                 samples * 2,
+            )
+    for sample in range(0, samples, 2):
+        source = right.ctypes.data + sample * columns * 2
+        for column in range(0, columns, 16):
+            pair_rows(
+                source + column * 2,
+                source + (columns + column) * 2,
+                pairs + (sample // 2 * columns + column) * 4,
             )
     stride = columns * 4
     for row in range(0, height, 32):
@@ -276,8 +279,8 @@ def _accumulate_tiles(left, right, out):
                 tile_load(2, c + 16 * stride, stride)
                 tile_load(3, c + 16 * stride + 64, stride)
             for k in range(0, samples // 2, 16):
-                a = turned.ctypes.data + row * samples * 2 + k * 4
-                b = right_pairs.ctypes.data + k * stride + column * 4
+                a = turned + row * samples * 2 + k * 4
+                b = pairs + k * stride + column * 4
                 tile_load(6, b, stride)
                 tile_load(7, b + 64, stride)
                 tile_load(4, a, samples * 2)
@@ -294,12 +297,12 @@ def _accumulate_tiles(left, right, out):
                 tile_store(3, c + 16 * stride + 64, stride)
 
 
-def accumulate(left, right, out):
+def accumulate(left, right, out, scratch):
     """Add left.T @ right, over a block of samples, to `out`, which may have fewer rows than left columns."""
 
 
 @overload(accumulate, inline="never")
-def _accumulate(left, right, out):
+def _accumulate(left, right, out, scratch):
     if left.dtype == types.float32:
-        return lambda left, right, out: _accumulate_float32(left, right, out)
-    return lambda left, right, out: _accumulate_tiles(left, right, out)
+        return lambda left, right, out, scratch: _accumulate_float32(left, right, out)
+    return lambda left, right, out, scratch: _accumulate_tiles(left, right, out, scratch)

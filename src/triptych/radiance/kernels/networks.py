@@ -49,14 +49,14 @@ def _load_encoding(encoding, lanes, samples, start, count, out):
 
 
 @kernel
-def _density_network(encoding, lanes, samples, start, count, forward, x, h1, geometry):
+def _density_network(encoding, lanes, samples, start, count, forward, x, h1, geometry, scratch):
     _load_encoding(encoding, lanes, samples, start, count, x)
-    rectified_product(x, forward[0], h1)
+    rectified_product(x, forward[0], h1, scratch)
     product(h1, forward[1], geometry)
 
 
 @kernel
-def _colour_layers(geometry, rays, features, samples, start, count, forward, c, h2, h3):
+def _colour_layers(geometry, rays, features, samples, start, count, forward, c, h2, h3, scratch):
     like, size = c[0, 0], c.itemsize
     target, source, width = c.ctypes.data, features.ctypes.data, features.shape[1]
     for s in range(count):
@@ -65,8 +65,8 @@ def _colour_layers(geometry, rays, features, samples, start, count, forward, c, 
         ray = source + np.int64(rays[samples[start + s]]) * width * size
         for f in range(0, width, 16):
             copy_row(ray + f * size, line + (GEOMETRY + f) * size, like, SIXTEEN)
-    rectified_product(c, forward[2], h2)
-    rectified_product(h2, forward[3], h3)
+    rectified_product(c, forward[2], h2, scratch)
+    rectified_product(h2, forward[3], h3, scratch)
 
 
 @kernel
@@ -87,11 +87,11 @@ def evaluate_density(task, encoding, lanes, samples, count, forward, density):
     begin(encoding)
     x, h1 = matrix(BLOCK, forward[0].size // HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
     x[:] = 0  # columns beyond the encoding stay zero
-    geometry = matrix(BLOCK, NARROW, NUMBERS)
+    geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
-        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry)
+        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
         for s in range(size):
             density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
 
@@ -115,15 +115,15 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
     """
     begin(encoding)
     x, c, h1, h2, h3 = _activations(encoding, forward)
-    geometry = matrix(BLOCK, NARROW, NUMBERS)
+    geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
     output, channels = matrix(BLOCK, NARROW, NUMBERS), np.zeros(BLOCK, np.float32)
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
-        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry)
+        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
         for s in range(size):
             density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
-        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3)
+        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3, scratch)
         product(h3, forward[4], output)
         _sigmoids(output, size, channels, colour[start:])
 
@@ -159,6 +159,7 @@ def evaluate_backward(
     begin(encoding)
     x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry = matrix(BLOCK, NARROW, NUMBERS)
+    scratch = matrix(BLOCK, (HIDDEN + max(HIDDEN, x.shape[1], c.shape[1])) // 2, NUMBERS)
     d_input, d_x = matrix(BLOCK, c.shape[1], NUMBERS), matrix(BLOCK, x.shape[1], NUMBERS)
     output = matrix(BLOCK, NARROW, NUMBERS)
     narrow, line, like = matrix(BLOCK, GRADIENT, encoding), GRADIENT * encoding.itemsize, encoding[0, 0, 0]
@@ -167,8 +168,8 @@ def evaluate_backward(
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
-        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry)
-        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3)
+        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
+        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3, scratch)
 
         # rows beyond the last sample hold what an earlier block left: their gradients are zero
         narrow[:] = 0
@@ -177,11 +178,11 @@ def evaluate_backward(
             for f in range(3):
                 output[s, f] = d_output[start + s, f]
             convert_row(output.ctypes.data + s * NARROW * 4, narrow.ctypes.data + s * line, like)
-        accumulate(narrow, h3, d_weights[4][task])
-        masked_product(narrow, backward[4], h3, hidden)
-        accumulate(hidden, h2, d_weights[3][task])
-        masked_product(hidden, backward[3], h2, hidden2)
-        accumulate(hidden2, c, d_weights[2][task])
+        accumulate(narrow, h3, d_weights[4][task], scratch)
+        masked_product(narrow, backward[4], h3, hidden, scratch)
+        accumulate(hidden, h2, d_weights[3][task], scratch)
+        masked_product(hidden, backward[3], h2, hidden2, scratch)
+        accumulate(hidden2, c, d_weights[2][task], scratch)
         product(hidden2, backward[2], d_input)
         for s in range(size):
             d_input[s, 0] += d_raw[start + s]
@@ -189,9 +190,9 @@ def evaluate_backward(
             if d_features.shape[0] > 0:
                 for f in range(features.shape[1]):
                     d_features[start + s, f] = d_input[s, GEOMETRY + f]
-        accumulate(narrow, h1, d_weights[1][task])
-        masked_product(narrow, backward[1], h1, hidden)
-        accumulate(hidden, x, d_weights[0][task])
+        accumulate(narrow, h1, d_weights[1][task], scratch)
+        masked_product(narrow, backward[1], h1, hidden, scratch)
+        accumulate(hidden, x, d_weights[0][task], scratch)
         product(hidden, backward[0], d_x)
         for place in range(0, x.size, 16):  # columns beyond the encoding stay zero
             convert_row(d_x.ctypes.data + place * 4, x.ctypes.data + place * x.itemsize, like)

@@ -237,6 +237,20 @@ def scatter_row(
 
 
 @intrinsic
+def pair_rows(typing: Any, low: Any, high: Any, target: Any) -> Any:
+    """Interleave 16 bfloat16 of two rows: 16 pairs, those of `low` first."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        half, wide = ir.VectorType(HALF, 16), ir.VectorType(INT32, 16)
+        low, high = (builder.zext(_load(builder, address, half, 2), wide) for address in arguments[:2])
+        pairs = builder.or_(low, builder.shl(high, ir.Constant(wide, [16] * 16)))
+        builder.store(pairs, _pointer(builder, arguments[2], wide), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
 def transpose_pairs(typing: Any, source: Any, source_bytes: Any, target: Any, target_bytes: Any) -> Any:
     """Transpose 32 rows of 16 bfloat16 to 16 rows of 32; `*_bytes` is the distance between two rows."""
 
