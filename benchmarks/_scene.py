@@ -59,7 +59,8 @@ def train_for(seconds: float, folder: Path, *, recipe: Recipe = RECIPE) -> Train
     views.mkdir(parents=True, exist_ok=True)
     radiance = training.scene()
     result = evaluate_views(scene, radiance, scene.split(HOLDOUT)[1], views, folder_name="views")
-    save_field(folder / "field.safetensors", folder / "field.json", radiance)
+    split = {"downscale": recipe.downscale, "holdout": HOLDOUT}
+    save_field(folder / "field.safetensors", folder / "field.json", radiance, **split)
     numbers = {
         "psnr": result["psnr"],
         "ssim": result["ssim"],
