@@ -53,6 +53,7 @@ def train_for(seconds: float, folder: Path, *, recipe: Recipe = RECIPE) -> Train
     keep_large_allocations()
     scene = load(recipe.downscale)
     training = Training(scene, replace(recipe, minutes=seconds / 60))
+    training.warm_up()
     while training.progress() < 1:
         training.advance()
     views = folder / "views"

@@ -14,7 +14,7 @@ compiled before. Ratios are taken alternately in one run, medians of several rou
 - `mlp_over_matmul_ceiling`: FLOP/s of both networks, forward + backward of 2^18 samples (61,440
   FLOP a sample, outputs padded to 16), over a 4096 x 4096 x 4096 bfloat16 product's.
 - `render_540x960_s`: one held-out view after 150 s; `render_psnr_loss_db`: what early termination costs.
-- `peak_gib`: of the 150 s training's process.
+- `peak_gib`: of the largest of the trainings' processes.
 - `two_cores_over_one`: steps a second with two threads over one.
 """
 

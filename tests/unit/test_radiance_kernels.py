@@ -218,6 +218,22 @@ def test_rendering_agrees_with_the_reference(last_seen: float) -> None:
     assert (found.depth - wanted.depth).abs().max() < 20 * near
 
 
+def test_a_ray_of_nans_sees_nothing() -> None:
+    field, grid = lively_field(), patchy_occupancy(1, share=1.0)
+    rays = rays_through(field, 10)
+    with torch.no_grad():
+        rays.directions[3] = torch.nan
+    tracer = KernelTracer(field, "float32")
+    tracer._march(grid, rays)
+    assert tracer.starts[4] == tracer.starts[3]
+    assert tracer.starts[-1] > 0
+    origins, directions = rays.origins.detach(), rays.directions.detach()
+    seen = KernelRenderer(field, "float32")(
+        grid, origins, directions, stepping=rays.stepping, near=0.1, last_seen=0.0
+    )
+    assert seen.opacity[3] == 0
+
+
 def test_density_follows_the_weights() -> None:
     field = lively_field()
     kernels, points = (

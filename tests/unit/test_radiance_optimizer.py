@@ -71,7 +71,7 @@ def test_moving_average_follows_and_does_not_train() -> None:
     average = MovingAverage(field, 0.9)
     start = average.field.density_network[0].weight.clone()
     field.density_network[0].weight.data += 1
-    for step in range(AVERAGE_EVERY):
+    for step in range(1, AVERAGE_EVERY + 1):
         average.update(step)
     moved = 1 - 0.9**AVERAGE_EVERY
     assert torch.allclose(average.field.density_network[0].weight, start + moved, atol=1e-6)

@@ -27,7 +27,7 @@ from triptych.radiance.render import render_image
 from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.step import Outcome, next_ray_count
-from triptych.radiance.train import Trained, train
+from triptych.radiance.train import Trained, Training, train
 from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints
 
@@ -288,3 +288,36 @@ def test_metrics_of_known_images() -> None:
     assert image_ssim(image, image) == pytest.approx(1)
     assert image_psnr(image, image.clip(0, 0.9) * 0 + image + 0.1) == pytest.approx(20)
     assert image_ssim(image, 1 - image) < 0.1
+
+
+def test_the_first_look_at_occupancy_is_at_every_cell(scene: Scene) -> None:
+    training = Training(scene, replace(SHORT, steps=17))
+    before = training.problem.occupancy.active.clone()
+    with torch.no_grad():  # everywhere as dense as can be
+        training.density = lambda points: torch.full((len(points),), 1000.0)
+    for _ in range(17):
+        training.advance()
+    assert torch.equal(training.problem.occupancy.occupied, before)
+
+
+def test_warming_up_changes_nothing(scene: Scene) -> None:
+    cold, warm = Training(scene, SHORT), Training(scene, SHORT)
+    warm.warm_up()
+    for training in (cold, warm):
+        for _ in range(5):
+            training.advance()
+    for name, tensor in cold.field.state_dict().items():
+        assert torch.equal(tensor, warm.field.state_dict()[name]), name
+
+
+def test_too_few_training_images_are_an_error_before_training(scene: Scene, tmp_path: Path) -> None:
+    few = replace(
+        scene,
+        names=scene.names[:2],
+        files=scene.files[:2],
+        masks=scene.masks[:2],
+        splits=scene.splits[:2],
+        cameras=scene.cameras.select([0, 1]),
+    )
+    with pytest.raises(TriptychError, match="leaves 1 of 2 images for training"):
+        run(few, SHORT, tmp_path)

@@ -24,7 +24,9 @@ def main(
     """Train by the recipe `options` and fill the folder `output`; save the state every `every` seconds."""
     recipe = Recipe(**options)
     scene = read_scene(transforms, downscale=recipe.downscale)
-    data = digest_of_files([str(transforms), *map(str, scene.files)])
+    data = digest_of_files(
+        [str(transforms), *map(str, scene.files), *(str(mask.file) for mask in scene.masks if mask)]
+    )
     fingerprint = digest_of_value(
         {"recipe": options, "data": data, "code": running.code_digest, "torch": torch.__version__}
     )

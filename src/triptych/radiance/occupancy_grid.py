@@ -26,7 +26,7 @@ class OccupancyGrid:
 
     Args:
         aabb_scale: side of the outermost cube, a power of two.
-        resolution: cells a side, even.
+        resolution: cells a side, a multiple of 8.
         device: where it lives.
     """
 
@@ -93,7 +93,8 @@ class OccupancyGrid:
             block = cells[begin : begin + BLOCK]
             value = density(self._points(block, begin, start)).float() * MIN_STEP
             thickness[block] = torch.maximum(thickness[block] * DECAY**turns, value)
-        mean = float(thickness.sum()) / max(1, len(self._cells))
+        # numpy's sum is one thread's: torch's depends on how many there are
+        mean = float(thickness.cpu().numpy().sum()) / max(1, len(self._cells))
         self._refresh(self.thickness > min(THRESHOLD, mean))
 
     def _points(self, cells: Tensor, begin: int, start: Tensor) -> Tensor:
@@ -104,7 +105,9 @@ class OccupancyGrid:
             return points(cells, begin, start, self.resolution)
         centres, widths = self.cell_centres(cells)
         number = torch.arange(begin, begin + len(cells), device=self.device, dtype=torch.float64)
-        offsets = (start + number[:, None] * torch.tensor(SEQUENCE, device=self.device)) % 1 - 0.5
+        offsets = (
+            start + number[:, None] * torch.tensor(SEQUENCE, device=self.device, dtype=torch.float64)
+        ) % 1 - 0.5
         return centres + offsets.float() * widths
 
     def _refresh(self, own: Tensor) -> None:

@@ -137,7 +137,8 @@ class MovingAverage:
 
     Args:
         field: what is averaged.
-        decay: a step's; it is applied to the power of 8 at every eighth step.
+        decay: a step's; it is applied to the power of 8 at every eighth step. At the first step the
+            average becomes the field itself, so that nothing of its random beginning stays.
     """
 
     def __init__(self, field: Field, decay: float) -> None:
@@ -148,6 +149,7 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move every average towards its parameter, if it is the turn of this step."""
-        if (step + 1) % AVERAGE_EVERY == 0:
+        if step % AVERAGE_EVERY == 0:
             averages, values = zip(*self._pairs, strict=True)
-            torch._foreach_lerp_(averages, [value.detach() for value in values], 1 - self.decay)
+            share = 1 - self.decay if step > 0 else 1.0
+            torch._foreach_lerp_(averages, [value.detach() for value in values], share)

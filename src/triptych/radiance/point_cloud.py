@@ -27,8 +27,8 @@ class PointCloud:
 
 def pixel_lattice(width: int, height: int, spacing: float) -> Tensor:
     """Centres (n, 2) of the pixels on an even lattice `spacing` pixels apart, row by row."""
-    columns = torch.arange(spacing / 2, width, spacing).floor() + 0.5
-    rows = torch.arange(spacing / 2, height, spacing).floor() + 0.5
+    columns = torch.arange(min(spacing, width) / 2, width, spacing).floor() + 0.5
+    rows = torch.arange(min(spacing, height) / 2, height, spacing).floor() + 0.5
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(-1, 2)
 
 

@@ -66,7 +66,8 @@ def load_field(
         near, coarseness = float(about["near"]), float(about["coarseness"])
         background = torch.tensor(about["background"], device=device)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise TriptychError(f"{weights}: cannot be loaded ({error}); train this scene again") from error
+        reason = str(error).splitlines()[0]
+        raise TriptychError(f"{weights}: cannot be loaded ({reason}); train this scene again") from error
     occupancy = OccupancyGrid(aabb_scale=shape.aabb_scale, resolution=occupied.shape[-1], device=device)
     occupancy.set_occupied(occupied)
     return RadianceField(

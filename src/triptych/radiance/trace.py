@@ -1,7 +1,7 @@
 """What rays see, with gradients: the part of a training step that costs the time.
 
-`trace_reference` is plain PyTorch, runs anywhere and defines the meaning; `trace` takes the kernels
-where it runs on a CPU in float32.
+`trace_reference` is plain PyTorch, runs anywhere and defines the meaning; `make_tracer` takes the
+kernels for a field that lies on a CPU in float32.
 """
 
 import logging

@@ -1,6 +1,7 @@
 """Training a radiance field on a scene, within a budget of steps or minutes, resumable."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from triptych.run.devices import choose_device
 from triptych.run.errors import TriptychError
 from triptych.run.progress import Progress
 from triptych.run.seeds import torch_generator
+from triptych.training.allocator import keep_large_allocations
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.history import History
 
@@ -76,8 +78,11 @@ class Training:
         self.recipe = recipe
         self.device = device = choose_radiance_device(recipe.device)
         training, heldout = scene.split(recipe.holdout)
-        if not training:
-            raise TriptychError(f"holdout: {recipe.holdout} leaves no image for training; use at least 2")
+        if len(training) < 2:
+            raise TriptychError(
+                f"holdout: {recipe.holdout} leaves {len(training)} of {len(scene.names)} images for "
+                "training; at least 2 are needed, so add images or hold fewer out"
+            )
         cameras = scene.cameras.to(device)
         self.pixels = Pixels.of_scene(scene, training, device)
         # of the held-out images only the pixels that are looked at while training stay in memory
@@ -170,7 +175,8 @@ class Training:
                     self.density,
                     torch_generator(self.device, recipe.seed, self.step, "occupancy"),
                     turn=self.step // OCCUPANCY_EVERY,
-                    turns=OCCUPANCY_TURNS,
+                    # nothing is known before the first look
+                    turns=1 if self.step == OCCUPANCY_EVERY else OCCUPANCY_TURNS,
                 )
         outcome = loss_of_rays(
             self.field,
@@ -179,16 +185,24 @@ class Training:
             stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=self.coarseness()),
             generator=torch_generator(self.device, recipe.seed, self.step, "rays"),
         )
+        loss = float(outcome.loss.detach())
+        if not math.isfinite(loss):
+            raise TriptychError(
+                f"radiance: the loss is {loss} in step {self.step}, at learning rate "
+                f"{self.learning_rate():g}; lower learning_rate, or use precision float32"
+            )
         (outcome.loss * self.loss_scale).backward()
         self.optimizer.step(self.learning_rate(), loss_scale=self.loss_scale)
         if self.corrector:
             for group in self.corrector.param_groups:
                 group["lr"] = group["share"] * self.learning_rate()
+                for parameter in group["params"]:
+                    parameter.grad.div_(self.loss_scale)
             self.corrector.step()
             self.corrector.zero_grad()
         self.average.update(self.step)
         counted = (
-            float(outcome.loss.detach()),
+            loss,
             outcome.squared_error,
             self.rays,
             outcome.marched,
@@ -199,6 +213,24 @@ class Training:
         self.rays = next_ray_count(self.rays, outcome, recipe.samples_per_step)
         self.step += 1
         self.seconds += time.monotonic() - began
+
+    def warm_up(self) -> None:
+        """Do what a step does, without effect: kernels that are new to this machine are compiled now."""
+        outcome = loss_of_rays(
+            self.field,
+            self.problem,
+            rays=64,
+            stepping=Stepping.for_scene(self.field.shape.aabb_scale, coarseness=MAX_COARSENESS),
+            generator=torch_generator(self.device, self.recipe.seed, "warm-up"),
+        )
+        outcome.loss.backward()
+        for parameter in self.field.parameters():
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        self.optimizer.tables.step(0.0)  # rows without gradients stay as they are
+        for parameter in (*self.field.parameters(), *self.problem.corrections.parameters()):
+            parameter.grad = None
+        self.density(torch.full((8, 3), 0.5, device=self.device))
 
     def row(self, steps: int) -> dict[str, float]:
         """Means over the last `steps` steps, as a row of the history; starts new ones."""
@@ -253,6 +285,9 @@ def train(scene: Scene, recipe: Recipe, *, checkpoints: Checkpoints, events: Pat
     if recipe.steps is None and recipe.minutes is None:
         raise TriptychError("radiance: neither steps nor minutes is set; give at least one of them")
     training = Training(scene, recipe)
+    if training.device.type == "cpu":
+        keep_large_allocations()
+    training.warm_up()
     saved = checkpoints.load()
     if saved is not None:
         training.load_state(saved["training"])

@@ -22,6 +22,8 @@ WARM_UP = 96  # pixels: width of the picture that is rendered before anyone look
 
 def check_address(host: str, port: int) -> None:
     """Raise `TriptychError` where nothing can listen; viser itself would move on to another port."""
+    if not 0 <= port <= 65535:
+        raise TriptychError(f"--port {port}: ports go from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

@@ -99,7 +99,7 @@ def encode(task, grid, positions, count, out):
 
     Args:
         task: level * chunks + chunk.
-        grid: `Grid`'s fields.
+        grid: `FieldKernels.grid`.
         positions: (3, n) float32.
         count: how many of them to encode.
         out: (levels, n, features) float32, or uint16 for bfloat16.
@@ -148,7 +148,7 @@ def encode_backward(task, grid, gradients, positions, count, incoming):
 
     Args:
         task: the level.
-        grid: `Grid`'s fields.
+        grid: `FieldKernels.grid`.
         gradients: addresses of the tables' gradients.
         positions: (3, n) float32.
         count: how many samples.
@@ -179,7 +179,7 @@ def position_gradient(task, grid, positions, count, incoming, out):
 
     Args:
         task: which CHUNK samples.
-        grid: `Grid`'s fields.
+        grid: `FieldKernels.grid`.
         positions: (3, n) float32.
         count: how many samples.
         incoming: (levels, n, features), in the type of the activations.

@@ -15,6 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 
+from triptych.run.errors import TriptychError
 from triptych.run.files import digest_of_files
 
 # Sums may be reordered and products fused; infinities and NaNs keep their meaning.
@@ -27,15 +28,19 @@ def _cache_folder() -> Path:
     """A folder of this user's for compiled kernels, named after their source."""
     digest = digest_of_files(sorted(str(path) for path in Path(__file__).parent.glob("*.py")))[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for root in (home, Path(tempfile.gettempdir())):
-        folder = root / "triptych" / f"kernels-{digest}"
+    own = f"triptych-{os.getuid()}" if hasattr(os, "getuid") else "triptych"
+    for root in (home / "triptych", Path(tempfile.gettempdir()) / own):
+        folder = root / f"kernels-{digest}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
+        mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+        if mine and os.access(folder, os.W_OK):
             return folder
-    raise OSError("no writable cache folder; set XDG_CACHE_HOME")
+    raise TriptychError(
+        f"{home}: compiled kernels cannot be kept there; set XDG_CACHE_HOME to a folder of yours"
+    )
 
 
 numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]

@@ -132,7 +132,7 @@ def march(task, origins, directions, jitter, bits, blocks, box, length, cone, fo
     for ray in range(task * RAYS, min(len(counts), (task + 1) * RAYS)):
         begun = filled
         enter, leave = box_interval(origins, directions, ray, low, high, near)
-        if leave > enter:
+        if enter < leave < np.inf:  # not so for a ray of NaNs
             ox, oy, oz = origins[ray, 0], origins[ray, 1], origins[ray, 2]
             dx, dy, dz = directions[ray, 0], directions[ray, 1], directions[ray, 2]
             ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)

@@ -69,7 +69,7 @@ def render(
     for ray in range(first, last):
         rendered[ray, :] = ZERO
         enter, leave = box_interval(origins, directions, ray, low, high, near)
-        if leave > enter:
+        if enter < leave < np.inf:
             numbers[ray - first], leaves[ray - first] = step_number(enter, length, cone) + JITTER, leave
             active[count] = ray - first
             count += 1

@@ -8,7 +8,7 @@ they have nothing to do, and several may call at a time.
 import itertools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
@@ -34,15 +34,16 @@ def parallel(function: Callable[..., Any], tasks: int, *arguments: Any) -> None:
                 return
             function(task, *arguments)
 
-    helpers = min(torch.get_num_threads(), tasks) - 1
-    if helpers < 1:
-        work()
-        return
+    threads = torch.get_num_threads()
+    helpers = min(threads, tasks) - 1
     # A kernel that is called from within another one's task must not wait for its own pool.
-    if threading.current_thread().name.startswith("kernel"):
+    if helpers < 1 or threading.current_thread().name.startswith("kernel"):
         work()
         return
-    futures = [_pool(helpers).submit(work) for _ in range(helpers)]
-    work()
+    futures = [_pool(threads - 1).submit(work) for _ in range(helpers)]
+    try:
+        work()
+    finally:  # nobody goes on writing once this has returned
+        wait(futures)
     for future in futures:
         future.result()
