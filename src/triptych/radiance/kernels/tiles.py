@@ -40,16 +40,6 @@ def tile_configure(typing: Any, configuration: Any) -> Any:
     return types.void(types.intp), generate
 
 
-@intrinsic
-def tile_release(typing: Any) -> Any:
-    """Give the tiles back."""
-
-    def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
-        return _call(context, builder, "tilerelease")
-
-    return types.void(), generate
-
-
 @intrinsic(prefer_literal=True)
 def tile_zero(typing: Any, tile: Any) -> Any:
     """Set a tile, given by a literal number, to zero."""
