@@ -10,8 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sphere_scene import write_ball_scene
 
 from triptych.radiance.cameras import Cameras, distort, undistort
+from triptych.radiance.evaluate import check_sides
 from triptych.radiance.scene import read_image, read_scene
 from triptych.run.errors import TriptychError
 
@@ -165,3 +167,9 @@ def test_images_shrink_by_averaging(tmp_path: Path) -> None:
     image = read_image(tmp_path / "checks.png", (2, 2))
     assert image.shape == (2, 2, 3)
     assert ((image == 127) | (image == 128)).all()
+
+
+def test_images_too_small_to_compare_are_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match=r"downscale 2 leaves images with a side of 6 pixels.* needs 11"):
+        check_sides(read_scene(write_ball_scene(tmp_path / "small", images=2, side=12), downscale=2), 2)
+    check_sides(read_scene(write_ball_scene(tmp_path / "enough", images=2, side=22), downscale=2), 2)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from triptych.radiance.evaluate import check_sides
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import save_field
@@ -24,6 +25,7 @@ def main(
     """Train by the recipe `options` and fill the folder `output`; save the state every `every` seconds."""
     recipe = Recipe(**options)
     scene = read_scene(transforms, downscale=recipe.downscale)
+    check_sides(scene, recipe.downscale)
     data = digest_of_files(
         [str(transforms), *map(str, scene.files), *(str(mask.file) for mask in scene.masks if mask)]
     )

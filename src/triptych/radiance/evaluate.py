@@ -9,14 +9,28 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.radiance.cameras import Cameras
-from triptych.radiance.metrics import image_psnr, image_ssim
+from triptych.radiance.metrics import WINDOW, image_psnr, image_ssim
 from triptych.radiance.normals import picture_normals
 from triptych.radiance.pixels import over, read_images, read_masks
 from triptych.radiance.render import Picture, RadianceField, render_image
 from triptych.radiance.scene import Scene
+from triptych.run.errors import TriptychError
 from triptych.run.progress import Progress
 
 COLOURMAP = "turbo_r"  # near is red
+
+
+def check_sides(scene: Scene, downscale: int) -> None:
+    """Raise `TriptychError` unless every image, made smaller by `downscale`, can be compared later.
+
+    A held-out view is measured after hours of training: what it lacks is better said before.
+    """
+    smallest = int(scene.cameras.size.amin())
+    if smallest < WINDOW:
+        raise TriptychError(
+            f"{scene.files[0].parent}: downscale {downscale} leaves images with a side of {smallest} "
+            f"pixels, but structural similarity needs {WINDOW}; use a smaller downscale or larger images"
+        )
 
 
 def to_bytes(image: Tensor | np.ndarray) -> np.ndarray:

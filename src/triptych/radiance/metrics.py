@@ -3,7 +3,8 @@
 import numpy as np
 from skimage.metrics import structural_similarity
 
-SIGMA, TRUNCATE = 1.5, 3.5  # of SSIM's Gaussian window: 11 pixels wide
+SIGMA, TRUNCATE = 1.5, 3.5  # of SSIM's Gaussian window
+WINDOW = 2 * round(SIGMA * TRUNCATE) + 1  # pixels
 
 
 def psnr(squared_error: float) -> float:
@@ -40,7 +41,7 @@ def image_ssim(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = N
     )
     if mask is None:
         return float(value)
-    border = round(SIGMA * TRUNCATE)
+    border = WINDOW // 2
     whole = np.zeros_like(mask)
     whole[border:-border, border:-border] = True
     return float(windows[mask & whole if (mask & whole).any() else mask].mean())

@@ -18,8 +18,6 @@ from triptych.run.errors import TriptychError
 
 log = logging.getLogger("triptych")
 
-LEAST_SIDE = 11  # pixels: a window of the structural similarity
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -120,12 +118,6 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
             check_mask(frame.mask, size)
     fisheye = [is_fisheye(frame.values, content.where(frame)) for frame, _ in frames]
     table, matrices = torch.tensor(numbers), torch.from_numpy(np.stack(poses)).float()
-    smallest = table[:, 8:10].amin()
-    if smallest < LEAST_SIDE:
-        raise TriptychError(
-            f"{path}: downscale {downscale} leaves images with a side of {smallest:g} pixels; at least "
-            f"{LEAST_SIDE} are needed, so use a smaller one"
-        )
     cameras = Cameras(
         focal=table[:, 0:2],
         centre=table[:, 2:4],
