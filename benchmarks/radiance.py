@@ -32,11 +32,11 @@ import numpy as np
 import torch
 
 from benchmarks import _scene
+from triptych.kernels.jit import kernel
+from triptych.kernels.threads import parallel
 from triptych.radiance.kernels import encode, networks
 from triptych.radiance.kernels.field import FieldKernels
-from triptych.radiance.kernels.jit import kernel
 from triptych.radiance.kernels.matmul import aligned
-from triptych.radiance.kernels.threads import parallel
 from triptych.radiance.kernels.vectors import gather_row, scatter_row
 from triptych.radiance.metrics import image_psnr
 from triptych.radiance.pixels import read_images

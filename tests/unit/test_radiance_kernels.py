@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from triptych.kernels.jit import has_tiles, kernel
+from triptych.kernels.threads import parallel
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.kernels import arithmetic
 from triptych.radiance.kernels.field import FieldKernels, activation_type
-from triptych.radiance.kernels.jit import has_tiles, kernel
 from triptych.radiance.kernels.matmul import (
     accumulate,
     begin,
@@ -29,7 +30,6 @@ from triptych.radiance.kernels.matmul import (
     rectified_product,
 )
 from triptych.radiance.kernels.render import KernelRenderer
-from triptych.radiance.kernels.threads import parallel
 from triptych.radiance.kernels.trace import KernelTracer
 from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid

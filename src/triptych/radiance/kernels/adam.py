@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from triptych.radiance.kernels.jit import kernel
+from triptych.kernels.jit import kernel
 from triptych.radiance.kernels.vectors import adam_row
 
 ROWS = 2**13  # rows a task

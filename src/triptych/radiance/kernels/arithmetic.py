@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from triptych.radiance.kernels.jit import kernel
+from triptych.kernels.jit import kernel
 from triptych.radiance.kernels.vectors import power_of_two
 
 LOG2_E = np.float32(1.44269504)

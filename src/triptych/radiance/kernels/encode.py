@@ -7,7 +7,7 @@ a level belongs to one thread, which adds in the order of the samples.
 
 import numpy as np
 
-from triptych.radiance.kernels.jit import kernel
+from triptych.kernels.jit import kernel
 from triptych.radiance.kernels.vectors import (
     add32,
     and32,

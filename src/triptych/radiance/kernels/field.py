@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from triptych.kernels.jit import has_tiles
+from triptych.kernels.threads import parallel
 from triptych.radiance.field import GEOMETRY, HIDDEN, Field
 from triptych.radiance.kernels import encode, networks
-from triptych.radiance.kernels.jit import has_tiles
 from triptych.radiance.kernels.matmul import pack
 from triptych.radiance.kernels.scratch import Scratch
-from triptych.radiance.kernels.threads import parallel
 from triptych.run.errors import TriptychError
 
 MULTIPLE = 32  # of numbers that a product sums over

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from triptych.radiance.kernels.jit import kernel
+from triptych.kernels.jit import kernel
 from triptych.radiance.kernels.tiles import (
     CONFIGURATION,
     tile_configure,

@@ -6,8 +6,8 @@ The type of the encoding, float32 or uint16 with bfloat16 bits, is the type of a
 
 import numpy as np
 
+from triptych.kernels.jit import kernel
 from triptych.radiance.kernels.arithmetic import exponential, sigmoid
-from triptych.radiance.kernels.jit import kernel
 from triptych.radiance.kernels.matmul import (
     NUMBERS,
     SIXTEEN,

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.radiance.kernels.jit import kernel
-from triptych.radiance.kernels.threads import parallel
+from triptych.kernels.jit import kernel
+from triptych.kernels.threads import parallel
 from triptych.radiance.occupancy_grid import SEQUENCE, OccupancyGrid, coarsen
 
 TASK = 2**14  # cells a task

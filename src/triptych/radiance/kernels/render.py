@@ -4,16 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.kernels.jit import kernel
+from triptych.kernels.threads import parallel
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.kernels.arithmetic import exponential
 from triptych.radiance.kernels.encode import encode_range
 from triptych.radiance.kernels.field import FieldKernels, ray_activations
-from triptych.radiance.kernels.jit import kernel
 from triptych.radiance.kernels.march import box_interval, inverse, next_sample, step_number
 from triptych.radiance.kernels.networks import evaluate
 from triptych.radiance.kernels.occupancy import packed_occupancy
-from triptych.radiance.kernels.threads import parallel
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.stepping import Stepping
 

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.kernels.threads import parallel
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.kernels import composite, encode, march, networks
 from triptych.radiance.kernels.field import FieldKernels, ray_activations
 from triptych.radiance.kernels.occupancy import packed_occupancy
-from triptych.radiance.kernels.threads import parallel
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.trace import DAMPED, LAST_SEEN, Rays, Traced
 

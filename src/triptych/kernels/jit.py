@@ -26,7 +26,8 @@ ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18  # x86-64 Linux: ask
 
 def _cache_folder() -> Path:
     """A folder of this user's for compiled kernels, named after their source."""
-    digest = digest_of_files(sorted(str(path) for path in Path(__file__).parent.glob("*.py")))[:16]
+    package = Path(__file__).parents[1]
+    digest = digest_of_files(sorted(str(path) for path in package.rglob("kernels/*.py")))[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     own = f"triptych-{os.getuid()}" if hasattr(os, "getuid") else "triptych"
     for root in (home / "triptych", Path(tempfile.gettempdir()) / own):
