@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Fitted, fit
+from triptych.training.engine import Batch, Fitted, fit
 from triptych.training.schedule import learning_rate
 
 RECIPE = {
@@ -48,10 +48,13 @@ def train(
     y = x[:, :1].sin()
     model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
 
-    def loss_of_batch(indices: Tensor, generator: torch.Generator) -> Tensor:
+    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
         time.sleep(delay)
-        noise = 0.1 * torch.randn(len(indices), 6, generator=generator)
-        return (model(x[indices] + noise) - y[indices]).square().mean()
+        noise = 0.1 * torch.randn(len(batch.indices), 6, generator=batch.generator)
+        return x[batch.indices] + noise, y[batch.indices]
+
+    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+        return (model(inputs[0]) - inputs[1]).square().mean()
 
     def error(model: nn.Module) -> float:
         return (model(x) - y).square().mean().item()
@@ -59,7 +62,8 @@ def train(
     measure = evaluate or error
     fitted = fit(
         model,
-        loss_of_batch,
+        prepare,
+        loss_of,
         size=len(x),
         recipe={**RECIPE, **changes},
         seed=0,

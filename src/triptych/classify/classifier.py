@@ -11,6 +11,7 @@ from triptych.classify.experiment import Experiment, save_weights, test_images, 
 from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.mixing import mix
 from triptych.run.errors import TriptychError
+from triptych.training.engine import Batch
 
 
 def build_model(module: str, num_classes: int, image_size: int, options: dict[str, object]) -> nn.Module:
@@ -59,17 +60,19 @@ def train_classifier(experiment: Experiment) -> None:
     )
     augmentation = recipe["augmentation"]
 
-    def loss_of_batch(indices: Tensor, generator: torch.Generator) -> Tensor:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            pixels = random_shift_flip_rotate(
-                train.pixels(indices),
-                padding=augmentation["padding"],
-                flip=augmentation["flip"],
-                degrees=augmentation["degrees"],
-                generator=generator,
-            )
-            labels = F.one_hot(train.labels[indices.to(device)], dataset.num_classes).float()
-            pixels, labels = mix(train.normalise(pixels), labels, recipe["mixing"], generator)
+    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
+        pixels = random_shift_flip_rotate(
+            train.pixels(batch.indices),
+            padding=augmentation["padding"],
+            flip=augmentation["flip"],
+            degrees=augmentation["degrees"],
+            generator=batch.generator,
+        )
+        labels = F.one_hot(train.labels[batch.indices.to(device)], dataset.num_classes).float()
+        return mix(train.normalise(pixels), labels, recipe["mixing"], batch.generator)
+
+    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+        pixels, labels = inputs
         return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
 
     def validate() -> dict[str, float]:
@@ -78,7 +81,8 @@ def train_classifier(experiment: Experiment) -> None:
     checkpoints = experiment.open_checkpoints(dataset)
     fitted = experiment.fit(
         model,
-        loss_of_batch,
+        prepare,
+        loss_of,
         size=len(train),
         checkpoints=checkpoints,
         evaluate=validate,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
@@ -18,7 +18,7 @@ from triptych.run.files import atomic_path, digest_of_value, write_json
 from triptych.run.job import Job
 from triptych.run.seeds import derive_seed
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Fitted, LossOfBatch, fit
+from triptych.training.engine import Batch, Fitted, Inputs, fit
 from triptych.training.history import Row
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class Experiment:
     def fit(
         self,
         model: nn.Module,
-        loss_of_batch: LossOfBatch,
+        prepare: Callable[[Batch], Inputs],
+        loss_of: Callable[[Inputs], Tensor],
         *,
         size: int,
         checkpoints: Checkpoints,
@@ -92,7 +93,8 @@ class Experiment:
         """Train `model` by this recipe and seed, with its curves in the folder; see `engine.fit`."""
         return fit(
             model,
-            loss_of_batch,
+            prepare,
+            loss_of,
             size=size,
             recipe=self.recipe,
             seed=self.seed,

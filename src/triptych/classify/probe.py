@@ -21,6 +21,7 @@ from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.resnet import ResNet18
 from triptych.run.devices import autocast
 from triptych.run.files import digest_of_file
+from triptych.training.engine import Batch
 
 
 class FrozenEncoderClassifier(nn.Module):
@@ -71,22 +72,27 @@ def probe(experiment: Experiment, encoder_file: str) -> None:
     model.to(memory_format=torch.channels_last).to(device)
     features = None if recipe["augment"] else encode(model.encoder, train, precision)
 
-    def loss_of_batch(indices: Tensor, generator: torch.Generator) -> Tensor:
-        if features is None:
-            with torch.no_grad(), torch.autocast(device.type, enabled=False):
-                pixels = random_shift_flip_rotate(
-                    train.pixels(indices), padding=4, flip=0.5, degrees=0, generator=generator
-                )
-            logits = model(train.normalise(pixels))
-        else:
-            logits = model.linear(features[indices.to(device)])
-        return F.cross_entropy(logits.float(), train.labels[indices.to(device)])
+    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
+        labels = train.labels[batch.indices.to(device)]
+        if features is not None:
+            return features[batch.indices.to(device)], labels
+        pixels = random_shift_flip_rotate(
+            train.pixels(batch.indices), padding=4, flip=0.5, degrees=0, generator=batch.generator
+        )
+        return train.normalise(pixels), labels
+
+    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+        x, labels = inputs
+        logits = model(x) if features is None else model.linear(x)
+        return F.cross_entropy(logits.float(), labels)
 
     def validate() -> dict[str, float]:
         return evaluate(model, validation, precision=precision, prefix="validation_")
 
     checkpoints = experiment.open_checkpoints(dataset, encoder=digest_of_file(encoder_file))
-    fitted = experiment.fit(model, loss_of_batch, size=len(train), checkpoints=checkpoints, evaluate=validate)
+    fitted = experiment.fit(
+        model, prepare, loss_of, size=len(train), checkpoints=checkpoints, evaluate=validate
+    )
     test = evaluate(model, test_images(dataset, device), precision=precision)
     save_weights(model.linear, experiment.folder / "classifier.safetensors")
     metrics = {

@@ -14,6 +14,7 @@ from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
 from triptych.run.devices import autocast
+from triptych.training.engine import Batch
 
 
 def draw_view(pixels: Tensor, views: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -61,14 +62,15 @@ def pretrain(experiment: Experiment) -> None:
     head = projection_head(encoder.features, recipe["head_hidden"], recipe["head_out"])
     model = nn.Sequential(encoder, head).to(memory_format=torch.channels_last).to(device)
 
-    def loss_of_batch(indices: Tensor, generator: torch.Generator) -> Tensor:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            pixels = images.pixels(indices).repeat(2, 1, 1, 1)
-            pixels = images.normalise(draw_view(pixels, recipe["views"], generator))
-        return nt_xent(model(pixels), recipe["temperature"])
+    def prepare(batch: Batch) -> Tensor:
+        pixels = images.pixels(batch.indices).repeat(2, 1, 1, 1)
+        return images.normalise(draw_view(pixels, recipe["views"], batch.generator))
+
+    def loss_of(views: Tensor) -> Tensor:
+        return nt_xent(model(views), recipe["temperature"])
 
     checkpoints = experiment.open_checkpoints(dataset)
-    fitted = experiment.fit(model, loss_of_batch, size=len(images), checkpoints=checkpoints)
+    fitted = experiment.fit(model, prepare, loss_of, size=len(images), checkpoints=checkpoints)
     save_weights(encoder, experiment.folder / "encoder.safetensors")
     metrics = {"final_train_loss": fitted.rows[-1]["train_loss"], "epochs": recipe["epochs"]}
     experiment.write_metrics(metrics, dataset, fitted.seconds)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,23 @@ from triptych.training.schedule import learning_rate
 
 log = logging.getLogger("triptych")
 
-LossOfBatch = Callable[[Tensor, torch.Generator], Tensor]
+Inputs = TypeVar("Inputs")
 CHECK_EVERY = 20  # steps between two looks at the loss: a look waits for the device
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step may see.
+
+    Attributes:
+        indices: (B,) int64 on the CPU, of the training examples.
+        generator: on the training device, for augmentation.
+        progress: share of the training's steps done before this one, from 0 to below 1.
+    """
+
+    indices: Tensor
+    generator: torch.Generator
+    progress: float
 
 
 @dataclass
@@ -59,7 +74,8 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    loss_of_batch: LossOfBatch,
+    prepare: Callable[[Batch], Inputs],
+    loss_of: Callable[[Inputs], Tensor],
     *,
     size: int,
     recipe: Mapping[str, Any],
@@ -76,7 +92,8 @@ def fit(
 
     Args:
         model: on `device`; parameters with `requires_grad` are trained.
-        loss_of_batch: (indices (B,) int64 on the CPU, generator on `device`) -> scalar loss.
+        prepare: the inputs of a step, augmented; called without gradients and in float32.
+        loss_of: the scalar loss of such inputs, under the recipe's precision.
         size: number of training examples; each epoch visits them in a new order and drops the
             last incomplete batch.
         recipe: `epochs`, `batch_size`, `precision`, and what `make_optimizer` and `learning_rate` need.
@@ -123,10 +140,15 @@ def fit(
                     group["lr"] = rate
                 # Dropout knows no generator of its own: it takes the global one.
                 torch.manual_seed(derive_seed(seed, "dropout", state.epoch, state.step))
-                generator = torch_generator(device, seed, "augment", state.epoch, state.step)
-                indices = order[state.step * batch_size : (state.step + 1) * batch_size]
+                batch = Batch(
+                    order[state.step * batch_size : (state.step + 1) * batch_size],
+                    torch_generator(device, seed, "augment", state.epoch, state.step),
+                    progress=(state.epoch * steps + state.step) / (epochs * steps),
+                )
+                with torch.no_grad():
+                    inputs = prepare(batch)
                 with autocast(device, recipe["precision"]):
-                    loss = loss_of_batch(indices, generator)
+                    loss = loss_of(inputs)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
