@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/simclr.smk"
+include: "rules/evaluation.smk"
 include: "rules/grid.smk"
 include: "rules/reconstruction.smk"
 include: "rules/radiance.smk"
@@ -32,6 +33,7 @@ rule all:
         "results/report/index.html",
         DATA_TARGETS,
         SELF_SUPERVISION_TARGETS,
+        EVALUATION_TARGETS,
         GRID_TARGETS,
         RECONSTRUCTION_TARGETS,
         RADIANCE_TARGETS,

@@ -1,29 +1,43 @@
-"""How fast is a SimCLR step against float32 in the usual memory layout, and against the matrix units?
+"""How fast is a SimCLR step against other ways to do it, and against the matrix units?
 
-Pairs are measured alternately in one run, so that other work on the machine hits both alike.
+All are measured alternately in one run, so that other work on the machine hits them alike. Each trains a
+ResNet18 for 32x32 images on batches of 128 images, two views each; loading and augmentation count.
 
-- `step_over_float32`: images/s of the engine's step (automatic precision, channels_last) over the
-  same step in float32, NCHW.
+- `images_per_second`: the engine's step, with automatic precision, Adam, head 512-512-128.
+- `step_over_float32`: over the same step in float32, NCHW.
+- `step_over_report`: over float32, NCHW, torchvision's transforms on PIL images in 2 loader workers.
+- `step_over_lightly_default`, `step_over_lightly_bf16`: over lightly's SimCLR parts in a plain loop with 2
+  loader workers, as its examples run and with bfloat16 autocast added.
 - `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 bfloat16 product's.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
+
+lightly runs in an environment of its own, made here from benchmarks/peers/lightly.txt. benchmarks/peers/
+has what the others run. One that cannot be installed or run has no number, for the reason given.
 """
 
+import logging
+import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from statistics import median
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from triptych.classify.simclr import draw_view
+from benchmarks._simclr_peers import Peer, lightly_python
 from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
+from triptych.nn.views import draw_views
 from triptych.run.devices import autocast, choose_device
+from triptych.run.errors import TriptychError
 from triptych.run.seeds import torch_generator
 from triptych.training.allocator import keep_large_allocations
+from triptych.training.optimizer import make_optimizer
 
-BATCH, ROUNDS = 128, 4
+log = logging.getLogger("triptych")
+
+IMAGES, BATCH, ROUNDS = 50_000, 128, 7
 FORWARD_FLOPS = 2 * 556_651_520  # of ResNet18 on one 32x32 image: multiply-adds of convolutions, twice
 VIEWS = {
     "crop_scale": [0.08, 1.0],
@@ -32,18 +46,21 @@ VIEWS = {
     "grayscale_probability": 0.2,
     "blur_probability": 0.5,
 }
+RECIPE = {
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+    "weight_decay": 0.000001,
+    "decay_biases": True,
+    "momentum": 0.9,
+    "nesterov": False,
+}
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+STEPS = {"own": 3, "float32": 1, "matmul": 3, "report": 1, "lightly_default": 1, "lightly_bf16": 2}
+PAUSE = 0.5  # seconds after a peer's turn, in which its loader workers fill their queue
 
 
-def _seconds(function: Callable[[], object], device: torch.device) -> float:
-    began = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-class _Step:
-    """One SimCLR step, with its augmentation timed apart."""
+class Step:
+    """The engine's step, with its augmentation timed apart."""
 
     def __init__(self, device: torch.device, precision: str, layout: torch.memory_format) -> None:
         torch.manual_seed(0)
@@ -51,48 +68,107 @@ class _Step:
         encoder = ResNet18()
         model = nn.Sequential(encoder, projection_head(encoder.features, 512, 128))
         self.model = model.to(memory_format=layout).to(device)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), 0.01, momentum=0.9)
-        self.images = torch.rand(BATCH, 3, 32, 32, device=device)
+        self.optimizer = make_optimizer(self.model, RECIPE | {"precision": precision})
+        images = torch.randint(0, 256, (IMAGES, 32, 32, 3), dtype=torch.uint8)
+        self.images = images.permute(0, 3, 1, 2).to(device)
         self.generator = torch_generator(device, 0)
+        self.augmenting = 0.0  # seconds of the latest step
 
-    def views(self) -> torch.Tensor:
-        pixels = draw_view(self.images.repeat(2, 1, 1, 1), VIEWS, self.generator)
-        return pixels.contiguous(memory_format=self.layout)
+    def _views(self) -> Tensor:
+        images = self.images[torch.randint(0, IMAGES, (BATCH,)).to(self.device)]
+        views = draw_views(images, VIEWS, size=32, mean=MEAN, std=STD, generator=self.generator, count=2)
+        return views.contiguous(memory_format=self.layout)
 
-    def learn(self, views: torch.Tensor) -> None:
+    def _learn(self, views: Tensor) -> None:
         with autocast(self.device, self.precision):
             loss = nt_xent(self.model(views), 0.5)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
 
+    def _seconds(self, function: Callable[[], Tensor | None]) -> tuple[float, Tensor | None]:
+        began = time.perf_counter()
+        result = function()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began, result
 
-def measure() -> dict[str, float]:
-    """Run the three measurements alternately and return medians."""
+    def seconds(self, steps: int) -> float:
+        """Seconds a step, over so many; `augmenting` is set to those of the augmentation."""
+        total = self.augmenting = 0.0
+        for _ in range(steps):
+            augmenting, views = self._seconds(self._views)
+            learning, _ = self._seconds(lambda views=views: self._learn(views))
+            self.augmenting += augmenting / steps
+            total += (augmenting + learning) / steps
+        return total
+
+
+def matmul_seconds(device: torch.device) -> Callable[[int], float]:
+    """Times a number of products; gives the seconds of one."""
+    square = torch.rand(4096, 4096, device=device, dtype=torch.bfloat16)
+
+    def seconds(times: int) -> float:
+        began = time.perf_counter()
+        for _ in range(times):
+            product = square @ square
+        product[0, 0].item()
+        return (time.perf_counter() - began) / times
+
+    return seconds
+
+
+def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Those that run, and for the others why they don't."""
+    peers: dict[str, Peer] = {}
+    missing: dict[str, str] = {}
+    for name, python, arguments in (
+        ("report", lambda: sys.executable, ["run_report.py", str(device)]),
+        ("lightly_default", lightly_python, ["run_lightly.py", str(device), "default"]),
+        ("lightly_bf16", lightly_python, ["run_lightly.py", str(device), "bf16"]),
+    ):
+        try:
+            peers[name] = Peer(name, python(), arguments)
+        except TriptychError as error:
+            missing[name] = f"missing: {error}"
+    return peers, missing
+
+
+def measure() -> dict[str, float | str]:
+    """Take turns, and return medians."""
     device = choose_device("auto")
+    peers, missing = start_peers(device)  # before this process is given its allocator
     if device.type == "cpu":
         keep_large_allocations()
-    fast = _Step(device, "auto", torch.channels_last)
-    plain = _Step(device, "float32", torch.contiguous_format)
-    square = torch.rand(4096, 4096, device=device, dtype=torch.bfloat16)
-    times: dict[str, list[float]] = {"augment": [], "fast": [], "plain": [], "matmul": []}
-    for round_ in range(ROUNDS + 1):
-        views = fast.views()
-        sample = {
-            "augment": _seconds(fast.views, device),
-            "fast": _seconds(partial(fast.learn, views), device),
-            "plain": _seconds(lambda: plain.learn(plain.views()), device),
-            "matmul": _seconds(lambda: square @ square, device),
-        }
-        if round_:  # the first round warms up
-            for name, seconds in sample.items():
-                times[name].append(seconds)
-    median = {name: float(torch.tensor(values).median()) for name, values in times.items()}
-    step = median["augment"] + median["fast"]
+    own = Step(device, "auto", torch.channels_last)
+    turns = {
+        "own": own.seconds,
+        "float32": Step(device, "float32", torch.contiguous_format).seconds,
+        "matmul": matmul_seconds(device),
+    } | {name: peer.seconds for name, peer in peers.items()}
+    times: dict[str, list[float]] = {name: [] for name in [*turns, "augment"]}
+    try:
+        for round_ in range(ROUNDS + 1):
+            for name, seconds in turns.items():
+                taken = seconds(STEPS[name])
+                if name in peers:
+                    time.sleep(PAUSE)
+                if round_:  # the first round warms up
+                    times[name].append(taken)
+            if round_:
+                times["augment"].append(own.augmenting)
+            log.info("round %d of %d", round_, ROUNDS)
+    finally:
+        for peer in peers.values():
+            peer.close()
+    middle = {name: median(values) for name, values in times.items()}
+    step = middle["own"]
     flops = 3 * FORWARD_FLOPS * 2 * BATCH
     return {
         "images_per_second": BATCH / step,
-        "step_over_float32": median["plain"] / step,
-        "step_over_matmul_ceiling": (flops / step) / (2 * 4096**3 / median["matmul"]),
-        "step_outside_model": median["augment"] / step,
+        **{f"step_over_{name}": middle[name] / step for name in ("float32", *peers)},
+        **{f"step_over_{name}": reason for name, reason in missing.items()},
+        "step_over_matmul_ceiling": (flops / step) / (2 * 4096**3 / middle["matmul"]),
+        "step_outside_model": middle["augment"] / step,
+        "matmul_tflops": 2 * 4096**3 / middle["matmul"] / 1e12,
     }

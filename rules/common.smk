@@ -52,6 +52,7 @@ wildcard_constraints:
     dataset="|".join(config["datasets"]),
     scene="|".join(config["scenes"]),
     encoder="simclr|random",
+    percent=r"\d+(\.\d+)?",
     seed=r"\d+",
 
 

@@ -25,7 +25,7 @@ rule train_cell:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=GPU,
+        gpu=lambda wildcards: GPU * cell_recipe(wildcards)["gpus"],
     params:
         recipe=cell_recipe,
     message:

@@ -7,12 +7,7 @@ include: "inputs/report.smk"
 rule tabulate_self_supervision:
     input:
         dataset=data_of("self_supervision"),
-        probe=expand("results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS),
-        random=expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
-        supervised=expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
-        simclr_history=f"results/simclr/seed{SEEDS[0]}/history.csv",
-        probe_history=f"results/probe/simclr/seed{SEEDS[0]}/history.csv",
-        supervised_history=f"results/supervised/seed{SEEDS[0]}/history.csv",
+        results=result_files(SELF_SUPERVISION),
         published=PUBLISHED,
         code=code_of("tabulate_self_supervision.py"),
     output:
@@ -32,6 +27,9 @@ rule tabulate_self_supervision:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        # The same paths as the input, sorted into arguments.
+        parts=SELF_SUPERVISION,
     message:
         "Table: self-supervision"
     script:
@@ -102,8 +100,8 @@ rule plot_self_supervision:
     input:
         dataset=data_of("self_supervision"),
         simclr=expand("results/simclr/seed{seed}/history.csv", seed=SEEDS),
-        probe=expand("results/probe/simclr/seed{seed}/history.csv", seed=SEEDS),
-        random=expand("results/probe/random/seed{seed}/history.csv", seed=SEEDS),
+        probe=expand(f"results/probe/simclr/seed{{seed}}/{PROBE_CURVE}", seed=SEEDS),
+        random=expand(f"results/probe/random/seed{{seed}}/{PROBE_CURVE}", seed=SEEDS),
         supervised=expand("results/supervised/seed{seed}/history.csv", seed=SEEDS),
         published=PUBLISHED,
         code=code_of("plot_self_supervision.py"),
@@ -134,6 +132,34 @@ rule plot_self_supervision:
         "Figures: self-supervision"
     script:
         "../workflow/scripts/plot_self_supervision.py"
+
+
+rule plot_feature_map:
+    input:
+        simclr=f"results/feature_map/simclr/seed{SEEDS[0]}/map.csv",
+        random=f"results/feature_map/random/seed{SEEDS[0]}/map.csv",
+        code=code_of("plot_feature_map.py"),
+    output:
+        in_report(
+            "results/figures/feature_map.svg",
+            "Self-supervision",
+            "feature_map",
+            figure="Map of the features",
+        ),
+    log:
+        "results/logs/figures/feature_map.log",
+    benchmark:
+        "results/benchmarks/jobs/figures/feature_map.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "Figure: map of the features"
+    script:
+        "../workflow/scripts/plot_feature_map.py"
 
 
 rule plot_grid:

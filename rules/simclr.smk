@@ -1,28 +1,52 @@
-"""Part 1: SimCLR pretraining and linear evaluation, against supervised training."""
+"""Part 1: SimCLR pretraining, an encoder that has learnt nothing, and supervised training."""
 
 DATASET = config["self_supervision"]["dataset"]
+PLAN = [] if config["self_supervision"]["simclr"]["minutes"] is None else ["results/simclr/plan.json"]
 SELF_SUPERVISION_TARGETS = (
     expand("results/simclr/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
     + expand("results/random/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
-    + expand(
-        "results/probe/{encoder}/seed{seed}/{file}",
-        encoder=["simclr", "random"],
-        seed=SEEDS,
-        file=["classifier.safetensors", "metrics.json", "history.csv"],
-    )
     + expand(
         "results/supervised/seed{seed}/{file}",
         seed=SEEDS,
         file=["model.safetensors", "metrics.json", "history.csv"],
     )
+    + PLAN
     if "self_supervision" in PARTS
     else []
 )
 
 
+if PLAN:
+
+    rule plan_simclr:
+        input:
+            data=packed(DATASET),
+            code=code_of("plan_simclr.py"),
+        output:
+            plan="results/simclr/plan.json",
+        log:
+            "results/logs/simclr/plan.log",
+        benchmark:
+            "results/benchmarks/jobs/simclr/plan.tsv"
+        conda:
+            "../envs/learning.yaml"
+        threads: THREADS
+        resources:
+            mem_mb=8000,
+            runtime=30,
+            gpu=GPU,
+        params:
+            recipe=config["self_supervision"]["simclr"],
+        message:
+            "SimCLR: how many epochs fit into the minutes"
+        script:
+            "../workflow/scripts/plan_simclr.py"
+
+
 rule pretrain_simclr:
     input:
         data=packed(DATASET),
+        plan=PLAN,
         code=code_of("pretrain_simclr.py"),
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
@@ -39,7 +63,7 @@ rule pretrain_simclr:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=GPU,
+        gpu=GPU * config["self_supervision"]["simclr"]["gpus"],
     params:
         recipe=config["self_supervision"]["simclr"],
     message:
@@ -74,38 +98,6 @@ rule initialise_encoder:
         "../workflow/scripts/initialise_encoder.py"
 
 
-rule probe_encoder:
-    input:
-        data=packed(DATASET),
-        encoder="results/{encoder}/seed{seed}/encoder.safetensors",
-        code=code_of("probe_encoder.py"),
-    output:
-        classifier="results/probe/{encoder}/seed{seed}/classifier.safetensors",
-        metrics="results/probe/{encoder}/seed{seed}/metrics.json",
-        history="results/probe/{encoder}/seed{seed}/history.csv",
-        events=directory("results/probe/{encoder}/seed{seed}/tensorboard"),
-    log:
-        "results/logs/probe/{encoder}/seed{seed}.log",
-    benchmark:
-        "results/benchmarks/jobs/probe/{encoder}/seed{seed}.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: THREADS
-    resources:
-        mem_mb=8000,
-        runtime=720,
-        gpu=GPU,
-    params:
-        recipe={
-            "width": config["self_supervision"]["simclr"]["width"],
-            **config["self_supervision"]["probe"],
-        },
-    message:
-        "Linear evaluation of the {wildcards.encoder} encoder, seed {wildcards.seed}"
-    script:
-        "../workflow/scripts/probe_encoder.py"
-
-
 rule train_supervised:
     input:
         data=packed(DATASET),
@@ -125,7 +117,7 @@ rule train_supervised:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=GPU,
+        gpu=GPU * config["self_supervision"]["supervised"]["gpus"],
     params:
         recipe={
             "architecture": {

@@ -38,24 +38,78 @@ def table(name, category, caption, title):
     }
 
 
-def page_parts():
-    """What the page shows: for each part that is run, the arguments of its section."""
-    probes = {
+def of_encoders(folder):
+    """Metrics of both encoders and all seeds."""
+    return expand(f"results/{folder}/{{encoder}}/seed{{seed}}/metrics.json", encoder=ENCODERS, seed=SEEDS)
+
+
+def evaluation(name, title, folders):
+    """A row of the table of evaluations: `folders` by encoder."""
+    runs = {
+        encoder: expand(f"results/{folder}/seed{{seed}}/metrics.json", seed=SEEDS)
+        for encoder, folder in folders.items()
+    }
+    return {"name": name, "title": title, "runs": runs}
+
+
+# What the table and the page say about self-supervision: the arguments that they share.
+SELF_SUPERVISION = {
+    "methods": {
         "simclr_linear_probe": expand("results/probe/simclr/seed{seed}/metrics.json", seed=SEEDS),
         "supervised_resnet18": expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
         "random_linear_probe": expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
-    }
+    },
+    "histories": {
+        "simclr": f"results/simclr/seed{SEEDS[0]}/history.csv",
+        **({"linear_probe": f"results/probe/simclr/seed{SEEDS[0]}/history.csv"} if AUGMENTED_PROBE else {}),
+        "supervised": f"results/supervised/seed{SEEDS[0]}/history.csv",
+    },
+    "evaluations": [
+        evaluation(
+            "linear_probe",
+            "Linear probe",
+            {encoder: f"probe/{encoder}" for encoder in ENCODERS},
+        ),
+        evaluation(
+            "knn",
+            "{k:,} nearest neighbours".format(**config["self_supervision"]["knn"]),
+            {encoder: f"knn/{encoder}" for encoder in ENCODERS},
+        ),
+        *[
+            evaluation(
+                f"labels{percent}",
+                f"Linear probe, {percent} % of the labels",
+                {encoder: f"few_labels/{encoder}/percent{percent}" for encoder in ENCODERS},
+            )
+            for percent in FEW_PERCENTS
+        ],
+        *[
+            evaluation(
+                f"fine_tune{percent}",
+                f"Fine-tuned, {percent} % of the labels",
+                {"simclr": f"fine_tune/percent{percent}"},
+            )
+            for percent in FINE_TUNE_PERCENTS
+        ],
+    ],
+}
+# The probe at its optimum has an accuracy and no curve.
+PROBE_CURVE = "history.csv" if AUGMENTED_PROBE else "metrics.json"
+
+
+def page_parts():
+    """What the page shows: for each part that is run, the arguments of its section."""
     self_supervision = {
+        **SELF_SUPERVISION,
         "dataset": data_of("self_supervision"),
-        "methods": probes,
         "simclr": expand("results/simclr/seed{seed}/metrics.json", seed=SEEDS),
-        "histories": {
-            "simclr": f"results/simclr/seed{SEEDS[0]}/history.csv",
-            "linear_probe": f"results/probe/simclr/seed{SEEDS[0]}/history.csv",
-            "supervised": f"results/supervised/seed{SEEDS[0]}/history.csv",
-        },
+        "features": of_encoders("features"),
+        "maps": expand(
+            "results/feature_map/{encoder}/seed{seed}/metrics.json", encoder=ENCODERS, seed=SEEDS[0]
+        ),
         "loss": "results/figures/self_supervision_loss.svg",
         "accuracy": "results/figures/self_supervision_accuracy.svg",
+        "feature_map": "results/figures/feature_map.svg",
     }
     grid = {
         "dataset": data_of("grid"),
@@ -113,6 +167,7 @@ REPORT_TARGETS = (
         + [
             "results/figures/self_supervision_loss.svg",
             "results/figures/self_supervision_accuracy.svg",
+            "results/figures/feature_map.svg",
         ]
         if "self_supervision" in PARTS
         else []

@@ -32,7 +32,8 @@ PACKAGES = ["slurmctld", "slurmd", "slurm-client"]
 GPU_RULES = {
     "pretrain_simclr",
     "initialise_encoder",
-    "probe_encoder",
+    "encode_images",
+    "fine_tune_encoder",
     "train_supervised",
     "train_cell",
     "train_radiance",

@@ -31,6 +31,26 @@ def _first_histories(results: Path) -> dict[str, str]:
     return {run: str(results / folder / "seed0/history.csv") for run, folder in folders.items()}
 
 
+def _evaluations(results: Path) -> list[dict[str, object]]:
+    folders = {
+        "linear_probe": ("Linear probe", {"simclr": "probe/simclr", "random": "probe/random"}),
+        "knn": ("200 nearest neighbours", {"simclr": "knn/simclr", "random": "knn/random"}),
+        "labels1": (
+            "Linear probe, 1 % of the labels",
+            {"simclr": "few_labels/simclr/percent1", "random": "few_labels/random/percent1"},
+        ),
+        "fine_tune1": ("Fine-tuned, 1 % of the labels", {"simclr": "fine_tune/percent1"}),
+    }
+    return [
+        {
+            "name": name,
+            "title": title,
+            "runs": {encoder: _seeds(results, folder, "metrics.json") for encoder, folder in runs.items()},
+        }
+        for name, (title, runs) in folders.items()
+    ]
+
+
 def _dataset(results: Path, published: str) -> str:
     path = results / "data" / published / "dataset.json"
     return str(path if path.is_file() else results / "data" / "shapes" / "dataset.json")
@@ -50,6 +70,7 @@ def make_tables(results: Path) -> None:
         dataset=_dataset(results, "cifar10"),
         methods=_methods(results, "metrics.json"),
         histories=_first_histories(results),
+        evaluations=_evaluations(results),
         stem=str(results / "tables/self_supervision"),
     )
     main_of("tabulate_grid.py")(
@@ -72,6 +93,11 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         methods=_methods(results, "history.csv"),
         loss=str(figures / "self_supervision_loss.svg"),
         accuracy=str(figures / "self_supervision_accuracy.svg"),
+    )
+    main_of("plot_feature_map.py")(
+        simclr=str(results / "feature_map/simclr/seed0/map.csv"),
+        random=str(results / "feature_map/random/seed0/map.csv"),
+        target=str(figures / "feature_map.svg"),
     )
     for architecture in architectures:
         main_of("plot_grid.py")(
@@ -103,6 +129,10 @@ def make_page(
         "histories": _first_histories(results),
         "loss": str(figures / "self_supervision_loss.svg"),
         "accuracy": str(figures / "self_supervision_accuracy.svg"),
+        "evaluations": _evaluations(results),
+        "features": _seeds(results, "features/simclr", "metrics.json"),
+        "maps": [str(results / f"feature_map/{name}/seed0/metrics.json") for name in ("simclr", "random")],
+        "feature_map": str(figures / "feature_map.svg"),
     }
     grid = {
         "dataset": _dataset(results, "cifar100"),

@@ -121,7 +121,35 @@ def _self_supervision(root: Path) -> None:
                 "validation_top1_accuracy": reached + 0.1,
             }
             folder = root / name / f"seed{seed}"
-            _classifier(folder, 100 - reached, seed=seed, recipe={"width": 64}, metrics=metrics)
+            recipe = {"protocol": "report", "architecture": {"options": {"width": 64}}}
+            _classifier(folder, 100 - reached, seed=seed, recipe=recipe, metrics=metrics)
+        _evaluations(root, seed)
+
+
+def _evaluations(root: Path, seed: int) -> None:
+    """What else the two encoders are asked."""
+    for name, accuracy in (
+        ("knn/simclr", 74.0),
+        ("knn/random", 30.1),
+        ("few_labels/simclr/percent1", 61.5),
+        ("few_labels/random/percent1", 22.2),
+        ("fine_tune/percent1", 66.6),
+    ):
+        metrics = {"test_top1_accuracy": accuracy + (0.3, -0.2, 0.5)[seed], "provenance": _provenance(seed)}
+        write_json(root / name / f"seed{seed}" / "metrics.json", metrics)
+    generator = np.random.default_rng(seed)
+    for encoder, spread in (("simclr", 0.6), ("random", 4.0)):
+        features = {"dimensions": 512, "feature_std": 0.6, "provenance": _provenance(seed, width=64)}
+        write_json(root / "features" / encoder / f"seed{seed}" / "metrics.json", features)
+        lines = ["image,class,x,y"]
+        for image in range(200):
+            turn = 2 * math.pi * (image % 10) / 10
+            x, y = 5 * math.cos(turn), 5 * math.sin(turn)
+            x, y = (x, y) + spread * generator.normal(size=2)
+            lines.append(f"{image},class {image % 10},{x:.4f},{y:.4f}")
+        folder = root / "feature_map" / encoder / f"seed{seed}"
+        write_json(folder / "metrics.json", {"points": 200, "provenance": _provenance(seed, points=200)})
+        (folder / "map.csv").write_text("\n".join(lines) + "\n")
 
 
 def _grid(root: Path) -> None:

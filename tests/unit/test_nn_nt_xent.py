@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,40 @@ def test_nt_xent_equals_the_reports_formula(pairs: int, dim: int, temperature: f
     z = np.random.default_rng(seed).normal(size=(2 * pairs, dim))
     got = nt_xent(torch.from_numpy(z), temperature).item()
     assert math.isclose(got, nt_xent_by_hand(z, temperature), rel_tol=1e-4, abs_tol=1e-5)
+
+
+def contrastive_by_hand(z: np.ndarray, temperature: float, views: int, decoupled: bool) -> float:
+    """Every view with each of its partners, against all views of other images; written with loops."""
+    images = len(z) // views
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    weight = np.exp(unit @ unit.T / temperature)
+    terms = []
+    for i in range(len(z)):
+        others = sum(weight[i, k] for k in range(len(z)) if k % images != i % images)
+        partners = weight[i, [k for k in range(i % images, len(z), images) if k != i]]
+        terms.extend(-np.log(partners / (others + (0 if decoupled else partners))))
+    return float(np.mean(terms))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 5), st.integers(2, 4), st.floats(0.1, 2.0), st.booleans(), st.integers(0, 1000))
+def test_more_views_and_decoupling_equal_the_sums_written_out(
+    images: int, views: int, temperature: float, decoupled: bool, seed: int
+) -> None:
+    z = np.random.default_rng(seed).normal(size=(views * images, 5))
+    got = nt_xent(torch.from_numpy(z), temperature, views=views, decoupled=decoupled).item()
+    expected = contrastive_by_hand(z, temperature, views, decoupled)
+    assert math.isclose(got, expected, rel_tol=1e-4, abs_tol=1e-5)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_gradients_of_the_loss_are_those_of_its_values(decoupled: bool) -> None:
+    z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def loss(z: torch.Tensor) -> torch.Tensor:
+        return nt_xent(z, 0.5, views=3, decoupled=decoupled)
+
+    torch.autograd.gradcheck(loss, z.requires_grad_(), eps=1e-3, atol=1e-3)
 
 
 def test_nt_xent_of_identical_projections_is_the_log_of_the_candidates() -> None:

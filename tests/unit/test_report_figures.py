@@ -11,9 +11,10 @@ from report_pages import make_figures
 from report_results import fabricate
 
 from triptych.report.embed import MAX_SIDE, embed_figure, embed_picture
+from triptych.report.feature_map_figure import feature_map_figure
 from triptych.report.grid_figure import grid_figure
 from triptych.report.scene_figures import kept_frames, sharpness_figure, training_figure
-from triptych.report.self_supervision_figures import loss_figure
+from triptych.report.self_supervision_figures import accuracy_figure, loss_figure
 from triptych.report.style import house_style, save_svg
 from triptych.run.errors import TriptychError
 
@@ -28,7 +29,7 @@ def test_figures_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     results = fabricate(tmp_path)
     make_figures(results, architectures=["vit"])
     files = sorted((results / "figures").rglob("*.svg"))
-    assert len(files) == 5
+    assert len(files) == 6
     before = [file.read_bytes() for file in files]
     make_figures(results, architectures=["vit"])
     assert [file.read_bytes() for file in files] == before
@@ -52,6 +53,44 @@ def test_the_published_log_is_drawn_only_if_it_is_asked_for() -> None:
     assert [line.get_label() for line in with_it.axes[0].get_lines()] == ["published", "this run"]
     assert [line.get_label() for line in without.axes[0].get_lines()] == ["this run"]
     assert len(with_it.axes[0].get_lines()[0].get_xdata()) == 100
+
+
+def test_probes_without_epochs_are_levels_and_nearest_neighbours_a_curve_where_they_were_watched() -> None:
+    watched = history(6).assign(knn_accuracy=[20.0, np.nan, 30.0, np.nan, np.nan, 40.0])
+    with house_style():
+        figure = accuracy_figure(
+            {"supervised_resnet18": [history(8)]},
+            levels={"simclr_linear_probe": 81.0, "random_linear_probe": 40.0},
+            pretraining=[watched, watched],
+            with_published=False,
+        )
+        without = accuracy_figure(
+            {
+                name: [history(8)]
+                for name in ("simclr_linear_probe", "supervised_resnet18", "random_linear_probe")
+            },
+            levels={},
+            pretraining=[history(6)],
+            with_published=False,
+        )
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert set(lines["SimCLR + linear probe"].get_ydata()) == {81.0}
+    neighbours = lines["SimCLR, nearest neighbours"]
+    assert list(neighbours.get_xdata()) == [1, 3, 6] and list(neighbours.get_ydata()) == [20, 30, 40]
+    assert len(without.axes[0].get_lines()) == 3
+
+
+def test_maps_share_their_colours_and_show_ten_classes_at_most() -> None:
+    names = [f"class {number:02d}" for number in range(12)] * 3
+    points = pd.DataFrame({"class": names, "x": range(36), "y": range(36)})
+    with house_style():
+        figure = feature_map_figure({"SimCLR": points, "Random encoder": points.iloc[::-1]})
+    left, right = figure.axes
+    assert len(left.collections) == len(right.collections) == 10
+    for one, other in zip(left.collections, right.collections, strict=True):
+        assert one.get_label() == other.get_label()
+        np.testing.assert_array_equal(one.get_facecolor(), other.get_facecolor())
+        assert len(one.get_offsets()) == 3
 
 
 def test_the_grid_has_a_row_an_augmentation_and_knows_no_log_of_an_added_architecture() -> None:

@@ -18,6 +18,7 @@ from triptych.report.parameter_table import parameter_rows, part_table, summary_
 from triptych.report.published import published_curve, published_epochs, published_result
 from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
 from triptych.report.results import Result, group_cells, read_result
+from triptych.report.self_supervision_table import self_supervision_comparison
 from triptych.run.errors import TriptychError
 from triptych.run.files import read_json, write_json
 
@@ -122,6 +123,19 @@ def test_the_same_data_set_with_another_recipe_says_what_differs() -> None:
     assert alike.likeness == "alike"
 
 
+def test_a_probe_that_is_no_peer_of_the_published_one_is_called_so() -> None:
+    def runs(protocol: str) -> list[Result]:
+        recipe = {"protocol": protocol, "architecture": {"options": {"width": 64}}}
+        return [Result(Path("metrics.json"), {}, {"recipe": recipe})]
+
+    cifar10 = {"name": "cifar10", "counts": {"train": 50_000, "test": 10_000}}
+    for protocol, likeness in (("features", "similar"), ("report", "alike")):
+        methods = {"simclr_linear_probe": runs(protocol), "supervised_resnet18": runs("")}
+        comparison = self_supervision_comparison(methods, cifar10, {"simclr": 100})
+        assert comparison.likeness == likeness
+    assert "SGD on cropped and mirrored" not in comparison.verdict
+
+
 def test_cells_are_found_by_their_folder_even_if_names_hold_dashes() -> None:
     results = cell("my-net", "cut-mix", 1.0) + cell("my", "net-cut-mix", 2.0)
     # Two cells of the same folder name would be ambiguous; Snakemake could not tell them apart either.
@@ -169,6 +183,13 @@ def test_no_text_can_break_out_of_a_markdown_cell_or_a_latex_line(text: str) -> 
         bare = bare.replace(command, "")
     assert "%" not in bare.replace(r"\%", "")
     assert "&" not in bare.replace(r"\&", "")
+
+
+def test_a_table_with_nothing_published_beside_it_has_no_brackets() -> None:
+    value = estimate(cell("vit", "mixup", 48.0), "test_top1_error")
+    table = Table("t", ("a", "b", "c"), (("one", value, None),), published_label=None)
+    for text in (markdown(table), latex(table)):
+        assert "48.00" in text and "(" not in text.split("48.00")[1] and "brackets" not in text
 
 
 def test_ragged_tables_are_refused() -> None:
@@ -230,6 +251,12 @@ def test_the_scripts_write_three_formats_that_agree_with_pandas(tmp_path: Path) 
     shown = f"{rows.loc[('vit', 'cutmix'), 'mean']:.2f} ± {rows.loc[('vit', 'cutmix'), 'std']:.2f} (17.32)"
     assert shown in (results / "tables/grid_top5.md").read_text()
     assert shown.replace("±", r"$\pm$") in (results / "tables/grid_top5.tex").read_text()
+    rows = pd.read_csv(results / "tables/self_supervision.csv").set_index(["method", "metric"])
+    found = rows.loc[("simclr_labels1", "test_top1_accuracy")]
+    assert (found["n"], found["mean"]) == (3, pytest.approx(61.7))
+    text = (results / "tables/self_supervision.md").read_text()
+    assert "| Linear probe, 1 % of the labels | 61.70 ± 0.36 | 22.40 ± 0.36 |" in text
+    assert "| Fine-tuned, 1 % of the labels | 66.80 ± 0.36 | – |" in text
     names = {path.name for path in (results / "tables").iterdir()}
     stems = ("self_supervision", "grid_top1", "grid_top5", "parameters")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}

@@ -57,6 +57,16 @@ def complaint(config: dict[str, Any]) -> str:
         ("grid.cells", {"vit-magic": {"epochs": 3}}, "grid.cells names 'vit-magic', which is no cell"),
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
+        (
+            "self_supervision.few_labels.weight_decays",
+            {"least": 0.1, "most": 0.01},
+            "few_labels.weight_decays has least 0.1 and most 0.01; least must not be greater",
+        ),
+        (
+            "self_supervision.fine_tune.percents",
+            [1, 200],
+            "fine_tune.percents[1] is 200 but must be at most 100",
+        ),
         ("self_supervision.probe.warmup_epochs", 101, "warmup_epochs is 101 but there are only 100 epochs"),
         (
             "architectures.resnet18.training",

@@ -1,85 +1,22 @@
 """The engine: exact, resumable at any moment, honest about failure."""
 
 import csv
-import os
+import logging
+import random
+import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
+from toy_training import EVERYTHING, STEPS, same, train
 
 from triptych.run.errors import TriptychError
-from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Batch, Fitted, fit
-from triptych.training.schedule import learning_rate
-
-RECIPE = {
-    "epochs": 3,
-    "batch_size": 8,
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 1e-4,
-    "schedule": "cosine",
-    "warmup_epochs": 1,
-    "milestones": [],
-    "decay": 0.2,
-    "precision": "float32",
-}
-
-
-def train(
-    folder: Path,
-    *,
-    every: float = 1e9,
-    delay: float = 0.0,
-    evaluate: Callable[[nn.Module], float] | None = None,
-    **changes: object,
-) -> tuple[nn.Module, Fitted]:
-    """A small network with dropout and noise, so that every kind of randomness is in play."""
-    torch.manual_seed(0)
-    x = torch.randn(200, 6, generator=torch.Generator().manual_seed(1))
-    y = x[:, :1].sin()
-    model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
-
-    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
-        time.sleep(delay)
-        noise = 0.1 * torch.randn(len(batch.indices), 6, generator=batch.generator)
-        return x[batch.indices] + noise, y[batch.indices]
-
-    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
-        return (model(inputs[0]) - inputs[1]).square().mean()
-
-    def error(model: nn.Module) -> float:
-        return (model(x) - y).square().mean().item()
-
-    measure = evaluate or error
-    fitted = fit(
-        model,
-        prepare,
-        loss_of,
-        size=len(x),
-        recipe={**RECIPE, **changes},
-        seed=0,
-        device=torch.device("cpu"),
-        label="toy",
-        checkpoints=Checkpoints(folder / "checkpoints", "toy", every=every),
-        events=folder / "tensorboard",
-        history=folder / "history.csv",
-        evaluate=lambda: {"error": measure(model)},
-        select="error",
-    )
-    return model, fitted
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, b.state_dict()[name]) for name, x in a.state_dict().items())
+from triptych.training.checkpoint import Checkpoints, time_checkpoint
+from triptych.training.engine import Batch
 
 
 def test_the_same_recipe_and_seed_give_the_same_bits(tmp_path: Path) -> None:
@@ -90,30 +27,39 @@ def test_checkpoints_do_not_change_the_result(tmp_path: Path) -> None:
     assert same(train(tmp_path / "a")[0], train(tmp_path / "b", every=0.0)[0])
 
 
-@pytest.mark.parametrize("kill_after", [0.0, 0.6, 1.3])
+MOMENTS = random.Random(4)  # the moments look random and are the same in each run of the tests
+
+
+@pytest.mark.parametrize(
+    ("place", "moment", "changes"),
+    [
+        ("time", MOMENTS.randrange(1000), {}),
+        ("time", MOMENTS.randrange(1000), {**EVERYTHING, "optimizer": "muon"}),
+        ("time", MOMENTS.randrange(1000), {**EVERYTHING, "optimizer": "lars", "learning_rate": 5.0}),
+        ("evaluating", MOMENTS.randrange(1, 3), {**EVERYTHING, "optimizer": "adamw"}),
+        ("saving", MOMENTS.randrange(1, 9), {**EVERYTHING, "optimizer": "muon"}),
+    ],
+)
 def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
-    tmp_path: Path, kill_after: float
+    tmp_path: Path, place: str, moment: int, changes: dict[str, object]
 ) -> None:
     script = (
-        "import sys, torch; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
-        "torch.set_num_threads(1);"
-        "from test_training_engine import train; train(Path(sys.argv[1]), every=0.05, delay=0.04)"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from toy_training import train_and_die;"
+        f"train_and_die(Path(sys.argv[2]), {place!r}, {moment}, {changes})"
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "killed"), str(Path(__file__).parent)]
-    process = subprocess.Popen(command)
-    while process.poll() is None and not list((tmp_path / "killed/checkpoints").glob("step-*.pt")):
-        time.sleep(0.01)
-    time.sleep(kill_after)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "killed")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     saved = list((tmp_path / "killed/checkpoints").glob("step-*.pt"))
     assert 1 <= len(saved) <= 2, "the process must die in the middle, after its first checkpoint"
     assert not (tmp_path / "killed/history.csv").exists()
 
-    resumed, fitted = train(tmp_path / "killed")
-    straight, reference = train(tmp_path / "straight")
+    straight, reference = train(tmp_path / "straight", **changes)
+    resumed, fitted = train(tmp_path / "killed", **changes)
     assert same(resumed, straight)
     assert [row["train_loss"] for row in fitted.rows] == [row["train_loss"] for row in reference.rows]
+    assert [row["error"] for row in fitted.rows] == [row["error"] for row in reference.rows]
+    assert not list((tmp_path / "killed/checkpoints").glob(".*")), "what was half written is cleared away"
 
 
 def test_a_run_killed_while_it_evaluates_resumes_there(tmp_path: Path) -> None:
@@ -154,6 +100,40 @@ def test_only_two_checkpoints_are_kept_and_none_after_the_end(tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
 
 
+def test_a_checkpoint_waits_for_its_time_except_at_the_end(tmp_path: Path) -> None:
+    train(tmp_path, every=1e9)
+    (only,) = (tmp_path / "checkpoints").iterdir()
+    assert only.name == f"step-{3 * STEPS:09d}.pt"
+    checkpoints = Checkpoints(tmp_path / "other", "run", every=0.0)
+    assert checkpoints.due()
+    assert not Checkpoints(tmp_path / "other", "run", every=60).due()
+
+
+def test_a_finished_run_that_is_asked_again_only_reads_its_checkpoint(tmp_path: Path) -> None:
+    model, fitted = train(tmp_path)
+    seen: list[Batch] = []
+    again, repeated = train(tmp_path, seen=seen)
+    assert same(model, again) and fitted == repeated and not seen
+
+
+def test_the_best_weights_are_not_stored_twice(tmp_path: Path) -> None:
+    falling = iter([3.0, 2.0, 1.0])
+    train(tmp_path / "last_is_best", evaluate=lambda model: next(falling))
+    rising = iter([1.0, 2.0, 3.0])
+    train(tmp_path / "first_is_best", evaluate=lambda model: next(rising))
+    stored = []
+    for name in ("last_is_best", "first_is_best"):
+        (file,) = (tmp_path / name / "checkpoints").iterdir()
+        stored.append(torch.load(file, weights_only=True)["state"]["best_weights"] is not None)
+    assert stored == [False, True]
+
+
+def test_saving_and_loading_can_be_timed(tmp_path: Path) -> None:
+    save, load = time_checkpoint({"weights": torch.zeros(1000)}, tmp_path / "timing")
+    assert 0 < save < 10 and 0 < load < 10
+    assert not (tmp_path / "timing").exists()
+
+
 def test_the_weights_of_the_best_epoch_are_restored(tmp_path: Path) -> None:
     scripted = iter([3.0, 1.0, 2.0, 1.0])
     seen = []
@@ -180,32 +160,48 @@ def test_every_epoch_has_its_row_in_the_history_and_in_tensorboard(tmp_path: Pat
     assert [event.step for event in events.Scalars("train_loss")] == [1, 2, 3]
 
 
+def test_history_and_log_say_how_fast_and_how_much_of_it_is_the_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="triptych"):
+        _, slow = train(tmp_path / "a", delay=0.01)
+    assert slow.model_share < 0.5  # of a step of 10 ms and the toy's fraction of one
+    assert all(row["images_per_second"] < 8 / 0.01 for row in slow.rows)
+    assert min(row["model_share"] for row in slow.rows) <= slow.model_share
+    told = re.search(r"toy: finished after 0:00:0\d; (\S+) images/s in training, (\S+) % of", caplog.text)
+    assert told is not None
+    assert float(told[1]) < 8 / 0.01
+    assert float(told[2]) == pytest.approx(100 * slow.model_share, abs=0.1)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path: Path) -> None:
-    with pytest.raises(
-        TriptychError, match=r"loss is (nan|inf) in epoch 1, step \d+, at learning rate .*lower"
-    ):
-        train(tmp_path, learning_rate=1e30, warmup_epochs=0)
+    with pytest.raises(TriptychError) as raised:
+        train(tmp_path, learning_rate=1e30, warmup_epochs=0, schedule="constant")
+    # Weights of 1e30 after the first step overflow in the second.
+    assert re.search(
+        r"loss is (nan|inf) in epoch 1, step 2, at learning rate 1e\+30; "
+        r"last good checkpoint: none yet; lower",
+        str(raised.value),
+    )
+
+
+def test_a_run_that_diverges_later_names_its_last_good_checkpoint(tmp_path: Path) -> None:
+    def evaluate(model: nn.Module) -> float:
+        if len(errors) == 1:
+            model[0].weight.data[0, 0] = float("nan")  # type: ignore[index, union-attr]
+        errors.append(0.0)
+        return 0.0
+
+    errors: list[float] = []
+    with pytest.raises(TriptychError, match="a weight is not finite in epoch 2, step 25") as raised:
+        train(tmp_path, every=0.0, evaluate=evaluate)
+    named = re.search(r"last good checkpoint: (\S+);", str(raised.value))
+    assert named is not None
+    state = torch.load(named[1], weights_only=True)["state"]
+    assert (state["epoch"], state["step"]) == (1, STEPS)
+    assert all(value.isfinite().all() for value in state["model"].values())
 
 
 def test_a_batch_larger_than_the_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match="batch_size is 300 but there are only 200"):
         train(tmp_path, batch_size=300)
-
-
-def test_schedules_follow_their_definitions() -> None:
-    base = {"learning_rate": 1.0, "epochs": 10, "warmup_epochs": 2, "milestones": [4, 8], "decay": 0.1}
-    warm = [learning_rate({**base, "schedule": "constant"}, step, 5) for step in range(12)]
-    assert warm == sorted(warm) and warm[0] > 0 and warm[10] == warm[11] == 1.0
-    cosine = {**base, "schedule": "cosine"}
-    assert learning_rate(cosine, 10, 5) == 1.0
-    assert learning_rate(cosine, 30, 5) == pytest.approx(0.5)
-    assert learning_rate(cosine, 49, 5) < 0.01
-    steps = [learning_rate({**base, "schedule": "step"}, 5 * epoch, 5) for epoch in (3, 4, 7, 8)]
-    assert steps == pytest.approx([1, 0.1, 0.1, 0.01])
-
-
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_every_optimizer_learns(tmp_path: Path, name: str) -> None:
-    rate = 0.1 if name == "sgd" else 0.01
-    _, fitted = train(tmp_path, optimizer=name, learning_rate=rate, epochs=4)
-    assert fitted.rows[-1]["error"] < 0.5 * 0.43  # the variance of sin(x) is 0.43

@@ -54,6 +54,20 @@ def test_changing_one_architecture_reruns_its_row(study: Study) -> None:
     assert study.plan() == cells("vit with baseline", "vit with cutmix") | VIT_REPORT
 
 
+def test_asking_an_encoder_otherwise_neither_trains_nor_encodes_again(study: Study) -> None:
+    study.configure(self_supervision={"knn": {"k": 7}})
+    neighbours = {f"Nearest neighbours by the {name} encoder, seed 0" for name in ("simclr", "random")}
+    assert study.plan() == neighbours | {"Table: self-supervision", PAGE}
+
+
+def test_the_probes_own_recipe_matters_to_the_protocol_that_reads_it(study: Study) -> None:
+    study.configure(self_supervision={"probe": {"learning_rate": 0.1}})
+    assert study.plan() == set()
+    study.configure(self_supervision={"probe": {"protocol": "report"}})
+    probes = {f"Linear evaluation of the {name} encoder, seed 0" for name in ("simclr", "random")}
+    assert study.plan() == probes | {"Table: self-supervision", "Figures: self-supervision", PAGE}
+
+
 def test_the_order_of_keys_does_not_matter(study: Study) -> None:
     config = yaml.safe_load(study.preset.read_text())
     text = yaml.safe_dump(dict(reversed(config.items())), sort_keys=False)
@@ -106,6 +120,7 @@ def test_editing_the_radiance_field_reruns_no_training_of_the_other_parts(study:
         ("results/grid/vit-baseline/seed0/model.safetensors", "Grid: vit with baseline, seed 0"),
         ("results/grid/resnet18-cutmix/seed1/metrics.json", "Grid: resnet18 with cutmix, seed 1"),
         ("results/simclr/seed0/encoder.safetensors", "SimCLR: pretraining without labels, seed 0"),
+        ("results/features/simclr/seed0/train.safetensors", "Features of the simclr encoder, seed 0"),
         ("results/figures/grid_vit.svg", "Figure: curves of vit"),
         ("results/scenes/orbit/transforms.json", "Putting orbit upright"),
         ("results/data/shapes/train_images.npy", "Drawing shapes"),

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from triptych.report.comparison import same_dataset
-from triptych.report.results import read_history, read_result
+from triptych.report.estimates import estimate
+from triptych.report.results import read_history, read_result, read_results
 from triptych.report.self_supervision_figures import accuracy_figure, loss_figure
 from triptych.report.style import house_style, save_svg
 from triptych.run.job import job
@@ -13,13 +14,24 @@ if TYPE_CHECKING:
 
 
 def main(*, dataset: str, simclr: list[str], methods: dict[str, list[str]], loss: str, accuracy: str) -> None:
-    """`simclr` and `methods` are history files of all seeds; `loss` and `accuracy` the figures."""
+    """`simclr` are history files of all seeds; `methods` too, or metrics of what has no epochs."""
     same = same_dataset("self_supervision", read_result(dataset).values)
-    histories = {name: [read_history(path) for path in paths] for name, paths in methods.items()}
+    pretraining = [read_history(path) for path in simclr]
+    histories = {
+        name: [read_history(path) for path in paths]
+        for name, paths in methods.items()
+        if paths[0].endswith(".csv")
+    }
+    levels = {
+        name: estimate(read_results(paths), "validation_top1_accuracy").mean
+        for name, paths in methods.items()
+        if name not in histories
+    }
     with house_style():
-        pretraining = [read_history(path) for path in simclr]
         save_svg(loss_figure(pretraining, with_published=same), loss)
-        save_svg(accuracy_figure(histories, with_published=same), accuracy)
+        save_svg(
+            accuracy_figure(histories, levels=levels, pretraining=pretraining, with_published=same), accuracy
+        )
 
 
 if "snakemake" in globals():

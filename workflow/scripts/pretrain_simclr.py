@@ -1,9 +1,13 @@
 """Pretrain one SimCLR encoder."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
 from triptych.classify.simclr import pretrain
+from triptych.classify.training import run_training
 from triptych.run.job import job
 
 if TYPE_CHECKING:
@@ -11,4 +15,8 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        pretrain(experiment_of(snakemake, running))
+        experiment = experiment_of(snakemake, running)
+        if snakemake.input.plan:
+            epochs = json.loads(Path(snakemake.input.plan[0]).read_text(encoding="utf-8"))["epochs"]
+            experiment = replace(experiment, recipe={**experiment.recipe, "epochs": epochs})
+        run_training(pretrain, experiment)

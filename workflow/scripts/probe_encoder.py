@@ -1,4 +1,4 @@
-"""Train and test one linear classifier on a frozen encoder."""
+"""Fit and test one linear classifier on cached features."""
 
 from typing import TYPE_CHECKING
 
@@ -11,4 +11,8 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        probe(experiment_of(snakemake, running), snakemake.input.encoder)
+        probe(
+            experiment_of(snakemake, running),
+            train_file=snakemake.input.train,
+            test_file=snakemake.input.test,
+        )

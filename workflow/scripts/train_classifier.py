@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from triptych.classify.classifier import train_classifier
 from triptych.classify.experiment import experiment_of
+from triptych.classify.training import run_training
 from triptych.run.job import job
 
 if TYPE_CHECKING:
@@ -11,4 +12,4 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        train_classifier(experiment_of(snakemake, running))
+        run_training(train_classifier, experiment_of(snakemake, running))

@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from triptych.classify.evaluation import evaluate
 from triptych.classify.experiment import Experiment, save_weights, test_images, training_and_validation
+from triptych.classify.training import fit, open_checkpoints
 from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.mixing import mix
+from triptych.nn.sync_batch_norm import synchronise_batch_norm
 from triptych.run.errors import TriptychError
+from triptych.training.collectives import rank
 from triptych.training.engine import Batch
 
 
@@ -58,6 +61,7 @@ def train_classifier(experiment: Experiment) -> None:
         .to(memory_format=torch.channels_last)
         .to(device)
     )
+    model = synchronise_batch_norm(model, device)
     augmentation = recipe["augmentation"]
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -78,8 +82,9 @@ def train_classifier(experiment: Experiment) -> None:
     def validate() -> dict[str, float]:
         return evaluate(model, validation, precision=recipe["precision"], prefix="validation_")
 
-    checkpoints = experiment.open_checkpoints(dataset)
-    fitted = experiment.fit(
+    checkpoints = open_checkpoints(experiment, dataset)
+    fitted = fit(
+        experiment,
         model,
         prepare,
         loss_of,
@@ -88,6 +93,8 @@ def train_classifier(experiment: Experiment) -> None:
         evaluate=validate,
         select="validation_top1_error",
     )
+    if rank() > 0:
+        return
     chosen = fitted.rows[fitted.best_epoch - 1]
     test = evaluate(model, test_images(dataset, device), precision=recipe["precision"])
     save_weights(model, experiment.folder / "model.safetensors")

@@ -1,25 +1,22 @@
 """What all experiments of the first two parts share: where a run reads and what it leaves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.data.splits import stratified_split
 from triptych.run.devices import choose_device, describe_precision
 from triptych.run.errors import TriptychError
-from triptych.run.files import atomic_path, digest_of_value, write_json
+from triptych.run.files import atomic_path, write_json
 from triptych.run.job import Job
 from triptych.run.seeds import derive_seed
-from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Batch, Fitted, Inputs, fit
-from triptych.training.history import Row
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -61,51 +58,6 @@ class Experiment:
     def seed_weights(self) -> None:
         """Seed the global generator that initial weights are drawn from."""
         torch.manual_seed(derive_seed(self.seed, "weights"))
-
-    def open_checkpoints(self, dataset: PackedDataset, **more: str) -> Checkpoints:
-        """Checkpoints that fit this recipe, seed, data and version of the code only.
-
-        `more` names further inputs by their digests (a probe's encoder).
-        """
-        fingerprint = digest_of_value(
-            {
-                "recipe": self.recipe,
-                "seed": self.seed,
-                "data": dataset.digest,
-                "code": self.running.code_digest,
-                "torch": torch.__version__,
-                **more,
-            }
-        )
-        return Checkpoints(self.checkpoints, fingerprint, every=60 * self.checkpoint_minutes)
-
-    def fit(
-        self,
-        model: nn.Module,
-        prepare: Callable[[Batch], Inputs],
-        loss_of: Callable[[Inputs], Tensor],
-        *,
-        size: int,
-        checkpoints: Checkpoints,
-        evaluate: Callable[[], Row] | None = None,
-        select: str | None = None,
-    ) -> Fitted:
-        """Train `model` by this recipe and seed, with its curves in the folder; see `engine.fit`."""
-        return fit(
-            model,
-            prepare,
-            loss_of,
-            size=size,
-            recipe=self.recipe,
-            seed=self.seed,
-            device=self.device,
-            label=self.label,
-            checkpoints=checkpoints,
-            events=self.folder / "tensorboard",
-            history=self.folder / "history.csv",
-            evaluate=evaluate,
-            select=select,
-        )
 
     def write_metrics(self, metrics: Mapping[str, Any], dataset: PackedDataset, seconds: float) -> None:
         """Write `metrics.json` with its provenance."""

@@ -1,105 +1,64 @@
-"""Linear evaluation: one linear layer on the features of a frozen encoder.
+"""Linear evaluation: one linear layer on the features of a frozen encoder, fitted to its optimum.
 
-The encoder stays in eval mode: in train mode its batch norms would use the statistics of
-each batch and drift, which is not frozen.
+The features are those of the images as they are, computed once. What is left is a convex problem
+with one number to choose, the weight decay, and it takes seconds.
 """
 
+import time
+
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from triptych.classify.evaluation import evaluate
-from triptych.classify.experiment import (
-    Experiment,
-    load_weights,
-    save_weights,
-    test_images,
-    training_and_validation,
-)
-from triptych.data.device import DeviceImages
-from triptych.nn.geometry import random_shift_flip_rotate
-from triptych.nn.resnet import ResNet18
-from triptych.run.devices import autocast
-from triptych.run.files import digest_of_file
-from triptych.training.engine import Batch
+from triptych.classify.accuracy import accuracies
+from triptych.classify.experiment import Experiment, save_weights
+from triptych.classify.features import load_features
+from triptych.classify.softmax_regression import LinearClassifier, SoftmaxRegression
+from triptych.classify.weight_decay import search_held_out, weight_decay_grid
+from triptych.data.splits import stratified_split
+from triptych.run.errors import TriptychError
 
 
-class FrozenEncoderClassifier(nn.Module):
-    """A frozen encoder, kept in eval mode whatever happens around it, and a linear layer."""
-
-    def __init__(self, encoder: ResNet18, num_classes: int) -> None:
-        super().__init__()
-        self.encoder = encoder.requires_grad_(False)
-        self.linear = nn.Linear(encoder.features, num_classes)
-
-    def train(self, mode: bool = True) -> "FrozenEncoderClassifier":
-        """Switch the linear layer only."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) normalised images -> (N, classes) logits."""
-        return self.linear(self.encoder(x))
+def linear_layer(classifier: LinearClassifier) -> torch.nn.Linear:
+    """The classifier as a module, for features that are not standardised."""
+    classes, features = classifier.weight.shape
+    layer = torch.nn.Linear(features, classes)
+    layer.load_state_dict({"weight": classifier.weight, "bias": classifier.bias})
+    return layer
 
 
-@torch.no_grad()
-def encode(encoder: nn.Module, images: DeviceImages, precision: str) -> Tensor:
-    """Features of all images without augmentation: (N, features) float32 on the images' device."""
-    encoder.eval()
-    features = []
-    for indices in torch.arange(len(images)).split(500):
-        with autocast(images.device, precision):
-            features.append(encoder(images.normalise(images.pixels(indices))).float())
-    return torch.cat(features)
+def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
+    """Choose the weight decay on the validation split, fit all training images with it, test once.
 
+    The recipe holds `validation` (training images held out for the choice; the same for all seeds) and
+    `weight_decays` (see `weight_decay_grid`). After the choice the held-out images join the
+    others again: `validation_top1_accuracy` is from before that, the test accuracies from after it.
+    Writes `metrics.json` (percent; with the path of all weight decays) and `classifier.safetensors`.
 
-def probe(experiment: Experiment, encoder_file: str) -> None:
-    """Train a linear classifier on frozen features and test it once.
-
-    The recipe holds `width`, `validation`, `augment` and what the engine needs. With `augment` every
-    epoch encodes newly cropped and mirrored images, as the report does; without it the features are
-    computed once. The last epoch's weights are taken; validation only draws the curve.
-    Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and `classifier.safetensors`.
+    Raises:
+        TriptychError: the data set is too small for the validation split.
     """
-    recipe, device = experiment.recipe, experiment.device
-    precision = recipe["precision"]
-    dataset = experiment.dataset()
-    train, validation = training_and_validation(dataset, recipe["validation"], device)
-    experiment.seed_weights()
-    model = FrozenEncoderClassifier(ResNet18(width=recipe["width"]), dataset.num_classes)
-    load_weights(model.encoder, encoder_file)
-    model.to(memory_format=torch.channels_last).to(device)
-    features = None if recipe["augment"] else encode(model.encoder, train, precision)
-
-    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
-        labels = train.labels[batch.indices.to(device)]
-        if features is not None:
-            return features[batch.indices.to(device)], labels
-        pixels = random_shift_flip_rotate(
-            train.pixels(batch.indices), padding=4, flip=0.5, degrees=0, generator=batch.generator
+    recipe, dataset = experiment.recipe, experiment.dataset()
+    train, test = load_features(train_file), load_features(test_file)
+    if recipe["validation"] >= len(train.labels):
+        raise TriptychError(
+            f"data set '{dataset.name}': validation is {recipe['validation']} of {len(train.labels)} "
+            "training images; lower probe.validation in the config"
         )
-        return train.normalise(pixels), labels
-
-    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
-        x, labels = inputs
-        logits = model(x) if features is None else model.linear(x)
-        return F.cross_entropy(logits.float(), labels)
-
-    def validate() -> dict[str, float]:
-        return evaluate(model, validation, precision=precision, prefix="validation_")
-
-    checkpoints = experiment.open_checkpoints(dataset, encoder=digest_of_file(encoder_file))
-    fitted = experiment.fit(
-        model, prepare, loss_of, size=len(train), checkpoints=checkpoints, evaluate=validate
+    began = time.monotonic()
+    kept, held_out = (
+        train.take(torch.from_numpy(indices))
+        for indices in stratified_split(train.labels.numpy(), recipe["validation"], seed=0)
     )
-    test = evaluate(model, test_images(dataset, device), precision=precision)
-    save_weights(model.linear, experiment.folder / "classifier.safetensors")
+    weight_decays = weight_decay_grid(recipe["weight_decays"])
+    search = search_held_out(kept, held_out, dataset.num_classes, weight_decays)
+    problem = SoftmaxRegression(train.features, train.labels, dataset.num_classes)
+    solution = problem.fit(search.best.weight_decay, search.start)
+    seconds = time.monotonic() - began
+    scores = solution.classifier(test.features)
+    save_weights(linear_layer(solution.classifier), experiment.folder / "classifier.safetensors")
     metrics = {
-        "test_top1_accuracy": 100 - test["top1_error"],
-        "test_top5_accuracy": 100 - test["top5_error"],
-        "validation_top1_accuracy": 100 - fitted.rows[-1]["validation_top1_error"],
-        "epochs": recipe["epochs"],
+        **accuracies(scores, test.labels, prefix="test_"),
+        **search.record(),
+        "train_loss": solution.train_loss,
+        "seconds": seconds,
     }
-    experiment.write_metrics(metrics, dataset, fitted.seconds)
-    checkpoints.remove()
+    experiment.write_metrics(metrics, dataset, seconds)

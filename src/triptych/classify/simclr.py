@@ -1,78 +1,155 @@
-"""SimCLR pretraining of a ResNet18 encoder (Chen et al. 2020), as the report defines it."""
+"""SimCLR pretraining of a ResNet18 encoder (Chen et al. 2020)."""
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from triptych.classify.experiment import Experiment, save_weights
+from triptych.classify.knn import KnnMonitor
+from triptych.classify.training import fit, open_checkpoints
 from triptych.data.device import DeviceImages
-from triptych.nn.color import color_jitter, random_grayscale
-from triptych.nn.geometry import gaussian_blur, random_resized_crop_flip
+from triptych.data.packed import PackedDataset
 from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
+from triptych.nn.sync_batch_norm import synchronise_batch_norm
+from triptych.nn.views import draw_views
 from triptych.run.devices import autocast
+from triptych.training.collectives import gather_views, rank
 from triptych.training.engine import Batch
 
+log = logging.getLogger("triptych")
 
-def draw_view(pixels: Tensor, views: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """One random view of each image: crop and resize, mirror, colour, grey, blur.
+COLLAPSED = 0.02  # spread of the features; encoders that learn, and random ones, are above 0.2
+CHANCE = 0.99  # share of the loss without any information from which on nothing has been learnt
+
+
+class Pretraining:
+    """What a step of SimCLR computes: the model, its inputs and its loss.
 
     Args:
-        pixels: (N, 3, H, W) float in 0..1.
-        views: `crop_scale` (least and greatest share of the area), `jitter` (four strengths),
-            `jitter_probability`, `grayscale_probability`, `blur_probability`.
-        generator: on the device of the images.
-
-    Returns:
-        (N, 3, H, W) float in 0..1.
+        recipe: `width`, `head_hidden`, `head_out`, `head_norm`, `temperature`, `decoupled`, `views` (see
+            `draw_views`, and `count`), `stages` (see `size_at`).
+        dataset: whose training images are used; labels and test images are not.
+        device: of model and images.
     """
-    low, high = views["crop_scale"]
-    pixels = random_resized_crop_flip(pixels, size=pixels.shape[-1], scale=(low, high), generator=generator)
-    brightness, contrast, saturation, hue = views["jitter"]
-    pixels = color_jitter(
-        pixels,
-        strength=(brightness, contrast, saturation, hue),
-        probability=views["jitter_probability"],
-        generator=generator,
+
+    def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
+        self.recipe, self.dataset = recipe, dataset
+        self.images = training_images(dataset, device)
+        self.encoder = ResNet18(width=recipe["width"])
+        head = projection_head(
+            self.encoder.features, recipe["head_hidden"], recipe["head_out"], norm=recipe["head_norm"]
+        )
+        model = nn.Sequential(self.encoder, head).to(memory_format=torch.channels_last).to(device)
+        self.model = synchronise_batch_norm(model, device)
+
+    def draw(self, batch: Batch, size: int) -> Tensor:
+        """The views of a batch, view after view, `size` pixels high and wide."""
+        return draw_views(
+            self.images.bytes(batch.indices),
+            self.recipe["views"],
+            size=size,
+            mean=self.dataset.mean,
+            std=self.dataset.std,
+            generator=batch.generator,
+            count=self.recipe["views"]["count"],
+        )
+
+    def prepare(self, batch: Batch) -> Tensor:
+        """The views of a batch, as large as the stage of the training wants them."""
+        return self.draw(batch, size_at(self.recipe["stages"], batch.progress, self.dataset.image_size[0]))
+
+    def loss_of(self, views: Tensor) -> Tensor:
+        """NT-Xent over the batches of all workers."""
+        count = self.recipe["views"]["count"]
+        projections = gather_views(self.model(views).float(), views=count)
+        return nt_xent(
+            projections, self.recipe["temperature"], views=count, decoupled=self.recipe["decoupled"]
+        )
+
+
+def size_at(stages: Sequence[Mapping[str, float]], progress: float, full: int) -> int:
+    """Side of the views, in pixels, when a share `progress` of the training is done.
+
+    Each of `stages` has a `share` of the training's steps (in any unit) and a `size`; without
+    stages, views are as large as the images.
+    """
+    whole = sum(stage["share"] for stage in stages)
+    until = 0.0
+    for stage in stages:
+        until += stage["share"] / whole
+        if progress < until:
+            return int(stage["size"])
+    return int(stages[-1]["size"]) if stages else full
+
+
+def training_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
+    """All training images on the device."""
+    return DeviceImages(
+        dataset.train_images, dataset.train_labels, mean=dataset.mean, std=dataset.std, device=device
     )
-    pixels = random_grayscale(pixels, probability=views["grayscale_probability"], generator=generator)
-    blur = views["blur_probability"]
-    if blur:
-        pixels = gaussian_blur(pixels, sigma=(0.1, 2.0), probability=blur, generator=generator)
-    return pixels
 
 
 def pretrain(experiment: Experiment) -> None:
     """Train an encoder without labels on all training images; the test images are not read.
 
-    The recipe holds `width`, `head_hidden`, `head_out`, `temperature`, `views` and what the engine
-    needs. Writes `metrics.json`, `history.csv`, `tensorboard/` and `encoder.safetensors`; the
-    projection head is discarded.
+    The recipe holds what `Pretraining` and the engine need, and `monitor_every`: epochs between two
+    looks at the nearest neighbours of held-out training images, whose labels serve that only.
+    Writes `metrics.json`, `history.csv`, `tensorboard/` and `encoder.safetensors`; the projection head
+    is discarded.
     """
-    recipe, device = experiment.recipe, experiment.device
+    recipe = experiment.recipe
     dataset = experiment.dataset()
-    images = DeviceImages(
-        dataset.train_images, dataset.train_labels, mean=dataset.mean, std=dataset.std, device=device
-    )
     experiment.seed_weights()
-    encoder = ResNet18(width=recipe["width"])
-    head = projection_head(encoder.features, recipe["head_hidden"], recipe["head_out"])
-    model = nn.Sequential(encoder, head).to(memory_format=torch.channels_last).to(device)
+    training = Pretraining(recipe, dataset, experiment.device)
+    monitor = KnnMonitor(training.images, training.encoder, precision=recipe["precision"])
+    views = recipe["views"]["count"]
+    chance = math.log(views * (recipe["batch_size"] - 1) + 1)
 
-    def prepare(batch: Batch) -> Tensor:
-        pixels = images.pixels(batch.indices).repeat(2, 1, 1, 1)
-        return images.normalise(draw_view(pixels, recipe["views"], batch.generator))
+    def look() -> dict[str, float]:
+        found = monitor()
+        if found["feature_std"] < COLLAPSED:
+            log.warning(
+                "%s: the features have collapsed (spread %.3f); lower learning_rate",
+                experiment.label,
+                found["feature_std"],
+            )
+        return found
 
-    def loss_of(views: Tensor) -> Tensor:
-        return nt_xent(model(views), recipe["temperature"])
-
-    checkpoints = experiment.open_checkpoints(dataset)
-    fitted = experiment.fit(model, prepare, loss_of, size=len(images), checkpoints=checkpoints)
-    save_weights(encoder, experiment.folder / "encoder.safetensors")
-    metrics = {"final_train_loss": fitted.rows[-1]["train_loss"], "epochs": recipe["epochs"]}
+    checkpoints = open_checkpoints(experiment, dataset)
+    fitted = fit(
+        experiment,
+        training.model,
+        training.prepare,
+        training.loss_of,
+        size=len(training.images),
+        checkpoints=checkpoints,
+        evaluate=look,
+        evaluate_every=recipe["monitor_every"],
+    )
+    if rank() > 0:
+        return
+    last = fitted.rows[-1]
+    if last["train_loss"] > CHANCE * chance:
+        log.warning(
+            "%s: the loss is still %.3f, that of an encoder that tells no images apart (%.3f)",
+            experiment.label,
+            last["train_loss"],
+            chance,
+        )
+    save_weights(training.encoder, experiment.folder / "encoder.safetensors")
+    metrics = {
+        "final_train_loss": last["train_loss"],
+        "knn_accuracy": last["knn_accuracy"],
+        "feature_std": last["feature_std"],
+        "epochs": recipe["epochs"],
+        "model_share": fitted.model_share,
+    }
     experiment.write_metrics(metrics, dataset, fitted.seconds)
     checkpoints.remove()
 
@@ -87,9 +164,7 @@ def initialise(experiment: Experiment) -> None:
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()
-    images = DeviceImages(
-        dataset.train_images, dataset.train_labels, mean=dataset.mean, std=dataset.std, device=device
-    )
+    images = training_images(dataset, device)
     experiment.seed_weights()
     encoder = ResNet18(width=recipe["width"]).to(memory_format=torch.channels_last).to(device)
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]

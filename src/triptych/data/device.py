@@ -40,9 +40,13 @@ class DeviceImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def bytes(self, indices: Tensor) -> Tensor:
+        """(B,) int64 indices -> (B, 3, H, W) uint8, channels_last."""
+        return self._images[indices.to(self.device)]
+
     def pixels(self, indices: Tensor) -> Tensor:
         """(B,) int64 indices -> (B, 3, H, W) float32 in 0..1, channels_last."""
-        return self._images[indices.to(self.device)].float().div_(255)
+        return self.bytes(indices).float().div_(255)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the channel means and divide by the standard deviations."""

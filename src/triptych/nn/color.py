@@ -55,43 +55,46 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     return torch.stack(channels, dim=1)
 
 
-def color_jitter(
-    images: Tensor,
-    *,
-    strength: tuple[float, float, float, float],
-    probability: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Brightness, contrast, saturation and hue in an order drawn for each sample.
+def draw_jitter(
+    n: int, *, strength: tuple[float, float, float, float], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Factors and order of torchvision's ColorJitter.
 
     Args:
-        images: (N, 3, H, W) float in [0, 1].
-        strength: half-widths (brightness, contrast, saturation, hue) of the uniform factors.
-        probability: share of the samples that are distorted at all.
-        generator: source of the random numbers, on the device of the images.
+        n: images.
+        strength: brightness, contrast and saturation factors are uniform this much around 1 (but
+            not below 0), and the shift of the hue around 0.
+        generator: source of the random numbers.
+
+    Returns:
+        (N, 4) factors of brightness, contrast, saturation and hue; (N, 4) int64, which of them
+        comes first, and so on.
     """
-    n, device = len(images), images.device
-    brightness, contrast, saturation, hue = strength
-    uniform = torch.rand(5, n, generator=generator, device=device)
-    signed = 2 * uniform[:4] - 1
-    factors = [
-        (1 + brightness * signed[0]).clamp_(min=0),
-        (1 + contrast * signed[1]).clamp_(min=0),
-        (1 + saturation * signed[2]).clamp_(min=0),
-        hue * signed[3],
-    ]
-    order = torch.rand(n, 4, generator=generator, device=device).argsort(dim=1)
-    jittered = uniform[4] < probability
+    device = generator.device
+    low = [max(0.0, 1 - width) for width in strength[:3]] + [-strength[3]]
+    high = [1 + width for width in strength[:3]] + [strength[3]]
+    factors = torch.rand(n, 4, generator=generator, device=device)
+    factors = torch.lerp(torch.tensor(low, device=device), torch.tensor(high, device=device), factors)
+    return factors, torch.rand(n, 4, generator=generator, device=device).argsort(dim=1)
+
+
+def jitter(images: Tensor, factors: Tensor, order: Tensor, jittered: Tensor) -> Tensor:
+    """Brightness, contrast, saturation and hue, one after the other, clamped after each.
+
+    Args:
+        images: (N, 3, H, W) float in 0..1.
+        factors, order: (N, 4), of `draw_jitter`.
+        jittered: (N,) bool; the other images stay as they are.
+    """
     operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
     images = images.clone()
     for place in range(4):
         for which, operation in enumerate(operations):
             chosen = ((order[:, place] == which) & jittered).nonzero().squeeze(1)
-            images[chosen] = operation(images[chosen], factors[which][chosen])
+            images[chosen] = operation(images[chosen], factors[chosen, which])
     return images
 
 
-def random_grayscale(images: Tensor, *, probability: float, generator: torch.Generator) -> Tensor:
-    """Replace a share of the images by their luminance."""
-    chosen = torch.rand(len(images), generator=generator, device=images.device) < probability
-    return torch.where(chosen.view(-1, 1, 1, 1), luminance(images).expand_as(images), images)
+def remove_color(images: Tensor, grey: Tensor) -> Tensor:
+    """Replace the images where `grey` (N,) is true by their luminance."""
+    return torch.where(grey.view(-1, 1, 1, 1), luminance(images).expand_as(images), images)

@@ -41,50 +41,50 @@ def draw_crops(
     width: int,
     *,
     scale: tuple[float, float],
-    ratio: tuple[float, float],
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> Tensor:
     """Boxes of torchvision's RandomResizedCrop: area uniform in `scale`, log-uniform aspect `ratio`.
 
-    Ten tries per image; an image whose tries all miss keeps its whole picture (which is what
-    torchvision's central fallback gives for square images).
+    Ten tries per image; one whose tries all miss gets the largest central box within `ratio`.
 
     Returns:
-        top, left, crop height, crop width: (N,) float tensors of whole numbers.
+        (N, 4) int64 on the generator's device: top, left, height, width.
     """
     device = generator.device
     tries = 10
     area = height * width * _uniform(n * tries, *scale, generator).view(n, tries)
     aspect = _uniform(n * tries, math.log(ratio[0]), math.log(ratio[1]), generator).exp_().view(n, tries)
-    w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
-    fits = (w >= 1) & (w <= width) & (h >= 1) & (h <= height)
-    first = fits.float().argmax(dim=1, keepdim=True)
-    found = fits.any(dim=1)
-    w = torch.where(found, w.gather(1, first).squeeze(1), torch.full((n,), float(width), device=device))
-    h = torch.where(found, h.gather(1, first).squeeze(1), torch.full((n,), float(height), device=device))
-    top = ((height - h + 1) * torch.rand(n, generator=generator, device=device)).floor()
-    left = ((width - w + 1) * torch.rand(n, generator=generator, device=device)).floor()
-    return top, left, h, w
+    tall, wide = (area / aspect).sqrt_().round_().long(), (area * aspect).sqrt_().round_().long()
+    fits = (tall >= 1) & (tall <= height) & (wide >= 1) & (wide <= width)
+    first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)
+    tall, wide = tall.gather(1, first).squeeze(1), wide.gather(1, first).squeeze(1)
+    place = torch.rand(2, n, generator=generator, device=device)
+    # A product with a number just below 1 may round up to the next whole one.
+    top = torch.minimum((place[0] * (height - tall + 1)).long(), height - tall)
+    left = torch.minimum((place[1] * (width - wide + 1)).long(), width - wide)
+    box = torch.stack([top, left, tall, wide], dim=1)
+    least, most = ratio
+    whole = (min(height, round(width / least)), min(width, round(height * most)))
+    central = ((height - whole[0]) // 2, (width - whole[1]) // 2, *whole)
+    return torch.where(fits.any(dim=1, keepdim=True), box, torch.tensor(central, device=device))
 
 
-def random_resized_crop_flip(
-    images: Tensor,
-    *,
-    size: int,
-    scale: tuple[float, float] = (0.08, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-    flip: float = 0.5,
-    generator: torch.Generator,
-) -> Tensor:
-    """Crop, resize to `size` and mirror, as two small matrix products per image.
+def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int) -> Tensor:
+    """Crop, resize and mirror, as two small matrix products per image.
 
-    (N, C, H, W) float -> (N, C, size, size).
+    Args:
+        images: (N, C, H, W) float.
+        boxes: (N, 4) int64: top, left, height, width of each crop.
+        mirrored: (N,) bool, whether left and right change places.
+        size: new pixels, in both directions.
+
+    Returns:
+        (N, C, size, size).
     """
-    n, _, height, width = images.shape
-    top, left, h, w = draw_crops(n, height, width, scale=scale, ratio=ratio, generator=generator)
-    rows = resize_matrix(top, h, height, size)
-    columns = resize_matrix(left, w, width, size)
-    mirrored = torch.rand(n, generator=generator, device=images.device) < flip
+    top, left, tall, wide = boxes.unbind(1)
+    rows = resize_matrix(top, tall, images.shape[2], size)
+    columns = resize_matrix(left, wide, images.shape[3], size)
     columns = torch.where(mirrored.view(-1, 1, 1), columns.flip(1), columns)
     return rows.unsqueeze(1) @ images @ columns.transpose(1, 2).unsqueeze(1)
 
@@ -123,27 +123,32 @@ def random_shift_flip_rotate(
     return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-def gaussian_blur(
-    images: Tensor, *, sigma: tuple[float, float], probability: float, generator: torch.Generator
-) -> Tensor:
-    """Blur a share of the images, sigma (pixels) uniform per sample (SimCLR, appendix A).
+def blur_weights(sigma: Tensor, size: int) -> Tensor:
+    """Gaussian weights for images of `size` pixels: a tenth of the image wide, made odd.
 
-    The kernel is a tenth of the image wide, made odd, with reflected borders.
+    (N,) standard deviations in pixels -> (N, 2 * radius + 1) rows that sum to one. A sigma of 0
+    leaves an image as it is.
+    """
+    radius = max(1, round(0.1 * size) // 2)
+    offset = torch.arange(-radius, radius + 1, device=sigma.device)
+    weights = torch.exp(-0.5 * (offset / sigma.clamp(min=1e-3).unsqueeze(1)) ** 2)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def blur(images: Tensor, weights: Tensor) -> Tensor:
+    """Weigh the neighbours of each pixel in both directions, with reflected borders.
+
+    Args:
+        images: (N, C, H, W) float.
+        weights: (N, 2 * radius + 1), for each image its own.
     """
     n, channels, height, width = images.shape
-    radius = max(1, round(0.1 * height) // 2)
-    widths = _uniform(n, *sigma, generator)
-    blurred = torch.rand(n, generator=generator, device=images.device) < probability
-    offset = torch.arange(-radius, radius + 1, device=images.device).float()
-    kernel = torch.exp(-0.5 * (offset / widths.unsqueeze(1)) ** 2)
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    identity = (offset == 0).float().expand_as(kernel)
-    kernel = torch.where(blurred.unsqueeze(1), kernel, identity)
+    radius = weights.shape[1] // 2
     # Images as channels of one grouped convolution: a kernel for each.
-    kernel = kernel.repeat_interleave(channels, dim=0)
+    weights = weights.repeat_interleave(channels, dim=0)
     flat = F.pad(images, (radius,) * 4, mode="reflect").reshape(
         1, n * channels, height + 2 * radius, width + 2 * radius
     )
-    flat = F.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
-    flat = F.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
+    flat = F.conv2d(flat, weights[:, None, :, None], groups=n * channels)
+    flat = F.conv2d(flat, weights[:, None, None, :], groups=n * channels)
     return flat.reshape(n, channels, height, width)

@@ -3,8 +3,10 @@
 He et al., Deep Residual Learning for Image Recognition, 2016 (section 4.2 has the CIFAR stem).
 """
 
-import torch
 from torch import Tensor, nn
+
+from triptych.nn.convolution import Convolution
+from triptych.nn.normalization import batch_norm_relu
 
 
 class BasicBlock(nn.Module):
@@ -12,20 +14,24 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.conv1 = Convolution(channels_in, channels_out, 3, stride)
         self.norm1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.conv2 = Convolution(channels_out, channels_out, 3)
         self.norm2 = nn.BatchNorm2d(channels_out)
-        self.shortcut: nn.Module = nn.Identity()
+        self.shortcut: nn.Sequential | None = None
         if stride != 1 or channels_in != channels_out:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+                Convolution(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out)
             )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
-        out = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
+        out = batch_norm_relu(self.norm1, self.conv1(x))
+        shortcut = x
+        if self.shortcut is not None:
+            convolution, norm = self.shortcut
+            shortcut = batch_norm_relu(norm, convolution(x), relu=False)
+        return batch_norm_relu(self.norm2, self.conv2(out), shortcut)
 
 
 class ResNet18(nn.Module):
@@ -38,7 +44,7 @@ class ResNet18(nn.Module):
     def __init__(self, *, width: int = 64) -> None:
         super().__init__()
         self.features = 8 * width
-        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.stem = Convolution(3, width, 3)
         self.norm = nn.BatchNorm2d(width)
         blocks: list[nn.Module] = []
         channels = width
@@ -54,7 +60,7 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, 8 * width) features, averaged over space."""
-        x = torch.relu(self.norm(self.stem(x)))
+        x = batch_norm_relu(self.norm, self.stem(x))
         return self.blocks(x).mean(dim=(2, 3))
 
 

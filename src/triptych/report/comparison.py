@@ -1,6 +1,6 @@
 """Whether our numbers may be held against the published ones, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,7 @@ def compare(
     *,
     epochs: Mapping[str, int],
     models: Mapping[str, Mapping[str, Any]],
+    others: Sequence[str] = (),
 ) -> Comparison:
     """Compare a part of this run with what was published.
 
@@ -96,6 +97,7 @@ def compare(
         dataset: the values of our `dataset.json`.
         epochs: epochs of our trainings by the published run they correspond to.
         models: options of our networks by the name of the architecture.
+        others: further differences, in words.
     """
     name, images = str(dataset["name"]), int(dataset["counts"]["train"])
     published = PUBLISHED_DATASET[experiment]
@@ -108,6 +110,7 @@ def compare(
             *([f"{images:,} training images instead of {PUBLISHED_TRAIN_IMAGES:,}"] if fewer else []),
             *_model_differences(models),
             *_epoch_differences(epochs),
+            *others,
         ),
     )
 

@@ -22,16 +22,18 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
-    published_label: str = "published"
+    published_label: str | None = "published"  # None: there is nothing published to hold beside it
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.header) for row in self.rows):
             raise ValueError(f"table '{self.caption}': a row has not {len(self.header)} cells")
 
 
-def cell_text(cell: Cell) -> str:
-    """Plain text of a cell; an estimate is followed by the published value in brackets."""
+def cell_text(cell: Cell, *, beside: bool = True) -> str:
+    """Plain text of a cell; an estimate is followed by the published value in brackets, if `beside`."""
     if isinstance(cell, Estimate):
+        if not beside:
+            return str(cell)
         return f"{cell} ({MISSING if cell.published is None else f'{cell.published:.2f}'})"
     if cell is None:
         return MISSING
@@ -41,7 +43,14 @@ def cell_text(cell: Cell) -> str:
 def all_notes(table: Table) -> list[str]:
     """The table's notes, with one that says what stands in brackets."""
     has_estimates = any(isinstance(cell, Estimate) for row in table.rows for cell in row)
-    return [*([f"In brackets: {table.published_label}."] if has_estimates else []), *table.notes]
+    beside = has_estimates and table.published_label is not None
+    return [*([f"In brackets: {table.published_label}."] if beside else []), *table.notes]
+
+
+def row_texts(table: Table) -> list[list[str]]:
+    """The cells of all rows as plain text."""
+    beside = table.published_label is not None
+    return [[cell_text(cell, beside=beside) for cell in row] for row in table.rows]
 
 
 def escape_markdown(text: str) -> str:
@@ -61,7 +70,7 @@ def markdown(table: Table) -> str:
             "",
             line([escape_markdown(cell) for cell in table.header]),
             line(["---", *["---:"] * (len(table.header) - 1)]),
-            *[line([escape_markdown(cell_text(cell)) for cell in row]) for row in table.rows],
+            *[line([escape_markdown(cell) for cell in row]) for row in row_texts(table)],
             *[f"\n{escape_markdown(note)}" for note in all_notes(table)],
             "",
         ]
@@ -105,7 +114,7 @@ def latex(table: Table) -> str:
             r"\toprule",
             line(table.header),
             r"\midrule",
-            *[line([cell_text(cell) for cell in row]) for row in table.rows],
+            *[line(row) for row in row_texts(table)],
             r"\bottomrule",
             r"\end{tabular}",
             *[rf"\par\smallskip{{\footnotesize {escape_latex(note)}}}" for note in all_notes(table)],

@@ -9,6 +9,7 @@ from triptych.report.curves import DASHES, count_epochs, draw_published, draw_ru
 from triptych.report.style import COLOURS, MUTED, label_axes, new_figure
 
 SIZE = (4.6, 3.3)
+DOTS = (0, (1, 1.2))
 # name of ours, our title, published run
 ACCURACIES = (
     ("simclr_linear_probe", "SimCLR + linear probe", "linear_probe"),
@@ -30,17 +31,38 @@ def loss_figure(histories: Sequence[pd.DataFrame], *, with_published: bool) -> F
     return figure
 
 
-def accuracy_figure(histories: Mapping[str, Sequence[pd.DataFrame]], *, with_published: bool) -> Figure:
-    """Validation top-1 accuracy by epoch (percent); the published curves are test accuracies."""
+def accuracy_figure(
+    histories: Mapping[str, Sequence[pd.DataFrame]],
+    *,
+    levels: Mapping[str, float],
+    pretraining: Sequence[pd.DataFrame],
+    with_published: bool,
+) -> Figure:
+    """Top-1 accuracy by epoch (percent), on images that the curve's training did not fit.
+
+    Args:
+        histories: by the names in `ACCURACIES`, with `validation_top1_error`.
+        levels: accuracies of what was fitted without epochs, likewise: lines across the figure.
+        pretraining: of SimCLR; drawn if they watched `knn_accuracy`.
+        with_published: draw the published curves, which are test accuracies.
+    """
     figure = new_figure(*SIZE)
     axes = figure.add_subplot()
     for (name, title, run), colour in zip(ACCURACIES, COLOURS, strict=False):
         if with_published and run:
             draw_published(axes, run, "test_top1_accuracy", label="_", colour=colour)
-        draw_runs(axes, histories[name], "validation_top1_error", colour=colour, label=title, transform=100.0)
+        if name in levels:
+            axes.axhline(levels[name], color=colour, linewidth=1.4, linestyle=DOTS, label=title)
+        else:
+            draw_runs(
+                axes, histories[name], "validation_top1_error", colour=colour, label=title, transform=100.0
+            )
+    watched = [history for history in pretraining if "knn_accuracy" in history]
+    if watched:
+        draw_runs(axes, watched, "knn_accuracy", colour=COLOURS[3], label="SimCLR, nearest neighbours")
     if with_published:
         axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
-    label_axes(axes, title="Top-1 accuracy on validation images", x="epoch", y="%")
+    label_axes(axes, title="Top-1 accuracy on images held out", x="epoch", y="%")
     count_epochs(axes)
     figure.legend(loc="outside lower left", ncols=2, fontsize=8)
     return figure

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from triptych.report.results import read_history, read_result, read_results
 from triptych.report.sections import Headline, Section, drawing
 from triptych.report.self_supervision_table import (
+    evaluations_table,
+    read_evaluations,
     self_supervision_comparison,
     self_supervision_estimates,
     self_supervision_table,
@@ -20,22 +23,48 @@ def self_supervision_section(
     histories: Mapping[str, str | Path],
     loss: str | Path,
     accuracy: str | Path,
+    evaluations: Sequence[Mapping[str, Any]],
+    features: Sequence[str | Path],
+    maps: Sequence[str | Path],
+    feature_map: str | Path,
 ) -> Section:
-    """Part I from its files: `methods` by the keys of `METHODS`, `histories` by published run."""
+    """Part I from its files.
+
+    Args:
+        dataset: `dataset.json`.
+        methods: metrics by the keys of `METHODS`.
+        simclr: metrics of the pretraining.
+        histories: by published run.
+        loss: figure.
+        accuracy: figure.
+        evaluations: for `read_evaluations`.
+        features: metrics of the cached features, whose provenance the page shows.
+        maps: metrics of the feature maps, likewise.
+        feature_map: figure.
+    """
     data = read_result(dataset)
     groups = {name: read_results(paths) for name, paths in methods.items()}
     epochs = {run: int(read_history(path)["epoch"].max()) for run, path in histories.items()}
     comparison = self_supervision_comparison(groups, data.values, epochs)
     estimates = self_supervision_estimates(groups)
+    others = read_evaluations(evaluations)
     probe = estimates["test_top1_accuracy", "simclr_linear_probe"]
+    curves = read_history(histories["simclr"]).columns
     over = "The dashed lines are the published logs." if comparison.same_dataset else (
         "The published logs belong to another data set and are not drawn."
     )  # fmt: skip
     many = "Thin: every seed; thick: their mean. " if probe.n > 1 else ""
     return Section(
         headline=Headline(f"{probe.mean:.1f}", "%", "top-1 accuracy, SimCLR + linear probe", probe.source),
-        results=[data, *read_results(simclr), *(result for group in groups.values() for result in group)],
-        tables=[self_supervision_table(estimates, comparison)],
+        results=[
+            data,
+            *read_results(simclr),
+            *(result for group in groups.values() for result in group),
+            *read_results(features),
+            *(result for other in others for runs in other.runs.values() for result in runs),
+            *read_results(maps),
+        ],
+        tables=[self_supervision_table(estimates, comparison), evaluations_table(others, comparison.dataset)],
         drawings=[
             drawing(
                 loss,
@@ -44,10 +73,27 @@ def self_supervision_section(
             ),
             drawing(
                 accuracy,
-                caption=f"Validation accuracy of the probes and of supervised training. {many}{over}",
+                caption=f"{_accuracy_caption(list(histories), list(curves))}{many}{over}",
                 description="Validation accuracy by epoch",
+            ),
+            drawing(
+                feature_map,
+                caption="Features of test images, laid out by t-SNE without labels. Colours are classes.",
+                description="Maps of the features of the SimCLR encoder and of a random one",
             ),
         ],
         verdict=comparison.verdict,
         likeness=comparison.likeness,
     )
+
+
+def _accuracy_caption(runs: Sequence[str], curves: Sequence[str]) -> str:
+    """What the figure of accuracies shows, given the published runs with epochs and SimCLR's columns."""
+    probes = "Validation accuracy of the probes and of supervised training. "
+    if "linear_probe" not in runs:
+        probes = (
+            "Validation accuracy of supervised training and, dotted, of the probes, which have no epochs. "
+        )
+    if "knn_accuracy" in curves:
+        return probes + "Nearest neighbours are those of training images, whose labels SimCLR does not see. "
+    return probes

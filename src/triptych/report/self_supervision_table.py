@@ -1,6 +1,7 @@
 """Self-supervision: a linear probe on the SimCLR encoder, beside its two bounds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from triptych.report.comparison import Comparison, compare
 from triptych.report.estimates import Estimate, estimate, spread_note
 from triptych.report.published import published_result
 from triptych.report.render_table import Table
-from triptych.report.results import Result
+from triptych.report.results import Result, read_results
 from triptych.report.titles import dataset_title
 
 METHODS = {
@@ -18,15 +19,48 @@ METHODS = {
     "random_linear_probe": "Random encoder + linear probe",
 }
 METRICS = {"test_top1_accuracy": "Top-1 accuracy", "test_top5_accuracy": "Top-5 accuracy"}
+PROBE_DIFFERENCE = (
+    "the probe at its optimum on features of the images as they are, its weight decay chosen on validation "
+    "images, instead of 100 epochs of SGD on cropped and mirrored ones"
+)
+ENCODERS = {"simclr": "SimCLR", "random": "Random encoder"}
 Methods = Mapping[str, Sequence[Result]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One more measure of the encoders: `runs` has the result files of all seeds by encoder."""
+
+    name: str
+    title: str
+    runs: Methods
+
+
+def read_evaluations(files: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
+    """Evaluations from their `name`, `title` and `runs`, which are paths here."""
+    return [
+        Evaluation(
+            item["name"],
+            item["title"],
+            {encoder: read_results(paths) for encoder, paths in item["runs"].items()},
+        )
+        for item in files
+    ]
 
 
 def self_supervision_comparison(
     methods: Methods, dataset: Mapping[str, Any], epochs: Mapping[str, int]
 ) -> Comparison:
-    """Compare data set, network and epochs; `epochs` by `simclr`, `linear_probe` and `supervised`."""
-    width = methods["simclr_linear_probe"][0].provenance["recipe"]["width"]
-    return compare("self_supervision", dataset, epochs=epochs, models={"resnet18": {"width": width}})
+    """Compare data set, network, epochs and probe; `epochs` by `simclr`, `linear_probe` and `supervised`."""
+    supervised = methods["supervised_resnet18"][0].provenance["recipe"]
+    probe = methods["simclr_linear_probe"][0].provenance["recipe"]
+    return compare(
+        "self_supervision",
+        dataset,
+        epochs=epochs,
+        models={"resnet18": supervised["architecture"]["options"]},
+        others=[PROBE_DIFFERENCE] if probe["protocol"] == "features" else [],
+    )
 
 
 def self_supervision_estimates(methods: Methods) -> dict[tuple[str, str], Estimate]:
@@ -42,9 +76,16 @@ def self_supervision_estimates(methods: Methods) -> dict[tuple[str, str], Estima
 
 
 def self_supervision_rows(
-    estimates: Mapping[tuple[str, str], Estimate], comparison: Comparison
+    estimates: Mapping[tuple[str, str], Estimate],
+    comparison: Comparison,
+    evaluations: Sequence[Evaluation] = (),
 ) -> pd.DataFrame:
-    """Long form: one row a metric and method."""
+    """Long form: one row a metric and method; `evaluations` as methods named `simclr_knn` and so on."""
+    more = {
+        ("test_top1_accuracy", f"{encoder}_{evaluation.name}"): estimate(results, "test_top1_accuracy")
+        for evaluation in evaluations
+        for encoder, results in evaluation.runs.items()
+    }
     return pd.DataFrame(
         [
             {
@@ -57,7 +98,7 @@ def self_supervision_rows(
                 "dataset": comparison.dataset,
                 "same_dataset": comparison.same_dataset,
             }
-            for (metric, method), value in estimates.items()
+            for (metric, method), value in {**estimates, **more}.items()
         ]
     )
 
@@ -77,4 +118,26 @@ def self_supervision_table(estimates: Mapping[tuple[str, str], Estimate], compar
             "ours are one test evaluation a seed, which chose nothing.",
         ),
         published_label=comparison.label,
+    )
+
+
+def evaluations_table(evaluations: Sequence[Evaluation], dataset: str) -> Table:
+    """One row an evaluation, one column an encoder."""
+    estimates = {
+        (evaluation.name, encoder): estimate(results, "test_top1_accuracy")
+        for evaluation in evaluations
+        for encoder, results in evaluation.runs.items()
+    }
+    return Table(
+        caption=f"The same encoders asked in other ways: top-1 accuracy (%) on {dataset_title(dataset)}",
+        header=("Evaluation", *ENCODERS.values()),
+        rows=tuple(
+            (evaluation.title, *[estimates.get((evaluation.name, encoder)) for encoder in ENCODERS])
+            for evaluation in evaluations
+        ),
+        notes=(
+            spread_note(list(estimates.values())),
+            "Each seed has its own encoder and its own draw of the labelled images.",
+        ),
+        published_label=None,
     )

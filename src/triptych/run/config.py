@@ -88,7 +88,9 @@ def _sort_keys(config: Any) -> None:
 def _check_pairs(config: Mapping[str, Any]) -> None:
     """Values that are fine alone and wrong together."""
     learning = config["self_supervision"]
-    recipes = {f"self_supervision.{name}": learning[name] for name in ("simclr", "probe", "supervised")}
+    recipes = {
+        f"self_supervision.{name}": learning[name] for name in ("simclr", "probe", "fine_tune", "supervised")
+    }
     recipes |= {
         f"architectures.{name}.training": value["training"] for name, value in config["architectures"].items()
     }
@@ -99,6 +101,25 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
             raise TriptychError(
                 f"config: {where}.warmup_epochs is {recipe['warmup_epochs']} "
                 f"but there are only {recipe['epochs']} epochs"
+            )
+        parts = recipe["gpus"] * recipe["accumulate"]
+        if recipe["batch_size"] % recipe["gpus"] or recipe["batch_size"] < 2 * parts:
+            raise TriptychError(
+                f"config: {where}.batch_size is {recipe['batch_size']}, which gpus: {recipe['gpus']} and "
+                f"accumulate: {recipe['accumulate']} cannot share; make it a multiple of gpus and at least "
+                f"{2 * parts}"
+            )
+    if learning["simclr"]["minutes"] is not None and learning["simclr"]["gpus"] > 1:
+        raise TriptychError(
+            "config: self_supervision.simclr.minutes is laid out over the speed of one device; "
+            "with gpus above 1 set minutes: null and give epochs"
+        )
+    for name in ("probe", "few_labels"):
+        grid = learning[name]["weight_decays"]
+        if grid["least"] > grid["most"]:
+            raise TriptychError(
+                f"config: self_supervision.{name}.weight_decays has least {grid['least']} "
+                f"and most {grid['most']}; least must not be greater"
             )
     low, high = learning["simclr"]["views"]["crop_scale"]
     if low > high:

@@ -14,7 +14,8 @@ class Progress:
     """Count units of work towards a total.
 
     On a terminal a bar is drawn; in any case a plain line with rate and ETA goes to the log
-    every `every` seconds, so that a batch job's log can be followed.
+    every `every` seconds, so that a batch job's log can be followed. Where a unit stands for a
+    number of `images`, both show images per second, too.
 
     Example:
         with Progress(len(files), "frames", unit="frame") as progress:
@@ -23,9 +24,16 @@ class Progress:
     """
 
     def __init__(
-        self, total: int, label: str, *, unit: str = "step", start: int = 0, every: float = 10.0
+        self,
+        total: int,
+        label: str,
+        *,
+        unit: str = "step",
+        start: int = 0,
+        every: float = 10.0,
+        images: int = 0,
     ) -> None:
-        self.total, self.label, self.unit = total, label, unit
+        self.total, self.label, self.unit, self.images = total, label, unit, images
         self.start, self.count, self.every = start, start, every
         self._began = self._last = time.monotonic()
         self._bar = tqdm(
@@ -42,17 +50,23 @@ class Progress:
     def update(self, amount: int = 1, **fields: float | str) -> None:
         """Add finished units; `fields` (losses, rates) are shown beside the bar."""
         self.count += amount
+        now = time.monotonic()
+        if self.images:
+            fields = {"images/s": float(f"{self._rate(now) * self.images:.3g}"), **fields}
         if fields:
             self._bar.set_postfix(fields, refresh=False)
         self._bar.update(amount)
-        now = time.monotonic()
         if now - self._last >= self.every:
             self._last = now
             log.info(self.line(now, fields), extra={"progress": True})
 
+    def _rate(self, now: float) -> float:
+        """Units per second since the beginning."""
+        return (self.count - self.start) / max(now - self._began, 1e-9)
+
     def line(self, now: float, fields: dict[str, float | str]) -> str:
         """One plain line: share done, rate, ETA, fields."""
-        rate = (self.count - self.start) / max(now - self._began, 1e-9)
+        rate = self._rate(now)
         eta = (self.total - self.count) / rate if rate > 0 else float("inf")
         shown = "".join(
             f" {key}={value:.4g}" if isinstance(value, float) else f" {key}={value}"

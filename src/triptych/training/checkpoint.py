@@ -36,8 +36,17 @@ class Checkpoints:
         """Oldest first."""
         return sorted(self.folder.glob("step-*.pt"))
 
+    def newest(self) -> Path | None:
+        """The file that a resumed run would continue from."""
+        return self._files()[-1] if self._files() else None
+
     def load(self) -> dict[str, Any] | None:
-        """The newest usable state, or None to start from the beginning."""
+        """The newest usable state, or None to start from the beginning.
+
+        To be called before the first `save`. Removes what a process left that was killed while it saved.
+        """
+        for torn in self.folder.glob(".step-*.pt"):
+            torn.unlink()
         for path in reversed(self._files()):
             try:
                 saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -74,3 +83,15 @@ class Checkpoints:
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def time_checkpoint(state: dict[str, Any], folder: str | Path) -> tuple[float, float]:
+    """Seconds to save and seconds to load `state` as a checkpoint, in a folder that is left empty."""
+    checkpoints = Checkpoints(folder, "timing")
+    began = time.perf_counter()
+    checkpoints.save(0, state)
+    saved = time.perf_counter()
+    checkpoints.load()
+    loaded = time.perf_counter()
+    checkpoints.remove()
+    return saved - began, loaded - saved

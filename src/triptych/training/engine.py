@@ -6,70 +6,47 @@ same number of threads, bit for bit.
 """
 
 import logging
-import math
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from triptych.run.devices import autocast
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
-from triptych.run.seeds import derive_seed, torch_generator
+from triptych.run.progress import Progress, format_seconds
 from triptych.training.allocator import keep_large_allocations
+from triptych.training.average import WeightAverage
+from triptych.training.batch import Batch, Batches
 from triptych.training.checkpoint import Checkpoints
+from triptych.training.collectives import broadcast_object, rank
 from triptych.training.history import History, Row
+from triptych.training.loop import Loop
 from triptych.training.optimizer import make_optimizer
-from triptych.training.schedule import learning_rate
+from triptych.training.state import Learner, State
+from triptych.training.step import Inputs, Step
+from triptych.training.stopwatch import Stopwatch
+
+__all__ = ["Batch", "Fitted", "Inputs", "fit"]
 
 log = logging.getLogger("triptych")
-
-Inputs = TypeVar("Inputs")
-CHECK_EVERY = 20  # steps between two looks at the loss: a look waits for the device
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step may see.
-
-    Attributes:
-        indices: (B,) int64 on the CPU, of the training examples.
-        generator: on the training device, for augmentation.
-        progress: share of the training's steps done before this one, from 0 to below 1.
-    """
-
-    indices: Tensor
-    generator: torch.Generator
-    progress: float
-
-
-@dataclass
-class _State:
-    """Everything that a checkpoint holds besides the model's and the optimizer's state."""
-
-    epoch: int = 0
-    step: int = 0  # within the epoch
-    loss_sum: float = 0.0
-    pending: Tensor | None = None  # losses not yet added to loss_sum
-    seconds: float = 0.0  # of the whole run, over all its resumed parts
-    epoch_began: float = 0.0  # in seconds of the run
-    rows: list[Row] = field(default_factory=list)
-    best_epoch: int = 0
-    best_value: float = math.inf
-    best_weights: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a finished training reports; the model holds the chosen weights."""
+    """What a finished training reports; the model holds the chosen weights.
+
+    Attributes:
+        rows: of the history.
+        best_epoch: the selected one, from 1; 0 if none was asked for.
+        seconds: of the whole run, over all its resumed parts.
+        model_share: share of the steps' time that was forward, backward and optimizer.
+    """
 
     rows: list[Row]
     best_epoch: int
     seconds: float
+    model_share: float
 
 
 def fit(
@@ -86,123 +63,113 @@ def fit(
     events: str | Path,
     history: str | Path,
     evaluate: Callable[[], Row] | None = None,
+    evaluate_every: int = 1,
     select: str | None = None,
 ) -> Fitted:
     """Train `model` in place.
 
+    Within `run_workers` each worker calls this with the same arguments and gets its share of every
+    batch; worker 0 evaluates and writes files.
+
     Args:
         model: on `device`; parameters with `requires_grad` are trained.
-        prepare: the inputs of a step, augmented; called without gradients and in float32.
+        prepare: the inputs of a step (or of one of its `accumulate` pieces), augmented; called without
+            gradients and in float32.
         loss_of: the scalar loss of such inputs, under the recipe's precision.
         size: number of training examples; each epoch visits them in a new order and drops the
             last incomplete batch.
-        recipe: `epochs`, `batch_size`, `precision`, and what `make_optimizer` and `learning_rate` need.
+        recipe: `epochs`, `batch_size`, `accumulate`, `clip_norm`, `ema`, `compile`, `precision`, and what
+            `make_optimizer` and `learning_rate` need.
         seed: decides order, augmentation and dropout.
         device: where the model is.
         label: name shown by the progress bar.
         checkpoints: of this run; removed by the caller once its outputs are written.
         events: folder for TensorBoard events.
-        history: path of `history.csv`.
-        evaluate: called in eval mode after every epoch; its numbers join the row.
+        history: path of `history.csv`: for every epoch `train_loss`, the columns of `evaluate`,
+            `learning_rate` (of the last step), `images_per_second` (of the steps), `seconds` (with
+            evaluation) and `model_share` (see `Fitted`).
+        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one; its
+            numbers join the row.
+        evaluate_every: epochs; 1 where `select` is given.
         select: column of `evaluate` to minimise; the weights of its best epoch are restored at the
-            end. Without it the last epoch's weights stay.
+            end. Without it the last epoch's weights stay. With `ema`, averaged weights take the
+            place of the trained ones in all of this.
 
     Raises:
-        TriptychError: the batch is larger than the data, or the loss is no longer finite.
+        TriptychError: the batch is larger than the data or than the memory, or the loss is no
+            longer finite.
     """
-    batch_size, epochs = recipe["batch_size"], recipe["epochs"]
-    steps = size // batch_size
-    if steps == 0:
-        raise TriptychError(
-            f"{label}: batch_size is {batch_size} but there are only {size} training images; lower batch_size"
-        )
+    epochs = recipe["epochs"]
+    batches = Batches(
+        size=size,
+        batch_size=recipe["batch_size"],
+        accumulate=recipe["accumulate"],
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        label=label,
+    )
     if device.type == "cpu":
         keep_large_allocations()
-    optimizer = make_optimizer(model, recipe)
-    state = _resume(model, optimizer, checkpoints.load())
-    curves = History(events, key="epoch", rows=state.rows)
-    began = time.monotonic() - state.seconds
-    shown: dict[str, float | str] = {}  # beside the bar, as of the last look at the loss
-
-    def save() -> None:
-        state.seconds = time.monotonic() - began
-        saved = vars(state) | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        checkpoints.save(state.epoch * steps + state.step, saved)
-
-    with Progress(epochs * steps, label, start=state.epoch * steps + state.step) as progress:
+    watch = Stopwatch(device, batches.steps)
+    weights = WeightAverage(model, recipe["ema"])
+    learner = Learner(model, make_optimizer(model, recipe), weights)
+    step = Step(
+        learner,
+        prepare,
+        loss_of,
+        clip_norm=recipe["clip_norm"],
+        device=device,
+        precision=recipe["precision"],
+        watch=watch,
+    )
+    state = learner.unpack(broadcast_object(checkpoints.load() if rank() == 0 else None))
+    loop = Loop(learner, state, step, batches, checkpoints=checkpoints, recipe=recipe, label=label)
+    curves = History(events, key="epoch", rows=state.rows) if rank() == 0 else None
+    images = batches.steps * batches.batch_size
+    with Progress(epochs * batches.steps, label, start=loop.done, images=batches.batch_size) as progress:
         while state.epoch < epochs:
-            order = torch.randperm(size, generator=torch_generator("cpu", seed, "order", state.epoch))
-            pending = torch.zeros((), device=device) if state.pending is None else state.pending.to(device)
-            model.train()
-            while state.step < steps:
-                rate = learning_rate(recipe, state.epoch * steps + state.step, steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                # Dropout knows no generator of its own: it takes the global one.
-                torch.manual_seed(derive_seed(seed, "dropout", state.epoch, state.step))
-                batch = Batch(
-                    order[state.step * batch_size : (state.step + 1) * batch_size],
-                    torch_generator(device, seed, "augment", state.epoch, state.step),
-                    progress=(state.epoch * steps + state.step) / (epochs * steps),
-                )
-                with torch.no_grad():
-                    inputs = prepare(batch)
-                with autocast(device, recipe["precision"]):
-                    loss = loss_of(inputs)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                pending += loss.detach()
-                state.step += 1
-                if state.step % CHECK_EVERY == 0 or state.step == steps:
-                    state.loss_sum += _finite(pending.item(), label, state, rate)
-                    pending.zero_()
-                    shown = {"epoch": f"{state.epoch + 1}/{epochs}", "loss": state.loss_sum / state.step}
-                progress.update(1, **shown)
-                if checkpoints.due():
-                    _finite(pending.item(), label, state, rate)
-                    state.pending = pending
-                    save()
-            row: Row = {"epoch": state.epoch + 1, "train_loss": state.loss_sum / steps}
-            if evaluate is not None:
-                model.eval()
-                row |= evaluate()
-            rate = learning_rate(recipe, (state.epoch + 1) * steps - 1, steps)
-            now = time.monotonic() - began
-            seconds = now - state.epoch_began
+            loop.finish_epoch(progress)
+            trained = loop.seconds - state.epoch_began
+            row: Row = {"epoch": state.epoch + 1, "train_loss": state.loss_sum / batches.steps}
+            last = state.epoch + 1 == epochs
+            if evaluate is not None and (last or (state.epoch + 1) % evaluate_every == 0):
+                with weights.applied():
+                    model.eval()
+                    row |= broadcast_object(evaluate() if rank() == 0 else {})
+            now = loop.seconds
             row |= {
-                "learning_rate": rate,
-                "images_per_second": steps * batch_size / seconds,
-                "seconds": seconds,
+                "learning_rate": loop.rate(loop.done - 1),
+                "images_per_second": images / trained,
+                "seconds": now - state.epoch_began,
+                "model_share": watch.share,
             }
             if select is not None and row[select] < state.best_value:
                 state.best_epoch, state.best_value = state.epoch + 1, row[select]
-                state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-            curves.add(row)
+                state.best_weights = learner.copy_of_weights()
             state.rows.append(row)
-            state.epoch, state.step, state.loss_sum, state.pending = state.epoch + 1, 0, 0.0, None
-            state.epoch_began = now
-            if checkpoints.due() or state.epoch == epochs:
-                save()
-    curves.close(history)
-    if state.best_weights is not None:
-        model.load_state_dict(state.best_weights)
+            if curves is not None:
+                curves.add(row)
+            state.epoch, state.step, state.loss_sum, state.epoch_began = state.epoch + 1, 0, 0.0, now
+            watch.total = watch.model = 0.0
+            loop.save_if_due(now=state.epoch == epochs)
+    if curves is not None:
+        curves.close(history)
+    model.load_state_dict(state.best_weights or learner.copy_of_weights())
     model.eval()
-    return Fitted(curves.rows, state.best_epoch, state.seconds)
+    return _summary(state, images, label)
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, saved: dict[str, Any] | None) -> _State:
-    if saved is None:
-        return _State()
-    model.load_state_dict(saved.pop("model"))
-    optimizer.load_state_dict(saved.pop("optimizer"))
-    return _State(**saved)
-
-
-def _finite(loss: float, label: str, state: _State, rate: float) -> float:
-    if math.isfinite(loss):
-        return loss
-    raise TriptychError(
-        f"{label}: the loss is {loss} in epoch {state.epoch + 1}, step {state.step}, "
-        f"at learning rate {rate:g}; lower learning_rate or lengthen warmup_epochs"
+def _summary(state: State, images: int, label: str) -> Fitted:
+    """Close with one line on the speed of all epochs."""
+    seconds = sum(images / row["images_per_second"] for row in state.rows)
+    share = sum(row["model_share"] * images / row["images_per_second"] for row in state.rows) / seconds
+    speed = images * len(state.rows) / seconds
+    log.info(
+        "%s: finished after %s; %.4g images/s in training, %.1f %% of that time is model compute",
+        label,
+        format_seconds(state.seconds),
+        speed,
+        100 * share,
     )
+    return Fitted(state.rows, state.best_epoch, state.seconds, share)

@@ -6,17 +6,68 @@ from typing import Any
 import torch
 from torch import nn
 
+from triptych.run.devices import describe_precision
+from triptych.run.errors import TriptychError
+from triptych.training.lars import LARS
+from triptych.training.muon import Muon
+
+# Muon's learning rate is the hidden layers'. The others, which go by SGD, take this many times it.
+OTHERS = 1.0
+
 
 def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Build `recipe["optimizer"]`: `sgd` (Nesterov if asked), `adam` (L2) or `adamw` (decoupled).
+    """Build `recipe["optimizer"]` for the parameters of `model` that are trained.
 
-    The learning rate is set anew at each step, see `schedule`.
+    - `sgd`: with `momentum`, `nesterov` if asked.
+    - `adam`: weight decay added to the gradient. `adamw`: decoupled.
+    - `lars`: SGD with rates by layer for large batches; biases and norms are neither adapted nor decayed.
+    - `muon`: orthogonal steps for the hidden layers, Nesterov SGD at `OTHERS` times the learning rate for
+      the first layer, the last one, norms and biases.
+
+    In each step a group's rate is the schedule's times its `rate_factor`.
+
+    Args:
+        model: on its device, which decides the implementation.
+        recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay`
+            applies to biases and norms), `momentum`, `nesterov`, `precision`.
+
+    Raises:
+        TriptychError: muon is asked for a model without hidden layers.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rate, decay = recipe["learning_rate"], recipe["weight_decay"]
-    if recipe["optimizer"] == "sgd":
-        momentum, nesterov = recipe["momentum"], recipe["nesterov"]
-        return torch.optim.SGD(parameters, rate, momentum=momentum, weight_decay=decay, nesterov=nesterov)
-    if recipe["optimizer"] == "adam":
-        return torch.optim.Adam(parameters, rate, weight_decay=decay)
-    return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+    name, rate, decay = recipe["optimizer"], recipe["learning_rate"], recipe["weight_decay"]
+    momentum, nesterov = recipe["momentum"], recipe["nesterov"]
+    named = {key: value for key, value in model.named_parameters() if value.requires_grad}
+    device = next(iter(named.values())).device
+    # One pass over the memory instead of several: 1.5 to 2 times as fast on the CPU, too.
+    fused = True if device.type in ("cpu", "cuda") else None
+    hidden = _hidden(named) if name == "muon" else set()
+    groups = []
+    for matrices, biases in ((True, False), (False, False), (False, True)):
+        members = [p for key, p in named.items() if (key in hidden) == matrices and (p.ndim <= 1) == biases]
+        exempt = biases and (name == "lars" or not recipe["decay_biases"])
+        group: dict[str, Any] = {"params": members, "weight_decay": 0.0 if exempt else decay}
+        group["rate_factor"] = OTHERS if name == "muon" and not matrices else 1.0
+        if name == "muon":
+            group["matrices"] = matrices
+        if name == "lars":
+            group["adapt"] = not biases
+        if members:
+            groups.append(group)
+    if name == "sgd":
+        return torch.optim.SGD(groups, rate, momentum=momentum, nesterov=nesterov, fused=fused)
+    if name == "adam":
+        return torch.optim.Adam(groups, rate, fused=fused)
+    if name == "adamw":
+        return torch.optim.AdamW(groups, rate, fused=fused)
+    if name == "lars":
+        return LARS(groups, lr=rate, momentum=momentum, nesterov=nesterov)
+    if not hidden:
+        raise TriptychError("optimizer muon needs a model with a hidden layer; take sgd or adamw")
+    fast = describe_precision(device, recipe["precision"]) == "bfloat16"
+    return Muon(groups, lr=rate, momentum=momentum, dtype=torch.bfloat16 if fast else torch.float32)
+
+
+def _hidden(named: Mapping[str, nn.Parameter]) -> set[str]:
+    """Weights of linear and convolutional layers between the first one and the last one."""
+    weights = [key for key, value in named.items() if value.ndim >= 2 and key.endswith("weight")]
+    return set(weights[1:-1])

@@ -10,7 +10,8 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
 
     Args:
         recipe: needs `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero) and `schedule`:
-            `constant`; `cosine` to zero at the end; `step`, which multiplies by `decay` at the start of
+            `constant`; `cosine` and `one_cycle` (a straight line; Smith & Topin 2018) down to the share
+            `final_share` of the rate at the end; `step`, which multiplies by `decay` at the start of
             each epoch of `milestones` (counted from 0).
         step: optimizer step, from 0.
         steps_per_epoch: optimizer steps in an epoch.
@@ -20,9 +21,11 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
     warmup: float = recipe["warmup_epochs"]
     if epoch < warmup:
         return base * (step + 1) / (warmup * steps_per_epoch + 1)
-    if recipe["schedule"] == "cosine":
-        progress = (epoch - warmup) / max(recipe["epochs"] - warmup, 1e-9)
-        return base * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    if recipe["schedule"] in ("cosine", "one_cycle"):
+        progress = min((epoch - warmup) / max(recipe["epochs"] - warmup, 1e-9), 1.0)
+        left = 1 - progress if recipe["schedule"] == "one_cycle" else 0.5 * (1 + math.cos(math.pi * progress))
+        final: float = recipe["final_share"]
+        return base * (final + (1 - final) * left)
     if recipe["schedule"] == "step":
         return base * float(recipe["decay"] ** sum(epoch >= milestone for milestone in recipe["milestones"]))
     return base

@@ -8,7 +8,7 @@ a level belongs to one thread, which adds in the order of the samples.
 import numpy as np
 
 from triptych.kernels.jit import kernel
-from triptych.radiance.kernels.vectors import (
+from triptych.kernels.vectors import (
     add32,
     and32,
     copy_row,

@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import overload
 
 from triptych.kernels.jit import kernel
-from triptych.radiance.kernels.tiles import (
+from triptych.kernels.tiles import (
     CONFIGURATION,
     tile_configure,
     tile_load,
@@ -19,7 +19,7 @@ from triptych.radiance.kernels.tiles import (
     tile_store,
     tile_zero,
 )
-from triptych.radiance.kernels.vectors import (
+from triptych.kernels.vectors import (
     convert_rectified,
     convert_where_positive,
     multiply_strip,

@@ -7,6 +7,7 @@ The type of the encoding, float32 or uint16 with bfloat16 bits, is the type of a
 import numpy as np
 
 from triptych.kernels.jit import kernel
+from triptych.kernels.vectors import convert_row, copy_row
 from triptych.radiance.kernels.arithmetic import exponential, sigmoid
 from triptych.radiance.kernels.matmul import (
     NUMBERS,
@@ -18,7 +19,6 @@ from triptych.radiance.kernels.matmul import (
     product,
     rectified_product,
 )
-from triptych.radiance.kernels.vectors import convert_row, copy_row
 
 BLOCK = 256  # samples a block
 TASK = 2**13  # samples a task, which sums the gradients of the weights for itself

@@ -62,6 +62,26 @@ def _load_activations(builder: Any, address: Any, like: Any, lanes: int) -> Any:
 
 
 @intrinsic
+def widen(typing: Any, bits: Any) -> Any:
+    """The float32 value of bfloat16 bits; loops over it become vector instructions."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(builder.shl(builder.zext(arguments[0], INT32), ir.Constant(INT32, 16)), FLOAT)
+
+    return types.float32(types.uint16), generate
+
+
+@intrinsic
+def narrow(typing: Any, value: Any) -> Any:
+    """The bits of the bfloat16 nearest to a float32, ties to even."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(builder.fptrunc(arguments[0], _Bfloat16()), HALF)
+
+    return types.uint16(types.float32), generate
+
+
+@intrinsic
 def widen_row(typing: Any, source: Any, target: Any, like: Any, lanes: Any) -> Any:
     """Copy len(lanes) numbers in the type of `like`, float32 or uint16 for bfloat16, to float32."""
 
@@ -250,6 +270,41 @@ def pair_rows(typing: Any, low: Any, high: Any, target: Any) -> Any:
     return types.void(types.intp, types.intp, types.intp), generate
 
 
+def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
+    """16 rows of 16 words, transposed in four rounds, each of which exchanges blocks of half the size."""
+    rows = list(rows)
+    for size in (8, 4, 2, 1):
+        low = [i + 16 * (i & size > 0) - (i & size) for i in range(16)]
+        high = [i + 16 * (i & size > 0) + size * (i & size == 0) for i in range(16)]
+        masks = [ir.Constant(ir.VectorType(INT32, 16), mask) for mask in (low, high)]
+        for first in (row for row in range(16) if not row & size):
+            pair = rows[first], rows[first + size]
+            rows[first], rows[first + size] = (
+                builder.shuffle_vector(*pair, masks[0]),
+                builder.shuffle_vector(*pair, masks[1]),
+            )
+    return rows
+
+
+@intrinsic
+def transpose_words(typing: Any, source: Any, source_bytes: Any, target: Any, target_bytes: Any) -> Any:
+    """Transpose 16 rows of 16 words of four bytes; `*_bytes` is the distance between two rows."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, source_bytes, target, target_bytes = arguments
+        vector = ir.VectorType(INT32, 16)
+        rows = []
+        for _row in range(16):
+            rows.append(_load(builder, source, vector))
+            source = builder.add(source, source_bytes)
+        for row in _transpose(builder, rows):
+            builder.store(row, _pointer(builder, target, vector), align=4)
+            target = builder.add(target, target_bytes)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+
 @intrinsic
 def transpose_pairs(typing: Any, source: Any, source_bytes: Any, target: Any, target_bytes: Any) -> Any:
     """Transpose 32 rows of 16 bfloat16 to 16 rows of 32; `*_bytes` is the distance between two rows."""
@@ -267,17 +322,7 @@ def transpose_pairs(typing: Any, source: Any, source_bytes: Any, target: Any, ta
             builder.or_(low, builder.shl(high, shift))
             for low, high in zip(lines[::2], lines[1::2], strict=True)
         ]
-        # four rounds, each of which exchanges blocks of half the size between two rows
-        for size in (8, 4, 2, 1):
-            low = [i + 16 * (i & size > 0) - (i & size) for i in range(16)]
-            high = [i + 16 * (i & size > 0) + size * (i & size == 0) for i in range(16)]
-            masks = [ir.Constant(ir.VectorType(INT32, 16), mask) for mask in (low, high)]
-            for first in (row for row in range(16) if not row & size):
-                pair = rows[first], rows[first + size]
-                rows[first], rows[first + size] = (
-                    builder.shuffle_vector(*pair, masks[0]),
-                    builder.shuffle_vector(*pair, masks[1]),
-                )
+        rows = _transpose(builder, rows)
         for row in rows:
             builder.store(row, _pointer(builder, target, vector), align=4)
             target = builder.add(target, target_bytes)

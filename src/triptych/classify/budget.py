@@ -1,0 +1,110 @@
+"""How many epochs of SimCLR fit into a number of minutes on this machine.
+
+The schedule is laid out over measured speed before the training begins. The training itself then knows
+epochs only, so it is as repeatable as any other: a slower machine gives a shorter plan, not another
+result of the same one.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from triptych.classify.knn import KnnMonitor
+from triptych.classify.simclr import Pretraining
+from triptych.data.packed import PackedDataset
+from triptych.run.devices import autocast
+from triptych.run.errors import TriptychError
+from triptych.run.seeds import torch_generator
+from triptych.training.allocator import keep_large_allocations
+from triptych.training.engine import Batch
+from triptych.training.optimizer import make_optimizer
+
+log = logging.getLogger("triptych")
+
+WARM_UP = 3  # steps that are not counted: kernels are compiled, memory is fetched
+LEAST_SECONDS, LEAST_STEPS = 10.0, 5  # of a measurement
+
+
+def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float, monitor_every: int) -> int:
+    """Epochs that take at most `minutes`, with a look at the neighbours every `monitor_every` of them.
+
+    Raises:
+        TriptychError: not even one fits.
+    """
+    each = epoch_seconds + monitor_seconds / monitor_every
+    epochs = int((60 * minutes - monitor_seconds) / each)  # there is always a look at the end
+    if epochs < 1:
+        raise TriptychError(
+            f"simclr: one epoch takes about {(epoch_seconds + monitor_seconds) / 60:.1f} minutes here, more "
+            f"than minutes: {minutes:g}; raise it, or use smaller views or fewer images"
+        )
+    return epochs
+
+
+def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> dict[str, Any]:
+    """Train some steps of each stage of `recipe`, throw them away, and lay out the epochs.
+
+    Returns:
+        `epochs`; `step_seconds`, one for each stage; `epoch_seconds`, their mean over the whole training;
+        `monitor_seconds`.
+
+    Raises:
+        TriptychError: the minutes do not suffice for one epoch, or the batch is larger than the data.
+    """
+    if device.type == "cpu":
+        keep_large_allocations()
+    torch.manual_seed(0)
+    training = Pretraining(recipe, dataset, device)
+    if recipe["batch_size"] > len(training.images):
+        raise TriptychError(
+            f"simclr: batch_size is {recipe['batch_size']} but there are only {len(training.images)} "
+            "training images; lower batch_size"
+        )
+    optimizer = make_optimizer(training.model, recipe)
+    generator = torch_generator(device, "budget")
+
+    def step(size: int) -> None:
+        indices = torch.randint(len(training.images), (recipe["batch_size"],))
+        views = training.draw(Batch(indices, generator, progress=0.0), size)
+        with autocast(device, recipe["precision"]):
+            loss = training.loss_of(views)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        loss.item()  # waits for the device
+
+    stages = recipe["stages"] or [{"share": 1.0, "size": dataset.image_size[0]}]
+    seconds = []
+    for stage in stages:
+        for _ in range(WARM_UP):
+            step(stage["size"])
+        began, steps = time.perf_counter(), 0
+        while steps < LEAST_STEPS or time.perf_counter() - began < LEAST_SECONDS:
+            step(stage["size"])
+            steps += 1
+        seconds.append((time.perf_counter() - began) / steps)
+        log.info("views of %d pixels: %.3f s a step", stage["size"], seconds[-1])
+    whole = sum(stage["share"] for stage in stages)
+    mean = sum(stage["share"] / whole * each for stage, each in zip(stages, seconds, strict=True))
+    epoch_seconds = mean * (len(training.images) // recipe["batch_size"])
+    monitor = KnnMonitor(training.images, training.encoder, precision=recipe["precision"])
+    monitor()
+    began = time.perf_counter()
+    monitor()
+    monitor_seconds = time.perf_counter() - began
+    epochs = plan_epochs(
+        recipe["minutes"],
+        epoch_seconds=epoch_seconds,
+        monitor_seconds=monitor_seconds,
+        monitor_every=recipe["monitor_every"],
+    )
+    log.info("%d epochs of %.1f s fit into %g minutes", epochs, epoch_seconds, recipe["minutes"])
+    return {
+        "epochs": epochs,
+        "step_seconds": seconds,
+        "epoch_seconds": epoch_seconds,
+        "monitor_seconds": monitor_seconds,
+    }

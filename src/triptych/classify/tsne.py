@@ -1,0 +1,91 @@
+"""t-SNE, exact: a map of some thousand points on which neighbours stay neighbours.
+
+As in "Visualizing Data using t-SNE" (van der Maaten and Hinton 2008), started from the principal
+components, which makes it deterministic and keeps the map's large-scale order ("The art of using t-SNE
+for single-cell transcriptomics", Kobak and Berens 2019). All pairs are computed: N^2 numbers a step.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+EXAGGERATION, EXAGGERATED_STEPS = 12.0, 250
+
+
+def neighbour_probabilities(features: Tensor, perplexity: float) -> Tensor:
+    """Symmetric affinities of all pairs, (N, N), with sum 1 and an empty diagonal.
+
+    Each point's Gaussian is as wide as gives its distribution over the others the entropy of
+    `perplexity` equal neighbours: found by bisection, for all points at once.
+    """
+    distances = torch.cdist(features, features).square()
+    distances /= distances.mean().clamp_min(1e-12)  # so that the bracket below holds at any scale
+    count = len(features)
+    itself = torch.eye(count, dtype=torch.bool)
+    low, high = torch.full((count, 1), -30.0), torch.full((count, 1), 30.0)  # of log precision
+    wanted = math.log(min(perplexity, (count - 1) / 3))
+    for _ in range(30):
+        middle = (low + high) / 2
+        logits = (-distances * middle.exp()).masked_fill(itself, -math.inf)
+        probabilities = logits.softmax(dim=1)
+        entropy = -torch.xlogy(probabilities, probabilities).sum(dim=1, keepdim=True)
+        low, high = torch.where(entropy > wanted, middle, low), torch.where(entropy > wanted, high, middle)
+    return (probabilities + probabilities.T) / (2 * count)
+
+
+def principal_components(features: Tensor, count: int = 2) -> Tensor:
+    """(N, D) features on their first axes, (N, count); each sign such that its largest entry is positive."""
+    centred = features - features.mean(dim=0)
+    left, values, _ = torch.linalg.svd(centred, full_matrices=False)
+    found = left[:, :count] * values[:count]
+    return found * found.gather(0, found.abs().argmax(dim=0, keepdim=True)).sign()
+
+
+def _kernel(embedding: Tensor) -> Tensor:
+    """Student's t kernel of all pairs of an (N, 2) embedding, with an empty diagonal."""
+    norms = embedding.square().sum(dim=1)
+    distances = torch.addmm(norms + norms[:, None], embedding, embedding.T, alpha=-2).clamp_min_(0)
+    return distances.add_(1).reciprocal_().fill_diagonal_(0)
+
+
+def kl_divergence(embedding: Tensor, affinities: Tensor) -> Tensor:
+    """What t-SNE minimises: the divergence from the affinities of the pairs to their shares of the kernel."""
+    kernel = _kernel(embedding)
+    shares = (kernel / kernel.sum()).clamp_min(1e-12)
+    return (torch.xlogy(affinities, affinities) - affinities * shares.log()).sum()
+
+
+def kl_gradient(embedding: Tensor, affinities: Tensor, exaggeration: float = 1.0) -> Tensor:
+    """Gradient of `kl_divergence` by the (N, 2) embedding; `exaggeration` multiplies the affinities."""
+    kernel = _kernel(embedding)
+    pull = torch.add(affinities * exaggeration, kernel, alpha=-1 / kernel.sum().item()).mul_(kernel)
+    return 4 * (pull.sum(dim=1, keepdim=True) * embedding - pull @ embedding)
+
+
+@torch.no_grad()
+def tsne(features: Tensor, *, perplexity: float = 30.0, steps: int = 750) -> tuple[Tensor, float]:
+    """A two-dimensional map of (N, D) float features.
+
+    Args:
+        features: at least 4 of them.
+        perplexity: how many neighbours a point has, smoothly counted; at most a third of the others.
+        steps: of gradient descent with momentum and a gain for each coordinate; the first 250
+            exaggerate the affinities, so that clusters can pass one another.
+
+    Returns:
+        (N, 2) float32 and the Kullback-Leibler divergence that is left.
+    """
+    affinities = neighbour_probabilities(features.float(), perplexity)
+    embedding = principal_components(features.float())
+    embedding *= 1e-4 / embedding[:, 0].std()
+    rate = len(features) / EXAGGERATION / 4  # Belkina et al. 2019, whose gradient lacks the factor 4
+    velocity, gains = torch.zeros_like(embedding), torch.ones_like(embedding)
+    for step in range(steps):
+        early = step < EXAGGERATED_STEPS
+        gradient = kl_gradient(embedding, affinities, EXAGGERATION if early else 1.0)
+        gains = torch.where(gradient.sign() == velocity.sign(), gains * 0.8, gains + 0.2).clamp_min(0.01)
+        velocity = (0.5 if early else 0.8) * velocity - rate * gains * gradient
+        embedding += velocity
+        embedding -= embedding.mean(dim=0)
+    return embedding, kl_divergence(embedding, affinities).item()

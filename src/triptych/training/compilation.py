@@ -1,0 +1,53 @@
+"""`torch.compile` as an option that never stops a training."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import nn
+
+log = logging.getLogger("triptych")
+
+T = TypeVar("T")
+
+SHAPES = 64  # of inputs for which code is made; more run uncompiled
+
+
+def compile_in_place(model: nn.Module) -> None:
+    """Compile the model at its next calls; parameters and their names stay as they are.
+
+    Each shape of input gets code of its own: code for all shapes would be made or not depending on
+    which shapes came before, and a resumed run would differ in its last bits.
+    """
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = SHAPES
+    model.compile(dynamic=False)
+
+
+def first_use(model: nn.Module, attempt: Callable[[], T]) -> T:
+    """Run `attempt` on a freshly compiled model; if compiling fails, say so and run it uncompiled.
+
+    Buffers that a failed attempt may have changed are put back. `attempt` must not have changed
+    anything else by the time it has run the model forwards and backwards.
+    """
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    try:
+        return attempt()
+    except Exception as error:
+        if not _is_from_compiler(error):
+            raise
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        log.warning("the model cannot be compiled here and runs as it is: %s", reason)
+    model._compiled_call_impl = None
+    for buffer, kept in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(kept)
+    return attempt()
+
+
+def _is_from_compiler(error: BaseException | None) -> bool:
+    while error is not None:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "torch._functorch")):
+            return True
+        error = error.__cause__
+    return False

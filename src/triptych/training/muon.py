@@ -1,0 +1,99 @@
+"""Muon: momentum whose every step is an orthogonal matrix, so that all directions learn alike.
+
+Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# The quintic's coefficients, chosen by its authors to be steepest at zero: singular values end between
+# about 0.7 and 1.2 instead of at 1, which does not matter to training.
+LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
+ITERATIONS = 5
+
+
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """The orthogonal matrix nearest to `matrix`, about: U V^T of its singular value decomposition.
+
+    Newton-Schulz: X <- a X + b (X X^T) X + c (X X^T)^2 X, which only multiplies matrices.
+
+    Args:
+        matrix: (m, n), in the dtype to compute in.
+    """
+    wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / (wide.norm() + 1e-7)  # the spectral norm is at most this one
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=CUBIC, alpha=QUINTIC), x, beta=LINEAR)
+    return x.mT if matrix.shape[0] > matrix.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for the hidden layers and SGD for the rest, both with Nesterov momentum.
+
+    A filter bank (out, in, height, width) counts as a matrix (out, in * height * width). With the
+    momentum v <- momentum * v + (1 - momentum) * g of a hidden layer's gradient, its step is
+    w <- (1 - lr * weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g'),
+    g' = (1 - momentum) * g + momentum * v. The learning rate is thus the spectral norm of each step
+    whatever the size of the gradient, and the same one suits layers of all shapes.
+
+    Args:
+        groups: parameter groups; those with `matrices: True` hold the hidden layers, others go by SGD
+            (weight decay added to the gradient) with their own `lr`.
+        lr, momentum, weight_decay: as above.
+        dtype: of the orthogonalisation; bfloat16 is enough and fast where the hardware has it.
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[Mapping[str, Any]],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.dtype = dtype
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "matrices": False}
+        super().__init__([dict(group) for group in groups], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Move all parameters that have a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            for parameter in parameters:
+                if not self.state[parameter]:
+                    self.state[parameter]["velocity"] = torch.zeros_like(parameter)
+            velocities = [self.state[p]["velocity"] for p in parameters]
+            gradients = [p.grad for p in parameters]
+            if parameters:
+                move = self._move_matrices if group["matrices"] else self._move_others
+                move(group, parameters, gradients, velocities)
+
+    def _move_matrices(
+        self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
+    ) -> None:
+        momentum, rate = group["momentum"], group["lr"]
+        torch._foreach_lerp_(v, gradients, 1 - momentum)
+        directions = torch._foreach_lerp(gradients, v, momentum)
+        torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
+        for parameter, direction in zip(parameters, directions, strict=True):
+            # Channels last, as they lie in memory: the order of columns does not change the result.
+            filters = direction.movedim(1, -1)
+            matrix = filters.flatten(1).to(self.dtype)
+            step = orthogonalise(matrix).view(filters.shape).movedim(-1, 1)
+            parameter.sub_(step, alpha=rate * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+
+    def _move_others(
+        self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
+    ) -> None:
+        gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
+        torch._foreach_mul_(v, group["momentum"])
+        torch._foreach_add_(v, gradients)
+        torch._foreach_add_(gradients, v, alpha=group["momentum"])
+        torch._foreach_sub_(parameters, torch._foreach_mul(gradients, group["lr"]))

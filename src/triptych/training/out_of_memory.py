@@ -1,0 +1,64 @@
+"""What to say when a batch does not fit: a size that does, found by trying."""
+
+import gc
+import math
+import traceback
+from collections.abc import Callable
+
+import torch
+
+from triptych.run.errors import TriptychError
+
+# As the CPU's allocator and oneDNN put it; torch.OutOfMemoryError exists for GPUs only.
+SIGNS = ("DefaultCPUAllocator", "not enough memory", "could not create a memory", "out of memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this error says that memory could not be had."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+def release(error: BaseException) -> None:
+    """Free what the failed computation still holds: its frames live on in the traceback."""
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__context__
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def largest_that_fits(attempt: Callable[[int], object], size: int) -> int:
+    """The largest of size / 2, size / 4, ... down to 2 for which `attempt` finds memory; 0 for none.
+
+    Raises:
+        Exception: whatever `attempt` raises for other reasons than memory.
+    """
+    while (size := size // 2) >= 2:
+        try:
+            attempt(size)
+            return size
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            release(error)
+    return 0
+
+
+def advice(label: str, device: torch.device, *, batch_size: int, accumulate: int, fits: int) -> TriptychError:
+    """The error to end with; `fits` images at a time are known to fit (0: unknown or none)."""
+    told = f"{label}: out of memory on {device} with batch_size {batch_size}"
+    if accumulate > 1:
+        told += f" in {accumulate} pieces"
+    if fits == 0:
+        return TriptychError(
+            f"{told}; no smaller batch was found to fit either: take a smaller model or images"
+        )
+    pieces = math.ceil(batch_size / fits)
+    return TriptychError(
+        f"{told}; {fits} images at a time fit: set batch_size: {fits * accumulate}, or accumulate: {pieces} "
+        "to keep the batch size"
+    )

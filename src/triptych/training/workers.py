@@ -1,0 +1,274 @@
+"""Data-parallel workers: one process a device, which live and die with the job that starts them.
+
+Workers are plain subprocesses on one socket each. It carries the task there, log records, the
+result or an exception back, and tells either side when the other one is gone. (`multiprocessing` would run
+the main script anew in every worker, and a workflow's script is its job; torchrun's agent reports an
+error as its own, not as the one line that the user needs.)
+"""
+
+import logging
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from logging.handlers import QueueHandler
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import IO, Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+from triptych.run.errors import TriptychError
+from triptych.training.collectives import barrier
+
+log = logging.getLogger("triptych")
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+# A worker that dies ends the others at once, so waiting for one another needs no limit of its own: it
+# is only there to be longer than any evaluation for which worker 0 lets the others wait.
+PATIENCE = timedelta(days=1)
+GRACE = 2.0  # seconds in which the cause of a failure can overtake what followed from it
+FAREWELL = 30.0  # seconds for a worker to leave after its result
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker is told; `call` is the pickled (function, arguments)."""
+
+    rank: int
+    workers: int
+    device_type: str
+    port: int
+    threads: int
+    log_level: int
+    call: bytes
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """The parent's view of a worker; `output` has what it printed, but worker 0 prints to the terminal."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    output: IO[bytes] | None
+
+
+def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers: int, device_type: str) -> T:
+    """Call `function(*arguments)` in `workers` processes that form a process group.
+
+    On `cuda` worker r has device r as its current one and talks by NCCL (by gloo in CPU tensors); on `cpu`
+    workers share this process' threads and talk by gloo. Log records and progress of worker 0
+    alone reach the caller. No worker outlives this process, however that ends. One worker is this
+    process itself, without a group.
+
+    Args:
+        function: importable by name; it and its arguments are pickled.
+        arguments: positional, the same for all workers.
+        workers: number of processes.
+        device_type: `cuda` or `cpu`.
+
+    Returns:
+        What worker 0 returns.
+
+    Raises:
+        TriptychError: there are too few devices, a worker raised it, or a worker died.
+        Exception: whatever else a worker raised first, with its traceback as a note.
+    """
+    if workers == 1:
+        return function(*arguments)
+    _check_devices(workers, device_type)
+    # The store listens on a port that is ours already, on the loopback interface only.
+    listener = socket.create_server((HOST, 0))
+    port = listener.getsockname()[1]
+    store = TCPStore(HOST, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
+    threads = max(1, torch.get_num_threads() // workers)
+    call = pickle.dumps((function, tuple(arguments)))
+    started: list[_Worker] = []
+    finished = False
+    try:
+        for rank in range(workers):
+            task = _Task(rank, workers, device_type, port, threads, log.getEffectiveLevel(), call)
+            started.append(_start(task))
+        result: T = _wait_for_result(started)
+        finished = True
+    finally:
+        for worker in started:
+            if finished:
+                with suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(FAREWELL)
+            worker.process.kill()
+        for worker in started:
+            worker.process.wait()
+            worker.connection.close()
+            if worker.output is not None:
+                worker.output.close()
+        del store
+    return result
+
+
+def _check_devices(workers: int, device_type: str) -> None:
+    if device_type not in ("cuda", "cpu"):
+        raise TriptychError(
+            f"gpus is {workers} but device '{device_type}' can have one worker only; set gpus: 1"
+        )
+    if device_type == "cuda" and workers > torch.cuda.device_count():
+        raise TriptychError(
+            f"gpus is {workers} but {torch.cuda.device_count()} can be seen here; lower gpus in the recipe "
+            "or ask the scheduler for more"
+        )
+
+
+def _start(task: _Task) -> _Worker:
+    ours, theirs = Pipe()
+    output = tempfile.TemporaryFile() if task.rank else None  # noqa: SIM115 - lives as long as the worker
+    # sys.path rather than PYTHONPATH: a worker must find what this process finds, its children need not.
+    begin = f"import sys; sys.path[:] = {sys.path!r}; from triptych.training.workers import work; "
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{begin} work({theirs.fileno()})"],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+    )
+    theirs.close()
+    with suppress(OSError):  # it died at once; its closed connection will say so
+        ours.send_bytes(pickle.dumps(task))
+    return _Worker(f"worker {task.rank + 1} of {task.workers}", process, ours, output)
+
+
+def _wait_for_result(workers: list[_Worker]) -> Any:
+    """Worker 0's result once all have one; else raise what went wrong first."""
+    waiting = {worker.connection: worker for worker in workers}
+    results: dict[str, Any] = {}
+    reported: list[Exception] = []
+    died: list[_Worker] = []
+    deadline: float | None = None
+    while waiting and (deadline is None or time.monotonic() < deadline):
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        for connection in wait(list(waiting), left):
+            assert isinstance(connection, Connection)
+            worker = waiting[connection]
+            try:
+                kind, value = pickle.loads(connection.recv_bytes())
+            except (EOFError, OSError):
+                del waiting[connection]
+                died.append(worker)
+                continue
+            if kind == "log":
+                log.handle(value)
+                continue
+            del waiting[connection]
+            if kind == "result":
+                results[worker.name] = value
+            elif isinstance(value, TriptychError):
+                raise value
+            else:
+                reported.append(value)
+        if deadline is None and (reported or died):
+            # One that died breaks its neighbours' connections, and a neighbour may say so first.
+            deadline = time.monotonic() + GRACE
+    if died:
+        raise _death(died[0])
+    if reported:
+        raise reported[0]
+    return results[workers[0].name]
+
+
+def _death(worker: _Worker) -> TriptychError:
+    """Why a worker ended without a word."""
+    code = worker.process.wait()
+    if worker.output is not None:
+        worker.output.seek(0)
+        if said := worker.output.read()[-4000:].decode(errors="replace").strip():
+            log.error("last output of %s:\n%s", worker.name, said)
+    if code == -signal.SIGKILL:
+        return TriptychError(
+            f"{worker.name} was killed (SIGKILL), most likely for want of memory; lower batch_size or gpus "
+            "and run again: the run resumes from its last checkpoint"
+        )
+    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended early with exit code {code}"
+    return TriptychError(f"{worker.name} {how}; run again: the run resumes from its last checkpoint")
+
+
+class _ToParent(QueueHandler):
+    """Sends log records, formatted and picklable, instead of queueing them."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self.queue(("log", record))  # type: ignore[operator]
+
+
+def work(descriptor: int) -> None:
+    """Main function of a worker, which has its socket to the parent at this file descriptor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, and it ends the workers
+    os.set_inheritable(descriptor, False)
+    connection = Connection(descriptor)
+    try:
+        task: _Task = pickle.loads(connection.recv_bytes())
+    except EOFError:
+        return
+    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
+    lock = threading.Lock()
+
+    def tell(message: tuple[str, Any]) -> None:
+        data = pickle.dumps(message)
+        with lock:
+            connection.send_bytes(data)
+
+    log.handlers = [_ToParent(tell) if task.rank == 0 else logging.NullHandler()]  # type: ignore[arg-type]
+    log.setLevel(task.log_level)
+    log.propagate = False
+    try:
+        _join_group(task)
+        function, arguments = pickle.loads(task.call)
+        result = function(*arguments)
+        barrier()  # nobody leaves while another one may still need it
+        dist.destroy_process_group()
+        tell(("result", result if task.rank == 0 else None))
+    except Exception as error:
+        tell(("error", _portable(error, task)))
+        # Leaving now would break the others' connections, and they would report that.
+        threading.Event().wait()
+
+
+def _die_with_parent(connection: Connection) -> None:
+    # The parent sends nothing more: this returns when its end of the socket is closed.
+    with suppress(EOFError, OSError):
+        connection.recv_bytes()
+    os._exit(1)
+
+
+def _join_group(task: _Task) -> None:
+    torch.set_num_threads(task.threads)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
+    backend = "gloo"
+    if task.device_type == "cuda":
+        torch.cuda.set_device(task.rank)
+        backend = "cpu:gloo,cuda:nccl"
+    store = TCPStore(HOST, task.port, is_master=False)
+    dist.init_process_group(backend, store=store, rank=task.rank, world_size=task.workers, timeout=PATIENCE)
+
+
+def _portable(error: Exception, task: _Task) -> Exception:
+    """The exception with its traceback as a note; a RuntimeError in its place if it can't be pickled."""
+    note = f"in worker {task.rank + 1} of {task.workers}:\n{traceback.format_exc()}"
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(note)
+    return error

@@ -1,0 +1,227 @@
+"""Convolutions of small maps and fused batch norm: torch's own operations are the oracle."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from triptych.kernels.jit import has_tiles
+from triptych.nn import normalization
+from triptych.nn.convolution import Convolution, filter_gradient, input_gradient, output
+from triptych.nn.kernels import convolution as kernels
+from triptych.nn.kernels.convolution import connections
+from triptych.nn.normalization import batch_norm_relu
+from triptych.nn.resnet import BasicBlock, ResNet18
+from triptych.run.devices import has_fast_bfloat16
+
+CPU = torch.device("cpu")
+needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
+needs_bfloat16 = pytest.mark.skipif(not has_fast_bfloat16(CPU), reason="this CPU has no bfloat16 units")
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    """A channels_last bfloat16 map."""
+    numbers = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return numbers.bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.sampled_from([1, 3, 5]), st.integers(1, 3))
+def test_a_filter_connects_the_positions_that_a_window_covers(side: int, size: int, stride: int) -> None:
+    out = (side - 1) // stride + 1
+    weight = torch.arange(1.0, size * size + 1).view(1, 1, size, size)
+    x = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(side)).double()
+    expected = torch.conv2d(x, weight.double(), None, stride, size // 2).flatten()
+    of_outputs, of_inputs, of_taps = connections(side, size, stride)
+    taps, flat = weight.flatten().double(), x.flatten()
+    for position in range(out * out):
+        entries = range(of_outputs.starts[position], of_outputs.starts[position + 1])
+        total = sum(flat[of_outputs.first[e]] * taps[of_outputs.second[e]] for e in entries)
+        assert total == pytest.approx(expected[position].item())
+    triples = {
+        (int(of_outputs.first[e]), position, int(of_outputs.second[e]))
+        for position in range(out * out)
+        for e in range(of_outputs.starts[position], of_outputs.starts[position + 1])
+    }
+    assert triples == {
+        (position, int(of_inputs.first[e]), int(of_inputs.second[e]))
+        for position in range(side * side)
+        for e in range(of_inputs.starts[position], of_inputs.starts[position + 1])
+    }
+    assert triples == {
+        (int(of_taps.first[e]), int(of_taps.second[e]), tap)
+        for tap in range(size * size)
+        for e in range(of_taps.starts[tap], of_taps.starts[tap + 1])
+    }
+
+
+# images, channels in and out, side, filter, stride
+SMALL = [(32, 32, 64, 2, 3, 1), (64, 64, 32, 3, 3, 1), (96, 32, 32, 5, 3, 2), (32, 96, 64, 4, 1, 2)]
+LARGE = [(32, 32, 64, 9, 3, 1), (64, 64, 32, 15, 3, 2), (32, 32, 32, 14, 5, 3), (64, 32, 32, 17, 1, 2)]
+
+
+@needs_tiles
+@pytest.mark.parametrize(("n", "channels_in", "channels", "side", "size", "stride"), SMALL + LARGE)
+def test_convolutions_equal_torchs_in_float32(
+    n: int, channels_in: int, channels: int, side: int, size: int, stride: int
+) -> None:
+    x, filters = draw(n, channels_in, side, side), draw(channels, channels_in, size, size, seed=1)
+    expected = torch.conv2d(x.float(), filters.float(), None, stride, size // 2)
+    dy = draw(*expected.shape, seed=2)
+    dx, dw, _ = torch.ops.aten.convolution_backward(
+        dy.float(),
+        x.float(),
+        filters.float(),
+        None,
+        [stride] * 2,
+        [size // 2] * 2,
+        [1, 1],
+        False,
+        [0, 0],
+        1,
+        [True, True, False],
+    )
+    # sums are float32; only what is stored is rounded to bfloat16
+    near = {"rtol": 2**-8, "atol": 1e-3}
+    torch.testing.assert_close(output(x, filters, torch.empty_like(dy), stride).float(), expected, **near)
+    torch.testing.assert_close(input_gradient(dy, filters, torch.empty_like(x), stride).float(), dx, **near)
+    torch.testing.assert_close(filter_gradient(x, dy, size, stride), dw, rtol=1e-4, atol=1e-3)
+
+
+@needs_tiles
+def test_a_filter_gradient_over_many_images_is_summed_in_pieces() -> None:
+    x, dy = draw(2048, 32, 6, 6), draw(2048, 32, 6, 6, seed=1)
+    assert kernels.PANEL < 2 * kernels.TILE * 36 * 2048 // 32, "one piece would do"
+    _, expected, _ = torch.ops.aten.convolution_backward(
+        dy.float(), x.float(), torch.empty(32, 32, 3, 3), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1,
+        [False, True, False],
+    )  # fmt: skip
+    torch.testing.assert_close(filter_gradient(x, dy, 3, 1), expected, rtol=1e-3, atol=1e-2)
+
+
+def train_step(model: nn.Module, x: Tensor, *, threads: int = 1) -> list[Tensor]:
+    """The output, the gradients and the running statistics of one step under autocast."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    model = copy.deepcopy(model).train()
+    x = x.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = model(x)
+    y.float().square().mean().backward()
+    torch.set_num_threads(before)
+    assert x.grad is not None
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return [y.detach().float(), x.grad, *gradients, *(b.clone().float() for b in model.buffers())]
+
+
+def encoder() -> ResNet18:
+    torch.manual_seed(0)
+    return ResNet18(width=32).to(memory_format=torch.channels_last)
+
+
+@needs_tiles
+def test_the_same_bits_on_any_number_of_threads() -> None:
+    x = torch.randn(64, 32, 8, 8).contiguous(memory_format=torch.channels_last)
+    torch.manual_seed(0)
+    block = BasicBlock(32, 64, stride=2)
+    one, three = train_step(block, x), train_step(block, x, threads=3)
+    assert all(torch.equal(a, b) for a, b in zip(one, three, strict=True))
+
+
+@needs_tiles
+def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last)
+    fast = train_step(encoder(), x)
+    with torch.autocast("cpu", enabled=False):
+        exact_model = copy.deepcopy(encoder()).train()
+        inputs = x.clone().requires_grad_()
+        y = exact_model(inputs)
+        y.square().mean().backward()
+    exact = [y.detach(), inputs.grad, *(p.grad for p in exact_model.parameters())]
+    exact += [b.float() for b in exact_model.buffers()]
+    monkeypatch.setattr(Convolution, "_fits", lambda *_: False)
+    monkeypatch.setattr(normalization, "_fits", lambda *_: False)
+    plain = train_step(encoder(), x)
+
+    def distance(values: list[Tensor]) -> list[float]:
+        return [
+            ((a - b).norm() / (b.norm() + 1e-12)).item()
+            for a, b in zip(values, exact, strict=True)
+            if b is not None
+        ]
+
+    for ours, theirs in zip(distance(fast), distance(plain), strict=True):
+        assert ours < 1.5 * theirs + 1e-3
+
+
+@needs_tiles
+def test_what_does_not_fit_is_torchs_own_convolution() -> None:
+    layer = Convolution(32, 32, 3).to(memory_format=torch.channels_last)
+    small = torch.randn(32, 32, 4, 4).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert "TiledConvolution" in type(layer(small).grad_fn).__name__
+        for x in (small[:31], small[:, :, :2]):
+            assert "TiledConvolution" not in type(layer(x).grad_fn).__name__
+    assert "TiledConvolution" not in type(layer(small).grad_fn).__name__  # float32
+    assert layer.state_dict().keys() == {"weight"}
+
+
+@needs_bfloat16
+@pytest.mark.parametrize(("shortcut", "relu"), [(False, False), (False, True), (True, True)])
+def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool) -> None:
+    n, c, side = 6, 40, 5  # neither fills vectors nor divides into tasks
+    x = draw(n, c, side, side).mul(3).add(50).requires_grad_()  # far from zero: sums of squares cancel
+    other = draw(n, c, side, side, seed=1).requires_grad_() if shortcut else None
+    dy = draw(n, c, side, side, seed=2)
+    norm = nn.BatchNorm2d(c)
+    nn.init.uniform_(norm.weight, 0.5, 2)
+    nn.init.normal_(norm.bias)
+    reference = copy.deepcopy(norm).double()
+    y = batch_norm_relu(norm, x, other, relu=relu)
+    y.backward(dy)
+
+    exact_x = x.detach().double().requires_grad_()
+    exact_other = None if other is None else other.detach().double().requires_grad_()
+    exact = reference(exact_x)
+    exact = exact if exact_other is None else exact + exact_other
+    exact = torch.relu(exact) if relu else exact
+    exact.backward(dy.double())
+
+    def close(ours: Tensor | None, theirs: Tensor | None, tolerance: float) -> None:
+        assert ours is not None and theirs is not None
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
+
+    close(y.detach(), exact.detach(), 2**-7)
+    close(x.grad, exact_x.grad, 2**-7)
+    if other is not None and exact_other is not None:
+        close(other.grad, exact_other.grad, 1e-6)
+    close(norm.weight.grad, reference.weight.grad, 1e-3)
+    close(norm.bias.grad, reference.bias.grad, 1e-4)
+    close(norm.running_mean, reference.running_mean, 1e-5)
+    close(norm.running_var, reference.running_var, 1e-5)
+    assert norm.num_batches_tracked == reference.num_batches_tracked
+
+
+@needs_bfloat16
+def test_running_statistics_may_be_plain_averages() -> None:
+    norm, reference = nn.BatchNorm2d(16, momentum=None), nn.BatchNorm2d(16, momentum=None)
+    for seed in range(3):
+        x = draw(8, 16, 4, 4, seed=seed).requires_grad_()
+        batch_norm_relu(norm, x)
+        reference(x.float())
+    torch.testing.assert_close(norm.running_mean, reference.running_mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_and_float32_are_torchs_own_operations() -> None:
+    norm, x = nn.BatchNorm2d(8), torch.randn(4, 8, 3, 3)
+    expected = torch.relu(copy.deepcopy(norm)(x) + x)
+    assert torch.equal(batch_norm_relu(norm, x, x), expected)
+    norm.eval()
+    assert torch.equal(batch_norm_relu(norm, x), torch.relu(norm(x)))

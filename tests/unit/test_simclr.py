@@ -1,0 +1,123 @@
+"""SimCLR's own parts: stages, budgets, more views, and warnings when nothing is learnt."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_classify import SIMCLR, VIEWS, data, experiment, metrics
+
+from triptych.classify.budget import measure_plan, plan_epochs
+from triptych.classify.experiment import load_weights
+from triptych.classify.simclr import Pretraining, pretrain, size_at
+from triptych.classify.training import run_training
+from triptych.data.packed import load_packed
+from triptych.nn.resnet import ResNet18
+from triptych.run.errors import TriptychError
+from triptych.run.seeds import torch_generator
+from triptych.training.engine import Batch
+
+__all__ = ["data"]  # the fixture
+CPU = torch.device("cpu")
+
+
+def test_views_grow_with_the_stages_of_the_training() -> None:
+    stages = [{"share": 3, "size": 16}, {"share": 1, "size": 24}, {"share": 1, "size": 32}]
+    sizes = [size_at(stages, progress, 32) for progress in (0.0, 0.59, 0.61, 0.79, 0.81, 0.999999)]
+    assert sizes == [16, 16, 24, 24, 32, 32]
+    assert size_at([], 0.5, 48) == 48
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=5), st.floats(0, 1, exclude_max=True))
+def test_every_moment_of_the_training_belongs_to_a_stage(shares: list[float], progress: float) -> None:
+    stages = [{"share": share, "size": size} for size, share in enumerate(shares)]
+    assert 0 <= size_at(stages, progress, 99) < len(shares)
+
+
+def test_a_step_sees_as_many_views_as_the_recipe_asks_for_in_the_size_of_its_stage(data: Path) -> None:
+    recipe = {**SIMCLR, "views": {**VIEWS, "count": 3}, "stages": [{"share": 1.0, "size": 12}]}
+    training = Pretraining(recipe, load_packed(data), CPU)
+    views = training.prepare(Batch(torch.arange(4), torch_generator(CPU, 0), progress=0.5))
+    assert views.shape == (12, 3, 12, 12)
+    first, second, third = views.chunk(3)
+    assert not torch.equal(first, second) and not torch.equal(second, third)
+    loss = training.loss_of(views)
+    loss.backward()
+    assert loss.isfinite() and all(p.grad is not None for p in training.model.parameters())
+
+
+def test_pretraining_by_stages_with_more_views_and_the_decoupled_loss(tmp_path: Path, data: Path) -> None:
+    stages = [{"share": 0.5, "size": 8}, {"share": 0.5, "size": 16}]
+    recipe = {**SIMCLR, "stages": stages, "decoupled": True, "views": {**VIEWS, "count": 4}}
+    pretrain(experiment(tmp_path, data, {**recipe, "epochs": 3, "monitor_every": 2}))
+    found = metrics(tmp_path)
+    assert found["knn_accuracy"] > 50  # chance is 33
+    assert 0 < found["model_share"] < 1
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    column = rows[0].split(",").index("knn_accuracy") if "knn_accuracy" in rows[0] else -1
+    looked = [bool(row.split(",")[column]) for row in rows[1:]]
+    assert looked == [False, True, True]  # every second epoch, and the last
+
+
+def test_a_training_that_tells_no_images_apart_says_so(
+    tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="triptych"):
+        pretrain(experiment(tmp_path, data, {**SIMCLR, "epochs": 1, "temperature": 1000.0}))
+    assert "that of an encoder that tells no images apart" in caplog.text
+
+
+def test_two_workers_pretrain_one_encoder(tmp_path: Path, data: Path) -> None:
+    recipe = {**SIMCLR, "epochs": 2, "gpus": 2}
+    run_training(pretrain, experiment(tmp_path / "two", data, recipe))
+    found = metrics(tmp_path / "two")
+    assert found["provenance"]["recipe"] == recipe and found["knn_accuracy"] > 50  # chance is 33
+    load_weights(ResNet18(width=8), tmp_path / "two/encoder.safetensors")
+    rows = (tmp_path / "two/history.csv").read_text().splitlines()
+    assert len(rows) == 3 and not (tmp_path / "two/checkpoints").exists()
+    with pytest.raises(TriptychError, match="a batch of 19 images cannot be shared equally by 2 workers"):
+        run_training(pretrain, experiment(tmp_path / "odd", data, {**recipe, "batch_size": 19}))
+
+
+def test_collapsed_features_are_noticed(tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="triptych"):
+        pretrain(experiment(tmp_path, data, {**SIMCLR, "epochs": 3, "weight_decay": 15.0}))
+    assert "the features have collapsed" in caplog.text
+
+
+@given(st.floats(0.1, 1000), st.floats(0.1, 60), st.floats(0, 60), st.integers(1, 10))
+def test_a_plan_fills_its_minutes_and_no_more(
+    minutes: float, epoch_seconds: float, monitor_seconds: float, every: int
+) -> None:
+    plan: dict[str, Any] = {
+        "epoch_seconds": epoch_seconds,
+        "monitor_seconds": monitor_seconds,
+        "monitor_every": every,
+    }
+
+    def seconds(epochs: int) -> float:
+        looks = epochs // every + (epochs % every > 0)
+        return epochs * epoch_seconds + looks * monitor_seconds
+
+    try:
+        epochs = plan_epochs(minutes, **plan)
+    except TriptychError as error:
+        assert "raise it" in str(error) and epoch_seconds + 2 * monitor_seconds > 60 * minutes
+        return
+    assert seconds(epochs) <= 60 * minutes * (1 + 1e-9)
+    assert seconds(epochs + 1) > 60 * minutes - 2 * monitor_seconds - 1e-6
+
+
+def test_a_measured_plan_gives_more_epochs_to_more_minutes(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triptych.classify.budget.LEAST_SECONDS", 0.2)
+    recipe = {**SIMCLR, "stages": [{"share": 0.9, "size": 8}, {"share": 0.1, "size": 16}]}
+    short, long = (measure_plan({**recipe, "minutes": m}, load_packed(data), CPU) for m in (0.2, 2.0))
+    assert len(short["step_seconds"]) == 2
+    assert 1 <= short["epochs"] < long["epochs"]
+    with pytest.raises(TriptychError, match=r"one epoch takes about .* minutes here.* raise it"):
+        measure_plan({**recipe, "minutes": 1e-6}, load_packed(data), CPU)

@@ -1,0 +1,45 @@
+"""The engine with two data-parallel workers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from toy_training import fail, same, train, train_as_worker
+
+from triptych.run.errors import TriptychError
+from triptych.training.engine import Fitted
+from triptych.training.workers import run_workers
+
+STILL = {"dropout": 0.0, "noise": 0.0, "epochs": 2, "clip_norm": 0.5, "ema": 0.9}
+
+
+def train_in_pair(folder: Path, **options: object) -> tuple[nn.Module, Fitted]:
+    return run_workers(train_as_worker, (folder, options), workers=2, device_type="cpu")
+
+
+def test_two_workers_take_the_steps_of_one_process_with_the_same_batch(tmp_path: Path) -> None:
+    pair, fitted = train_in_pair(tmp_path / "pair", **STILL)
+    # Without synchronised batch norm a worker's share is normalised like a piece of the batch.
+    single, reference = train(tmp_path / "single", accumulate=2, **STILL)  # type: ignore[arg-type]
+    for row, expected in zip(fitted.rows, reference.rows, strict=True):
+        assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
+    for a, b in zip(pair.parameters(), single.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert (tmp_path / "pair/history.csv").read_text().count("\n") == 3
+    assert len(list((tmp_path / "pair/tensorboard").iterdir())) == 1
+
+
+def test_workers_that_fail_resume_to_the_same_bits(tmp_path: Path) -> None:
+    noisy = {"epochs": 2, "every": 0.0, "optimizer": "muon"}
+    with pytest.raises(TriptychError, match="the evaluation failed"):
+        train_in_pair(tmp_path / "failed", evaluate=fail, **noisy)
+    assert len(list((tmp_path / "failed/checkpoints").iterdir())) == 2
+    resumed, _ = train_in_pair(tmp_path / "failed", **noisy)
+    straight, _ = train_in_pair(tmp_path / "straight", **noisy)
+    assert same(resumed, straight)
+
+
+def test_a_batch_that_two_workers_cannot_share_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match="batch of 9 images cannot be shared equally by 2 workers"):
+        train_in_pair(tmp_path, batch_size=9)

@@ -1,0 +1,219 @@
+"""Optimizers against independent implementations."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from toy_training import RECIPE, train
+
+from triptych.nn.resnet import build
+from triptych.run.errors import TriptychError
+from triptych.training.lars import LARS, TRUST
+from triptych.training.muon import Muon, orthogonalise
+from triptych.training.optimizer import OTHERS, make_optimizer
+from triptych.training.state import Learner
+
+NAMES = ["sgd", "adam", "adamw", "lars", "muon"]
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    return {**RECIPE, **changes}
+
+
+def learn(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    """Steps with gradients that depend on the step and the parameter only."""
+    for step in steps:
+        for number, parameter in enumerate(model.parameters()):
+            generator = torch.Generator().manual_seed(1000 * step + number)
+            # In the layout that backward gives it: the parameter's own.
+            parameter.grad = torch.empty_like(parameter).normal_(generator=generator)
+        optimizer.step()
+
+
+def convolutional() -> nn.Module:
+    torch.manual_seed(0)
+    return build(10, 32, width=8).to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("sgd", lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01)),
+        ("adam", lambda p: torch.optim.Adam(p, 0.1, weight_decay=0.01)),
+        ("adamw", lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.01)),
+    ],
+)
+def test_fused_steps_on_channels_last_filters_are_the_plain_ones(name: str, reference: Any) -> None:
+    ours, theirs = convolutional(), convolutional().to(memory_format=torch.contiguous_format)
+    learn(ours, make_optimizer(ours, recipe(optimizer=name, weight_decay=0.01)), range(3))
+    plain = reference(theirs.parameters())
+    for step in range(3):
+        for number, parameter in enumerate(theirs.parameters()):
+            generator = torch.Generator().manual_seed(1000 * step + number)
+            layout = torch.channels_last if parameter.ndim == 4 else torch.contiguous_format
+            gradient = torch.empty_like(parameter, memory_format=layout).normal_(generator=generator)
+            parameter.grad = gradient.contiguous()
+        plain.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_lars_follows_its_equations(nesterov: bool) -> None:
+    rng = np.random.default_rng(0)
+    weight, bias = rng.normal(size=(4, 3)), rng.normal(size=4)
+    layer = nn.Linear(3, 4).double()
+    layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(bias)
+    optimizer = make_optimizer(
+        layer, recipe(optimizer="lars", nesterov=nesterov, weight_decay=0.1, momentum=0.8)
+    )
+    velocities = [np.zeros((4, 3)), np.zeros(4)]
+    for step in range(5):
+        rate = 2.0 / (step + 1)
+        gradients = [rng.normal(size=(4, 3)), rng.normal(size=4)]
+        layer.weight.grad, layer.bias.grad = (torch.tensor(gradient) for gradient in gradients)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        adapted = gradients[0] + 0.1 * weight
+        adapted *= 0.001 * np.linalg.norm(weight) / np.linalg.norm(adapted)
+        moves = []
+        for velocity, gradient in zip(velocities, (adapted, gradients[1]), strict=True):
+            velocity *= 0.8
+            velocity += rate * gradient
+            moves.append(0.8 * velocity + rate * gradient if nesterov else velocity)
+        weight, bias = weight - moves[0], bias - moves[1]
+    np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-12)
+    np.testing.assert_allclose(layer.bias.detach().numpy(), bias, rtol=1e-12)
+    assert TRUST == 0.001
+
+
+def test_lars_moves_a_layer_that_is_zero() -> None:
+    weight = nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.ones(2, 2)
+    LARS([{"params": [weight]}], lr=0.5).step()
+    assert torch.equal(weight, torch.full((2, 2), -0.5))
+
+
+@settings(deadline=None, max_examples=30)
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 1000))
+def test_orthogonalised_matrices_have_singular_values_near_one_and_the_same_directions(
+    rows: int, columns: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    u, _, v = np.linalg.svd(rng.normal(size=(rows, columns)), full_matrices=False)
+    matrix = (u * rng.uniform(0.1, 1, min(rows, columns))) @ v
+    found = orthogonalise(torch.tensor(matrix)).numpy()
+    inner = u.T @ found @ v.T
+    assert np.abs(inner - np.diag(np.diag(inner))).max() < 1e-6
+    assert np.diag(inner).min() > 0.5 and np.diag(inner).max() < 1.3
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
+def test_muon_on_matrices_is_the_published_one(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.ones(shape)) for _ in range(2))
+    group = {"params": [ours], "matrices": True}
+    muon = Muon([group], lr=0.1, momentum=0.9, weight_decay=0.2, dtype=torch.bfloat16)
+    published = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.2, nesterov=True)
+    for step in range(5):
+        ours.grad = torch.randn(shape, generator=torch.Generator().manual_seed(step))
+        theirs.grad = ours.grad.clone()
+        muon.step()
+        published.step()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.01)  # bfloat16 steps of 0.1
+    assert (ours - 1).norm() > 0.5
+
+
+def test_muon_takes_filters_as_matrices_in_either_memory_layout() -> None:
+    def moved(layout: torch.memory_format) -> Tensor:
+        weight = nn.Parameter(torch.zeros(6, 5, 3, 3).contiguous(memory_format=layout))
+        gradient = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+        weight.grad = gradient.contiguous(memory_format=layout)
+        Muon([{"params": [weight], "matrices": True}], lr=1.0).step()
+        return weight.detach()
+
+    plain, last = moved(torch.contiguous_format), moved(torch.channels_last)
+    torch.testing.assert_close(plain, last, rtol=1e-4, atol=1e-5)
+    singular = torch.linalg.svdvals(plain.flatten(1))
+    assert singular.min() > 0.6 and singular.max() < 1.3  # the learning rate is the spectral norm
+
+
+def test_muon_moves_the_rest_as_nesterov_sgd_at_its_own_rate() -> None:
+    ours, theirs = convolutional(), convolutional()
+    optimizer = make_optimizer(ours, recipe(optimizer="muon", learning_rate=0.02, weight_decay=0.01))
+    learner = Learner(ours, optimizer, None)  # type: ignore[arg-type]
+    learner.set_rate(0.02)
+    plain = torch.optim.SGD(
+        theirs.parameters(), 0.02 * OTHERS, momentum=0.9, nesterov=True, weight_decay=0.01
+    )
+    learn(ours, optimizer, range(3))
+    learn(theirs, plain, range(3))
+    others, hidden = [], []
+    reference = dict(theirs.named_parameters())
+    for name, value in ours.named_parameters():
+        agrees = torch.allclose(value, reference[name], rtol=1e-4, atol=1e-6)
+        (others if agrees else hidden).append(name)
+    assert "0.stem.weight" in others and "1.weight" in others and "1.bias" in others
+    assert len(hidden) == 19  # 16 convolutions of 3x3 and 3 of 1x1
+    assert all(reference[name].ndim == 4 for name in hidden)
+
+
+def test_muon_without_hidden_layers_is_an_error() -> None:
+    with pytest.raises(TriptychError, match="muon needs a model with a hidden layer"):
+        make_optimizer(nn.Linear(3, 2), recipe(optimizer="muon"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_biases_and_norms_are_left_undecayed_where_asked(name: str) -> None:
+    def shrunk(decay_biases: bool) -> set[str]:
+        model = convolutional()
+        for parameter in model.parameters():
+            parameter.data.fill_(1.0)
+            parameter.grad = torch.zeros_like(parameter)
+        options = recipe(optimizer=name, decay_biases=decay_biases, weight_decay=0.5, nesterov=False)
+        make_optimizer(model, options).step()
+        return {
+            key
+            for key, value in model.named_parameters()
+            if not torch.equal(value, torch.ones(())) and (value < 1).all()
+        }
+
+    model = convolutional()
+    matrices = {key for key, value in model.named_parameters() if value.ndim > 1}
+    assert shrunk(decay_biases=False) == matrices
+    everything = matrices if name == "lars" else {key for key, _ in model.named_parameters()}
+    assert shrunk(decay_biases=True) == everything
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_and_resumed_optimizers_give_the_same_bits(name: str, tmp_path: Path) -> None:
+    straight = convolutional()
+    optimizer = make_optimizer(straight, recipe(optimizer=name))
+    learn(straight, optimizer, range(2))
+    state = {"model": straight.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(state, tmp_path / "state.pt")
+    learn(straight, optimizer, range(2, 4))
+
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    resumed = convolutional()
+    again = make_optimizer(resumed, recipe(optimizer=name))
+    resumed.load_state_dict(saved["model"])
+    again.load_state_dict(saved["optimizer"])
+    learn(resumed, again, range(2, 4))
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "epochs"),
+    [("sgd", 0.1, 4), ("adam", 0.01, 4), ("adamw", 0.01, 4), ("lars", 0.3, 10), ("muon", 0.02, 4)],
+)
+def test_every_optimizer_learns(tmp_path: Path, name: str, rate: float, epochs: int) -> None:
+    _, fitted = train(tmp_path, optimizer=name, learning_rate=rate, epochs=epochs)
+    assert fitted.rows[-1]["error"] < 0.5 * 0.43  # the variance of sin(x) is 0.43

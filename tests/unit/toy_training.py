@@ -1,0 +1,159 @@
+"""A training of seconds with dropout and noise, so that every kind of randomness is in play."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.run.errors import TriptychError
+from triptych.training.checkpoint import Checkpoints
+from triptych.training.engine import Batch, Fitted, fit
+
+RECIPE = {
+    "epochs": 3,
+    "batch_size": 8,
+    "accumulate": 1,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 1e-4,
+    "decay_biases": True,
+    "clip_norm": None,
+    "ema": 0.0,
+    "schedule": "cosine",
+    "final_share": 0.0,
+    "warmup_epochs": 1,
+    "milestones": [],
+    "decay": 0.2,
+    "precision": "float32",
+    "compile": False,
+    "gpus": 1,
+}
+EXAMPLES = 200
+STEPS = EXAMPLES // RECIPE["batch_size"]  # type: ignore[operator]
+EVERYTHING = {"accumulate": 2, "clip_norm": 0.5, "ema": 0.9, "schedule": "one_cycle", "decay_biases": False}
+
+
+def data() -> tuple[Tensor, Tensor]:
+    """200 points and the sine of their first coordinate."""
+    x = torch.randn(EXAMPLES, 6, generator=torch.Generator().manual_seed(1))
+    return x, x[:, :1].sin()
+
+
+@torch.no_grad()
+def error(model: nn.Module) -> float:
+    """Mean squared error on the points."""
+    x, y = data()
+    return (model(x) - y).square().mean().item()
+
+
+def network(dropout: float) -> nn.Sequential:
+    """Three layers, the same weights each time."""
+    torch.manual_seed(0)
+    first = [nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*first, nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
+
+
+def train(
+    folder: Path,
+    *,
+    every: float = 1e9,
+    delay: float = 0.0,
+    dropout: float = 0.3,
+    noise: float = 0.1,
+    evaluate: Callable[[nn.Module], float] = error,
+    seen: list[Batch] | None = None,
+    **changes: Any,
+) -> tuple[nn.Module, Fitted]:
+    """Learn a sine; checkpoints every `every` seconds, each step `delay` longer, the recipe changed."""
+    x, y = data()
+    model = network(dropout)
+
+    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
+        time.sleep(delay)
+        if seen is not None:
+            seen.append(batch)
+        disturbance = noise * torch.randn(len(batch.indices), 6, generator=batch.generator)
+        return x[batch.indices] + disturbance, y[batch.indices]
+
+    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+        return (model(inputs[0]) - inputs[1]).square().mean()
+
+    fitted = fit(
+        model,
+        prepare,
+        loss_of,
+        size=len(x),
+        recipe={**RECIPE, **changes},
+        seed=0,
+        device=torch.device("cpu"),
+        label="toy",
+        checkpoints=Checkpoints(folder / "checkpoints", "toy", every=every),
+        events=folder / "tensorboard",
+        history=folder / "history.csv",
+        evaluate=lambda: {"error": evaluate(model)},
+        select="error",
+    )
+    return model, fitted
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    """Whether two models agree in every bit."""
+    return all(torch.equal(x, b.state_dict()[name]) for name, x in a.state_dict().items())
+
+
+def die() -> None:
+    """End this process as a full machine would."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_and_die(folder: Path, place: str, moment: int, changes: dict[str, Any]) -> None:
+    """Train in this process and kill it.
+
+    Args:
+        folder: of the run.
+        place: `time`: at a random time; `saving`: with half of a checkpoint written; `evaluating`.
+        moment: seed of the time; number of the checkpoint or evaluation, from 0.
+        changes: to the recipe.
+    """
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGALRM, lambda *_: die())
+    save, saved = torch.save, 0
+    evaluated = 0
+
+    def fatal_save(content: object, path: Path) -> None:
+        nonlocal saved
+        if place == "saving" and saved == moment:
+            path.write_bytes(b"half of a checkpoint")
+            die()
+        save(content, path)
+        if place == "time" and saved == 0:
+            signal.setitimer(signal.ITIMER_REAL, 0.8 * random.Random(moment).random())
+        saved += 1
+
+    def fatal_error(model: nn.Module) -> float:
+        nonlocal evaluated
+        if place == "evaluating" and evaluated == moment:
+            die()
+        evaluated += 1
+        return error(model)
+
+    torch.save = fatal_save
+    train(folder, every=0.05, delay=0.01, evaluate=fatal_error, **changes)
+
+
+def train_as_worker(folder: Path, options: dict[str, Any]) -> tuple[nn.Module, Fitted]:
+    """`train` for `run_workers`, which passes arguments by position."""
+    return train(folder, **options)
+
+
+def fail(model: nn.Module) -> float:
+    """An evaluation that ends the run."""
+    raise TriptychError("the evaluation failed")

@@ -1,0 +1,14 @@
+"""Compute the features of all images once."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.compute_features import compute_features
+from triptych.classify.experiment import experiment_of
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        compute_features(experiment_of(snakemake, running), snakemake.input.encoder)

@@ -1,0 +1,18 @@
+"""Let cached features vote on the test images."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.experiment import experiment_of
+from triptych.classify.knn_evaluation import evaluate_knn
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        evaluate_knn(
+            experiment_of(snakemake, running),
+            train_file=snakemake.input.train,
+            test_file=snakemake.input.test,
+        )

@@ -1,0 +1,15 @@
+"""Train a pretrained encoder further, with labels."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.experiment import experiment_of
+from triptych.classify.fine_tune import fine_tune
+from triptych.classify.training import run_training
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        run_training(fine_tune, experiment_of(snakemake, running), snakemake.input.encoder)

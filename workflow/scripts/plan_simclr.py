@@ -1,0 +1,26 @@
+"""Measure how many epochs of pretraining fit into the minutes that the config allows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from triptych.classify.budget import measure_plan
+from triptych.data.packed import load_packed
+from triptych.run.devices import choose_device
+from triptych.run.files import write_json
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        recipe = snakemake.params.recipe
+        device: torch.device = choose_device(recipe["device"])
+        dataset = load_packed(str(Path(snakemake.input.data[0]).parent))
+        plan = measure_plan(recipe, dataset, device)
+        write_json(
+            snakemake.output.plan,
+            {**plan, "provenance": running.provenance(recipe=recipe, seed=0, device=str(device))},
+        )

@@ -1,0 +1,15 @@
+"""Train and test one linear classifier on a frozen encoder and augmented images."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.augmented_probe import augmented_probe
+from triptych.classify.experiment import experiment_of
+from triptych.classify.training import run_training
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        run_training(augmented_probe, experiment_of(snakemake, running), snakemake.input.encoder)

@@ -1,0 +1,18 @@
+"""Fit and test one linear classifier on cached features and a share of the labels."""
+
+from typing import TYPE_CHECKING
+
+from triptych.classify.experiment import experiment_of
+from triptych.classify.few_labels import probe_few_labels
+from triptych.run.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        probe_few_labels(
+            experiment_of(snakemake, running),
+            train_file=snakemake.input.train,
+            test_file=snakemake.input.test,
+        )
