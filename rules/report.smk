@@ -115,6 +115,7 @@ rule plot_self_supervision:
             )
             for name, title in (
                 ("loss", "SimCLR loss"),
+                ("neighbours", "SimCLR, nearest neighbours"),
                 ("accuracy", "Validation accuracy"),
             )
         },

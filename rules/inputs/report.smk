@@ -108,6 +108,7 @@ def page_parts():
             "results/feature_map/{encoder}/seed{seed}/metrics.json", encoder=ENCODERS, seed=SEEDS[0]
         ),
         "loss": "results/figures/self_supervision_loss.svg",
+        "neighbours": "results/figures/self_supervision_neighbours.svg",
         "accuracy": "results/figures/self_supervision_accuracy.svg",
         "feature_map": "results/figures/feature_map.svg",
     }
@@ -166,6 +167,7 @@ REPORT_TARGETS = (
         expand("results/tables/self_supervision.{format}", format=FORMATS)
         + [
             "results/figures/self_supervision_loss.svg",
+            "results/figures/self_supervision_neighbours.svg",
             "results/figures/self_supervision_accuracy.svg",
             "results/figures/feature_map.svg",
         ]

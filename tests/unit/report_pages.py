@@ -92,6 +92,7 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         simclr=_seeds(results, "simclr", "history.csv"),
         methods=_methods(results, "history.csv"),
         loss=str(figures / "self_supervision_loss.svg"),
+        neighbours=str(figures / "self_supervision_neighbours.svg"),
         accuracy=str(figures / "self_supervision_accuracy.svg"),
     )
     main_of("plot_feature_map.py")(
@@ -128,6 +129,7 @@ def make_page(
         "simclr": _seeds(results, "simclr", "metrics.json"),
         "histories": _first_histories(results),
         "loss": str(figures / "self_supervision_loss.svg"),
+        "neighbours": str(figures / "self_supervision_neighbours.svg"),
         "accuracy": str(figures / "self_supervision_accuracy.svg"),
         "evaluations": _evaluations(results),
         "features": _seeds(results, "features/simclr", "metrics.json"),

@@ -106,6 +106,7 @@ def _self_supervision(root: Path) -> None:
                 "learning_rate": 1e-3,
                 "images_per_second": 900.0,
                 "seconds": 4.4,
+                **({"knn_accuracy": 70.0 - 40.0 / epoch} if epoch % 5 == 0 else {}),
             }
             for epoch in range(1, EPOCHS + 1)
         ]

@@ -14,7 +14,7 @@ from triptych.report.embed import MAX_SIDE, embed_figure, embed_picture
 from triptych.report.feature_map_figure import feature_map_figure
 from triptych.report.grid_figure import grid_figure
 from triptych.report.scene_figures import kept_frames, sharpness_figure, training_figure
-from triptych.report.self_supervision_figures import accuracy_figure, loss_figure
+from triptych.report.self_supervision_figures import accuracy_figure, loss_figure, neighbours_figure
 from triptych.report.style import house_style, save_svg
 from triptych.run.errors import TriptychError
 
@@ -29,7 +29,7 @@ def test_figures_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     results = fabricate(tmp_path)
     make_figures(results, architectures=["vit"])
     files = sorted((results / "figures").rglob("*.svg"))
-    assert len(files) == 6
+    assert len(files) == 7
     before = [file.read_bytes() for file in files]
     make_figures(results, architectures=["vit"])
     assert [file.read_bytes() for file in files] == before
@@ -55,29 +55,23 @@ def test_the_published_log_is_drawn_only_if_it_is_asked_for() -> None:
     assert len(with_it.axes[0].get_lines()[0].get_xdata()) == 100
 
 
-def test_probes_without_epochs_are_levels_and_nearest_neighbours_a_curve_where_they_were_watched() -> None:
-    watched = history(6).assign(knn_accuracy=[20.0, np.nan, 30.0, np.nan, np.nan, 40.0])
+def test_probes_without_epochs_are_levels() -> None:
     with house_style():
         figure = accuracy_figure(
             {"supervised_resnet18": [history(8)]},
             levels={"simclr_linear_probe": 81.0, "random_linear_probe": 40.0},
-            pretraining=[watched, watched],
-            with_published=False,
-        )
-        without = accuracy_figure(
-            {
-                name: [history(8)]
-                for name in ("simclr_linear_probe", "supervised_resnet18", "random_linear_probe")
-            },
-            levels={},
-            pretraining=[history(6)],
             with_published=False,
         )
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert set(lines["SimCLR + linear probe"].get_ydata()) == {81.0}
-    neighbours = lines["SimCLR, nearest neighbours"]
-    assert list(neighbours.get_xdata()) == [1, 3, 6] and list(neighbours.get_ydata()) == [20, 30, 40]
-    assert len(without.axes[0].get_lines()) == 3
+    assert len(lines["Supervised"].get_xdata()) == 8
+
+
+def test_nearest_neighbours_are_drawn_over_minutes_where_somebody_looked() -> None:
+    watched = history(6).assign(knn_accuracy=[20.0, np.nan, 30.0, np.nan, np.nan, 40.0], seconds=120.0)
+    with house_style():
+        (line,) = neighbours_figure([watched]).axes[0].get_lines()
+    assert list(line.get_xdata()) == [2, 6, 12] and list(line.get_ydata()) == [20, 30, 40]
 
 
 def test_maps_share_their_colours_and_show_ten_classes_at_most() -> None:

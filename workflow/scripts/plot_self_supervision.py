@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from triptych.report.comparison import same_dataset
 from triptych.report.estimates import estimate
 from triptych.report.results import read_history, read_result, read_results
-from triptych.report.self_supervision_figures import accuracy_figure, loss_figure
+from triptych.report.self_supervision_figures import accuracy_figure, loss_figure, neighbours_figure
 from triptych.report.style import house_style, save_svg
 from triptych.run.job import job
 
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def main(*, dataset: str, simclr: list[str], methods: dict[str, list[str]], loss: str, accuracy: str) -> None:
+def main(
+    *,
+    dataset: str,
+    simclr: list[str],
+    methods: dict[str, list[str]],
+    loss: str,
+    neighbours: str,
+    accuracy: str,
+) -> None:
     """`simclr` are history files of all seeds; `methods` too, or metrics of what has no epochs."""
     same = same_dataset("self_supervision", read_result(dataset).values)
     pretraining = [read_history(path) for path in simclr]
@@ -29,9 +37,8 @@ def main(*, dataset: str, simclr: list[str], methods: dict[str, list[str]], loss
     }
     with house_style():
         save_svg(loss_figure(pretraining, with_published=same), loss)
-        save_svg(
-            accuracy_figure(histories, levels=levels, pretraining=pretraining, with_published=same), accuracy
-        )
+        save_svg(neighbours_figure(pretraining), neighbours)
+        save_svg(accuracy_figure(histories, levels=levels, with_published=same), accuracy)
 
 
 if "snakemake" in globals():
@@ -45,5 +52,6 @@ if "snakemake" in globals():
                 "random_linear_probe": snakemake.input.random,
             },
             loss=snakemake.output.loss,
+            neighbours=snakemake.output.neighbours,
             accuracy=snakemake.output.accuracy,
         )

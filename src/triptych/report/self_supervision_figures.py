@@ -35,7 +35,6 @@ def accuracy_figure(
     histories: Mapping[str, Sequence[pd.DataFrame]],
     *,
     levels: Mapping[str, float],
-    pretraining: Sequence[pd.DataFrame],
     with_published: bool,
 ) -> Figure:
     """Top-1 accuracy by epoch (percent), on images that the curve's training did not fit.
@@ -43,7 +42,6 @@ def accuracy_figure(
     Args:
         histories: by the names in `ACCURACIES`, with `validation_top1_error`.
         levels: accuracies of what was fitted without epochs, likewise: lines across the figure.
-        pretraining: of SimCLR; drawn if they watched `knn_accuracy`.
         with_published: draw the published curves, which are test accuracies.
     """
     figure = new_figure(*SIZE)
@@ -57,12 +55,29 @@ def accuracy_figure(
             draw_runs(
                 axes, histories[name], "validation_top1_error", colour=colour, label=title, transform=100.0
             )
-    watched = [history for history in pretraining if "knn_accuracy" in history]
-    if watched:
-        draw_runs(axes, watched, "knn_accuracy", colour=COLOURS[3], label="SimCLR, nearest neighbours")
     if with_published:
         axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
     label_axes(axes, title="Top-1 accuracy on images held out", x="epoch", y="%")
     count_epochs(axes)
     figure.legend(loc="outside lower left", ncols=2, fontsize=8)
+    return figure
+
+
+def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
+    """What nearest neighbours say of the encoder (percent), over the minutes of its pretraining."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    for history in histories:
+        minutes = history["seconds"].cumsum() / 60
+        looked = history["knn_accuracy"].notna()
+        axes.plot(
+            minutes[looked],
+            history["knn_accuracy"][looked],
+            color=COLOURS[0],
+            linewidth=1.4,
+            marker="o",
+            markersize=3.5,
+        )
+    label_axes(axes, title="SimCLR: nearest neighbours", x="minutes of pretraining", y="%")
+    axes.set_xlim(left=0)
     return figure

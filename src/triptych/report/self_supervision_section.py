@@ -22,6 +22,7 @@ def self_supervision_section(
     simclr: Sequence[str | Path],
     histories: Mapping[str, str | Path],
     loss: str | Path,
+    neighbours: str | Path,
     accuracy: str | Path,
     evaluations: Sequence[Mapping[str, Any]],
     features: Sequence[str | Path],
@@ -36,6 +37,7 @@ def self_supervision_section(
         simclr: metrics of the pretraining.
         histories: by published run.
         loss: figure.
+        neighbours: figure.
         accuracy: figure.
         evaluations: for `read_evaluations`.
         features: metrics of the cached features, whose provenance the page shows.
@@ -49,7 +51,6 @@ def self_supervision_section(
     estimates = self_supervision_estimates(groups)
     others = read_evaluations(evaluations)
     probe = estimates["test_top1_accuracy", "simclr_linear_probe"]
-    curves = read_history(histories["simclr"]).columns
     over = "The dashed lines are the published logs." if comparison.same_dataset else (
         "The published logs belong to another data set and are not drawn."
     )  # fmt: skip
@@ -72,8 +73,14 @@ def self_supervision_section(
                 description="SimCLR loss by epoch",
             ),
             drawing(
+                neighbours,
+                caption="Held-out training images, classified by their nearest neighbours among training "
+                "images while the encoder learns. The encoder sees none of the labels.",
+                description="Accuracy of nearest neighbours by minutes of pretraining",
+            ),
+            drawing(
                 accuracy,
-                caption=f"{_accuracy_caption(list(histories), list(curves))}{many}{over}",
+                caption=f"{_accuracy_caption(list(histories))}{many}{over}",
                 description="Validation accuracy by epoch",
             ),
             drawing(
@@ -87,13 +94,8 @@ def self_supervision_section(
     )
 
 
-def _accuracy_caption(runs: Sequence[str], curves: Sequence[str]) -> str:
-    """What the figure of accuracies shows, given the published runs with epochs and SimCLR's columns."""
-    probes = "Validation accuracy of the probes and of supervised training. "
-    if "linear_probe" not in runs:
-        probes = (
-            "Validation accuracy of supervised training and, dotted, of the probes, which have no epochs. "
-        )
-    if "knn_accuracy" in curves:
-        return probes + "Nearest neighbours are those of training images, whose labels SimCLR does not see. "
-    return probes
+def _accuracy_caption(runs: Sequence[str]) -> str:
+    """What the figure of accuracies shows, given the published runs with epochs."""
+    if "linear_probe" in runs:
+        return "Validation accuracy of the probes and of supervised training. "
+    return "Validation accuracy of supervised training and, dotted, of the probes, which have no epochs. "
