@@ -10,6 +10,8 @@ ResNet18 for 32x32 images on batches of 128 images, two views each; loading and 
   loader workers, as its examples run and with bfloat16 autocast added.
 - `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 bfloat16 product's.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
+- `checkpoint_share`: share of a run's time that saving a checkpoint every five minutes takes, if it is killed
+  and resumed after each of them.
 
 lightly runs in an environment of its own, made here from benchmarks/peers/lightly.txt. benchmarks/peers/
 has what the others run. One that cannot be installed or run has no number, for the reason given.
@@ -17,6 +19,7 @@ has what the others run. One that cannot be installed or run has no number, for 
 
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from statistics import median
@@ -33,6 +36,7 @@ from triptych.run.devices import autocast, choose_device
 from triptych.run.errors import TriptychError
 from triptych.run.seeds import torch_generator
 from triptych.training.allocator import keep_large_allocations
+from triptych.training.checkpoint import time_checkpoint
 from triptych.training.optimizer import make_optimizer
 
 log = logging.getLogger("triptych")
@@ -56,6 +60,7 @@ RECIPE = {
 }
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 STEPS = {"own": 3, "float32": 1, "matmul": 3, "report": 1, "lightly_default": 1, "lightly_bf16": 2}
+CHECKPOINT_EVERY = 300.0  # seconds, the default of compute.checkpoint_minutes
 PAUSE = 0.5  # seconds after a peer's turn, in which its loader workers fill their queue
 
 
@@ -161,6 +166,9 @@ def measure() -> dict[str, float | str]:
     finally:
         for peer in peers.values():
             peer.close()
+    state = {"model": own.model.state_dict(), "optimizer": own.optimizer.state_dict()}
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = [sum(time_checkpoint(state, folder)) for _ in range(ROUNDS)]
     middle = {name: median(values) for name, values in times.items()}
     step = middle["own"]
     flops = 3 * FORWARD_FLOPS * 2 * BATCH
@@ -170,5 +178,6 @@ def measure() -> dict[str, float | str]:
         **{f"step_over_{name}": reason for name, reason in missing.items()},
         "step_over_matmul_ceiling": (flops / step) / (2 * 4096**3 / middle["matmul"]),
         "step_outside_model": middle["augment"] / step,
+        "checkpoint_share": median(checkpoints) / CHECKPOINT_EVERY,
         "matmul_tflops": 2 * 4096**3 / middle["matmul"] / 1e12,
     }

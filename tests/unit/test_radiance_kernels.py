@@ -366,9 +366,9 @@ def test_without_a_compiler_the_field_runs_as_it_is(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     torch._dynamo.reset()
     field = lively_field(levels=3, features=1)
-    with torch._inductor.utils.fresh_cache():
+    without = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
+    with without, torch._inductor.utils.fresh_cache():
         assert compile_shade(field) is None
     assert "torch.compile does not work here" in caplog.text

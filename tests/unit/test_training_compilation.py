@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._inductor.config
 from toy_training import same, train
 
 from triptych.training.compilation import first_use
@@ -50,14 +51,11 @@ def test_a_compiled_run_that_is_killed_resumes_to_the_same_bits(
 
 
 def test_without_a_compiler_the_run_says_so_once_and_gives_the_uncompiled_bits(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import torch._inductor.config as inductor
-
     torch.compiler.reset()
-    monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(inductor, "force_disable_caches", True)
-    with caplog.at_level(logging.WARNING, logger="triptych"):
+    without = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
+    with without, caplog.at_level(logging.WARNING, logger="triptych"):
         fallen, _ = train(tmp_path / "fallen", epochs=2, compile=True)
     told = [record.message for record in caplog.records if record.name == "triptych"]
     assert len(told) == 1 and "cannot be compiled here and runs as it is" in told[0]

@@ -179,7 +179,9 @@ def running(pid: int) -> bool:
 def test_no_worker_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> None:
     script = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "import distributed_workers\n"
+        "import distributed_workers, signal\n"
+        # whoever starts the tests in the background has it ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from triptych.training.workers import run_workers\n"
         f"run_workers(distributed_workers.wait_forever, ({str(tmp_path)!r},), workers=2, device_type='cpu')"
     )
