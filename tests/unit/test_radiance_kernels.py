@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.jit import has_tiles, kernel
+from triptych.kernels.jit import UNUSED, has_tiles, kernel, remove_unused
 from triptych.kernels.threads import parallel
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.kernels import arithmetic
@@ -372,3 +374,13 @@ def test_without_a_compiler_the_field_runs_as_it_is(
     with without, torch._inductor.utils.fresh_cache():
         assert compile_shade(field) is None
     assert "torch.compile does not work here" in caplog.text
+
+
+def test_compiled_kernels_of_other_versions_go_after_a_month(tmp_path: Path) -> None:
+    ages = {"kernels-old": UNUSED + 60, "kernels-recent": UNUSED - 60, "something-else": UNUSED + 60}
+    for name, age in ages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
+    remove_unused(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"kernels-recent", "something-else"}

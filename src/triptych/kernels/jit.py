@@ -7,7 +7,10 @@ function it calls in another file, so the cache folder carries a digest of all k
 import ctypes
 import os
 import platform
+import shutil
 import tempfile
+import time
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,17 @@ from triptych.run.files import digest_of_files
 # Sums may be reordered and products fused; infinities and NaNs keep their meaning.
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
+UNUSED = 30 * 86400.0  # seconds
+
 ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18  # x86-64 Linux: ask for the tile registers
+
+
+def remove_unused(root: Path) -> None:
+    """Delete kernels of other versions that nobody has loaded for a month."""
+    for folder in root.glob("kernels-*"):
+        with suppress(OSError):  # another process is faster
+            if time.time() - folder.stat().st_mtime > UNUSED:
+                shutil.rmtree(folder)
 
 
 def _cache_folder() -> Path:
@@ -38,6 +51,8 @@ def _cache_folder() -> Path:
             continue
         mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
         if mine and os.access(folder, os.W_OK):
+            os.utime(folder)
+            remove_unused(root)
             return folder
     raise TriptychError(
         f"{home}: compiled kernels cannot be kept there; set XDG_CACHE_HOME to a folder of yours"
