@@ -1,0 +1,165 @@
+"""What does each choice in SimCLR's recipe give, at about equal cost?
+
+Each variant changes `BASE` and pretrains a ResNet18 on 45,000 training images of CIFAR-10 for the same number of
+views; then the other 5,000 are classified by a linear probe and by nearest neighbours. The test images
+are not read. A variant takes some minutes on a CPU; BENCH_VARIANTS="muon views_4" runs only these,
+BENCH_SEEDS="0 1 2" several seeds (0).
+
+- `VARIANT_linear`, `VARIANT_knn`: percent, mean over the seeds; `VARIANT_linear_std` with several.
+- `VARIANT_minutes`: of pretraining, which depends on what else the machine does.
+
+CIFAR-10 must have been packed: `snakemake --cores 1 results/data/cifar10/dataset.json`.
+"""
+
+import logging
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from triptych.classify.encoding import encode
+from triptych.classify.knn import knn_accuracy
+from triptych.classify.simclr import Pretraining
+from triptych.classify.softmax_regression import SoftmaxRegression
+from triptych.data.device import DeviceImages
+from triptych.data.packed import PackedDataset, load_packed
+from triptych.data.splits import stratified_split
+from triptych.run.devices import choose_device
+from triptych.run.errors import TriptychError
+from triptych.run.seeds import derive_seed
+from triptych.training.checkpoint import Checkpoints
+from triptych.training.engine import fit
+
+log = logging.getLogger("triptych")
+
+DATA = Path("results/data/cifar10")
+HELD_OUT = 5000
+PENALTIES = (1e-3, 3e-3, 1e-2)  # of the probe; the best counts, for all variants alike
+
+VIEWS: dict[str, Any] = {
+    "count": 2,
+    "crop_scale": [0.2, 1.0],
+    "jitter": [0.4, 0.4, 0.4, 0.1],
+    "jitter_probability": 0.8,
+    "grayscale_probability": 0.1,
+    "blur_probability": 0.0,
+}
+SGD = {"optimizer": "sgd", "learning_rate": 0.12, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+MUON = {"optimizer": "muon", "learning_rate": 0.05, "momentum": 0.95, "weight_decay": 0.01}
+FOUR = {"views": VIEWS | {"count": 4}, "epochs": 2, "batch_size": 128}
+BASE: dict[str, Any] = SGD | {
+    "width": 64,
+    "head_hidden": 1024,
+    "head_out": 128,
+    "head_norm": True,
+    "temperature": 0.2,
+    "decoupled": False,
+    "views": VIEWS,
+    "stages": [{"share": 0.9, "size": 16}, {"share": 0.1, "size": 32}],
+    "epochs": 4,
+    "batch_size": 256,
+    "accumulate": 1,
+    "decay_biases": True,
+    "clip_norm": None,
+    "ema": 0.0,
+    "schedule": "cosine",
+    "final_share": 0.0,
+    "warmup_epochs": 0.2,
+    "compile": False,
+    "precision": "auto",
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "sgd_rate_024": {"learning_rate": 0.24},
+    "views_4": FOUR,
+    "muon": MUON,
+    "muon_rate_002": MUON | {"learning_rate": 0.02},
+    "muon_rate_010": MUON | {"learning_rate": 0.1},
+    "muon_views_4": MUON | FOUR,
+    "muon_views_8": MUON | FOUR | {"views": VIEWS | {"count": 8}, "epochs": 1, "batch_size": 64},
+    "muon_views_4_batch_256": MUON | FOUR | {"batch_size": 256, "learning_rate": 0.07},
+    "muon_views_4_decoupled": MUON | FOUR | {"decoupled": True},
+    "muon_views_4_temperature_01": MUON | FOUR | {"temperature": 0.1},
+    "muon_views_4_temperature_05": MUON | FOUR | {"temperature": 0.5},
+    "muon_views_4_average": MUON | FOUR | {"ema": 0.99},
+    "muon_views_4_blur_and_grey": MUON
+    | FOUR
+    | {"views": VIEWS | {"count": 4, "grayscale_probability": 0.2, "blur_probability": 0.5}},
+    "muon_views_4_head_512": MUON | FOUR | {"head_hidden": 512},
+    "muon_views_4_head_2048": MUON | FOUR | {"head_hidden": 2048},
+    "muon_views_4_full_size": MUON | FOUR | {"stages": [], "epochs": 1},
+}
+
+
+def _part(dataset: PackedDataset, indices: Any) -> PackedDataset:
+    return replace(
+        dataset, train_images=dataset.train_images[indices], train_labels=dataset.train_labels[indices]
+    )
+
+
+def _run(
+    recipe: dict[str, Any], train: PackedDataset, held: DeviceImages, seed: int, name: str
+) -> list[float]:
+    """Percent by the probe, percent by neighbours, minutes."""
+    torch.manual_seed(derive_seed(seed, "weights"))
+    training = Pretraining(recipe, train, held.device)
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit(
+            training.model,
+            training.prepare,
+            training.loss_of,
+            size=len(training.images),
+            recipe=recipe,
+            seed=seed,
+            device=held.device,
+            label=f"{name}, seed {seed}",
+            checkpoints=Checkpoints(folder, name, every=float("inf")),
+            events=Path(folder) / "events",
+            history=Path(folder) / "history.csv",
+        )
+    bank, queries = (
+        encode(training.encoder, images, precision=recipe["precision"]).cpu()
+        for images in (training.images, held)
+    )
+    bank_labels, labels = training.images.labels.cpu(), held.labels.cpu()
+    probe = SoftmaxRegression(bank, bank_labels, train.num_classes)
+    right = [
+        100 * (probe.fit(penalty).classifier(queries).argmax(1) == labels).float().mean().item()
+        for penalty in PENALTIES
+    ]
+    return [max(right), knn_accuracy(bank, bank_labels, queries, labels), fitted.seconds / 60]
+
+
+def measure() -> dict[str, float | str]:
+    """Run the variants one after the other."""
+    if not (DATA / "dataset.json").exists():
+        raise TriptychError(
+            f"{DATA}: CIFAR-10 is not there; run snakemake --cores 1 {DATA / 'dataset.json'} first"
+        )
+    wanted = os.environ.get("BENCH_VARIANTS", "").split() or list(VARIANTS)
+    if unknown := sorted(set(wanted) - set(VARIANTS)):
+        raise TriptychError(
+            f"BENCH_VARIANTS: no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}"
+        )
+    seeds = [int(seed) for seed in os.environ.get("BENCH_SEEDS", "0").split()]
+    device = choose_device("auto")
+    dataset = load_packed(DATA)
+    rest, held_out = stratified_split(dataset.train_labels, HELD_OUT, seed=0)
+    train, held = _part(dataset, rest), _part(dataset, held_out)
+    queries = DeviceImages(
+        held.train_images, held.train_labels, mean=dataset.mean, std=dataset.std, device=device
+    )
+    found: dict[str, float | str] = {}
+    for name in wanted:
+        runs = [_run(BASE | VARIANTS[name], train, queries, seed, name) for seed in seeds]
+        linear, neighbours, minutes = zip(*runs, strict=True)
+        found |= {f"{name}_linear": mean(linear), f"{name}_knn": mean(neighbours)}
+        if len(runs) > 1:
+            found[f"{name}_linear_std"] = stdev(linear)
+        found[f"{name}_minutes"] = mean(minutes)
+        log.info("%s: %.2f %% linear, %.2f %% neighbours", name, mean(linear), mean(neighbours))
+    return found
