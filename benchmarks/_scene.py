@@ -12,7 +12,7 @@ from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import save_field
-from triptych.radiance.train import Training
+from triptych.radiance.training import Training
 from triptych.run.errors import TriptychError
 from triptych.run.files import write_json
 from triptych.training.allocator import keep_large_allocations

@@ -44,7 +44,7 @@ from triptych.radiance.render import RadianceField, render_image
 from triptych.radiance.snapshot import load_field
 from triptych.radiance.spherical_harmonics import WIDTH
 from triptych.radiance.trace import make_tracer, trace_reference
-from triptych.radiance.train import Training
+from triptych.radiance.training import Training
 from triptych.run.files import read_json
 from triptych.training.allocator import keep_large_allocations
 

@@ -18,7 +18,7 @@ from triptych.radiance.composite import composite, distortion
 from triptych.radiance.corrections import Corrections, turn
 from triptych.radiance.scene import read_scene
 from triptych.radiance.trace import Rays, trace_reference
-from triptych.radiance.train import Training
+from triptych.radiance.training import Training
 
 
 @settings(max_examples=25, deadline=None)

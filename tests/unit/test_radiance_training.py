@@ -27,7 +27,8 @@ from triptych.radiance.render import render_image
 from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.step import Outcome, next_ray_count
-from triptych.radiance.train import Trained, Training, train
+from triptych.radiance.train import Trained, train
+from triptych.radiance.training import Training
 from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.export import export_scene
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.radiance.train import choose_radiance_device
 from triptych.radiance.world import read_world
 from triptych.run.files import read_json, write_json
 from triptych.run.job import Job, job

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.radiance.camera_path import camera_path, keyframe_path
+from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.flythrough import render_flythrough
 from triptych.radiance.keyframes import read_camera_path
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.radiance.train import choose_radiance_device
 from triptych.radiance.world import read_world
 from triptych.run.files import read_json
 from triptych.run.job import job

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.radiance.train import choose_radiance_device
 from triptych.run.files import atomic_folder, read_json, write_json
 from triptych.run.job import Job, job
 

@@ -6,8 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.keyframes import read_camera_path
-from triptych.radiance.train import choose_radiance_device
 from triptych.run.errors import TriptychError
 from triptych.view.server import serve
 from triptych.view.session import Options
