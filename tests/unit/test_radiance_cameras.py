@@ -108,6 +108,31 @@ def test_focal_length_follows_from_the_angle_of_view(tmp_path: Path) -> None:
     assert scene.cameras.focal[0].tolist() == pytest.approx([4.0, 4.0])
 
 
+def test_both_angles_of_view_count(tmp_path: Path) -> None:
+    angles = {"camera_angle_x": math.pi / 2, "camera_angle_y": math.pi / 3}
+    scene = read_scene(write_scene(tmp_path, fl_x=None, fl_y=None, **angles))
+    width, height = scene.cameras.size[0].tolist()
+    expected = [width / 2, height / 2 / math.tan(math.pi / 6)]
+    assert scene.cameras.focal[0].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fl_x": "wide"}, "fl_x is 'wide'; it must be a finite number"),
+        ({"k1": [0.1]}, r"k1 is \[0.1\]; it must be a finite number"),
+        ({"cx": float("nan")}, "cx is nan; it must be a finite number"),
+        ({"fl_x": -3.0}, "the focal length is -3; it must be above 0"),
+        ({"w": 0}, "w x h is 0x6; both must be above 0"),
+    ],
+)
+def test_a_lens_that_makes_no_sense_is_one_clear_line(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(TriptychError, match=message):
+        read_scene(write_scene(tmp_path, **change))
+
+
 def test_intrinsics_of_a_frame_come_before_common_ones(tmp_path: Path) -> None:
     path = write_scene(tmp_path)
     content = json.loads(path.read_text())

@@ -89,3 +89,19 @@ def test_it_can_be_asked_for_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert done.value.code == 0
     shown = capsys.readouterr().out
     assert "ssh -L" in shown and "127.0.0.1" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--max-width", "0"], "--max-width must be 16 or more"),
+        (["--min-side", "-1"], "--min-side must be 8 or more"),
+        (["--fps", "0"], "--fps must be above 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(
+    ball: Path, option: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([str(ball), *option])
+    assert left.value.code == 2 and message in capsys.readouterr().err

@@ -26,16 +26,32 @@ def is_fisheye(values: dict[str, Any], where: str) -> bool:
     return bool(values.get("is_fisheye")) or model in FISHEYE
 
 
-def _focal(values: dict[str, Any], where: str, width: float, *, fisheye: bool) -> tuple[float, float]:
-    if "fl_x" in values:
-        fx = float(values["fl_x"])
-    elif "camera_angle_x" in values and not fisheye:
-        fx = 0.5 * width / math.tan(0.5 * float(values["camera_angle_x"]))
-    elif fisheye:
-        raise TriptychError(f"{where}: fl_x is not given; add the fisheye's focal length")
-    else:
-        raise TriptychError(f"{where}: neither fl_x nor camera_angle_x is given; add the focal length")
-    return fx, float(values.get("fl_y", fx))
+def _number(values: dict[str, Any], key: str, where: str, default: float | None = None) -> float:
+    """A finite number of the frame."""
+    value = values.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TriptychError(f"{where}: {key} is {value!r}; it must be a finite number")
+    return float(value)
+
+
+def _focal(
+    values: dict[str, Any], where: str, width: float, height: float, *, fisheye: bool
+) -> tuple[float, float]:
+    lengths: list[float] = []
+    for length, angle, side in (("fl_x", "camera_angle_x", width), ("fl_y", "camera_angle_y", height)):
+        if length in values:
+            lengths.append(_number(values, length, where))
+        elif angle in values and not fisheye:
+            lengths.append(0.5 * side / math.tan(0.5 * _number(values, angle, where)))
+        elif lengths:
+            lengths.append(lengths[0])  # square pixels
+        elif fisheye:
+            raise TriptychError(f"{where}: fl_x is not given; add the fisheye's focal length")
+        else:
+            raise TriptychError(f"{where}: neither fl_x nor camera_angle_x is given; add the focal length")
+    if min(lengths) <= 0:
+        raise TriptychError(f"{where}: the focal length is {min(lengths):g}; it must be above 0")
+    return lengths[0], lengths[1]
 
 
 def _distortion(values: dict[str, Any], where: str, *, fisheye: bool) -> list[float]:
@@ -43,12 +59,12 @@ def _distortion(values: dict[str, Any], where: str, *, fisheye: bool) -> list[fl
     if not fisheye:
         used, others = ("k1", "k2", "p1", "p2"), ("k3", "k4")
     for key in others:
-        if float(values.get(key, 0)) != 0:
+        if _number(values, key, where, 0.0) != 0:
             raise TriptychError(
                 f"{where}: {key} is not part of {'fisheye' if fisheye else 'OPENCV'} lenses; "
                 f"calibrate with {', '.join(used)} only"
             )
-    return [float(values.get(key, 0)) for key in used]
+    return [_number(values, key, where, 0.0) for key in used]
 
 
 def intrinsics(values: dict[str, Any], where: str, size: tuple[int, int], downscale: int) -> list[float]:
@@ -61,12 +77,14 @@ def intrinsics(values: dict[str, Any], where: str, size: tuple[int, int], downsc
         downscale: whole number by which the image's sides are divided.
 
     Raises:
-        TriptychError: the focal length is missing, the image has another shape than the calibrated
+        TriptychError: a number is missing or none, the image has another shape than the calibrated
             one, or the lens is of an unknown model.
     """
     fisheye = is_fisheye(values, where)
-    width, height = float(values.get("w", size[0])), float(values.get("h", size[1]))
-    fx, fy = _focal(values, where, width, fisheye=fisheye)
+    width, height = (_number(values, key, where, side) for key, side in zip("wh", size, strict=True))
+    if min(width, height) <= 0:
+        raise TriptychError(f"{where}: w x h is {width:g}x{height:g}; both must be above 0")
+    fx, fy = _focal(values, where, width, height, fisheye=fisheye)
     if abs(size[0] * height / (size[1] * width) - 1) > 0.02:
         raise TriptychError(
             f"{where}: the image is {size[0]}x{size[1]} but w x h says {width:g}x{height:g}; "
@@ -74,7 +92,7 @@ def intrinsics(values: dict[str, Any], where: str, size: tuple[int, int], downsc
         )
     used = [max(1, round(side / downscale)) for side in size]
     sx, sy = used[0] / width, used[1] / height
-    cx, cy = float(values.get("cx", width / 2)), float(values.get("cy", height / 2))
+    cx, cy = _number(values, "cx", where, width / 2), _number(values, "cy", where, height / 2)
     return [fx * sx, fy * sy, cx * sx, cy * sy, *_distortion(values, where, fisheye=fisheye), *used]
 
 

@@ -45,7 +45,13 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--camera-path", type=Path, help="where to save recorded paths (default: camera_paths/NAME.json)"
     )
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    for name, least in (("max_width", 16), ("min_side", 8)):
+        if getattr(chosen, name) < least:
+            parser.error(f"--{name.replace('_', '-')} must be {least} or more")
+    if not 0 < chosen.fps <= 1000:
+        parser.error("--fps must be above 0 and at most 1000")
+    return chosen
 
 
 def main(arguments: list[str] | None = None) -> int:
