@@ -91,6 +91,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     | {"views": VIEWS | {"count": 4, "grayscale_probability": 0.2, "blur_probability": 0.5}},
     "muon_views_4_head_512": MUON | FOUR | {"head_hidden": 512},
     "muon_views_4_head_2048": MUON | FOUR | {"head_hidden": 2048},
+    "muon_views_4_from_12_pixels": MUON
+    | FOUR
+    | {"stages": [{"share": 0.5, "size": 12}, {"share": 0.4, "size": 16}, {"share": 0.1, "size": 32}]},
+    "muon_views_4_over_24_pixels": MUON
+    | FOUR
+    | {"stages": [{"share": 0.8, "size": 16}, {"share": 0.1, "size": 24}, {"share": 0.1, "size": 32}]},
     "muon_views_4_full_size": MUON | FOUR | {"stages": [], "epochs": 1},
 }
 
