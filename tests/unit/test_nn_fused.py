@@ -1,6 +1,8 @@
 """Convolutions of small maps and fused batch norm: torch's own operations are the oracle."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -100,6 +102,24 @@ def test_a_filter_gradient_over_many_images_is_summed_in_pieces() -> None:
         [False, True, False],
     )  # fmt: skip
     torch.testing.assert_close(filter_gradient(x, dy, 3, 1), expected, rtol=1e-3, atol=1e-2)
+
+
+@needs_tiles
+def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
+    # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
+    program = """
+import ctypes, torch
+from triptych.nn.convolution import filter_gradient, has_tiles, output
+assert has_tiles()
+ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
+for side in (2, 8):
+    x = torch.ones(64, 32, side, side, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    filters = torch.ones(32, 32, 3, 3, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    y = output(x, filters, torch.empty_like(x), 1)
+    gradient = filter_gradient(x, y, 3, 1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def train_step(model: nn.Module, x: Tensor, *, threads: int = 1) -> list[Tensor]:
@@ -206,6 +226,17 @@ def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool) -
     close(norm.running_mean, reference.running_mean, 1e-5)
     close(norm.running_var, reference.running_var, 1e-5)
     assert norm.num_batches_tracked == reference.num_batches_tracked
+
+
+@needs_bfloat16
+def test_a_compiled_network_is_the_compilers_own_in_one_graph() -> None:
+    torch.compiler.reset()
+    block = BasicBlock(32, 64, stride=2).to(memory_format=torch.channels_last)
+    compiled = torch.compile(block, backend="eager", fullgraph=True, dynamic=False)
+    x = torch.randn(32, 32, 4, 4).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        compiled(x).float().square().mean().backward()
+    assert all(parameter.grad is not None for parameter in block.parameters())
 
 
 @needs_bfloat16

@@ -69,6 +69,13 @@ def test_nt_xent_of_identical_projections_is_the_log_of_the_candidates() -> None
     assert math.isclose(nt_xent(torch.ones(10, 4), 0.5).item(), math.log(9), rel_tol=1e-6)
 
 
+def test_autocast_does_not_round_the_loss() -> None:
+    z = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = nt_xent(z, 0.1)
+    assert torch.equal(rounded, nt_xent(z, 0.1))
+
+
 def test_nt_xent_ignores_the_length_of_the_projections() -> None:
     z = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
     scale = torch.rand(12, 1, generator=torch.Generator().manual_seed(1)) + 0.5

@@ -73,6 +73,17 @@ def complaint(config: dict[str, Any]) -> str:
             {"nesterov": True, "momentum": 0},
             "architectures.resnet18.training has nesterov: true, which needs a momentum above 0",
         ),
+        (
+            "self_supervision.simclr",
+            {"batch_size": 96, "gpus": 2, "accumulate": 5},
+            "batch_size is 96, which gpus: 2 and accumulate: 5 cannot share; make it a multiple of 10 and at "
+            "least 20",
+        ),
+        (
+            "grid.cells",
+            {"vit-mixup": {"warmup_epochs": 101}},
+            "grid.cells.vit-mixup.warmup_epochs is 101 but there are only 100 epochs",
+        ),
         ("augmentations.mixup", {"alpha": 0.4}, "augmentations.mixup lacks the key 'method'"),
     ],
 )

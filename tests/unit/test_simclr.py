@@ -62,11 +62,13 @@ def test_pretraining_by_stages_with_more_views_and_the_decoupled_loss(tmp_path: 
     assert looked == [False, True, True]  # every second epoch, and the last
 
 
+@pytest.mark.parametrize(("accumulate", "decoupled"), [(1, False), (4, True)])
 def test_a_training_that_tells_no_images_apart_says_so(
-    tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture, accumulate: int, decoupled: bool
 ) -> None:
+    recipe = {**SIMCLR, "epochs": 1, "temperature": 1000.0, "accumulate": accumulate, "decoupled": decoupled}
     with caplog.at_level(logging.WARNING, logger="triptych"):
-        pretrain(experiment(tmp_path, data, {**SIMCLR, "epochs": 1, "temperature": 1000.0}))
+        pretrain(experiment(tmp_path, data, recipe))
     assert "that of an encoder that tells no images apart" in caplog.text
 
 
@@ -80,6 +82,12 @@ def test_two_workers_pretrain_one_encoder(tmp_path: Path, data: Path) -> None:
     assert len(rows) == 3 and not (tmp_path / "two/checkpoints").exists()
     with pytest.raises(TriptychError, match="a batch of 19 images cannot be shared equally by 2 workers"):
         run_training(pretrain, experiment(tmp_path / "odd", data, {**recipe, "batch_size": 19}))
+
+
+def test_several_workers_cannot_share_one_device(tmp_path: Path, data: Path) -> None:
+    recipe = {**SIMCLR, "device": "cpu:0", "gpus": 2}
+    with pytest.raises(TriptychError, match="gpus is 2 but device 'cpu:0' is a single one; set device: cpu"):
+        run_training(pretrain, experiment(tmp_path, data, recipe))
 
 
 def test_collapsed_features_are_noticed(tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -115,9 +123,12 @@ def test_a_measured_plan_gives_more_epochs_to_more_minutes(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("triptych.classify.budget.LEAST_SECONDS", 0.2)
-    recipe = {**SIMCLR, "stages": [{"share": 0.9, "size": 8}, {"share": 0.1, "size": 16}]}
+    stages = [{"share": 0.9, "size": 8}, {"share": 0.1, "size": 16}]
+    recipe = {**SIMCLR, "stages": stages, "accumulate": 3}
     short, long = (measure_plan({**recipe, "minutes": m}, load_packed(data), CPU) for m in (0.2, 2.0))
     assert len(short["step_seconds"]) == 2
     assert 1 <= short["epochs"] < long["epochs"]
     with pytest.raises(TriptychError, match=r"one epoch takes about .* minutes here.* raise it"):
         measure_plan({**recipe, "minutes": 1e-6}, load_packed(data), CPU)
+    with pytest.raises(TriptychError, match=r"fewer than warmup_epochs: 1e\+09; raise the minutes or lower"):
+        measure_plan({**recipe, "minutes": 0.2, "warmup_epochs": 10**9}, load_packed(data), CPU)

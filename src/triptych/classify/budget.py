@@ -15,12 +15,15 @@ import torch
 from triptych.classify.knn import KnnMonitor
 from triptych.classify.simclr import Pretraining
 from triptych.data.packed import PackedDataset
-from triptych.run.devices import autocast
 from triptych.run.errors import TriptychError
 from triptych.run.seeds import torch_generator
 from triptych.training.allocator import keep_large_allocations
-from triptych.training.engine import Batch
+from triptych.training.average import WeightAverage
+from triptych.training.batch import Batch
 from triptych.training.optimizer import make_optimizer
+from triptych.training.state import Learner
+from triptych.training.step import Step
+from triptych.training.stopwatch import Stopwatch
 
 log = logging.getLogger("triptych")
 
@@ -52,7 +55,8 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
         `monitor_seconds`.
 
     Raises:
-        TriptychError: the minutes do not suffice for one epoch, or the batch is larger than the data.
+        TriptychError: the minutes do not suffice for one epoch or for the warm-up, or the batch is larger
+            than the data.
     """
     if device.type == "cpu":
         keep_large_allocations()
@@ -63,17 +67,23 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
             f"simclr: batch_size is {recipe['batch_size']} but there are only {len(training.images)} "
             "training images; lower batch_size"
         )
-    optimizer = make_optimizer(training.model, recipe)
+    weights = WeightAverage(training.model, recipe["ema"])
+    learner = Learner(training.model, make_optimizer(training.model, recipe), weights)
     generator = torch_generator(device, "budget")
 
     def step(size: int) -> None:
+        take = Step(
+            learner,
+            lambda batch: training.draw(batch, size),
+            training.loss_of,
+            clip_norm=recipe["clip_norm"],
+            device=device,
+            precision=recipe["precision"],
+            watch=Stopwatch(device, 1),
+        )
         indices = torch.randint(len(training.images), (recipe["batch_size"],))
-        views = training.draw(Batch(indices, generator, progress=0.0), size)
-        with autocast(device, recipe["precision"]):
-            loss = training.loss_of(views)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        pieces = indices.tensor_split(recipe["accumulate"])
+        loss = take(((Batch(own, generator, 0.0), len(own) / len(indices)) for own in pieces), 0)
         loss.item()  # waits for the device
 
     stages = recipe["stages"] or [{"share": 1.0, "size": dataset.image_size[0]}]
@@ -101,6 +111,11 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
         monitor_seconds=monitor_seconds,
         monitor_every=recipe["monitor_every"],
     )
+    if epochs < recipe["warmup_epochs"]:
+        raise TriptychError(
+            f"simclr: {epochs} epochs fit into minutes: {recipe['minutes']:g}, fewer than warmup_epochs: "
+            f"{recipe['warmup_epochs']:g}; raise the minutes or lower warmup_epochs"
+        )
     log.info("%d epochs of %.1f s fit into %g minutes", epochs, epoch_seconds, recipe["minutes"])
     return {
         "epochs": epochs,

@@ -31,6 +31,6 @@ def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
     if (counts[present] < 2).any():
         raise TriptychError(
             f"{percent:g} % of the labels are {size}, fewer than two for some of the "
-            f"{int(present.sum())} classes; raise percents in the config"
+            f"{int(present.sum())} classes; raise percents in the config, or set it to []"
         )
     return chosen

@@ -109,7 +109,8 @@ def pretrain(experiment: Experiment) -> None:
     training = Pretraining(recipe, dataset, experiment.device)
     monitor = KnnMonitor(training.images, training.encoder, precision=recipe["precision"])
     views = recipe["views"]["count"]
-    chance = math.log(views * (recipe["batch_size"] - 1) + 1)
+    compared = recipe["batch_size"] // recipe["accumulate"]  # images, in one piece of a batch
+    chance = math.log(views * (compared - 1) + (0 if recipe["decoupled"] else 1))
 
     def look() -> dict[str, float]:
         found = monitor()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from triptych.classify.experiment import Experiment
 from triptych.data.packed import PackedDataset
+from triptych.run.errors import TriptychError
 from triptych.run.files import digest_of_value
 from triptych.training import engine
 from triptych.training.checkpoint import Checkpoints
@@ -22,10 +23,16 @@ def run_training(function: Callable[..., None], experiment: Experiment, *argumen
     Each worker trains on its share of every batch; all but worker 0 must return after `fit`.
 
     Raises:
-        TriptychError: see `run_workers`.
+        TriptychError: the recipe names one device for several workers; see also `run_workers`.
     """
-    workers = experiment.recipe["gpus"]
-    kind = experiment.device.type if workers > 1 else "cpu"
+    workers, kind = experiment.recipe["gpus"], "cpu"
+    if workers > 1:
+        kind = experiment.device.type
+        if experiment.device.index is not None:
+            raise TriptychError(
+                f"{experiment.label}: gpus is {workers} but device '{experiment.device}' is a single one; "
+                f"set device: {kind}"
+            )
     run_workers(function, (experiment, *arguments), workers=workers, device_type=kind)
 
 

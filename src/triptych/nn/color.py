@@ -7,7 +7,7 @@ RandomGrayscale (on float images), which draw one set of parameters for a whole 
 import torch
 from torch import Tensor
 
-LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, as torchvision has it
+from triptych.nn.kernels.color import LUMA
 
 
 def luminance(images: Tensor) -> Tensor:

@@ -45,7 +45,8 @@ def batch_norm_relu(
 
 def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
     return (
-        type(norm) is nn.BatchNorm2d
+        not torch.compiler.is_compiling()  # a graph cannot hold our kernels
+        and type(norm) is nn.BatchNorm2d
         and norm.training
         and norm.affine
         and norm.track_running_stats

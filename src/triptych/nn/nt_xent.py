@@ -24,7 +24,8 @@ def nt_xent(z: Tensor, temperature: float, *, views: int = 2, decoupled: bool = 
         log(views * (N - 1) + 1), or log(views * (N - 1)) decoupled.
     """
     z = F.normalize(z.float(), dim=1)
-    similarity = z @ z.T / temperature
+    with torch.autocast(z.device.type, enabled=False):  # it would round the similarities to bfloat16
+        similarity = z @ z.T / temperature
     image = torch.arange(len(z), device=z.device) % (len(z) // views)
     same = image.unsqueeze(1) == image.unsqueeze(0)
     others = similarity.masked_fill(same, float("-inf")).logsumexp(dim=1, keepdim=True)

@@ -94,6 +94,10 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
     recipes |= {
         f"architectures.{name}.training": value["training"] for name, value in config["architectures"].items()
     }
+    recipes |= {
+        f"grid.cells.{cell}": config["architectures"][cell.split("-")[0]]["training"] | changes
+        for cell, changes in config["grid"]["cells"].items()
+    }
     for where, recipe in recipes.items():
         if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
             raise TriptychError(f"config: {where} has nesterov: true, which needs a momentum above 0")
@@ -103,10 +107,11 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
                 f"but there are only {recipe['epochs']} epochs"
             )
         parts = recipe["gpus"] * recipe["accumulate"]
-        if recipe["batch_size"] % recipe["gpus"] or recipe["batch_size"] < 2 * parts:
+        unit = parts if recipe["gpus"] > 1 else 1  # one process may take pieces that differ by an image
+        if recipe["batch_size"] % unit or recipe["batch_size"] < 2 * parts:
             raise TriptychError(
                 f"config: {where}.batch_size is {recipe['batch_size']}, which gpus: {recipe['gpus']} and "
-                f"accumulate: {recipe['accumulate']} cannot share; make it a multiple of gpus and at least "
+                f"accumulate: {recipe['accumulate']} cannot share; make it a multiple of {unit} and at least "
                 f"{2 * parts}"
             )
     if learning["simclr"]["minutes"] is not None and learning["simclr"]["gpus"] > 1:

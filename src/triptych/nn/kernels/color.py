@@ -6,8 +6,8 @@ An image is three arrays of the same length, red, green and blue, float32 in 0..
 import numpy as np
 
 from triptych.kernels.jit import kernel
-from triptych.nn.color import LUMA
 
+LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, as torchvision has it; here, where edits recompile the kernels
 ZERO, ONE, TWO, FOUR, SIX = np.float32(0), np.float32(1), np.float32(2), np.float32(4), np.float32(6)
 RED, GREEN, BLUE = np.float32(LUMA[0]), np.float32(LUMA[1]), np.float32(LUMA[2])
 

@@ -47,14 +47,10 @@ class Pairs(NamedTuple):
 
 def _lists(count: int, entries: list[tuple[int, int, int]]) -> Pairs:
     """Group (list, first, second) by list, keeping their order."""
-    grouped = [[entry for entry in entries if entry[0] == number] for number in range(count)]
-    flat = [entry for group in grouped for entry in group]
-    starts = np.cumsum([0, *map(len, grouped)])
-    return Pairs(
-        starts.astype(np.int64),
-        np.array([entry[1] for entry in flat], np.int64),
-        np.array([entry[2] for entry in flat], np.int64),
-    )
+    table = np.array(entries, np.int64)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    starts = np.cumsum([0, *np.bincount(table[:, 0], minlength=count)], dtype=np.int64)
+    return Pairs(starts, table[:, 1].copy(), table[:, 2].copy())
 
 
 @cache
@@ -158,6 +154,7 @@ def convolve(
                 convert_row(part + row * 128, line, BITS)
                 convert_row(part + row * 128 + 64, line + 32, BITS)
                 line += positions * channels * 2
+    buffer[0] = 0  # an address alone keeps no memory: without this use it would be freed above
 
 
 @kernel
@@ -335,3 +332,4 @@ def correlate_rows(task, x, side, channels_in, dy, out, channels_out, size, stri
                 tile_store(1, c + 64, row)
                 tile_store(2, c + 16 * row, row)
                 tile_store(3, c + 16 * row + 64, row)
+    buffer[0] = 0  # an address alone keeps no memory: without this use it would be freed above
