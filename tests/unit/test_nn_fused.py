@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from triptych.kernels.jit import has_tiles
 from triptych.nn import normalization
 from triptych.nn.convolution import Convolution, filter_gradient, input_gradient, output
-from triptych.nn.kernels import convolution as kernels
+from triptych.nn.kernels import correlation
 from triptych.nn.kernels.convolution import connections
 from triptych.nn.normalization import batch_norm_relu
 from triptych.nn.resnet import BasicBlock, ResNet18
@@ -96,7 +96,7 @@ def test_convolutions_equal_torchs_in_float32(
 @needs_tiles
 def test_a_filter_gradient_over_many_images_is_summed_in_pieces() -> None:
     x, dy = draw(2048, 32, 6, 6), draw(2048, 32, 6, 6, seed=1)
-    assert kernels.PANEL < 2 * kernels.TILE * 36 * 2048 // 32, "one piece would do"
+    assert correlation.PANEL < 2 * correlation.TILE * 36 * 2048 // 32, "one piece would do"
     _, expected, _ = torch.ops.aten.convolution_backward(
         dy.float(), x.float(), torch.empty(32, 32, 3, 3), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1,
         [False, True, False],

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from triptych.kernels.jit import has_tiles
 from triptych.kernels.threads import parallel
 from triptych.nn.kernels import convolution as kernels
+from triptych.nn.kernels import correlation
 
 SMALL = 6  # positions a side: largest output map whose values and input gradients we compute
 NARROW = 2**15  # product of channels: filters whose gradient stays in a core's cache
@@ -128,15 +129,14 @@ def _by_positions(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     n, channels_in, side, _ = x.shape
     channels, places = dy.shape[1], dy.shape[2] ** 2
     paired, turned = torch.empty_like(x), torch.empty_like(dy)
-    parallel(kernels.pack_pairs, side**2, x.data_ptr(), n, side**2, channels_in, paired.data_ptr())
-    parallel(kernels.pack_turned, places, dy.data_ptr(), n, places, channels, turned.data_ptr())
+    parallel(correlation.pack_pairs, side**2, x.data_ptr(), n, side**2, channels_in, paired.data_ptr())
+    parallel(correlation.pack_turned, places, dy.data_ptr(), n, places, channels, turned.data_ptr())
     dw = _empty(channels, channels_in, size, torch.float32)
     parallel(
-        kernels.correlate,
+        correlation.correlate,
         channels // kernels.BLOCK * (channels_in // kernels.BLOCK),
         turned.data_ptr(),
         places,
-        channels,
         paired.data_ptr(),
         side**2,
         channels_in,
@@ -155,5 +155,5 @@ def _by_rows(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     partial = torch.empty(blocks, channels, size, size, channels_in)
     shape = size, stride, min(ROWS, out)
     addresses = x.data_ptr(), side, channels_in, dy.data_ptr(), out, channels
-    parallel(kernels.correlate_rows, blocks, *addresses, *shape, partial.data_ptr())
+    parallel(correlation.correlate_rows, blocks, *addresses, *shape, partial.data_ptr())
     return partial.sum(dim=0).permute(0, 3, 1, 2)
