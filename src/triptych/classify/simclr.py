@@ -47,6 +47,7 @@ class Pretraining:
         )
         model = nn.Sequential(self.encoder, head).to(memory_format=torch.channels_last).to(device)
         self.model = synchronise_batch_norm(model, device)
+        self.latest = torch.zeros(())  # the latest loss
 
     def draw(self, batch: Batch, size: int) -> Tensor:
         """The views of a batch, view after view, `size` pixels high and wide."""
@@ -68,9 +69,11 @@ class Pretraining:
         """NT-Xent over the batches of all workers."""
         count = self.recipe["views"]["count"]
         projections = gather_views(self.model(views).float(), views=count)
-        return nt_xent(
+        loss = nt_xent(
             projections, self.recipe["temperature"], views=count, decoupled=self.recipe["decoupled"]
         )
+        self.latest = loss.detach()
+        return loss
 
 
 def size_at(stages: Sequence[Mapping[str, float]], progress: float, full: int) -> int:
@@ -114,6 +117,14 @@ def pretrain(experiment: Experiment) -> None:
 
     def look() -> dict[str, float]:
         found = monitor()
+        loss = training.latest.item()
+        if loss > CHANCE * chance:
+            log.warning(
+                "%s: the loss is %.3f, that of an encoder that tells no images apart (%.3f)",
+                experiment.label,
+                loss,
+                chance,
+            )
         if found["feature_std"] < COLLAPSED:
             log.warning(
                 "%s: the features have collapsed (spread %.3f); lower learning_rate",
@@ -136,13 +147,6 @@ def pretrain(experiment: Experiment) -> None:
     if rank() > 0:
         return
     last = fitted.rows[-1]
-    if last["train_loss"] > CHANCE * chance:
-        log.warning(
-            "%s: the loss is still %.3f, that of an encoder that tells no images apart (%.3f)",
-            experiment.label,
-            last["train_loss"],
-            chance,
-        )
     save_weights(training.encoder, experiment.folder / "encoder.safetensors")
     metrics = {
         "final_train_loss": last["train_loss"],
