@@ -34,10 +34,10 @@ import torch
 from benchmarks import _scene
 from triptych.kernels.jit import kernel
 from triptych.kernels.threads import parallel
-from triptych.kernels.vectors import gather_row, scatter_row
 from triptych.radiance.kernels import encode, networks
 from triptych.radiance.kernels.field import FieldKernels
 from triptych.radiance.kernels.matmul import aligned
+from triptych.radiance.kernels.rows import gather_row, scatter_row
 from triptych.radiance.metrics import image_psnr
 from triptych.radiance.pixels import read_images
 from triptych.radiance.render import RadianceField, render_image

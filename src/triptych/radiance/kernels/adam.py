@@ -3,7 +3,7 @@
 import numpy as np
 
 from triptych.kernels.jit import kernel
-from triptych.kernels.vectors import adam_row
+from triptych.radiance.kernels.rows import adam_row
 
 ROWS = 2**13  # rows a task
 ZERO = np.float32(0)

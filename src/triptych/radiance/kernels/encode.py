@@ -8,17 +8,15 @@ a level belongs to one thread, which adds in the order of the samples.
 import numpy as np
 
 from triptych.kernels.jit import kernel
-from triptych.kernels.vectors import (
+from triptych.kernels.vectors import copy_row, widen_row
+from triptych.radiance.kernels.integers import (
     add32,
     and32,
-    copy_row,
-    gather_row,
     multiply32,
-    scatter_row,
     truncated,
-    widen_row,
     xor32,
 )
+from triptych.radiance.kernels.rows import gather_row, scatter_row
 
 CHUNK = 2**13  # samples a task
 BLOCK = 256  # samples whose corners are worked out before any row is read

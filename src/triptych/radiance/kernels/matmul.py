@@ -22,10 +22,10 @@ from triptych.kernels.tiles import (
 from triptych.kernels.vectors import (
     convert_rectified,
     convert_where_positive,
-    multiply_strip,
     pair_rows,
     transpose_pairs,
 )
+from triptych.radiance.kernels.rows import multiply_strip
 
 ZERO, LINE = np.float32(0), 64
 FOUR, SIXTEEN = (0,) * 4, (0,) * 16
