@@ -9,6 +9,7 @@ import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 KEPT = 2**30  # bytes
+MOST = 2**25  # the largest M_MMAP_THRESHOLD that older versions of glibc take, see mallopt(3)
 
 
 def keep_large_allocations() -> None:
@@ -21,5 +22,6 @@ def keep_large_allocations() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, KEPT)
+        if not mallopt(M_MMAP_THRESHOLD, KEPT):
+            mallopt(M_MMAP_THRESHOLD, MOST)
         mallopt(M_TRIM_THRESHOLD, KEPT)
