@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from triptych.kernels import arithmetic
 from triptych.kernels.jit import UNUSED, has_tiles, kernel, remove_unused
 from triptych.kernels.threads import parallel
 from triptych.radiance.field import Field, FieldShape
-from triptych.radiance.kernels import arithmetic
 from triptych.radiance.kernels.field import FieldKernels, activation_type
 from triptych.radiance.kernels.matmul import (
     accumulate,

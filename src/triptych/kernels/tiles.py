@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 BYTE, WORD = ir.IntType(8), ir.IntType(64)
+TILE = 1024  # bytes: 16 rows of 64
 
 # All eight tiles: 16 rows of 64 bytes.
 CONFIGURATION = np.zeros(64, dtype=np.uint8)

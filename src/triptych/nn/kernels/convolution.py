@@ -19,6 +19,7 @@ import numpy as np
 from triptych.kernels.jit import kernel
 from triptych.kernels.tiles import (
     CONFIGURATION,
+    TILE,
     tile_configure,
     tile_load,
     tile_multiply,
@@ -27,7 +28,6 @@ from triptych.kernels.tiles import (
 )
 from triptych.kernels.vectors import convert_row, pair_rows, transpose_words
 
-TILE = 1024  # bytes: 16 rows of 64
 BLOCK = 32  # images and channels come in multiples of this
 BITS = np.uint16(0)  # a type
 

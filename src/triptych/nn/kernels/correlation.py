@@ -7,58 +7,12 @@ pairs of images. Shapes and addresses are as in `convolution`.
 
 import numpy as np
 
+from triptych.kernels.blocks import accumulate, begin_sums, end_sums
 from triptych.kernels.jit import kernel
-from triptych.kernels.tiles import (
-    CONFIGURATION,
-    tile_configure,
-    tile_load,
-    tile_multiply,
-    tile_store,
-    tile_zero,
-)
+from triptych.kernels.tiles import CONFIGURATION, TILE, tile_configure
 from triptych.kernels.vectors import pair_rows, transpose_pairs
 
-TILE = 1024  # bytes: 16 rows of 64
 PANEL = 2**19  # bytes of one operand that should stay in the second-level cache
-
-
-@kernel
-def _begin(c, row, first):
-    """Sums of 32 output and 32 input channels: zero, or those so far."""
-    if first:
-        tile_zero(0)
-        tile_zero(1)
-        tile_zero(2)
-        tile_zero(3)
-    else:
-        tile_load(0, c, row)
-        tile_load(1, c + 64, row)
-        tile_load(2, c + 16 * row, row)
-        tile_load(3, c + 16 * row + 64, row)
-
-
-@kernel
-def _accumulate(a, b, count, step):
-    """Add `count` products of 32 channels of the gradient with 32 of the input, `step` bytes apart."""
-    for _ in range(count):
-        tile_load(4, a, 64)
-        tile_load(6, b, 64)
-        tile_multiply(0, 4, 6)
-        tile_load(5, a + TILE, 64)
-        tile_multiply(2, 5, 6)
-        tile_load(7, b + TILE, 64)
-        tile_multiply(1, 4, 7)
-        tile_multiply(3, 5, 7)
-        a += 2 * TILE
-        b += step
-
-
-@kernel
-def _end(c, row):
-    tile_store(0, c, row)
-    tile_store(1, c + 64, row)
-    tile_store(2, c + 16 * row, row)
-    tile_store(3, c + 16 * row + 64, row)
 
 
 @kernel
@@ -126,12 +80,12 @@ def correlate(
         end = min(begin + step, blocks)
         for tap in range(taps):
             c = corner + tap * channels_in * 4
-            _begin(c, row, begin == 0)
+            begin_sums(c, row, begin == 0)
             for entry in range(starts[tap], starts[tap + 1]):
                 a = left + (places_out[entry] * blocks + begin) * 2 * TILE
                 b = right + (places_in[entry] * blocks + begin) * 2 * TILE
-                _accumulate(a, b, end - begin, 2 * TILE)
-            _end(c, row)
+                accumulate(a, b, end - begin, 2 * TILE)
+            end_sums(c, row)
 
 
 @kernel
@@ -182,13 +136,13 @@ def correlate_rows(task, x, side, channels_in, dy, out, channels_out, size, stri
                 low = max(0, (-across + stride - 1) // stride)
                 high = min(out, (side - 1 - across) // stride + 1)
                 c = corner + tap * channels_in * 4
-                _begin(c, row, begin == 0)
+                begin_sums(c, row, begin == 0)
                 for line in range(begin, end):
                     above = line * stride + down
                     if above < 0 or above >= side:
                         continue
                     a = left + ((line - begin) * out + low) * 2 * TILE
                     b = right + (above % held * side + low * stride + across) * 2 * TILE
-                    _accumulate(a, b, high - low, 2 * TILE * stride)
-                _end(c, row)
+                    accumulate(a, b, high - low, 2 * TILE * stride)
+                end_sums(c, row)
     buffer[0] = 0  # an address alone keeps no memory: without this use it would be freed above

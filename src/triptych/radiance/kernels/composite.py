@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from triptych.kernels.arithmetic import exponential
 from triptych.kernels.jit import kernel
-from triptych.radiance.kernels.arithmetic import exponential
 
 RAYS = 256  # rays a task
 ZERO, ONE, THIRD = np.float32(0), np.float32(1), np.float32(1 / 3)

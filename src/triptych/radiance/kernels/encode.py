@@ -7,15 +7,15 @@ a level belongs to one thread, which adds in the order of the samples.
 
 import numpy as np
 
-from triptych.kernels.jit import kernel
-from triptych.kernels.vectors import copy_row, widen_row
-from triptych.radiance.kernels.integers import (
+from triptych.kernels.integers import (
     add32,
     and32,
     multiply32,
     truncated,
     xor32,
 )
+from triptych.kernels.jit import kernel
+from triptych.kernels.vectors import copy_row, widen_row
 from triptych.radiance.kernels.rows import gather_row, scatter_row
 
 CHUNK = 2**13  # samples a task

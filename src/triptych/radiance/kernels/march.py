@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from triptych.kernels.arithmetic import exponential
 from triptych.kernels.jit import kernel
-from triptych.radiance.kernels.arithmetic import exponential
 
 RAYS = 64  # rays a task
 SHIFT = 2

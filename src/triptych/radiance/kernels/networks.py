@@ -6,9 +6,9 @@ The type of the encoding, float32 or uint16 with bfloat16 bits, is the type of a
 
 import numpy as np
 
+from triptych.kernels.arithmetic import exponential, sigmoid
 from triptych.kernels.jit import kernel
 from triptych.kernels.vectors import convert_row, copy_row
-from triptych.radiance.kernels.arithmetic import exponential, sigmoid
 from triptych.radiance.kernels.matmul import (
     NUMBERS,
     SIXTEEN,

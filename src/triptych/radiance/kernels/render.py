@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.kernels.arithmetic import exponential
 from triptych.kernels.jit import kernel
 from triptych.kernels.threads import parallel
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
-from triptych.radiance.kernels.arithmetic import exponential
 from triptych.radiance.kernels.encode import encode_range
 from triptych.radiance.kernels.field import FieldKernels, ray_activations
 from triptych.radiance.kernels.march import box_interval, inverse, next_sample, step_number

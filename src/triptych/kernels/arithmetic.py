@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from triptych.kernels.integers import power_of_two
 from triptych.kernels.jit import kernel
-from triptych.radiance.kernels.integers import power_of_two
 
 LOG2_E = np.float32(1.44269504)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
