@@ -27,6 +27,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from benchmarks._simclr_peers import Peer, lightly_python
 from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
@@ -109,20 +110,6 @@ class Step:
         return total
 
 
-def matmul_seconds(device: torch.device) -> Callable[[int], float]:
-    """Times a number of products; gives the seconds of one."""
-    square = torch.rand(4096, 4096, device=device, dtype=torch.bfloat16)
-
-    def seconds(times: int) -> float:
-        began = time.perf_counter()
-        for _ in range(times):
-            product = square @ square
-        product[0, 0].item()
-        return (time.perf_counter() - began) / times
-
-    return seconds
-
-
 def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
     """Those that run, and for the others why they don't."""
     peers: dict[str, Peer] = {}
@@ -176,8 +163,8 @@ def measure() -> dict[str, float | str]:
         "images_per_second": BATCH / step,
         **{f"step_over_{name}": middle[name] / step for name in ("float32", *peers)},
         **{f"step_over_{name}": reason for name, reason in missing.items()},
-        "step_over_matmul_ceiling": (flops / step) / (2 * 4096**3 / middle["matmul"]),
+        "step_over_matmul_ceiling": (flops / step) / (PRODUCT_FLOPS / middle["matmul"]),
         "step_outside_model": middle["augment"] / step,
         "checkpoint_share": median(checkpoints) / CHECKPOINT_EVERY,
-        "matmul_tflops": 2 * 4096**3 / middle["matmul"] / 1e12,
+        "matmul_tflops": PRODUCT_FLOPS / middle["matmul"] / 1e12,
     }

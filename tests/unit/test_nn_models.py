@@ -1,13 +1,18 @@
 """The architectures: published parameter counts, shapes, and the report's arithmetic."""
 
+import inspect
+
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from triptych.classify.classifier import build_model
 from triptych.classify.parameters import count_parameters
 from triptych.nn import resnet, vit
+from triptych.nn.stochastic_depth import StochasticDepth, linear_depths
 from triptych.run.errors import TriptychError
+from triptych.run.imports import SOURCE_ROOT
 
 
 def test_counts_are_the_published_ones() -> None:
@@ -54,6 +59,72 @@ def test_attention_agrees_with_torchs() -> None:
         theirs.out_proj.load_state_dict(ours.projection.state_dict())
     x = torch.randn(3, 9, 32)
     torch.testing.assert_close(ours(x), theirs(x, x, x)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("resnet18", 11_220_132), ("vit", 12_727_908), ("vit_384", 11_916_772)]
+)
+def test_the_configs_architectures_have_their_exact_counts_in_every_family(name: str, count: int) -> None:
+    entry = yaml.safe_load((SOURCE_ROOT.parent / "config.yaml").read_text())["architectures"][name]
+    for recipe in entry["recipes"].values():
+        model = build_model(entry["module"], 100, 32, entry["options"] | recipe.get("options", {}))
+        assert sum(parameter.numel() for parameter in model.parameters()) == count
+
+
+def test_the_vit_is_short_enough_to_be_read() -> None:
+    assert len(inspect.getsource(vit.ViT).splitlines()) < 120
+    assert len(inspect.getsource(vit).splitlines()) < 120
+
+
+def test_attention_is_the_same_on_every_device() -> None:
+    """The plain products of CPUs against the fused form of other devices."""
+    torch.manual_seed(0)
+    attention = vit.Attention(32, heads=4, dropout=0.0)
+    x = torch.randn(3, 9, 32)
+    q, k, v = attention.qkv(x).view(3, 9, 3, 4, 8).permute(2, 0, 3, 1, 4)
+    fused = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(3, 9, 32)
+    torch.testing.assert_close(attention(x), attention.projection(fused), rtol=1e-4, atol=1e-5)
+
+
+def test_stochastic_depth_leaves_out_branches_image_by_image_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    layer = StochasticDepth(0.3)
+    shares = layer(torch.ones(20_000, 2, 3))
+    assert shares.shape == (20_000,)
+    assert set(shares.unique().tolist()) == {0.0, torch.tensor(1 / 0.7).item()}
+    assert abs(shares.mean().item() - 1) < 4 * (0.3 / 0.7 / 20_000) ** 0.5
+    assert layer.eval()(torch.ones(5, 2)) is None and StochasticDepth(0.0)(torch.ones(5, 2)) is None
+
+
+def test_a_vit_without_its_branches_sees_nothing_but_the_class_token() -> None:
+    torch.manual_seed(0)
+    model = vit.build(5, 16, dim=32, depth=1, heads=2, mlp=32, stochastic_depth=0.999)
+    x = torch.randn(4, 3, 16, 16)
+    start = (model.class_token + model.positions[:, :1])[:, 0]
+    torch.testing.assert_close(model(x), model.head(model.norm(start)).expand(4, 5))
+    assert not torch.allclose(*model.eval()(x)[:2])
+
+
+def test_stochastic_depth_grows_linearly_with_depth() -> None:
+    assert linear_depths(0.4, 4) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    model = vit.build(10, 32, dim=32, depth=4, mlp=32, stochastic_depth=0.4)
+    layers = [module for module in model.modules() if isinstance(module, StochasticDepth)]
+    assert [layer.probability for layer in layers] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_vit_with_dropout_and_stochastic_depth_is_decided_by_the_global_seed(
+    precision: torch.dtype,
+) -> None:
+    model = vit.build(10, 32, patch=8, dim=32, depth=2, mlp=32, dropout=0.2, stochastic_depth=0.5)
+    x = torch.randn(8, 3, 32, 32)
+    outs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        with torch.autocast("cpu", dtype=precision, enabled=precision != torch.float32):
+            outs.append(model(x))
+    assert torch.equal(outs[0], outs[1]) and not torch.equal(outs[0], outs[2])
+    assert outs[0].dtype == precision
 
 
 @pytest.mark.parametrize("module", ["triptych.nn.resnet", "triptych.nn.vit"])
