@@ -89,6 +89,21 @@ def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int)
     return rows.unsqueeze(1) @ images @ columns.transpose(1, 2).unsqueeze(1)
 
 
+def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Which rows and which columns of an image lie in a box; boxes may reach over the border.
+
+    Args:
+        boxes: (N, 4) int64: top, left, height, width.
+        height, width: of the images.
+
+    Returns:
+        (N, height) bool and (N, width) bool: a pixel is inside where both are true.
+    """
+    top, left, tall, wide = boxes.unsqueeze(2).unbind(1)
+    rows, columns = torch.arange(height, device=boxes.device), torch.arange(width, device=boxes.device)
+    return (rows >= top) & (rows < top + tall), (columns >= left) & (columns < left + wide)
+
+
 def random_shift_flip_rotate(
     images: Tensor, *, padding: int, flip: float, degrees: float, generator: torch.Generator
 ) -> Tensor:

@@ -1,0 +1,88 @@
+"""What happens to the images of a training batch, from the config: every cell's part and its column's."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.nn.erasing import random_erasing
+from triptych.nn.geometry import random_shift_flip_rotate
+from triptych.nn.mixing import mix
+from triptych.nn.rand_augment import rand_augment
+from triptych.run.errors import TriptychError
+
+# (images, targets, generator) -> images, targets
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+
+
+def make_augmentation(
+    shared: Mapping[str, Any], column: Mapping[str, Any], normalise: Callable[[Tensor], Tensor]
+) -> Augment:
+    """Build the augmentation of one cell.
+
+    In this order: shift, mirror and rotation; RandAugment; normalisation; random erasing; the
+    column's method or the user's own function.
+
+    Args:
+        shared: `padding`, `flip`, `degrees`.
+        column: `method` and its numbers (see `mix`) or `module` and `options`; with either of them, if
+            wanted, `rand_augment` (operations, magnitude) and `random_erasing` (probability).
+        normalise: from pixels in 0..1 to what the network sees.
+
+    Returns:
+        A function of images (N, 3, H, W) float32 in 0..1, label distributions (N, classes) and a
+        generator on their device. It returns normalised images and label distributions.
+
+    Raises:
+        TriptychError: there is no such module, it has no `augment`, or it rejects an option.
+    """
+    own = load_own(column["module"], column["options"]) if "module" in column else None
+
+    def augment(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        images = random_shift_flip_rotate(images, **shared, generator=generator)
+        if "rand_augment" in column:
+            images = rand_augment(images, **column["rand_augment"], generator=generator)
+        images = normalise(images)
+        if "random_erasing" in column:
+            images = random_erasing(images, **column["random_erasing"], generator=generator)
+        return mix(images, targets, column, generator) if own is None else own(images, targets, generator)
+
+    return augment
+
+
+def load_own(module: str, options: Mapping[str, Any]) -> Augment:
+    """The user's `augment(images, targets, *, generator, **options)`, whose results are checked.
+
+    Raises:
+        TriptychError: see `make_augmentation`; when called: the results do not have the shapes of the
+            arguments.
+    """
+    try:
+        function = importlib.import_module(module).augment
+    except (ImportError, AttributeError) as error:
+        raise TriptychError(
+            f"augmentation module '{module}': {error}; name a module with "
+            "augment(images, targets, *, generator, ...)"
+        ) from error
+    try:
+        inspect.signature(function).bind(None, None, generator=None, **options)
+    except TypeError as error:
+        raise TriptychError(
+            f"augmentation module '{module}': augment: {error}; check the options in the config"
+        ) from error
+
+    def own(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        given = images.shape, targets.shape
+        images, targets = function(images, targets, generator=generator, **options)
+        if (images.shape, targets.shape) != given:
+            shapes = ", ".join(str(tuple(shape)) for shape in (images.shape, targets.shape, *given))
+            raise TriptychError(
+                f"augmentation module '{module}': augment must keep the shapes of images and targets; "
+                f"it returned and was given {shapes}"
+            )
+        return images, targets
+
+    return own

@@ -1,0 +1,103 @@
+"""A cell's augmentation put together from the config, and the user's own."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych.nn.augmentation import make_augmentation
+from triptych.nn.erasing import random_erasing
+from triptych.nn.geometry import random_shift_flip_rotate
+from triptych.nn.mixing import mix
+from triptych.nn.rand_augment import rand_augment
+from triptych.run.errors import TriptychError
+
+SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
+STILL = {"padding": 0, "flip": 0.0, "degrees": 0}
+CUTMIX = {"method": "cutmix", "alpha": 1.0, "probability": 0.5}
+STRONG = {**CUTMIX, "rand_augment": {"operations": 2, "magnitude": 9}, "random_erasing": {"probability": 0.5}}
+
+Write = Callable[[str], str]
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    return torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.eye(8)
+
+
+def normalise(images: Tensor) -> Tensor:
+    return (images - 0.5) / 0.25
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a module of the user's and return its name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write_module(text: str) -> str:
+        name = f"own_{len(list(tmp_path.iterdir()))}_{tmp_path.name}"
+        (tmp_path / f"{name}.py").write_text(text)
+        sys.modules.pop(name, None)
+        return name
+
+    return write_module
+
+
+def test_the_baseline_is_crop_mirror_rotation_and_normalisation_to_the_bit() -> None:
+    images, targets = batch()
+    out, labels = make_augmentation(SHARED, {"method": "none"}, normalise)(images, targets, seeded())
+    assert torch.equal(out, normalise(random_shift_flip_rotate(images, **SHARED, generator=seeded())))
+    assert torch.equal(labels, targets)
+
+
+def test_a_column_goes_through_its_parts_in_order() -> None:
+    images, targets = batch()
+    out = make_augmentation(SHARED, STRONG, normalise)(images, targets, seeded())
+    generator = seeded()
+    expected = random_shift_flip_rotate(images, **SHARED, generator=generator)
+    expected = rand_augment(expected, operations=2, magnitude=9, generator=generator)
+    expected = random_erasing(normalise(expected), probability=0.5, generator=generator)
+    wanted = mix(expected, targets, CUTMIX, generator)
+    assert torch.equal(out[0], wanted[0]) and torch.equal(out[1], wanted[1])
+
+
+def test_a_users_function_gets_normalised_images_and_its_options(write: Write) -> None:
+    module = write(
+        "def augment(images, targets, *, generator, shift):\n    return images + shift, targets.flip(0)\n"
+    )
+    images, targets = batch()
+    augment = make_augmentation(STILL, {"module": module, "options": {"shift": 2}}, normalise)
+    out, labels = augment(images, targets, seeded())
+    torch.testing.assert_close(out, normalise(images) + 2)
+    assert torch.equal(labels, targets.flip(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x = 1\n", r"augmentation module 'own_.*has no attribute 'augment'.*name a module with augment\("),
+        (
+            "def augment(images, targets, *, generator): ...\n",
+            "augment: got an unexpected keyword argument 'shift'; check the options in the config",
+        ),
+        ("def augment(images, targets, *, shift): ...\n", "unexpected keyword argument 'generator'"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line_before_the_training(
+    write: Write, text: str, expected: str
+) -> None:
+    with pytest.raises(TriptychError, match=expected):
+        make_augmentation(STILL, {"module": write(text), "options": {"shift": 2}}, normalise)
+
+
+def test_results_of_another_shape_are_one_clear_line(write: Write) -> None:
+    module = write("def augment(images, targets, *, generator):\n    return images[1:], targets\n")
+    augment = make_augmentation(STILL, {"module": module, "options": {}}, normalise)
+    with pytest.raises(TriptychError, match=r"must keep the shapes.*\(7, 3, 16, 16\), \(8, 8\), \(8, 3, 16"):
+        augment(*batch(), seeded())
