@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch  # noqa: F401 - jobs without it have no GPU to claim
 
 from triptych.run.errors import TriptychError
 from triptych.run.job import job
@@ -20,7 +21,14 @@ def fake(tmp_path: Path) -> Iterator[Any]:
     code = tmp_path / "code.py"
     code.write_text("1")
     inputs = {"code": [str(code)]}
-    yield SimpleNamespace(log=[str(tmp_path / "logs/job.log")], rule="train_cell", threads=1, input=inputs)
+    yield SimpleNamespace(
+        log=[str(tmp_path / "logs/job.log")],
+        rule="train_cell",
+        threads=1,
+        input=inputs,
+        params={"recipe": {"device": "auto"}},
+        resources={"gpu": 1},
+    )
     log.handlers, log.level, log.propagate = before
 
 
@@ -62,3 +70,17 @@ def test_results_know_where_they_come_from(fake: Any) -> None:
     assert record["recipe"] == {"epochs": 3} and record["seed"] == 4 and record["device"] == "cpu"
     assert record["wall_seconds"] >= 0 and record["hardware"]["cores"] >= 1
     assert {"python", "torch", "snakemake", "triptych"} <= record["versions"].keys()
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"), [("auto", [(2, 4)]), ("cuda", [(2, 4)]), ("cuda:1", []), ("cpu", []), (None, [])]
+)
+def test_a_job_that_leaves_the_gpu_open_claims_as_many_as_its_rule_says(
+    fake: Any, monkeypatch: pytest.MonkeyPatch, device: str | None, expected: list[tuple[int, int]]
+) -> None:
+    claims: list[tuple[int, int]] = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("triptych.run.job.claim_gpus", lambda wanted, count: claims.append((wanted, count)))
+    fake.resources, fake.params = {"gpu": 2}, {"recipe": {"device": device}} if device else {}
+    with job(fake):
+        assert claims == expected

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from toy_training import RECIPE, train
 
+from triptych.nn import vit
 from triptych.nn.resnet import build
 from triptych.run.errors import TriptychError
 from triptych.training.lars import LARS, TRUST
 from triptych.training.muon import Muon, orthogonalise
 from triptych.training.optimizer import OTHERS, make_optimizer
+from triptych.training.roles import additive, hidden
 from triptych.training.state import Learner
 
 NAMES = ["sgd", "adam", "adamw", "lars", "muon"]
@@ -189,6 +191,65 @@ def test_biases_and_norms_are_left_undecayed_where_asked(name: str) -> None:
     assert shrunk(decay_biases=False) == matrices
     everything = matrices if name == "lars" else {key for key, _ in model.named_parameters()}
     assert shrunk(decay_biases=True) == everything
+
+
+def transformer() -> nn.Module:
+    torch.manual_seed(0)
+    return vit.build(10, 32, patch=8, dim=16, depth=2, heads=2, mlp=16)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tokens_and_positions_are_left_undecayed_like_biases(name: str) -> None:
+    model = transformer()
+    for parameter in model.parameters():
+        parameter.data.fill_(1.0)
+        parameter.grad = torch.zeros_like(parameter)
+    options = recipe(optimizer=name, decay_biases=False, weight_decay=0.5, nesterov=False)
+    make_optimizer(model, options).step()
+    kept = {key for key, value in model.named_parameters() if torch.equal(value, torch.ones_like(value))}
+    assert kept == {key for key, value in model.named_parameters() if value.ndim == 1} | {
+        "class_token",
+        "positions",
+    }
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_muon_orthogonalises_what_is_between_the_ends_that_a_model_names(wrapped: bool) -> None:
+    class Backwards(nn.Module):
+        """Defines its layers in another order than they are used in."""
+
+        embeddings = ("start",)
+        ends = ("read", "write")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+            self.write, self.read = nn.Linear(4, 2), nn.Linear(3, 4)
+            self.start = nn.Parameter(torch.zeros(5, 4))
+            self.words = nn.Embedding(7, 4)
+
+    model: nn.Module = nn.Sequential(Backwards()) if wrapped else Backwards()
+    prefix = "0." if wrapped else ""
+    assert hidden(model) == {f"{prefix}inner.0.weight", f"{prefix}inner.1.weight"}
+    matrices = {f"{prefix}{name}" for name in ("start", "words.weight")}
+    assert matrices <= additive(model)
+    assert not any("bias" in key for key, _ in model.named_parameters() if key not in additive(model))
+
+
+def test_hidden_layers_of_a_vit_are_those_of_its_blocks() -> None:
+    layers = ("attention.qkv", "attention.projection", "mlp.0", "mlp.3")
+    assert hidden(transformer()) == {f"blocks.{b}.{layer}.weight" for b in (0, 1) for layer in layers}
+
+
+def test_muon_never_moves_the_ends_and_embeddings_by_orthogonal_steps() -> None:
+    ours, theirs = transformer(), transformer()
+    learn(ours, make_optimizer(ours, recipe(optimizer="muon", learning_rate=0.02)), range(2))
+    plain = torch.optim.SGD(theirs.parameters(), 0.02, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    learn(theirs, plain, range(2))
+    reference = dict(theirs.named_parameters())
+    same = {k for k, v in ours.named_parameters() if torch.allclose(v, reference[k], rtol=1e-4, atol=1e-6)}
+    assert same == set(reference) - hidden(ours)
+    assert {"patches.weight", "head.weight", "class_token", "positions"} <= same
 
 
 @pytest.mark.parametrize("name", NAMES)

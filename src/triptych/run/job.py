@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.run.errors import TriptychError
 from triptych.run.files import digest_of_files
+from triptych.run.gpus import claim_gpus
 from triptych.run.provenance import provenance
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class _NotWhileDrawn(logging.Filter):
 def job(snakemake: "Snakemake") -> Iterator[Job]:
     """Run the body of a workflow script.
 
-    Log lines go to the terminal and to the rule's `log:` file. A `TriptychError`, a full
+    Log lines go to the terminal and to the rule's `log:` file. A job whose recipe leaves the choice of the
+    GPU open takes as many as its `gpu` resource says (see `claim_gpus`). A `TriptychError`, a full
     disk or exhausted memory ends the job with one clear line and exit code 1; anything else is a
     defect and keeps its traceback.
     """
@@ -62,6 +64,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     if torch is not None:
         torch.set_num_threads(snakemake.threads)
     try:
+        recipe = snakemake.params.get("recipe", {})
+        if torch is not None and recipe.get("device") in ("auto", "cuda"):
+            claim_gpus(snakemake.resources.get("gpu", 0), torch.cuda.device_count())
         yield Job(list(snakemake.input.get("code", [])))
     except TriptychError as error:
         _fail(str(error))

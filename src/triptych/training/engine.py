@@ -41,12 +41,16 @@ class Fitted:
         best_epoch: the selected one, from 1; 0 if none was asked for.
         seconds: of the whole run, over all its resumed parts.
         model_share: share of the steps' time that was forward, backward and optimizer.
+        images: taken through forward and backward in all epochs together.
+        images_per_second: of the steps.
     """
 
     rows: list[Row]
     best_epoch: int
     seconds: float
     model_share: float
+    images: int
+    images_per_second: float
 
 
 def fit(
@@ -172,4 +176,4 @@ def _summary(state: State, images: int, label: str) -> Fitted:
         speed,
         100 * share,
     )
-    return Fitted(state.rows, state.best_epoch, state.seconds, share)
+    return Fitted(state.rows, state.best_epoch, state.seconds, share, images * len(state.rows), speed)

@@ -10,6 +10,7 @@ from triptych.run.devices import describe_precision
 from triptych.run.errors import TriptychError
 from triptych.training.lars import LARS
 from triptych.training.muon import Muon
+from triptych.training.roles import additive, hidden
 
 # Muon's learning rate is the hidden layers'. The others, which go by SGD, take this many times it.
 OTHERS = 1.0
@@ -20,16 +21,18 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
 
     - `sgd`: with `momentum`, `nesterov` if asked.
     - `adam`: weight decay added to the gradient. `adamw`: decoupled.
-    - `lars`: SGD with rates by layer for large batches; biases and norms are neither adapted nor decayed.
+    - `lars`: SGD with rates by layer for large batches; biases, norms and embeddings are neither adapted
+      nor decayed.
     - `muon`: orthogonal steps for the hidden layers, Nesterov SGD at `OTHERS` times the learning rate for
-      the first layer, the last one, norms and biases.
+      the first layer, the last one, norms, biases and embeddings.
 
-    In each step a group's rate is the schedule's times its `rate_factor`.
+    Which is which: `triptych.training.roles`. In each step a group's rate is the schedule's times its
+    `rate_factor`.
 
     Args:
         model: on its device, which decides the implementation.
         recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay`
-            applies to biases and norms), `momentum`, `nesterov`, `precision`.
+            applies to biases, norms and embeddings), `momentum`, `nesterov`, `precision`.
 
     Raises:
         TriptychError: muon is asked for a model without hidden layers.
@@ -40,10 +43,11 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     device = next(iter(named.values())).device
     # One pass over the memory instead of several: 1.5 to 2 times as fast on the CPU, too.
     fused = True if device.type in ("cpu", "cuda") else None
-    hidden = _hidden(named) if name == "muon" else set()
+    inner = hidden(model) if name == "muon" else set()
+    added = additive(model)
     groups = []
     for matrices, biases in ((True, False), (False, False), (False, True)):
-        members = [p for key, p in named.items() if (key in hidden) == matrices and (p.ndim <= 1) == biases]
+        members = [p for key, p in named.items() if (key in inner) == matrices and (key in added) == biases]
         exempt = biases and (name == "lars" or not recipe["decay_biases"])
         group: dict[str, Any] = {"params": members, "weight_decay": 0.0 if exempt else decay}
         group["rate_factor"] = OTHERS if name == "muon" and not matrices else 1.0
@@ -61,13 +65,7 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
         return torch.optim.AdamW(groups, rate, fused=fused)
     if name == "lars":
         return LARS(groups, lr=rate, momentum=momentum, nesterov=nesterov)
-    if not hidden:
+    if not inner:
         raise TriptychError("optimizer muon needs a model with a hidden layer; take sgd or adamw")
     fast = describe_precision(device, recipe["precision"]) == "bfloat16"
     return Muon(groups, lr=rate, momentum=momentum, dtype=torch.bfloat16 if fast else torch.float32)
-
-
-def _hidden(named: Mapping[str, nn.Parameter]) -> set[str]:
-    """Weights of linear and convolutional layers between the first one and the last one."""
-    weights = [key for key, value in named.items() if value.ndim >= 2 and key.endswith("weight")]
-    return set(weights[1:-1])

@@ -1,0 +1,79 @@
+"""GPUs of one machine among jobs that run at the same time: each takes what is free.
+
+A cluster shows every job its own GPUs. On a single machine all jobs see all of them, and would all take
+the first. Here a job locks one file for each GPU that it takes and hides the others from itself; the
+kernel undoes a lock when its process ends, however it ends.
+"""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+log = logging.getLogger("triptych")
+
+# Not the folder that TMPDIR names: it may be another one for each user or job.
+LOCKS = Path("/tmp/triptych-gpus")
+_held: list[int] = []  # file descriptors: open, hence locked, as long as this process lives
+
+
+def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 1.0) -> None:
+    """Take `wanted` of the GPUs that can be seen and show this process and its children no others.
+
+    Waits while too few are free. Does nothing where there is nothing to choose: no GPU or only one, or
+    fewer than are wanted. Must come before anything that starts CUDA.
+
+    Args:
+        wanted: how many, 0 for none.
+        count: how many this process can see; with `CUDA_VISIBLE_DEVICES` those that it names.
+        folder: of the locks, the same for all jobs of the machine.
+        every: seconds between two attempts.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    numbers = [str(number) for number in range(count)]
+    names = numbers if named is None else [name.strip() for name in named.split(",") if name.strip()]
+    if len(names) < 2 or not 0 < wanted <= len(names):
+        return
+    taken = _take(names, wanted, folder)
+    if not taken:
+        log.info("waiting until %d of the GPUs %s are free", wanted, ", ".join(names))
+    while not taken:
+        time.sleep(every)
+        taken = _take(names, wanted, folder)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+    log.info("on GPU %s of %s", ", ".join(taken), ", ".join(names))
+
+
+def _take(names: Sequence[str], wanted: int, folder: Path) -> list[str]:
+    """Lock the first `wanted` free ones, or none: who holds some and waits for more blocks others."""
+    locked: dict[str, int] = {}
+    for name in names:
+        if len(locked) < wanted and (descriptor := _lock(name, folder)) is not None:
+            locked[name] = descriptor
+    if len(locked) < wanted:
+        for descriptor in locked.values():
+            os.close(descriptor)
+        return []
+    _held.extend(locked.values())
+    return list(locked)
+
+
+def _lock(name: str, folder: Path) -> int | None:
+    """A descriptor that holds the lock of one GPU, or None if another process has it."""
+    # The numbers that Slurm gives to a job's GPUs are the job's own.
+    scope = os.environ.get("SLURM_JOB_ID", "machine")
+    path = folder / f"{scope}-{name.replace('/', '-')}.lock"
+    before = os.umask(0)  # the files are every user's
+    try:
+        folder.mkdir(mode=0o777, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    finally:
+        os.umask(before)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,48 @@
+"""Which parameters of a model are what: optimizers treat matrices, biases and embeddings differently.
+
+Any module of a model may say so in two attributes:
+
+- `embeddings`: names of its own parameters that are added to activations, such as tokens and positions.
+- `ends`: names of its layers that meet the world: pixels at the first one, classes at the last one.
+"""
+
+from torch import nn
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def additive(model: nn.Module) -> set[str]:
+    """Names of parameters that are not multiplied with activations as matrices.
+
+    These are biases, scales and shifts of norms, weights of `nn.Embedding`, and what `embeddings` name.
+    """
+    names = {name for name, value in model.named_parameters() if value.ndim <= 1}
+    for prefix, module in model.named_modules():
+        names.update(_join(prefix, name) for name in getattr(module, "embeddings", ()))
+        if isinstance(module, nn.Embedding):
+            names.add(_join(prefix, "weight"))
+    return names
+
+
+def hidden(model: nn.Module) -> set[str]:
+    """Names of the trained weights of hidden layers: matrices and filters, but not those of the `ends`.
+
+    Where no module names its ends, the model's first and last layers are taken, in the order in which
+    they were defined.
+    """
+    others = additive(model)
+    weights = [
+        name
+        for name, value in model.named_parameters()
+        if value.requires_grad and name not in others and name.endswith("weight")
+    ]
+    ends = [
+        _join(prefix, name)
+        for prefix, module in model.named_modules()
+        for name in getattr(module, "ends", ())
+    ]
+    if not ends:
+        return set(weights[1:-1])
+    return {name for name in weights if not name.startswith(tuple(f"{end}." for end in ends))}
