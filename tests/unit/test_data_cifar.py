@@ -185,6 +185,43 @@ def test_hostile_pickles_end_in_one_clear_line(content):
     assert "\n" not in str(caught.value)
 
 
+def cifar100(without=None, **changes):
+    """A CIFAR-100 of one image a class and part, as archive members; `changes` to its training images."""
+    fine = list(range(100))
+    images = {b"data": np.zeros((100, 3072), np.uint8), b"fine_labels": fine}
+    images[b"coarse_labels"] = [label * 7 % 20 for label in fine]
+    batches = {
+        "train": images | {key.encode(): value for key, value in changes.items()},
+        "test": images,
+        "meta": {
+            b"fine_label_names": [f"class {label}".encode() for label in fine],
+            b"coarse_label_names": [f"group {group}".encode() for group in range(20)],
+        },
+    }
+    for batch in batches.values():
+        batch.pop(without, None)
+    return {f"cifar-100-python/{name}": pickle.dumps(batch) for name, batch in batches.items()}
+
+
+def test_the_superclass_of_each_class_comes_from_the_two_labels_of_its_images(tmp_path):
+    groups = read_cifar(write_tar(tmp_path / "a.tar.gz", cifar100())).superclasses
+    assert groups.names[:2] == ("group 0", "group 1") and len(groups.names) == 20
+    assert groups.of_class == tuple(label * 7 % 20 for label in range(100))
+
+
+def test_an_archive_without_superclasses_has_none(tmp_path):
+    assert read_cifar(write_tar(tmp_path / "10.tar.gz", member_bytes(random_batches()))).superclasses is None
+    for key in (b"coarse_label_names", b"coarse_labels"):
+        assert read_cifar(write_tar(tmp_path / "a.tar.gz", cifar100(without=key))).superclasses is None
+
+
+@pytest.mark.parametrize("wrong", [19, 20, -1, "x", [1]])
+def test_a_class_of_two_superclasses_or_an_unknown_one_is_refused(tmp_path, wrong):
+    labels = [label * 7 % 20 for label in range(99)] + [wrong]
+    with pytest.raises(TriptychError, match="class 99 has no single superclass"):
+        read_cifar(write_tar(tmp_path / "a.tar.gz", cifar100(coarse_labels=labels)))
+
+
 def unpacker():
     """The reference writer of the official layout with real images, if it is there."""
     if not (SHARED / "unpack.py").is_file():
@@ -209,6 +246,10 @@ def test_real_images_in_the_official_layout(tmp_path, name):
         assert images.train_labels.tolist() == [label for label, _, _ in rows]
         assert [images.classes[label] for label in images.train_labels] == [row[1] for row in rows]
         assert images.test_images.shape == (100, 32, 32, 3)
+        if name == "cifar-100":
+            groups = images.superclasses
+            assert groups.of_class == tuple(unpack.COARSE_OF_CLASS[cls] for cls in images.classes)
+            assert groups.names[groups.of_class[images.classes.index("bicycle")]] == "vehicles_1"
     # the reference pickle, read by Python's own unpickler as the official files are
     meta = next(tmp_path.glob("*/*meta"))
     plain = pickle.load(io.BytesIO(meta.read_bytes()), encoding="latin1")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from triptych.data.packed import LabelledImages, load_packed, save_packed
+from triptych.data.packed import LabelledImages, Superclasses, load_packed, save_packed
 from triptych.run.errors import TriptychError
 
 FILES = {"train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json"}
@@ -45,6 +45,19 @@ def test_what_is_loaded_is_what_was_saved(tmp_path):
     assert json.loads((tmp_path / "dataset.json").read_text()) == description
     assert description["counts"] == {"train": 40, "test": 15}
     assert description["provenance"] == {"seed": 1}
+
+
+def test_superclasses_are_kept_and_null_where_there_are_none(tmp_path):
+    groups = Superclasses(("vowels", "consonants"), (0, 1, 1, 1, 0))
+    description = save(tmp_path / "grouped", replace(random_images(), superclasses=groups))
+    assert description["superclasses"] == ["vowels", "consonants"]
+    assert description["superclass_of_class"] == [0, 1, 1, 1, 0]
+    assert load_packed(tmp_path / "grouped").superclasses == groups
+    description = save(tmp_path / "plain", random_images())
+    assert description["superclasses"] is description["superclass_of_class"] is None
+    assert load_packed(tmp_path / "plain").superclasses is None
+    with pytest.raises(ValueError, match="4 classes have a superclass, not 5"):
+        save(tmp_path, replace(random_images(), superclasses=Superclasses(("all",), (0,) * 4)))
 
 
 def test_statistics_are_those_of_the_training_pixels(tmp_path):

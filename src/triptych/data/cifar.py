@@ -3,7 +3,7 @@
 Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from triptych.data.archive import read_archive
 from triptych.data.hashes import mismatch
 from triptych.data.layouts import Layout, find_unpacked
-from triptych.data.packed import LabelledImages
+from triptych.data.packed import LabelledImages, Superclasses
 from triptych.data.pickles import load_pickled_dict
 from triptych.run.errors import TriptychError
 from triptych.run.files import digest_of_file, digest_of_files
@@ -21,9 +21,10 @@ from triptych.run.files import digest_of_file, digest_of_files
 SIDE = 32
 
 
-def _batch(content: bytes, layout: Layout, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _batch(
+    batch: Mapping[str, Any], layout: Layout, where: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images (N, 32, 32, 3) and labels (N,) of one batch file, whose rows are red, green, blue planes."""
-    batch = load_pickled_dict(content, where)
     data, labels = batch.get("data"), batch.get(layout.label_key)
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
         raise TriptychError(f"{where} has no images of {SIDE}x{SIDE} pixels; get the official archive")
@@ -37,6 +38,33 @@ def _batch(content: bytes, layout: Layout, where: str) -> tuple[NDArray[np.uint8
     return np.ascontiguousarray(images), np.array(labels, dtype=np.int64)
 
 
+def _superclasses(
+    meta: Mapping[str, Any], batches: Iterable[Mapping[str, Any]], layout: Layout, where: str
+) -> Superclasses | None:
+    """The superclass of each class, from the two labels of CIFAR-100's images; None if some class has none.
+
+    Raises:
+        TriptychError: images of one class have several superclasses, or unnamed ones.
+    """
+    names = meta.get("coarse_label_names")
+    if not isinstance(names, list):
+        return None
+    of_class: dict[int, int] = {}
+    for batch in batches:
+        fine, coarse = batch[layout.label_key], batch.get("coarse_labels")
+        if not isinstance(coarse, list):
+            return None
+        for label, group in zip(fine, coarse, strict=False):
+            known = isinstance(group, int) and 0 <= group < len(names)
+            if not known or of_class.setdefault(label, group) != group:
+                raise TriptychError(
+                    f"{where}: class {label} has no single superclass; get the official archive"
+                )
+    if len(of_class) != layout.num_classes:
+        return None
+    return Superclasses(tuple(map(str, names)), tuple(of_class[label] for label in range(len(of_class))))
+
+
 def read_cifar(
     path: str | Path, *, expect: str | None = None, hashes: Mapping[str, str] | None = None
 ) -> LabelledImages:
@@ -48,7 +76,8 @@ def read_cifar(
         hashes: `{algorithm: hex digest}` that an archive file must have.
 
     Returns:
-        Images of 32x32 pixels with the fine labels. `source` has the hashes of what was read.
+        Images of 32x32 pixels with the fine labels; of CIFAR-100 also the superclasses. `source` has
+        the hashes of what was read.
 
     Raises:
         TriptychError: missing, wrong hash, damaged, dangerous, or another data set than expected.
@@ -70,11 +99,13 @@ def read_cifar(
     if expect not in (None, layout.kind):
         raise TriptychError(f"{path} holds {layout.kind}, not {expect}; correct `source` or its mirrors")
 
-    names = load_pickled_dict(contents[layout.meta], f"{path}: {layout.meta}").get(layout.names_key)
+    loaded = {name: load_pickled_dict(contents[name], f"{path}: {name}") for name in layout.files}
+    names = loaded[layout.meta].get(layout.names_key)
     if not isinstance(names, list) or len(names) != layout.num_classes:
         raise TriptychError(f"{path}: {layout.meta} does not name {layout.num_classes} classes; get it anew")
-    train = [_batch(contents[name], layout, f"{path}: {name}") for name in layout.train]
-    test_images, test_labels = _batch(contents[layout.test], layout, f"{path}: {layout.test}")
+    train = [_batch(loaded[name], layout, f"{path}: {name}") for name in layout.train]
+    test_images, test_labels = _batch(loaded[layout.test], layout, f"{path}: {layout.test}")
+    batches = [loaded[name] for name in (*layout.train, layout.test)]
     return LabelledImages(
         train_images=np.concatenate([images for images, _ in train]),
         train_labels=np.concatenate([labels for _, labels in train]),
@@ -82,4 +113,5 @@ def read_cifar(
         test_labels=test_labels,
         classes=tuple(map(str, names)),
         source={"kind": layout.kind, **facts},
+        superclasses=_superclasses(loaded[layout.meta], batches, layout, str(path)),
     )

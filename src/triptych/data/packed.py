@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.run.arrays import write_array
 from triptych.run.errors import TriptychError
 from triptych.run.files import atomic_path, read_json, write_json
 
@@ -17,10 +18,19 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 @dataclass(frozen=True)
+class Superclasses:
+    """Groups of classes: their names, and for each class the index of its group."""
+
+    names: tuple[str, ...]
+    of_class: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class LabelledImages:
     """What a source delivers.
 
-    Images are (N, H, W, 3) uint8, labels (N,) int64 and index `classes`.
+    Images are (N, H, W, 3) uint8, labels (N,) int64 and index `classes`. `superclasses` groups the
+    classes where the source does.
     `source` says where the images came from, with whatever identifies them (hashes, seeds).
     """
 
@@ -30,6 +40,7 @@ class LabelledImages:
     test_labels: NDArray[np.int64]
     classes: tuple[str, ...]
     source: Mapping[str, Any]
+    superclasses: Superclasses | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class PackedDataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     digest: str
+    superclasses: Superclasses | None = None
 
     @property
     def num_classes(self) -> int:
@@ -88,13 +100,6 @@ def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def _write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write `.npy`. `numpy.save` would hide a full disk: it raises OSError without an errno."""
-    with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
-        stream.write(array.data)
-
-
 def save_packed(
     folder: str | Path, images: LabelledImages, *, name: str, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -119,10 +124,15 @@ def save_packed(
             raise TriptychError(f"data set '{name}' has no {part} images; check its source in the config")
         if labels.min() < 0 or labels.max() >= len(images.classes):
             raise ValueError(f"{part}: labels outside 0..{len(images.classes) - 1}")
+    groups = images.superclasses
+    if groups is not None and len(groups.of_class) != len(images.classes):
+        raise ValueError(f"{len(groups.of_class)} classes have a superclass, not {len(images.classes)}")
     mean, std = channel_statistics(images.train_images)
     description = {
         "name": name,
         "classes": list(images.classes),
+        "superclasses": None if groups is None else list(groups.names),
+        "superclass_of_class": None if groups is None else list(groups.of_class),
         "counts": {"train": len(images.train_labels), "test": len(images.test_labels)},
         "image_size": list(images.train_images.shape[1:3]),
         "mean": mean,
@@ -136,7 +146,7 @@ def save_packed(
         write_json(renames.enter_context(atomic_path(folder / "dataset.json")), description)
         for key, array in arrays.items():
             temporary = renames.enter_context(atomic_path(folder / f"{key}.npy"))
-            _write_array(temporary, np.ascontiguousarray(array))
+            write_array(temporary, array)
     return description
 
 
@@ -155,6 +165,7 @@ def load_packed(folder: str | Path) -> PackedDataset:
             for key in ARRAYS
         }
         counts = description["counts"]
+        groups = description.get("superclasses")
         packed = PackedDataset(
             name=description["name"],
             **arrays,
@@ -162,6 +173,9 @@ def load_packed(folder: str | Path) -> PackedDataset:
             mean=tuple(description["mean"]),
             std=tuple(description["std"]),
             digest=description["digest"],
+            superclasses=Superclasses(tuple(groups), tuple(description["superclass_of_class"]))
+            if groups
+            else None,
         )
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise TriptychError(f"packed data set {folder} cannot be read ({error}); {remedy}") from error
