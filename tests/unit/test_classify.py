@@ -10,11 +10,13 @@ import torch
 
 from triptych.classify.augmented_probe import FrozenEncoderClassifier, augmented_probe
 from triptych.classify.classifier import train_classifier
-from triptych.classify.evaluation import evaluate
+from triptych.classify.evaluation import Answers, evaluate
 from triptych.classify.experiment import Experiment, load_weights, training_and_validation
 from triptych.classify.simclr import initialise, pretrain
 from triptych.data.device import DeviceImages
-from triptych.data.packed import LabelledImages, load_packed, save_packed
+from triptych.data.packed import LabelledImages, PackedDataset, load_packed, save_packed
+from triptych.nn import resnet
+from triptych.nn.flops import forward_flops
 from triptych.nn.resnet import ResNet18
 from triptych.run.errors import TriptychError
 from triptych.run.job import Job
@@ -168,6 +170,51 @@ def test_a_classifier_learns_chooses_on_validation_and_reports_in_percent(tmp_pa
     assert rows[0].startswith("epoch,train_loss,validation_loss,validation_top1_error,validation_top5_error")
     best = min(float(row.split(",")[3]) for row in rows[1:])
     assert found["validation_top1_error"] == best
+
+
+def test_a_classifier_keeps_what_it_predicted_and_asks_the_test_images_once(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Watched(DeviceImages):
+        def pixels(self, indices: torch.Tensor) -> torch.Tensor:
+            asked.extend(indices.tolist())
+            return super().pixels(indices)
+
+    def watched(dataset: PackedDataset, device: torch.device) -> DeviceImages:
+        images, labels = dataset.test_images, dataset.test_labels
+        return Watched(images, labels, mean=dataset.mean, std=dataset.std, device=device)
+
+    monkeypatch.setattr("triptych.classify.classifier.test_images", watched)
+    train_classifier(experiment(tmp_path, data, CLASSIFIER))
+    assert asked == list(range(30))
+    predictions = np.load(tmp_path / "predictions.npy")
+    assert predictions.dtype == np.uint8
+    wrong = predictions != load_packed(data).test_labels
+    found = metrics(tmp_path)
+    assert found["test_top1_error"] == pytest.approx(100 * wrong.mean())
+    assert "test_superclass_error" not in found  # colours have none
+
+
+def test_a_classifier_says_what_its_training_cost(tmp_path: Path, data: Path) -> None:
+    train_classifier(experiment(tmp_path, data, CLASSIFIER))
+    found = metrics(tmp_path)
+    forward = forward_flops(resnet.build(3, 16, width=8), 16)
+    assert found["flops_per_image"] == forward
+    assert found["training_flops"] == 3 * forward * 2 * 100  # two epochs of 120 - 20 images
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    column = rows[0].split(",").index("images_per_second")
+    speeds = [float(row.split(",")[column]) for row in rows[1:]]
+    assert min(speeds) <= found["images_per_second"] <= max(speeds)
+
+
+def test_an_answer_within_the_right_superclass_is_no_error_of_superclasses() -> None:
+    answers = Answers(
+        0.0, ranked=torch.tensor([[0, 1], [1, 0], [2, 0], [0, 2]]), labels=torch.tensor([0, 0, 0, 2])
+    )
+    assert answers.scores("test_") == {"test_loss": 0.0, "test_top1_error": 75.0, "test_top5_error": 0.0}
+    assert answers.group_error((0, 0, 1)) == 50.0
 
 
 def test_evaluation_agrees_with_sorting_by_hand(data: Path) -> None:

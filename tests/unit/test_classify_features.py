@@ -155,6 +155,7 @@ def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path,
     fine_tune(experiment(tmp_path, data, recipe), str(encoder))
     found = metrics(tmp_path)
     assert found["labels"] == 50 and found["epochs"] == 2
+    assert found["training_flops"] == 3 * found["flops_per_image"] * 2 * 40  # whole batches of 20
     assert found["test_top1_accuracy"] > 40
     before, after = load_file(encoder), load_file(tmp_path / "model.safetensors")
     assert not torch.equal(before["stem.weight"], after["0.stem.weight"])

@@ -46,7 +46,7 @@ def complaint(config: dict[str, Any]) -> str:
         ("self_supervision.simclr.temperature", -1, "simclr.temperature is -1 but must be greater than 0"),
         ("self_supervision.simclr.learning_rate", "1e-3", "(YAML reads 1e-3 as text; write 1.0e-3)"),
         ("grid.seeds", [0, "a"], "grid.seeds[1] is 'a' but must be of type integer"),
-        ("architectures.vit.training.optimizer", "lion", "must be one of 'sgd', 'adam', 'adamw'"),
+        ("architectures.vit.recipes.modern.optimizer", "lion", "must be one of 'sgd', 'adam', 'adamw'"),
         (
             "augmentations.cutmix.probability",
             1.5,
@@ -69,9 +69,9 @@ def complaint(config: dict[str, Any]) -> str:
         ),
         ("self_supervision.probe.warmup_epochs", 101, "warmup_epochs is 101 but there are only 100 epochs"),
         (
-            "architectures.resnet18.training",
+            "architectures.resnet18.recipes.modern",
             {"nesterov": True, "momentum": 0},
-            "architectures.resnet18.training has nesterov: true, which needs a momentum above 0",
+            "architectures.resnet18.recipes.modern has nesterov: true, which needs a momentum above 0",
         ),
         (
             "self_supervision.simclr",
@@ -84,7 +84,31 @@ def complaint(config: dict[str, Any]) -> str:
             {"vit-mixup": {"warmup_epochs": 101}},
             "grid.cells.vit-mixup.warmup_epochs is 101 but there are only 100 epochs",
         ),
-        ("augmentations.mixup", {"alpha": 0.4}, "augmentations.mixup lacks the key 'method'"),
+        (
+            "augmentations.mixup",
+            {"alpha": 0.4},
+            "augmentations.mixup has neither of the keys 'method' and 'module'; give one of them",
+        ),
+        (
+            "augmentations.mixup.module",
+            "mine",
+            "augmentations.mixup has both of the keys 'method' and 'module'",
+        ),
+        (
+            "augmentations.strong.rand_augment.magnitude",
+            31,
+            "augmentations.strong.rand_augment.magnitude is 31 but must be at most 30",
+        ),
+        (
+            "grid.recipe",
+            "modren",
+            "grid.recipe is 'modren', but architectures.resnet18.recipes has no such family; it has: report",
+        ),
+        (
+            "architectures.vit.recipes",
+            {"report": {}},
+            "grid.recipe is 'modern', but architectures.vit.recipes has no such family; it has: report",
+        ),
     ],
 )
 def test_each_mistake_is_named(path: str, value: Any, expected: str) -> None:
@@ -102,11 +126,11 @@ def test_the_config_and_every_preset_are_valid(preset: Path | None) -> None:
 
 
 def test_defaults_come_from_the_schema_and_overrides_get_none() -> None:
-    config = changed("grid.cells", {"vit-mixup": {"epochs": 7}})
+    config = changed("grid.cells", {"vit-mixup": {"epochs": 17}})
     del config["self_supervision"]["simclr"]["views"]
     validate_config(config, SCHEMA)
     assert config["self_supervision"]["simclr"]["views"]["jitter"] == [0.4, 0.4, 0.4, 0.1]
-    assert config["grid"]["cells"] == {"vit-mixup": {"epochs": 7}}
+    assert config["grid"]["cells"] == {"vit-mixup": {"epochs": 17}}
 
 
 def test_every_default_is_valid_itself() -> None:

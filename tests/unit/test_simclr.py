@@ -1,6 +1,9 @@
 """SimCLR's own parts: stages, budgets, more views, and warnings when nothing is learnt."""
 
 import logging
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,55 @@ def test_a_training_that_tells_no_images_apart_says_so(
     with caplog.at_level(logging.WARNING, logger="triptych"):
         pretrain(experiment(tmp_path, data, recipe))
     assert "that of an encoder that tells no images apart" in caplog.text
+
+
+# Wide enough, and in batches large enough, for the kernels of processors with tiles.
+IN_TILES = {
+    **SIMCLR,
+    "width": 32,
+    "batch_size": 32,
+    "epochs": 3,
+    "precision": "bfloat16",
+    "optimizer": "muon",
+}
+
+KILLED_AFTER = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_classify import experiment
+from test_simclr import IN_TILES
+from triptych.classify.simclr import pretrain
+from triptych.training.checkpoint import Checkpoints
+
+torch.set_num_threads(1)
+save, saved = Checkpoints.save, 0
+
+def save_and_die(*arguments):
+    global saved
+    save(*arguments)
+    saved += 1
+    if saved == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Checkpoints.save = save_and_die
+pretrain(replace(experiment(Path(sys.argv[2]), Path(sys.argv[3]), IN_TILES), checkpoint_minutes=0))
+"""
+
+
+def test_pretraining_in_bfloat16_that_is_killed_and_resumed_gives_the_same_bits(
+    tmp_path: Path, data: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED_AFTER, str(Path(__file__).parent), str(tmp_path / "killed")]
+    died = subprocess.run([*command, str(data), "5"], check=False, capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert len(list((tmp_path / "killed/checkpoints").glob("*.pt"))) == 2
+    pretrain(experiment(tmp_path / "killed", data, IN_TILES))
+    pretrain(experiment(tmp_path / "straight", data, IN_TILES))
+    encoders = [(tmp_path / name / "encoder.safetensors").read_bytes() for name in ("killed", "straight")]
+    assert encoders[0] == encoders[1]
 
 
 def test_two_workers_pretrain_one_encoder(tmp_path: Path, data: Path) -> None:

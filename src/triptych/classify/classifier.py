@@ -6,11 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.classify.evaluation import evaluate
-from triptych.classify.experiment import Experiment, save_weights, test_images, training_and_validation
+from triptych.classify.evaluation import ask, evaluate
+from triptych.classify.experiment import (
+    Experiment,
+    save_predictions,
+    save_weights,
+    test_images,
+    training_and_validation,
+)
 from triptych.classify.training import fit, open_checkpoints
-from triptych.nn.geometry import random_shift_flip_rotate
-from triptych.nn.mixing import mix
+from triptych.nn.augmentation import make_augmentation
+from triptych.nn.flops import forward_flops, training_flops
 from triptych.nn.sync_batch_norm import synchronise_batch_norm
 from triptych.run.errors import TriptychError
 from triptych.training.collectives import rank
@@ -42,9 +48,10 @@ def train_classifier(experiment: Experiment) -> None:
     """Train, choose the epoch on the validation split, touch the test set once.
 
     The recipe holds `architecture` (module, options), `augmentation` (padding, flip, degrees), `mixing`
-    (method and its numbers), `validation`, `label_smoothing`, and what the engine needs.
-    Writes `metrics.json` (errors and accuracies in percent), `history.csv`, `tensorboard/` and
-    `model.safetensors`.
+    (the column's own part; see `make_augmentation`), `validation`, `label_smoothing`, and what the
+    engine needs.
+    Writes `metrics.json` (errors and accuracies in percent), `history.csv`, `tensorboard/`,
+    `model.safetensors` and `predictions.npy` (the class predicted for each test image).
 
     Raises:
         TriptychError: the recipe does not fit the data (see `fit` and `training_and_validation`).
@@ -54,26 +61,16 @@ def train_classifier(experiment: Experiment) -> None:
     train, validation = training_and_validation(dataset, recipe["validation"], device)
     experiment.seed_weights()
     architecture = recipe["architecture"]
-    model = (
-        build_model(
-            architecture["module"], dataset.num_classes, dataset.image_size[0], architecture["options"]
-        )
-        .to(memory_format=torch.channels_last)
-        .to(device)
+    model = build_model(
+        architecture["module"], dataset.num_classes, dataset.image_size[0], architecture["options"]
     )
-    model = synchronise_batch_norm(model, device)
-    augmentation = recipe["augmentation"]
+    flops = forward_flops(model, dataset.image_size[0])
+    model = synchronise_batch_norm(model.to(memory_format=torch.channels_last).to(device), device)
+    augment = make_augmentation(recipe["augmentation"], recipe["mixing"], train.normalise)
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
-        pixels = random_shift_flip_rotate(
-            train.pixels(batch.indices),
-            padding=augmentation["padding"],
-            flip=augmentation["flip"],
-            degrees=augmentation["degrees"],
-            generator=batch.generator,
-        )
         labels = F.one_hot(train.labels[batch.indices.to(device)], dataset.num_classes).float()
-        return mix(train.normalise(pixels), labels, recipe["mixing"], batch.generator)
+        return augment(train.pixels(batch.indices), labels, batch.generator)
 
     def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
         pixels, labels = inputs
@@ -96,8 +93,10 @@ def train_classifier(experiment: Experiment) -> None:
     if rank() > 0:
         return
     chosen = fitted.rows[fitted.best_epoch - 1]
-    test = evaluate(model, test_images(dataset, device), precision=recipe["precision"])
+    answers = ask(model, test_images(dataset, device), precision=recipe["precision"])
+    save_predictions(answers.predictions, dataset.num_classes, experiment.folder / "predictions.npy")
     save_weights(model, experiment.folder / "model.safetensors")
+    test = answers.scores()
     metrics = {
         "test_top1_error": test["top1_error"],
         "test_top5_error": test["top5_error"],
@@ -110,6 +109,11 @@ def train_classifier(experiment: Experiment) -> None:
         "best_epoch": fitted.best_epoch,
         "epochs": recipe["epochs"],
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "flops_per_image": flops,
+        "training_flops": training_flops(flops, fitted.images),
+        "images_per_second": fitted.images_per_second,
     }
+    if dataset.superclasses is not None:
+        metrics["test_superclass_error"] = answers.group_error(dataset.superclasses.of_class)
     experiment.write_metrics(metrics, dataset, fitted.seconds)
     checkpoints.remove()

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.data.splits import stratified_split
+from triptych.run.arrays import write_array
 from triptych.run.devices import choose_device, describe_precision
 from triptych.run.errors import TriptychError
 from triptych.run.files import atomic_path, write_json
@@ -128,6 +131,12 @@ def save_weights(model: nn.Module, target: Path) -> None:
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(target) as temporary:
         save_file(state, temporary)
+
+
+def save_predictions(predictions: NDArray[np.int64], num_classes: int, target: Path) -> None:
+    """Save one class an image, (N,), as `.npy` in the smallest unsigned type that holds all classes."""
+    with atomic_path(target) as temporary:
+        write_array(temporary, predictions.astype(np.min_scalar_type(num_classes - 1)))
 
 
 def load_weights(model: nn.Module, source: str | Path) -> None:

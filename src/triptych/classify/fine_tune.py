@@ -14,6 +14,7 @@ from triptych.classify.experiment import (
 )
 from triptych.classify.label_share import labelled_images
 from triptych.classify.training import fit, open_checkpoints
+from triptych.nn.flops import forward_flops, training_flops
 from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.resnet import ResNet18
 from triptych.nn.sync_batch_norm import synchronise_batch_norm
@@ -43,6 +44,7 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     encoder = ResNet18(width=recipe["width"])
     load_weights(encoder, encoder_file)
     model = nn.Sequential(encoder, nn.Linear(encoder.features, dataset.num_classes))
+    flops = forward_flops(model, dataset.image_size[0])
     model.to(memory_format=torch.channels_last).to(device)
     synchronise_batch_norm(model, device)
     augmentation = recipe["augmentation"]
@@ -79,6 +81,9 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
         "validation_top1_accuracy": 100 - fitted.rows[-1]["validation_top1_error"],
         "labels": len(labelled),
         "epochs": recipe["epochs"],
+        "flops_per_image": flops,
+        "training_flops": training_flops(flops, fitted.images),
+        "images_per_second": fitted.images_per_second,
     }
     experiment.write_metrics(metrics, dataset, fitted.seconds)
     checkpoints.remove()

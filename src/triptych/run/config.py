@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from triptych.run.cells import training_recipe
 from triptych.run.errors import TriptychError
 
 Schema = Mapping[str, Any]
@@ -92,11 +93,12 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
         f"self_supervision.{name}": learning[name] for name in ("simclr", "probe", "fine_tune", "supervised")
     }
     recipes |= {
-        f"architectures.{name}.training": value["training"] for name, value in config["architectures"].items()
+        f"architectures.{name}.recipes.{family}": recipe
+        for name, value in config["architectures"].items()
+        for family, recipe in value["recipes"].items()
     }
     recipes |= {
-        f"grid.cells.{cell}": config["architectures"][cell.split("-")[0]]["training"] | changes
-        for cell, changes in config["grid"]["cells"].items()
+        f"grid.cells.{cell}": training_recipe(config, *cell.split("-")) for cell in config["grid"]["cells"]
     }
     for where, recipe in recipes.items():
         if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
@@ -165,6 +167,19 @@ def _check_names(config: Mapping[str, Any]) -> None:
                     f"config: {where} names '{name}', which is not defined under {table}; "
                     f"defined there: {', '.join(config[table])}"
                 )
+    for name in grid["architectures"]:
+        families = config["architectures"][name]["recipes"]
+        if grid["recipe"] not in families:
+            raise TriptychError(
+                f"config: grid.recipe is '{grid['recipe']}', but architectures.{name}.recipes has no such "
+                f"family; it has: {', '.join(families) or 'none'}"
+            )
+    for name, augmentation in config["augmentations"].items():
+        if ("method" in augmentation) == ("module" in augmentation):
+            what = "both" if "method" in augmentation else "neither"
+            raise TriptychError(
+                f"config: augmentations.{name} has {what} of the keys 'method' and 'module'; give one of them"
+            )
     for cell in grid["cells"]:
         if cell not in cells:
             raise TriptychError(

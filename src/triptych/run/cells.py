@@ -1,0 +1,76 @@
+"""What decides one cell of the grid: the config's rows, columns and recipe families put together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from triptych.run.errors import TriptychError
+from triptych.run.imports import module_path
+
+Config = Mapping[str, Any]
+
+# The numbers that each method of mixing reads: others must not rerun it.
+NUMBERS = {
+    "none": (),
+    "mixup": ("alpha", "probability"),
+    "cutout": ("size", "probability"),
+    "cutmix": ("alpha", "probability"),
+}
+
+
+def training_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
+    """How a cell is trained: its architecture's recipe of the chosen family, with the cell's changes.
+
+    `options` are the family's for the architecture, with the cell's changes.
+    """
+    family = config["architectures"][architecture]["recipes"][config["grid"]["recipe"]]
+    changes = config["grid"]["cells"].get(f"{architecture}-{augmentation}", {})
+    return {**family, **changes, "options": {**family["options"], **changes.get("options", {})}}
+
+
+def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
+    """Everything that decides one cell, and nothing of any other cell or recipe family.
+
+    Args:
+        config: as `validate_config` leaves it.
+        architecture, augmentation: names of the row and the column.
+
+    Returns:
+        `architecture` (module, options), `augmentation` (every cell's crop, mirror and rotation),
+        `mixing` (what this column adds), `validation`, and the knobs of the training.
+    """
+    training = training_recipe(config, architecture, augmentation)
+    row = config["architectures"][architecture]
+    return {
+        "architecture": {"module": row["module"], "options": {**row["options"], **training.pop("options")}},
+        "augmentation": config["grid"]["augmentation"],
+        "mixing": column_setting(config["augmentations"][augmentation]),
+        "validation": config["grid"]["validation"],
+        **training,
+    }
+
+
+def column_setting(augmentation: Mapping[str, Any]) -> dict[str, Any]:
+    """What a column does to images: an entry of `augmentations` without its title and unread numbers."""
+    if "module" in augmentation:
+        kept: tuple[str, ...] = ("module", "options")
+    else:
+        kept = ("method", *NUMBERS[augmentation["method"]])
+    kept += ("rand_augment", "random_erasing")
+    return {key: augmentation[key] for key in kept if key in augmentation}
+
+
+def check_modules(config: Config) -> None:
+    """The modules of the grid's rows and columns must lie under `src/`.
+
+    Elsewhere their edits could not be noticed, and results would be stale.
+
+    Raises:
+        TriptychError: one does not.
+    """
+    for table in ("architectures", "augmentations"):
+        for name in config["grid"][table]:
+            module = config[table][name].get("module")
+            if module is not None and module_path(module) is None:
+                raise TriptychError(
+                    f"config: {table}.{name}: there is no module '{module}' under src/; put its file there"
+                )

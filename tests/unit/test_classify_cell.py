@@ -1,0 +1,74 @@
+"""A cell of the grid with everything that is random in it: killed and resumed, it gives the same bits."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_classify import CLASSIFIER, experiment, save_colours
+
+from triptych.classify import classifier
+from triptych.classify.classifier import train_classifier
+from triptych.run.errors import TriptychError
+
+RECIPE = {
+    **CLASSIFIER,
+    "architecture": {
+        "module": "triptych.nn.vit",
+        "options": {"dim": 16, "depth": 2, "heads": 2, "mlp": 16, "dropout": 0.1, "stochastic_depth": 0.5},
+    },
+    "mixing": {
+        "method": "cutmix",
+        "alpha": 1.0,
+        "probability": 0.5,
+        "rand_augment": {"operations": 2, "magnitude": 9},
+        "random_erasing": {"probability": 0.25},
+    },
+    "optimizer": "adamw",
+    "learning_rate": 0.001,
+    "clip_norm": 1.0,
+    "ema": 0.99,
+    "decay_biases": False,
+    "epochs": 3,
+}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_colours(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize("method", ["none", "mixup", "cutmix"])
+def test_a_vit_killed_between_epochs_and_resumed_gives_the_same_bits(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    recipe = {**RECIPE, "mixing": {**RECIPE["mixing"], "method": method}}
+    straight = experiment(tmp_path / "straight", data, recipe)
+    train_classifier(straight)
+    evaluate, calls = classifier.evaluate, 0
+
+    def once(*arguments: Any, **options: Any) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Killed
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(classifier, "evaluate", once)
+    killed = replace(experiment(tmp_path / "killed", data, recipe), checkpoint_minutes=0.0)
+    with pytest.raises(Killed):
+        train_classifier(killed)
+    assert list(killed.checkpoints.glob("step-*.pt"))
+    train_classifier(killed)
+    weights = [one.folder / "model.safetensors" for one in (straight, killed)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_column_that_cannot_be_is_said_before_training(tmp_path: Path, data: Path) -> None:
+    recipe = {**RECIPE, "mixing": {"module": "nowhere", "options": {}}}
+    with pytest.raises(TriptychError, match="augmentation module 'nowhere': No module named"):
+        train_classifier(experiment(tmp_path, data, recipe))

@@ -1,0 +1,61 @@
+"""Pretraining in the real DAG: by minutes instead of epochs, only once the labels are known to suffice."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Study, copy_project
+
+TARGET = "results/simclr/seed0/metrics.json"
+PLANNING = "SimCLR: how many epochs fit into the minutes"
+COUNTING = "Counting the labels that each share has"
+PRETRAINING = "SimCLR: pretraining without labels, seed 0"
+
+
+@pytest.fixture(scope="module")
+def budgeted(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("budget")
+    copy_project(folder)
+    study = Study(folder)
+    study.configure(self_supervision={"simclr": {"minutes": 0.3, "warmup_epochs": 0}})
+    study.run(TARGET)
+    return study
+
+
+def result(study: Study, name: str) -> dict[str, float]:
+    found: dict[str, float] = json.loads((study.folder / "results/simclr" / name).read_text())
+    return found
+
+
+def test_as_many_epochs_are_trained_as_were_planned_for_the_minutes(budgeted: Study) -> None:
+    planned = result(budgeted, "plan.json")["epochs"]
+    assert result(budgeted, "seed0/metrics.json")["epochs"] == planned >= 1
+    history = Path(budgeted.folder / "results/simclr/seed0/history.csv").read_text().splitlines()
+    assert len(history) == 1 + planned
+
+
+def test_a_plan_stands_until_something_changes_that_it_was_measured_for(budgeted: Study) -> None:
+    budgeted.configure(self_supervision={"simclr": {"epochs": 7}})
+    assert budgeted.plan(TARGET) == set()
+    budgeted.configure(self_supervision={"simclr": {"final_share": 0.1}})
+    assert budgeted.plan(TARGET) == {PRETRAINING}
+    budgeted.configure(self_supervision={"simclr": {"minutes": 0.5}})
+    assert budgeted.plan(TARGET) == {PLANNING, PRETRAINING}
+
+
+def test_a_share_with_too_few_labels_is_found_before_the_pretraining(budgeted: Study) -> None:
+    budgeted.configure(
+        parts=["self_supervision"],
+        self_supervision={"simclr": {"minutes": None, "epochs": 1}, "few_labels": {"percents": [0.5, 20]}},
+    )
+    done = budgeted.snakemake("results/features/simclr/seed0/metrics.json")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "0.5 % of the labels are 2, fewer than two for some of the 10 classes; raise percents" in output
+    assert COUNTING in output and PRETRAINING not in output
+    budgeted.configure(self_supervision={"few_labels": {"percents": [20]}})
+    budgeted.run(TARGET)
+    labels = json.loads((budgeted.folder / "results/labels.json").read_text())
+    assert labels["few_labels"] == {"20": 80} and labels["fine_tune"] == {"50": 150}
+    budgeted.configure(self_supervision={"few_labels": {"percents": [40]}})
+    assert budgeted.plan(TARGET, "results/labels.json") == {COUNTING}

@@ -1,0 +1,30 @@
+"""Attention rollouts of one architecture, trained with each of the grid's augmentations."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.classify.attention_maps import attention_maps
+from triptych.data.packed import load_packed
+from triptych.run.job import job
+from triptych.run.named_arrays import write_arrays
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main(*, data: str, architecture: str, networks: dict[str, Any], weights: list[str], target: str) -> None:
+    """`networks` has the network by augmentation, `weights` their files in the same order."""
+    files = dict(zip(networks, weights, strict=True))
+    maps = attention_maps(load_packed(data), architecture=architecture, networks=networks, weights=files)
+    write_arrays(target, maps)
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(
+            data=str(Path(snakemake.input.data[0]).parent),
+            architecture=snakemake.wildcards.architecture,
+            networks=snakemake.params.networks,
+            weights=snakemake.input.weights,
+            target=snakemake.output[0],
+        )
