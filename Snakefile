@@ -19,6 +19,7 @@ include: "rules/grid.smk"
 include: "rules/reconstruction.smk"
 include: "rules/radiance.smk"
 include: "rules/report.smk"
+include: "rules/grid_report.smk"
 
 
 localrules:

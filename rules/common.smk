@@ -17,6 +17,7 @@ if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
 # Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from triptych.run.cells import cell_recipe, check_modules, column_setting
 from triptych.run.config import validate_config
 from triptych.run.errors import TriptychError
 from triptych.run.imports import module_closure, module_path
@@ -25,6 +26,7 @@ STARTED = time.time()
 
 try:
     validate_config(config, SOURCE.parent / "workflow/schemas/config.schema.yaml")
+    check_modules(config)
 except TriptychError as error:
     raise WorkflowError(str(error)) from None
 
@@ -32,12 +34,6 @@ PARTS = config["parts"]
 SEEDS = config["self_supervision"]["seeds"]
 GRID_SEEDS = config["grid"]["seeds"]
 ARCHITECTURES = config["grid"]["architectures"]
-for name in ARCHITECTURES:
-    architecture = config["architectures"][name]["module"]
-    if module_path(architecture) is None:  # elsewhere, its edits could not be noticed
-        raise WorkflowError(
-            f"config: architectures.{name}: there is no module '{architecture}' under src/; put its file there"
-        )
 AUGMENTATIONS = config["grid"]["augmentations"]
 CELLS = [f"{architecture}-{augmentation}" for architecture in ARCHITECTURES for augmentation in AUGMENTATIONS]
 SCENES = config["reconstruction"]["scenes"]

@@ -7,13 +7,12 @@ include: "inputs/grid.smk"
 rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
-        code=lambda wildcards: code_of(
-            "train_classifier.py", config["architectures"][wildcards.architecture]["module"]
-        ),
+        code=code_of_cell,
     output:
         model="results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
         metrics="results/grid/{architecture}-{augmentation}/seed{seed}/metrics.json",
         history="results/grid/{architecture}-{augmentation}/seed{seed}/history.csv",
+        predictions="results/grid/{architecture}-{augmentation}/seed{seed}/predictions.npy",
         events=directory("results/grid/{architecture}-{augmentation}/seed{seed}/tensorboard"),
     log:
         "results/logs/grid/{architecture}-{augmentation}/seed{seed}.log",
@@ -25,9 +24,9 @@ rule train_cell:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=lambda wildcards: GPU * cell_recipe(wildcards)["gpus"],
+        gpu=lambda wildcards: GPU * recipe_of_cell(wildcards)["gpus"],
     params:
-        recipe=cell_recipe,
+        recipe=recipe_of_cell,
     message:
         "Grid: {wildcards.architecture} with {wildcards.augmentation}, seed {wildcards.seed}"
     script:
@@ -53,3 +52,61 @@ rule count_parameters:
         "Counting the parameters of the report's models"
     script:
         "../workflow/scripts/count_parameters.py"
+
+
+rule sample_augmentations:
+    input:
+        data=packed(config["grid"]["dataset"]),
+        code=code_of(
+            "sample_augmentations.py", *modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
+        ),
+    output:
+        "results/grid/augmentations.npz",
+    log:
+        "results/logs/grid/augmentations.log",
+    benchmark:
+        "results/benchmarks/jobs/grid/augmentations.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        shared=config["grid"]["augmentation"],
+        columns={name: column_setting(config["augmentations"][name]) for name in AUGMENTATIONS},
+    message:
+        "The same images under every augmentation"
+    script:
+        "../workflow/scripts/sample_augmentations.py"
+
+
+rule roll_out_attention:
+    input:
+        data=packed(config["grid"]["dataset"]),
+        weights=expand(
+            "results/grid/{{architecture}}-{augmentation}/seed{seed}/model.safetensors",
+            augmentation=AUGMENTATIONS,
+            seed=GRID_SEEDS[0],
+        ),
+        code=lambda wildcards: code_of(
+            "roll_out_attention.py", config["architectures"][wildcards.architecture]["module"]
+        ),
+    output:
+        "results/grid/attention/{architecture}.npz",
+    log:
+        "results/logs/grid/attention/{architecture}.log",
+    benchmark:
+        "results/benchmarks/jobs/grid/attention/{architecture}.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        networks=networks_of_row,
+    message:
+        "Where {wildcards.architecture} looks"
+    script:
+        "../workflow/scripts/roll_out_attention.py"

@@ -1,4 +1,4 @@
-"""Tables, figures and the page, from the result files of all parts."""
+"""Tables and figures of the first and the third part, and the page, from result files."""
 
 
 include: "inputs/report.smk"
@@ -34,66 +34,6 @@ rule tabulate_self_supervision:
         "Table: self-supervision"
     script:
         "../workflow/scripts/tabulate_self_supervision.py"
-
-
-rule tabulate_grid:
-    input:
-        dataset=data_of("grid"),
-        metrics=expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
-        published=PUBLISHED,
-        code=code_of("tabulate_grid.py"),
-    output:
-        **{
-            f"{metric}_{format}": marked
-            for metric, title in (("top1", "Top-1 error"), ("top5", "Top-5 error"))
-            for format, marked in table(
-                f"grid_{metric}", "Architecture x augmentation", "grid_table", title
-            ).items()
-        },
-    log:
-        "results/logs/tables/grid.log",
-    benchmark:
-        "results/benchmarks/jobs/tables/grid.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        architectures=ARCHITECTURE_TITLES,
-        augmentations=AUGMENTATION_TITLES,
-    message:
-        "Tables: architecture x augmentation"
-    script:
-        "../workflow/scripts/tabulate_grid.py"
-
-
-rule tabulate_parameters:
-    input:
-        parameters="results/grid/parameters.json",
-        code=code_of("tabulate_parameters.py"),
-    output:
-        **table(
-            "parameters",
-            "Architecture x augmentation",
-            "parameter_table",
-            "Parameters",
-        ),
-    log:
-        "results/logs/tables/parameters.log",
-    benchmark:
-        "results/benchmarks/jobs/tables/parameters.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    message:
-        "Table: parameters"
-    script:
-        "../workflow/scripts/tabulate_parameters.py"
 
 
 rule plot_self_supervision:
@@ -161,41 +101,6 @@ rule plot_feature_map:
         "Figure: map of the features"
     script:
         "../workflow/scripts/plot_feature_map.py"
-
-
-rule plot_grid:
-    input:
-        dataset=data_of("grid"),
-        histories=expand(
-            "results/grid/{{architecture}}-{augmentation}/seed{seed}/history.csv",
-            augmentation=AUGMENTATIONS,
-            seed=GRID_SEEDS,
-        ),
-        published=PUBLISHED,
-        code=code_of("plot_grid.py"),
-    output:
-        in_report(
-            "results/figures/grid_{architecture}.svg",
-            "Architecture x augmentation",
-            "grid_figure",
-            figure="Curves of {architecture}",
-        ),
-    log:
-        "results/logs/figures/grid_{architecture}.log",
-    benchmark:
-        "results/benchmarks/jobs/figures/grid_{architecture}.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        augmentations=AUGMENTATION_TITLES,
-    message:
-        "Figure: curves of {wildcards.architecture}"
-    script:
-        "../workflow/scripts/plot_grid.py"
 
 
 rule plot_sharpness:

@@ -8,7 +8,7 @@ SELF_SUPERVISION_TARGETS = (
     + expand(
         "results/supervised/seed{seed}/{file}",
         seed=SEEDS,
-        file=["model.safetensors", "metrics.json", "history.csv"],
+        file=["model.safetensors", "metrics.json", "history.csv", "predictions.npy"],
     )
     + PLAN
     if "self_supervision" in PARTS
@@ -52,6 +52,8 @@ rule pretrain_simclr:
     input:
         data=packed(DATASET),
         plan=PLAN,
+        # Nothing is read from it: shares of the labels that are too small are to be found before hours pass.
+        labels=ancient("results/labels.json"),
         code=code_of("pretrain_simclr.py"),
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
@@ -70,7 +72,12 @@ rule pretrain_simclr:
         runtime=2880,
         gpu=GPU * config["self_supervision"]["simclr"]["gpus"],
     params:
-        recipe=config["self_supervision"]["simclr"],
+        # A plan brings its own epochs.
+        recipe={
+            key: value
+            for key, value in config["self_supervision"]["simclr"].items()
+            if not (PLAN and key == "epochs")
+        },
     message:
         "SimCLR: pretraining without labels, seed {wildcards.seed}"
     script:
@@ -111,6 +118,7 @@ rule train_supervised:
         model="results/supervised/seed{seed}/model.safetensors",
         metrics="results/supervised/seed{seed}/metrics.json",
         history="results/supervised/seed{seed}/history.csv",
+        predictions="results/supervised/seed{seed}/predictions.npy",
         events=directory("results/supervised/seed{seed}/tensorboard"),
     log:
         "results/logs/supervised/seed{seed}.log",

@@ -1,28 +1,40 @@
 """What decides one cell of the grid."""
 
+# Architectures whose attention is drawn.
+ATTENTIVE = [name for name in ARCHITECTURES if config["architectures"][name]["attention"]]
 GRID_TARGETS = (
     expand(
         "results/grid/{cell}/seed{seed}/{file}",
         cell=CELLS,
         seed=GRID_SEEDS,
-        file=["model.safetensors", "metrics.json", "history.csv"],
+        file=["model.safetensors", "metrics.json", "history.csv", "predictions.npy"],
     )
-    + ["results/grid/parameters.json"]
+    + expand("results/grid/attention/{architecture}.npz", architecture=ATTENTIVE)
+    + ["results/grid/parameters.json", "results/grid/augmentations.npz"]
     if "grid" in PARTS
     else []
 )
 
 
-def cell_recipe(wildcards):
+def recipe_of_cell(wildcards):
     """Everything that decides one cell, and nothing of any other cell."""
-    grid = config["grid"]
-    architecture = config["architectures"][wildcards.architecture]
-    augmentation = config["augmentations"][wildcards.augmentation]
+    return cell_recipe(config, wildcards.architecture, wildcards.augmentation)
+
+
+def networks_of_row(wildcards):
+    """By augmentation, the network of each cell of an architecture."""
     return {
-        "architecture": {key: architecture[key] for key in ("module", "options")},
-        "augmentation": grid["augmentation"],
-        "mixing": {key: value for key, value in augmentation.items() if key != "title"},
-        "validation": grid["validation"],
-        **architecture["training"],
-        **grid["cells"].get(f"{wildcards.architecture}-{wildcards.augmentation}", {}),
+        augmentation: cell_recipe(config, wildcards.architecture, augmentation)["architecture"]
+        for augmentation in AUGMENTATIONS
     }
+
+
+def modules_of(entries):
+    """Modules that entries of the config name."""
+    return [entry["module"] for entry in entries if "module" in entry]
+
+
+def code_of_cell(wildcards):
+    """The script and every library file behind it, with the modules that the cell's config names."""
+    chosen = config["architectures"][wildcards.architecture], config["augmentations"][wildcards.augmentation]
+    return code_of("train_classifier.py", *modules_of(chosen))

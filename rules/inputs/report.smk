@@ -3,6 +3,13 @@
 FORMATS = ["csv", "md", "tex"]
 ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] or name for name in ARCHITECTURES}
 AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] or name for name in AUGMENTATIONS}
+# Tables of the grid: the caption and the title of each.
+GRID_TABLES = {
+    "top1": ("grid_table", "Top-1 error"),
+    "top5": ("grid_table", "Top-5 error"),
+    "differences": ("grid_differences", "Differences between cells"),
+    "cost": ("grid_cost", "Training cost"),
+}
 PUBLISHED = [
     f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}.csv"
     for name in ("results", "curves")
@@ -116,7 +123,11 @@ def page_parts():
         "dataset": data_of("grid"),
         "metrics": expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
         "parameters": "results/grid/parameters.json",
-        "figures": expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES),
+        "gallery": "results/figures/augmentations.svg",
+        "overview": "results/figures/grid.svg",
+        "curves": {name: f"results/figures/grid_{name}.svg" for name in ARCHITECTURES},
+        "confusion": "results/figures/confusion.svg",
+        "attention": {name: f"results/figures/attention_{name}.svg" for name in ATTENTIVE},
         "architectures": ARCHITECTURE_TITLES,
         "augmentations": AUGMENTATION_TITLES,
     }
@@ -177,10 +188,19 @@ REPORT_TARGETS = (
     + (
         expand(
             "results/tables/{name}.{format}",
-            name=["grid_top1", "grid_top5", "parameters"],
+            name=[*(f"grid_{name}" for name in GRID_TABLES), "parameters"],
             format=FORMATS,
         )
-        + expand("results/figures/grid_{architecture}.svg", architecture=ARCHITECTURES)
+        + expand(
+            "results/figures/{name}.svg",
+            name=[
+                "augmentations",
+                "grid",
+                *(f"grid_{name}" for name in ARCHITECTURES),
+                "confusion",
+                *(f"attention_{name}" for name in ATTENTIVE),
+            ],
+        )
         if "grid" in PARTS
         else []
     )

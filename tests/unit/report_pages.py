@@ -78,7 +78,9 @@ def make_tables(results: Path) -> None:
         metrics=_grid_metrics(results),
         architectures=ARCHITECTURES,
         augmentations=AUGMENTATIONS,
-        stems={name: str(results / f"tables/grid_{name}") for name in ("top1", "top5")},
+        stems={
+            name: str(results / f"tables/grid_{name}") for name in ("top1", "top5", "differences", "cost")
+        },
     )
     main_of("tabulate_parameters.py")(
         parameters=str(results / "grid/parameters.json"), stem=str(results / "tables/parameters")
@@ -110,6 +112,30 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
             titles=AUGMENTATIONS,
             target=str(figures / f"grid_{architecture}.svg"),
         )
+    grid = {
+        "dataset": _dataset(results, "cifar100"),
+        "metrics": _grid_metrics(results),
+        "architectures": ARCHITECTURES,
+        "augmentations": AUGMENTATIONS,
+    }
+    main_of("plot_grid_overview.py")(**grid, target=str(figures / "grid.svg"))
+    main_of("plot_confusion.py")(
+        **grid,
+        labels=str(Path(_dataset(results, "cifar100")).with_name("test_labels.npy")),
+        target=str(figures / "confusion.svg"),
+    )
+    main_of("plot_augmentations.py")(
+        dataset=_dataset(results, "cifar100"),
+        examples=str(results / "grid/augmentations.npz"),
+        titles=AUGMENTATIONS,
+        target=str(figures / "augmentations.svg"),
+    )
+    main_of("plot_attention.py")(
+        dataset=_dataset(results, "cifar100"),
+        rollouts=str(results / "grid/attention/vit.npz"),
+        titles=AUGMENTATIONS,
+        target=str(figures / "attention_vit.svg"),
+    )
     main_of("plot_sharpness.py")(
         frames=str(results / "scenes/orbit/frames.csv"), target=str(figures / "scenes/orbit/sharpness.svg")
     )
@@ -140,7 +166,11 @@ def make_page(
         "dataset": _dataset(results, "cifar100"),
         "metrics": _grid_metrics(results),
         "parameters": str(results / "grid/parameters.json"),
-        "figures": [str(figures / f"grid_{name}.svg") for name in ARCHITECTURES],
+        "curves": {name: str(figures / f"grid_{name}.svg") for name in ARCHITECTURES},
+        "overview": str(figures / "grid.svg"),
+        "gallery": str(figures / "augmentations.svg"),
+        "confusion": str(figures / "confusion.svg"),
+        "attention": {"vit": str(figures / "attention_vit.svg")},
         "architectures": ARCHITECTURES,
         "augmentations": AUGMENTATIONS,
     }

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from triptych.run.files import write_json
+from triptych.run.named_arrays import write_arrays
 from triptych.run.provenance import provenance
 from triptych.training.history import History
 
@@ -84,17 +85,22 @@ def _classifier(
 
 
 def _data(root: Path, name: str, classes: int, train: int) -> None:
+    """A hundred classes have superclasses: five neighbours each."""
+    groups = range(classes // 5) if classes == 100 else []
     write_json(
         root / "data" / name / "dataset.json",
         {
             "name": name,
             "classes": [f"class {number}" for number in range(classes)],
+            "superclasses": [f"things of kind {number}" for number in groups] or None,
+            "superclass_of_class": [number // 5 for number in range(classes)] if groups else None,
             "counts": {"train": train, "test": train // 5},
             "source": name,
             "digest": "0" * 64,
             "provenance": _provenance(None, source=name),
         },
     )
+    np.save(root / "data" / name / "test_labels.npy", np.arange(2000) % classes)
 
 
 def _self_supervision(root: Path) -> None:
@@ -153,7 +159,16 @@ def _evaluations(root: Path, seed: int) -> None:
         (folder / "map.csv").write_text("\n".join(lines) + "\n")
 
 
-def _grid(root: Path) -> None:
+def _predictions(error: float, classes: int, seed: int) -> np.ndarray:
+    """Classes of the 2000 test images, so many percent wrong; half of those by one or two classes."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(2000) % classes
+    near = labels + generator.choice([-2, -1, 1, 2], 2000)
+    wrong = np.where(generator.random(2000) < 0.5, near, generator.integers(0, classes, 2000)) % classes
+    return np.where(generator.random(2000) < error / 100, wrong, labels).astype(np.uint8)
+
+
+def _grid(root: Path, classes: int) -> None:
     for architecture in ARCHITECTURES:
         for augmentation in AUGMENTATIONS:
             for seed in SEEDS:
@@ -166,11 +181,44 @@ def _grid(root: Path) -> None:
                     "best_epoch": EPOCHS - 1,
                     "epochs": EPOCHS,
                     "parameters": 11_220_132,
+                    "training_flops": 1.5e15 * EPOCHS,
+                    "images_per_second": 170.0,
                 }
                 folder = root / "grid" / f"{architecture}-{augmentation}" / f"seed{seed}"
                 recipe = {"architecture": {"module": architecture, "options": OPTIONS.get(architecture, {})}}
                 _classifier(folder, error, seed=seed, recipe=recipe, metrics=metrics)
+                np.save(folder / "predictions.npy", _predictions(error, classes, seed))
     write_json(root / "grid" / "parameters.json", {"models": MODELS, "provenance": _provenance(None)})
+    write_arrays(root / "grid" / "augmentations.npz", examples(len(AUGMENTATIONS), classes))
+    write_arrays(root / "grid" / "attention" / "vit.npz", rollouts(len(AUGMENTATIONS), classes))
+
+
+def pictures(count: int = 8) -> np.ndarray:
+    """(count, 32, 32, 3) uint8 views of the ball."""
+    views = [picture(0.7 * number, width=32, height=32)[0] for number in range(count)]
+    return np.uint8(255 * np.stack(views))
+
+
+def examples(augmentations: int, classes: int) -> dict[str, np.ndarray]:
+    """What `augmentation_examples` returns; the last augmentation blends each image with the next."""
+    original, labels = pictures(), np.arange(8)
+    images, targets = (np.stack([values] * augmentations) for values in (original, np.eye(classes)[labels]))
+    images[-1] = 0.7 * original + 0.3 * np.roll(original, -1, axis=0)
+    targets[-1] = 0.7 * targets[0] + 0.3 * np.roll(targets[0], -1, axis=0)
+    return {"original": original, "labels": labels, "images": images, "targets": targets.astype(np.float32)}
+
+
+def rollouts(augmentations: int, classes: int) -> dict[str, np.ndarray]:
+    """What `attention_maps` returns; every third class is predicted wrong."""
+    y, x = np.mgrid[-1:1:8j, -1:1:8j]
+    maps = np.exp(-2 * (x**2 + y**2))
+    predicted = (np.arange(8) + (np.arange(8) % 3 == 2)) % classes
+    return {
+        "images": pictures(),
+        "labels": np.arange(8),
+        "maps": np.tile(maps.astype(np.float32), (augmentations, 8, 1, 1)),
+        "predicted": np.tile(predicted, (augmentations, 1)),
+    }
 
 
 def picture(angle: float, *, width: int = 320, height: int = 240) -> tuple[np.ndarray, np.ndarray]:
@@ -279,6 +327,6 @@ def fabricate(root: Path, *, published_data: bool = True) -> Path:
     else:
         _data(results, "shapes", 10, 4_000)
     _self_supervision(results)
-    _grid(results)
+    _grid(results, 100 if published_data else 10)
     _scene(results)
     return results

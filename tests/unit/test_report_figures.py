@@ -29,7 +29,7 @@ def test_figures_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     results = fabricate(tmp_path)
     make_figures(results, architectures=["vit"])
     files = sorted((results / "figures").rglob("*.svg"))
-    assert len(files) == 7
+    assert len(files) == 11
     before = [file.read_bytes() for file in files]
     make_figures(results, architectures=["vit"])
     assert [file.read_bytes() for file in files] == before

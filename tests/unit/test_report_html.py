@@ -69,7 +69,7 @@ def test_every_link_has_its_target_and_no_id_occurs_twice(page: Page) -> None:
 
 def test_every_number_of_a_table_leads_to_the_provenance_of_its_runs(page: Page) -> None:
     links = [value for value in page.values("href") if value.startswith("#from-grid.vit-cutmix")]
-    assert links == ["#from-grid.vit-cutmix"] * 2
+    assert links == ["#from-grid.vit-cutmix"] * 3  # top-1, top-5, cost
     block = page.source.split('id="from-grid.vit-cutmix"')[1].split('class="origin"')[0]
     for seed in (0, 1, 2):
         assert f"grid/vit-cutmix/seed{seed}/metrics.json" in block
@@ -80,9 +80,18 @@ def test_every_number_of_a_table_leads_to_the_provenance_of_its_runs(page: Page)
 def test_the_tables_show_our_numbers_above_the_published_ones(page: Page) -> None:
     table = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.source.split("Top-1 error (%)")[1][:4000]))
     assert "Method Baseline Mixup (α = 0.4) Cutout CutMix (α = 0.4)" in table
-    assert "ResNet18 27.08 ± 0.22 26.48 ± 0.22 27.98 ± 0.22 24.68 ± 0.22" in table
+    assert "ResNet18 27.08 ± 0.22 26.48 ± 0.22 27.98 ± 0.22 24.68 ± 0.22 †" in table
     assert "published 26.01 25.73 26.99 24.57" in table
     assert "published – – – –" in table
+
+
+def test_differences_and_costs_stand_below_the_errors(page: Page) -> None:
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.source))
+    assert "minus that of Baseline" in text and "minus that of the best in validation" in text
+    # The fabricated seeds shift all cells alike: pairs differ by exactly as much, whatever the seed.
+    assert "−0.60 [−0.60, −0.60] *" in text
+    assert "ResNet18, CutMix (α = 0.4) 24.68 ± 0.22 20 30 1 min 14 s 170 1" in text
+    assert "Machine 1: " in text and "Machine 2" not in text
 
 
 def test_names_from_the_config_are_text_and_never_markup(page: Page) -> None:

@@ -1,6 +1,7 @@
 """Tables: mean and deviation over seeds, beside the published figures, in three formats."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from report_results import MODELS, fabricate
 
 from triptych.report.comparison import compare
 from triptych.report.estimates import estimate, spread_note
-from triptych.report.grid_table import grid_estimates, grid_rows, grid_table
+from triptych.report.grid_table import error_table, grid_estimates, grid_rows
 from triptych.report.parameter_table import parameter_rows, part_table, summary_table
 from triptych.report.published import published_curve, published_epochs, published_result
 from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
@@ -24,7 +25,8 @@ from triptych.run.files import read_json, write_json
 
 
 def result(path: str, **values: float | None) -> Result:
-    return Result(Path(path), dict(values), {"recipe": {}})
+    seed = re.search(r"seed(\d+)", path)
+    return Result(Path(path), dict(values), {"recipe": {}, "seed": int(seed[1]) if seed else None})
 
 
 def cell(architecture: str, augmentation: str, *errors: float) -> list[Result]:
@@ -43,9 +45,9 @@ SHAPES = {"name": "shapes", "counts": {"train": 4_000, "test": 1_000}}
 
 
 def table_of(cells: dict[tuple[str, str], list[Result]], dataset: dict[str, object]) -> Table:
-    return grid_table(
-        grid_estimates(cells, "test_top1_error"),
-        metric_title="Top-1 error",
+    return error_table(
+        cells,
+        "test_top1_error",
         architectures={name: name for name, _ in cells},
         augmentations={name: name for _, name in cells},
         comparison=compare("grid", dataset, epochs={}, models={}),
@@ -66,14 +68,14 @@ def test_a_single_seed_has_no_deviation_and_says_so() -> None:
     assert "n = 1" in spread_note([value])
 
 
-def test_a_diverged_run_shows_as_nan_and_not_as_a_good_number() -> None:
+def test_a_diverged_run_is_called_so_and_gives_no_mean() -> None:
     runs = [
         *cell("vit", "mixup", 48.0),
         result("results/grid/vit-mixup/seed1/metrics.json", test_top1_error=None),
     ]
     value = estimate(runs, "test_top1_error")
     assert math.isnan(value.mean)
-    assert str(value) == "nan ± nan"
+    assert str(value) == "diverged (1 of 2)"
 
 
 def test_every_published_grid_error_is_found_and_an_added_architecture_has_none() -> None:
@@ -248,9 +250,11 @@ def test_the_scripts_write_three_formats_that_agree_with_pandas(tmp_path: Path) 
         assert row["mean"] == pytest.approx(errors.mean())
         assert row["std"] == pytest.approx(errors.std())
     assert rows.loc[("vit", "cutmix"), "published"] == 17.32
-    shown = f"{rows.loc[('vit', 'cutmix'), 'mean']:.2f} ± {rows.loc[('vit', 'cutmix'), 'std']:.2f} (17.32)"
+    best = rows.loc[("vit", "cutmix")]
+    shown = f"{best['mean']:.2f} ± {best['std']:.2f} † (17.32)"
     assert shown in (results / "tables/grid_top5.md").read_text()
-    assert shown.replace("±", r"$\pm$") in (results / "tables/grid_top5.tex").read_text()
+    tex = shown.replace("±", r"$\pm$").replace("†", r"$\dagger$")
+    assert tex in (results / "tables/grid_top5.tex").read_text()
     rows = pd.read_csv(results / "tables/self_supervision.csv").set_index(["method", "metric"])
     found = rows.loc[("simclr_labels1", "test_top1_accuracy")]
     assert (found["n"], found["mean"]) == (3, pytest.approx(61.7))
@@ -258,5 +262,6 @@ def test_the_scripts_write_three_formats_that_agree_with_pandas(tmp_path: Path) 
     assert "| Linear probe, 1 % of the labels | 61.70 ± 0.36 | 22.40 ± 0.36 |" in text
     assert "| Fine-tuned, 1 % of the labels | 66.80 ± 0.36 | – |" in text
     names = {path.name for path in (results / "tables").iterdir()}
-    stems = ("self_supervision", "grid_top1", "grid_top5", "parameters")
+    grid = ("grid_top1", "grid_top5", "grid_differences", "grid_cost")
+    stems = ("self_supervision", *grid, "parameters")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}

@@ -50,8 +50,18 @@ def test_changing_one_cell_reruns_that_cell_and_what_shows_it(study: Study) -> N
 
 
 def test_changing_one_architecture_reruns_its_row(study: Study) -> None:
-    study.configure(architectures={"vit": {"training": {"learning_rate": 0.002}}})
+    study.configure(architectures={"vit": {"recipes": {"modern": {"learning_rate": 0.002}}}})
     assert study.plan() == cells("vit with baseline", "vit with cutmix") | VIT_REPORT
+
+
+def test_changing_a_recipe_family_that_is_not_chosen_reruns_nothing(study: Study) -> None:
+    study.configure(architectures={"vit": {"recipes": {"report": {"learning_rate": 0.002}}}})
+    assert study.plan() == set()
+
+
+def test_adding_an_entry_that_no_cell_uses_reruns_nothing(study: Study) -> None:
+    study.configure(augmentations={"stronger": {"method": "mixup", "rand_augment": {"operations": 1}}})
+    assert study.plan() == set()
 
 
 def test_asking_an_encoder_otherwise_neither_trains_nor_encodes_again(study: Study) -> None:

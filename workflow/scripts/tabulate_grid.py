@@ -1,8 +1,11 @@
-"""Test errors of the grid in the published layout."""
+"""The grid's tables: test errors in the published layout, differences between cells, what each cell costs."""
 
 from typing import TYPE_CHECKING
 
-from triptych.report.grid_table import grid_comparison, grid_estimates, grid_rows, grid_table
+from triptych.report.difference_tables import difference_tables
+from triptych.report.grid_contrasts import contrast_rows
+from triptych.report.grid_costs import cost_rows, cost_table
+from triptych.report.grid_table import METRICS, error_table, grid_comparison, grid_rows, marked_estimates
 from triptych.report.render_table import write_tables
 from triptych.report.results import group_cells, read_result, read_results
 from triptych.run.job import job
@@ -10,7 +13,7 @@ from triptych.run.job import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-METRICS = {"top1": ("test_top1_error", "Top-1 error"), "top5": ("test_top5_error", "Top-5 error")}
+TABLES = ("top1", "top5", "differences", "cost")
 
 
 def main(
@@ -21,22 +24,19 @@ def main(
     augmentations: dict[str, str],
     stems: dict[str, str],
 ) -> None:
-    """`architectures` and `augmentations` map names to titles; `stems` has a table for each metric."""
+    """`architectures` and `augmentations` map names to titles; `stems` has one for each of `TABLES`."""
+    titles = {"architectures": architectures, "augmentations": augmentations}
     cells = group_cells(
         read_results(metrics), architectures=list(architectures), augmentations=list(augmentations)
     )
     comparison = grid_comparison(cells, read_result(dataset).values)
-    for name, stem in stems.items():
-        metric, title = METRICS[name]
-        estimates = grid_estimates(cells, metric)
-        table = grid_table(
-            estimates,
-            metric_title=title,
-            architectures=architectures,
-            augmentations=augmentations,
-            comparison=comparison,
-        )
-        write_tables([table], grid_rows(estimates, comparison), stem=stem)
+    for name, metric in zip(("top1", "top5"), METRICS, strict=True):
+        rows = grid_rows(marked_estimates(cells, metric), comparison)
+        table = error_table(cells, metric, comparison=comparison, **titles)
+        write_tables([table], rows, stem=stems[name])
+    differences = [table for metric in METRICS for table in difference_tables(cells, metric, **titles)]
+    write_tables(differences, contrast_rows(cells, list(METRICS)), stem=stems["differences"])
+    write_tables([cost_table(cells, **titles)], cost_rows(cells), stem=stems["cost"])
 
 
 if "snakemake" in globals():
@@ -46,5 +46,5 @@ if "snakemake" in globals():
             metrics=snakemake.input.metrics,
             architectures=snakemake.params.architectures,
             augmentations=snakemake.params.augmentations,
-            stems={name: snakemake.output[f"{name}_csv"].removesuffix(".csv") for name in METRICS},
+            stems={name: snakemake.output[f"{name}_csv"].removesuffix(".csv") for name in TABLES},
         )

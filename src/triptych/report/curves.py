@@ -25,18 +25,30 @@ def draw_runs(
 
     `transform=c` draws c - value, which turns an error into an accuracy for c = 100.
     """
-    curves = []
-    for history in histories:
-        rows = history[["epoch", column]].dropna()
-        values = rows[column] if transform is None else transform - rows[column]
-        curves.append(pd.Series(values.to_numpy(), index=rows["epoch"].to_numpy()))
-    mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)
+    curves = [_curve(history, column, transform) for history in histories]
     if len(curves) > 1:
         for curve in curves:
             axes.plot(curve.index, curve, color=colour, linewidth=0.7, alpha=0.45)
+    mean = _mean(curves)
     # A run of a few epochs is a few points; without markers a single one would be invisible.
     marker = "o" if len(mean) <= 12 else ""
     axes.plot(mean.index, mean, color=colour, linewidth=1.8, marker=marker, markersize=3.5, label=label)
+
+
+def mean_curve(histories: Sequence[pd.DataFrame], column: str) -> "pd.Series[float]":
+    """Mean of `column` over the seeds, by epoch, for the epochs that all seeds have."""
+    return _mean([_curve(history, column, None) for history in histories])
+
+
+def _mean(curves: Sequence["pd.Series[float]"]) -> "pd.Series[float]":
+    """Mean of series by epoch, for the epochs that all of them have."""
+    return pd.concat(curves, axis=1, join="inner").mean(axis=1)
+
+
+def _curve(history: pd.DataFrame, column: str, transform: float | None) -> "pd.Series[float]":
+    rows = history[["epoch", column]].dropna()
+    values = rows[column] if transform is None else transform - rows[column]
+    return pd.Series(values.to_numpy(), index=rows["epoch"].to_numpy())
 
 
 def draw_published(

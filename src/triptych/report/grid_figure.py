@@ -1,14 +1,16 @@
 """Small multiples of one architecture: a row an augmentation, a column a curve."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from triptych.report.curves import count_epochs, draw_published, draw_runs
-from triptych.report.style import COLOURS, INK, new_figure
+from triptych.report.curves import DASHES, count_epochs, draw_published, draw_runs
+from triptych.report.style import COLOURS, INK, MUTED, new_figure
 
-# column of ours, its title, published metric
+# column of ours, its title, published metric: the published logs have no validation loss
 PANELS = (
     ("train_loss", "Train loss", "train_loss"),
     ("validation_loss", "Validation loss", None),
@@ -44,9 +46,26 @@ def grid_figure(
             if with_published and metric:
                 has_published |= draw_published(axes, f"{architecture}-{augmentation}", metric)
             draw_runs(axes, seeds, column, colour=COLOURS[0], label="this run")
-        row[0].set_ylabel(titles[augmentation], color=INK, fontsize=9.5)
+        # A row is as high as 20 letters are long.
+        row[0].set_ylabel(textwrap.fill(titles[augmentation], 20), color=INK, fontsize=9.5)
     count_epochs(grid[0, 0])
-    if has_published:
-        lines = {line.get_label(): line for line in grid[0, 0].get_lines() if line.get_label()[0] != "_"}
-        figure.legend(lines.values(), lines.keys(), loc="outside lower left", ncols=2, fontsize=8)
+    add_legend(figure, runs=max(map(len, histories.values())), has_published=has_published)
     return figure
+
+
+def add_legend(figure: Figure, *, runs: int, has_published: bool, others: Sequence[Line2D] = ()) -> None:
+    """Say what the lines of `draw_runs` and `draw_published` are, below the panels, where there are several.
+
+    Args:
+        runs: seeds of the run with the most of them.
+        others: what else is drawn.
+    """
+    ours = "this run" if runs == 1 else f"this run: mean of {runs} seeds"
+    lines = [Line2D([], [], color=COLOURS[0], linewidth=1.8, label=ours)]
+    if runs > 1:
+        lines.append(Line2D([], [], color=COLOURS[0], linewidth=0.7, alpha=0.6, label="each seed"))
+    if has_published:
+        lines.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published"))
+    lines.extend(others)
+    if len(lines) > 1:
+        figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), fontsize=8.5)

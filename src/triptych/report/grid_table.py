@@ -1,18 +1,20 @@
 """Architecture x augmentation: test errors in the published layout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from triptych.report.comparison import Comparison, compare
 from triptych.report.estimates import Estimate, estimate, spread_note
+from triptych.report.grid_contrasts import Cells, against_best, best_in_validation
 from triptych.report.published import published_result
 from triptych.report.render_table import Table
-from triptych.report.results import Result
 from triptych.report.titles import dataset_title
 
-Cells = Mapping[tuple[str, str], Sequence[Result]]
+METRICS = {"test_top1_error": "Top-1 error", "test_top5_error": "Top-5 error"}
+BEST, NEAR = "†", "≈"
 
 
 def grid_comparison(cells: Cells, dataset: Mapping[str, Any]) -> Comparison:
@@ -37,8 +39,38 @@ def grid_estimates(cells: Cells, metric: str) -> dict[tuple[str, str], Estimate]
     return estimates
 
 
+def marked_estimates(cells: Cells, metric: str) -> dict[tuple[str, str], Estimate]:
+    """`grid_estimates`, each row's best in validation marked, and what cannot be told from it."""
+    marks = dict.fromkeys(best_in_validation(cells, metric).values(), BEST)
+    marks |= {
+        contrast.ours: NEAR for contrast in against_best(cells, metric) if contrast.distinguishable is False
+    }
+    return {
+        cell: replace(value, mark=marks.get(cell, ""))
+        for cell, value in grid_estimates(cells, metric).items()
+    }
+
+
+def marks_note(cells: Cells, metric: str) -> str:
+    """What the marks mean, and how they came about."""
+    contrasts = against_best(cells, metric)
+    told = [contrast.difference.n for contrast in contrasts if contrast.p_holm is not None]
+    if not contrasts:
+        return ""
+    best = f"{BEST}: the row's least error on validation images."
+    if not told:
+        return f"{best} One seed cannot say which other errors are distinguishable from its."
+    return (
+        f"{best} {NEAR}: not distinguishable from it on test images (paired t test over the seeds, p ≥ 0.05 "
+        f"after Holm's correction for the {len(told)} comparisons of this table)."
+    )
+
+
 def grid_rows(estimates: Mapping[tuple[str, str], Estimate], comparison: Comparison) -> pd.DataFrame:
-    """Long form: one row a cell; `same_dataset` says whether `published` was measured on our data."""
+    """Long form: one row a cell; `same_dataset` says whether `published` was measured on our data.
+
+    `mark` is that of the table (see `marked_estimates`).
+    """
     return pd.DataFrame(
         [
             {
@@ -50,28 +82,31 @@ def grid_rows(estimates: Mapping[tuple[str, str], Estimate], comparison: Compari
                 "published": value.published,
                 "dataset": comparison.dataset,
                 "same_dataset": comparison.same_dataset,
+                "mark": value.mark,
             }
             for (architecture, augmentation), value in estimates.items()
         ]
     )
 
 
-def grid_table(
-    estimates: Mapping[tuple[str, str], Estimate],
+def error_table(
+    cells: Cells,
+    metric: str,
     *,
-    metric_title: str,
     architectures: Mapping[str, str],
     augmentations: Mapping[str, str],
     comparison: Comparison,
 ) -> Table:
     """One row an architecture, one column an augmentation, in the order of these mappings to titles."""
+    estimates = marked_estimates(cells, metric)
+    notes = (comparison.verdict, spread_note(list(estimates.values())), marks_note(cells, metric))
     return Table(
-        caption=f"{metric_title} (%) on {dataset_title(comparison.dataset)}, test images",
+        caption=f"{METRICS[metric]} (%) on {dataset_title(comparison.dataset)}, test images",
         header=("Method", *augmentations.values()),
         rows=tuple(
             (title, *[estimates[architecture, name] for name in augmentations])
             for architecture, title in architectures.items()
         ),
-        notes=(comparison.verdict, spread_note(list(estimates.values()))),
+        notes=tuple(filter(None, notes)),
         published_label=comparison.label,
     )

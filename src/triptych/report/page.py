@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from triptych.report.estimates import Estimate
+from triptych.report.grid_section import GridSection
 from triptych.report.overview import anchor, entries, overview
 from triptych.report.render_table import Cell, cell_text
 from triptych.report.results import Result
@@ -17,7 +18,7 @@ def render_page(
     *,
     configuration: Sequence[str],
     self_supervision: Section | None = None,
-    grid: Section | None = None,
+    grid: GridSection | None = None,
     scenes: Sequence[Scene] = (),
 ) -> str:
     """Fill the template with the parts that were run.

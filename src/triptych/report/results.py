@@ -29,6 +29,11 @@ class Result:
         return math.nan if value is None else float(value)
 
     @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return int(self.provenance["seed"])
+
+    @property
     def source(self) -> str:
         """The question this file answers: its path without the results folder, seed and file name.
 

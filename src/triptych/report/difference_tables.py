@@ -1,0 +1,84 @@
+"""Paired differences of the grid as tables: one a family of contrasts."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from triptych.report.grid_contrasts import (
+    Cells,
+    Contrast,
+    against_baseline,
+    against_best,
+    baseline_of,
+    best_in_validation,
+    between_architectures,
+)
+from triptych.report.grid_table import METRICS
+from triptych.report.render_table import Table
+
+Titles = Mapping[str, str]
+
+
+def difference_tables(
+    cells: Cells, metric: str, *, architectures: Titles, augmentations: Titles
+) -> list[Table]:
+    """Against the baseline, against the best in validation, between architectures, where there are such."""
+    baseline = baseline_of(list(augmentations))
+    best = best_in_validation(cells, metric)
+
+    def table(
+        caption: str, contrasts: list[Contrast], columns: list[str], row_of: Callable[[Contrast], str]
+    ) -> Table:
+        shown: dict[str, dict[str, str]] = {}
+        for contrast in contrasts:
+            row = shown.setdefault(row_of(contrast), {})
+            row[contrast.ours[1]] = f"{contrast.difference}{' *' if contrast.distinguishable else ''}"
+            if best.get(contrast.ours[0]) == contrast.theirs:
+                row.setdefault(contrast.theirs[1], "best")
+        return Table(
+            caption=f"{METRICS[metric]} in percentage points: {caption}",
+            header=("Method", *[augmentations[name] for name in columns]),
+            rows=tuple((title, *[row.get(name) for name in columns]) for title, row in shown.items()),
+            notes=(difference_note(contrasts),),
+            published_label=None,
+        )
+
+    tables = [
+        table(
+            f"minus that of {augmentations[baseline]}",
+            against_baseline(cells, metric),
+            [name for name in augmentations if name != baseline],
+            lambda contrast: architectures[contrast.ours[0]],
+        ),
+        table(
+            "minus that of the best in validation",
+            against_best(cells, metric),
+            list(augmentations),
+            lambda contrast: architectures[contrast.ours[0]],
+        ),
+        table(
+            "between architectures",
+            between_architectures(cells, metric),
+            list(augmentations),
+            lambda contrast: f"{architectures[contrast.ours[0]]} − {architectures[contrast.theirs[0]]}",
+        ),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def difference_note(contrasts: Sequence[Contrast]) -> str:
+    """What the numbers of a family are, and how far they carry."""
+    told = [contrast for contrast in contrasts if contrast.p_holm is not None]
+    lost = (
+        " –: a run of one of the two diverged."
+        if any(c.difference.mean != c.difference.mean for c in contrasts)
+        else ""
+    )
+    if not told:
+        return f"Test error minus test error. One seed: no interval, and nobody knows what is chance.{lost}"
+    counts = sorted({contrast.difference.n for contrast in told})
+    shown = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return (
+        f"Test error minus test error, seed by seed: mean [95 % confidence interval] of n = {shown} pairs by "
+        f"Student's t. *: distinguishable from zero, p < 0.05 after Holm's correction for the "
+        f"{len(told)} comparisons of this table; the intervals are not corrected. They cover the luck of the "
+        f"seeds, not that of the test images.{lost}"
+    )

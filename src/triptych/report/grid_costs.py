@@ -1,0 +1,72 @@
+"""What each cell of the grid costs, beside its error."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import pandas as pd
+
+from triptych.report.grid_contrasts import Cells
+from triptych.report.grid_table import grid_estimates
+from triptych.report.overview import describe_machine, duration
+from triptych.report.render_table import Table
+from triptych.report.results import Result
+
+PETA = 1e15
+NUMBERS = ("test_top1_error", "parameters", "epochs", "training_flops", "images_per_second")
+
+
+def _machines(results: Sequence[Result]) -> str:
+    """All machines that these runs were made on."""
+    records = (result.provenance["hardware"] for result in results)
+    return " / ".join(dict.fromkeys(describe_machine(record) for record in records))
+
+
+def _wall_seconds(results: Sequence[Result]) -> float:
+    return fmean(float(result.provenance["wall_seconds"]) for result in results)
+
+
+def cost_rows(cells: Cells) -> pd.DataFrame:
+    """Long form: one row a cell, with means over its seeds and all the machines that they ran on."""
+    return pd.DataFrame(
+        [
+            {
+                "architecture": architecture,
+                "augmentation": augmentation,
+                "n": len(results),
+                **{name: fmean(result.number(name) for result in results) for name in NUMBERS},
+                "wall_seconds": _wall_seconds(results),
+                "hardware": _machines(results),
+            }
+            for (architecture, augmentation), results in cells.items()
+        ]
+    )
+
+
+def cost_table(cells: Cells, *, architectures: Mapping[str, str], augmentations: Mapping[str, str]) -> Table:
+    """One row a cell: top-1 error, FLOPs, time and speed of one training; machines by number below."""
+    errors = grid_estimates(cells, "test_top1_error")
+    machines = {cell: _machines(results) for cell, results in cells.items()}
+    numbers = {machine: f"{n}" for n, machine in enumerate(dict.fromkeys(machines.values()), 1)}
+    return Table(
+        caption="Training cost of one seed",
+        header=("Cell", "Top-1 error (%)", "Epochs", "PFLOP", "Wall time", "Images/s", "Machine"),
+        rows=tuple(
+            (
+                f"{architectures[cell[0]]}, {augmentations[cell[1]]}",
+                errors[cell],
+                f"{fmean(result.number('epochs') for result in results):g}",
+                f"{fmean(result.number('training_flops') for result in results) / PETA:.3g}",
+                duration(_wall_seconds(results)),
+                f"{fmean(result.number('images_per_second') for result in results):.0f}",
+                numbers[machines[cell]],
+            )
+            for cell, results in cells.items()
+        ),
+        notes=(
+            *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
+            "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions, three forward passes "
+            "an image and epoch. Wall time with evaluation, means over the seeds; cells that share a machine "
+            "slow each other down.",
+        ),
+        published_label=None,
+    )

@@ -1,0 +1,203 @@
+"""Differences between cells: paired by seed, with intervals, corrected for their number, said in words."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from triptych.report.difference_tables import difference_tables
+from triptych.report.grid_contrasts import (
+    Cells,
+    against_baseline,
+    against_best,
+    best_in_validation,
+    between_architectures,
+    contrast_rows,
+)
+from triptych.report.grid_costs import cost_rows, cost_table
+from triptych.report.grid_table import BEST, NEAR, marked_estimates, marks_note
+from triptych.report.paired import Difference, holm, paired_difference, signed
+from triptych.report.render_table import markdown
+from triptych.report.results import Result
+
+METRIC = "test_top1_error"
+ERRORS = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=2, max_size=8)
+
+
+def runs(
+    cell: str, *errors: float | None, seeds: tuple[int, ...] = (), validation: float = 0.0
+) -> list[Result]:
+    return [
+        Result(
+            Path(f"results/grid/{cell}/seed{seed}/metrics.json"),
+            {
+                METRIC: error,
+                "test_top5_error": error,
+                "validation_top1_error": None if error is None else error + validation,
+                "validation_top5_error": error,
+                "parameters": 1000,
+                "epochs": 2,
+                "training_flops": 3e15,
+                "images_per_second": 10.0 * (1 + seed),
+            },
+            {"seed": seed, "wall_seconds": 60.0, "hardware": {"cpu": "a CPU" if seed < 9 else "another"}},
+        )
+        for seed, error in zip(seeds or range(len(errors)), errors, strict=True)
+    ]
+
+
+def grid(**cells: tuple[float | None, ...]) -> Cells:
+    """`row_column=(errors of the seeds)`."""
+    named = {tuple(name.split("_")): runs(name.replace("_", "-"), *errors) for name, errors in cells.items()}
+    return {(row, column): results for (row, column), results in named.items()}
+
+
+@given(ERRORS)
+def test_a_paired_difference_is_scipys_paired_t_test(errors: list[tuple[float, float]]) -> None:
+    ours, theirs = (np.array(side) for side in zip(*errors, strict=True))
+    found = paired_difference(runs("a-b", *ours), runs("a-c", *theirs), METRIC)
+    assert found.mean == pytest.approx((ours - theirs).mean(), abs=1e-9)
+    if np.std(ours - theirs) > 1e-6:
+        expected = stats.ttest_rel(ours, theirs)
+        interval = expected.confidence_interval(0.95)
+        assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-6)
+
+
+def test_only_seeds_that_both_have_are_paired() -> None:
+    ours = runs("a-b", 30.0, 31.0, 50.0, seeds=(0, 1, 7))
+    theirs = runs("a-c", 20.0, 22.0, 99.0, seeds=(1, 0, 3))
+    found = paired_difference(ours, theirs, METRIC)
+    assert (found.n, found.mean) == (2, pytest.approx((30 - 22 + 31 - 20) / 2))
+
+
+def test_one_pair_has_a_difference_and_no_interval() -> None:
+    found = paired_difference(runs("a-b", 30.0), runs("a-c", 28.5), METRIC)
+    assert (found.n, found.low, found.p, str(found)) == (1, None, None, "+1.50")
+
+
+def test_no_pair_and_a_diverged_pair_have_nothing() -> None:
+    apart = paired_difference(runs("a-b", 1.0, seeds=(0,)), runs("a-c", 2.0, seeds=(1,)), METRIC)
+    assert apart.n == 0 and str(apart) == "–"
+    diverged = paired_difference(runs("a-b", 1.0, None), runs("a-c", 2.0, 2.0), METRIC)
+    assert math.isnan(diverged.mean) and diverged.p is None
+
+
+def test_pairs_that_all_differ_alike_are_certain_and_equal_ones_are_not_different() -> None:
+    assert paired_difference(runs("a-b", 1.0, 2.0), runs("a-c", 2.0, 3.0), METRIC).p == 0.0
+    assert paired_difference(runs("a-b", 1.0, 2.0), runs("a-c", 1.0, 2.0), METRIC).p == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.6, "+0.60"), (-0.6, "−0.60"), (-0.001, "0.00"), (0.0, "0.00"), (12.345, "+12.35")]
+)
+def test_signs_are_written_out(value: float, text: str) -> None:
+    assert signed(value) == text
+    assert str(Difference(value, 3, value - 1, value + 1, 0.5)).startswith(f"{text} [")
+
+
+def test_holm_by_hand() -> None:
+    # Sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.5 x 1, each at least the one before.
+    assert holm([0.02, None, 0.5, 0.01, 0.03]) == [
+        pytest.approx(0.06),
+        None,
+        0.5,
+        pytest.approx(0.04),
+        pytest.approx(0.06),
+    ]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_no_correction_and_bonferronis_and_keeps_the_order(values: list[float]) -> None:
+    adjusted = [value for value in holm(values) if value is not None]
+    for value, corrected in zip(values, adjusted, strict=True):
+        assert value <= corrected <= min(1.0, value * len(values)) + 1e-12
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
+
+
+CELLS = grid(
+    vit_baseline=(52.0, 51.0, 53.0),
+    vit_mixup=(51.9, 51.2, 52.8),
+    vit_cutmix=(43.1, 42.0, 44.0),
+    net_baseline=(26.0, 26.1, 25.9),
+    net_mixup=(25.4, 25.5, 25.3),
+    net_cutmix=(25.3, 25.6, 25.2),
+)
+
+
+def test_each_family_holds_the_right_cells_against_each_other() -> None:
+    pairs = {(contrast.ours, contrast.theirs) for contrast in against_baseline(CELLS, METRIC)}
+    assert pairs == {
+        ((row, column), (row, "baseline")) for row in ("vit", "net") for column in ("mixup", "cutmix")
+    }
+    assert best_in_validation(CELLS, METRIC) == {"vit": ("vit", "cutmix"), "net": ("net", "cutmix")}
+    assert {contrast.theirs[1] for contrast in against_best(CELLS, METRIC)} == {"cutmix"}
+    between = {(contrast.ours, contrast.theirs) for contrast in between_architectures(CELLS, METRIC)}
+    assert between == {(("net", column), ("vit", column)) for column in ("baseline", "mixup", "cutmix")}
+
+
+def test_the_table_marks_the_best_in_validation_and_what_cannot_be_told_from_it() -> None:
+    marks = {cell: value.mark for cell, value in marked_estimates(CELLS, METRIC).items()}
+    assert marks["vit", "cutmix"] == marks["net", "cutmix"] == BEST
+    assert marks["net", "mixup"] == NEAR  # 0.03 points apart
+    assert marks["vit", "baseline"] == marks["vit", "mixup"] == ""  # 9 points apart
+    assert "4 comparisons" in marks_note(CELLS, METRIC)
+
+
+def test_the_best_is_chosen_on_validation_images_even_if_another_is_better_on_test_images() -> None:
+    cells = {
+        ("net", "baseline"): runs("net-baseline", 20.0, 21.0, validation=9.0),
+        ("net", "mixup"): runs("net-mixup", 22.0, 23.5, validation=0.0),
+    }
+    assert best_in_validation(cells, METRIC) == {"net": ("net", "mixup")}
+
+
+def test_a_diverged_cell_is_the_best_of_nothing() -> None:
+    cells = grid(net_baseline=(20.0, 21.0), net_mixup=(1.0, None))
+    assert best_in_validation(cells, METRIC) == {"net": ("net", "baseline")}
+    assert str(marked_estimates(cells, METRIC)["net", "mixup"]) == "diverged (1 of 2)"
+    tables = difference_tables(
+        cells, METRIC, architectures={"net": "Net"}, augmentations={"baseline": "B", "mixup": "M"}
+    )
+    assert "a run of one of the two diverged" in markdown(tables[0])
+
+
+def test_one_seed_claims_nothing() -> None:
+    cells = grid(net_baseline=(20.0,), net_mixup=(10.0,))
+    assert [contrast.distinguishable for contrast in against_best(cells, METRIC)] == [None]
+    assert marks_note(cells, METRIC).endswith(
+        "One seed cannot say which other errors are distinguishable from its."
+    )
+    rows = contrast_rows(cells, [METRIC])
+    assert rows["p"].isna().all() and list(rows["against"]) == ["baseline", "best_in_validation"]
+
+
+def test_a_grid_of_one_cell_has_no_differences() -> None:
+    cells = grid(net_baseline=(20.0, 21.0))
+    titles = {"architectures": {"net": "Net"}, "augmentations": {"baseline": "Baseline"}}
+    assert difference_tables(cells, METRIC, **titles) == []
+    assert marks_note(cells, METRIC) == "" and contrast_rows(cells, [METRIC]).empty
+
+
+def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
+    cells = {
+        ("net", "baseline"): runs("net-baseline", 20.0, 22.0),
+        ("net", "mixup"): runs("net-mixup", 19.0, seeds=(9,)),
+    }
+    rows = cost_rows(cells).set_index(["architecture", "augmentation"])
+    assert rows.loc[("net", "baseline"), "images_per_second"] == 15.0
+    assert rows.loc[("net", "baseline"), "training_flops"] == 3e15
+    assert list(rows["hardware"]) == ["a CPU", "another"]
+    table = cost_table(
+        cells, architectures={"net": "Net"}, augmentations={"baseline": "Baseline", "mixup": "Mixup"}
+    )
+    text = markdown(table)
+    assert "| Net, Baseline | 21.00 ± 1.41 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
+    assert "| Net, Mixup | 19.00 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
+    assert "Machine 1: a CPU." in text and "Machine 2: another." in text

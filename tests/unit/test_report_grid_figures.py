@@ -1,0 +1,164 @@
+"""The grid's figures: what is confused, what the networks see, where they look, and all cells at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_results import examples, fabricate, rollouts
+
+from triptych.report.attention_figure import attention_figure, dim
+from triptych.report.augmentation_figure import augmentation_figure, describe_label
+from triptych.report.confusion import confusable_groups, confusion, neighbourly_order
+from triptych.report.estimates import Estimate
+from triptych.report.grid_confusion import grid_confusion_figure
+from triptych.report.grid_overview_figure import grid_overview_figure
+from triptych.report.picture_grid import shorten
+from triptych.report.results import group_cells, read_result, read_results
+from triptych.report.style import house_style
+
+PETS = {
+    "classes": ["cat", "dog", "oak"],
+    "superclasses": ["animals", "trees"],
+    "superclass_of_class": [0, 0, 1],
+}
+TITLES = {"baseline": "Baseline", "cutmix": "CutMix"}
+
+
+@pytest.fixture(autouse=True)
+def styled() -> Iterator[None]:
+    with house_style():
+        yield
+
+
+def test_superclasses_are_confused_where_there_are_any_else_up_to_twenty_classes() -> None:
+    groups = confusable_groups(PETS)
+    assert groups is not None and (groups.kind, groups.names) == ("superclass", ("animals", "trees"))
+    few = confusable_groups({"classes": ["a", "b"], "superclasses": None})
+    assert few is not None and (few.kind, few.of_class) == ("class", (0, 1))
+    assert confusable_groups({"classes": [str(number) for number in range(21)]}) is None
+
+
+def test_confusion_counts_all_seeds_and_forgives_errors_within_a_group() -> None:
+    groups = confusable_groups(PETS)
+    assert groups is not None
+    labels = np.array([0, 1, 2, 2])
+    seeds = [np.array([1, 0, 2, 0]), np.array([2, 1, 2, 2])]  # cat <-> dog is no confusion of animals
+    assert confusion(labels, seeds, groups).tolist() == [[0.75, 0.25], [0.25, 0.75]]
+
+
+@given(st.integers(1, 9), st.integers(0, 1000))
+def test_an_order_of_groups_has_each_of_them_once(count: int, seed: int) -> None:
+    matrix = np.random.default_rng(seed).random((count, count))
+    assert sorted(neighbourly_order([matrix])) == list(range(count))
+
+
+def test_what_is_confused_stands_together() -> None:
+    matrix = np.eye(6) * 0.6
+    for a, b in ((0, 3), (1, 5), (2, 4)):
+        matrix[a, b] = matrix[b, a] = 0.4
+    order = neighbourly_order([matrix])
+    places = {group: place for place, group in enumerate(order)}
+    assert all(abs(places[a] - places[b]) == 1 for a, b in ((0, 3), (1, 5), (2, 4)))
+
+
+def test_each_architecture_is_shown_with_its_best_augmentation(tmp_path: Path) -> None:
+    results = fabricate(tmp_path)
+    names, columns = ["resnet18", "vit"], ["baseline", "cutmix"]
+    files = [
+        results / f"grid/{name}-{column}/seed{seed}/metrics.json"
+        for name in names
+        for column in columns
+        for seed in (0, 1, 2)
+    ]
+    figure = grid_confusion_figure(
+        group_cells(read_results(files), architectures=names, augmentations=columns),
+        read_result(results / "data/cifar100/dataset.json").values,
+        np.load(results / "data/cifar100/test_labels.npy"),
+        architectures={"resnet18": "ResNet18", "vit": "ViT"},
+        augmentations=TITLES,
+    )
+    titles = [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[0].startswith("ResNet18, CutMix: ") and titles[1].startswith("ViT, CutMix: ")
+    assert len(figure.axes[0].get_xticklabels()) == 20
+
+
+def test_too_many_classes_are_said_instead_of_drawn() -> None:
+    many = {"classes": [str(number) for number in range(50)]}
+    figure = grid_confusion_figure({}, many, np.zeros(0, int), architectures={}, augmentations={})
+    assert "50 classes without superclasses" in figure.texts[0].get_text().replace("\n", " ")
+
+
+def test_the_overview_draws_every_cell_over_the_others_with_its_test_error() -> None:
+    epochs = np.arange(1, 31)
+    cells = [(row, column) for row in ("net", "vit") for column in TITLES]
+    histories = {
+        cell: [pd.DataFrame({"epoch": epochs, "validation_top1_error": 90 / epochs + place + seed})] * 2
+        for place, cell in enumerate(cells)
+        for seed in (0,)
+    }
+    errors = {cell: Estimate(20.0 + place, 0.5, 2) for place, cell in enumerate(cells)}
+    errors["vit", "cutmix"] = Estimate(float("nan"), float("nan"), 2, diverged=1)
+    figure = grid_overview_figure(
+        histories,
+        test_errors=errors,
+        architectures={"net": "Net", "vit": "ViT"},
+        augmentations=TITLES,
+        with_published=False,
+    )
+    panels = figure.axes
+    assert [panel.texts[0].get_text() for panel in panels] == [
+        "20.00 ± 0.50 %",
+        "21.00 ± 0.50 %",
+        "22.00 ± 0.50 %",
+        "diverged (1 of 2)",
+    ]
+    own = panels[0].get_lines()
+    np.testing.assert_allclose(own[5].get_ydata(), 90 / epochs)  # three others, two seeds, their mean
+    assert {panel.get_ylim() for panel in panels} == {panels[0].get_ylim()}
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ([1.0, 0.0, 0.0], ""),
+        ([0.996, 0.004, 0.0], ""),
+        ([0.3, 0.0, 0.7], "70 % oak\n30 % cat"),
+        ([0.5, 0.5, 0.0], "50 % cat\n50 % dog"),
+    ],
+)
+def test_a_mixed_label_is_written_out(weights: list[float], text: str) -> None:
+    assert describe_label(np.array(weights), ["cat", "dog", "oak"]) == text
+
+
+def test_the_gallery_has_a_row_of_originals_and_one_of_each_augmentation() -> None:
+    figure = augmentation_figure(examples(2, 10), titles=TITLES, classes=[f"class_{n}" for n in range(10)])
+    axes = figure.axes[0]
+    assert len(axes.get_images()) == 3 * 8
+    texts = [text.get_text() for text in axes.texts]
+    assert {"As it is", "Baseline", "CutMix", "class 7", "70 % class 0\n30 % class 1"} <= set(texts)
+
+
+def test_wrong_answers_are_marked_in_the_figure_of_attention() -> None:
+    figure = attention_figure(rollouts(2, 10), titles=TITLES, classes=[f"class {n}" for n in range(10)])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts.count("✗ class 3") == 2 and texts.count("✗ class 6") == 2
+    assert sum(text.startswith("✗") for text in texts) == 4
+
+
+def test_an_image_stays_bright_where_the_class_token_looks() -> None:
+    image = np.full((32, 32, 3), 200, np.uint8)
+    attention = np.zeros((8, 8))
+    attention[2, 5] = 1.0
+    shown = dim(image, attention)
+    brightest = np.unravel_index(shown[..., 0].argmax(), (32, 32))
+    assert abs(brightest[0] - 10) <= 2 and abs(brightest[1] - 22) <= 2
+    assert 0 < shown.min() < 40
+    assert (dim(image, np.ones((8, 8))) == image).all()
+
+
+def test_long_names_are_cut() -> None:
+    assert (shorten("aquarium fish", 13), shorten("aquarium fish", 9)) == ("aquarium fish", "aquarium…")
