@@ -51,7 +51,8 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
     command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "killed")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     saved = list((tmp_path / "killed/checkpoints").glob("step-*.pt"))
-    assert 1 <= len(saved) <= 2, "the process must die in the middle, after its first checkpoint"
+    # Two are kept; a third one where the process dies between writing it and deleting the oldest.
+    assert 1 <= len(saved) <= 3, "the process must die in the middle, after its first checkpoint"
     assert not (tmp_path / "killed/history.csv").exists()
 
     straight, reference = train(tmp_path / "straight", **changes)

@@ -47,11 +47,15 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def test_new_rows_and_columns_are_in_every_table_figure_and_on_the_page(extended: Study) -> None:
     results = extended.folder / "results"
-    for metric in ("top1", "top5"):
-        with (results / f"tables/grid_{metric}.csv").open() as stream:
+    for table in ("top1", "top5", "cost"):
+        with (results / f"tables/grid_{table}.csv").open() as stream:
             found = {f"{row['architecture']}-{row['augmentation']}" for row in csv.DictReader(stream)}
         assert found == CELLS
-    assert (results / "figures/grid_mynet.svg").stat().st_size > 0
+    assert "Stripes" in (results / "tables/grid_differences.md").read_text()
+    shown = {"grid": ("My net", "Stripes"), "grid_mynet": ("Stripes",), "augmentations": ("Stripes",)}
+    for figure, titles in {**shown, "confusion": ("My net",), "attention_vit": ("Stripes",)}.items():
+        drawn = (results / f"figures/{figure}.svg").read_text()
+        assert all(title in drawn for title in titles), figure
     page = (results / "report/index.html").read_text()
     assert "My net" in page and "Stripes" in page
 

@@ -9,7 +9,15 @@ import yaml
 from conftest import Study
 
 PAGE = "Report: results/report/index.html"
-VIT_REPORT = {"Tables: architecture x augmentation", "Figure: curves of vit", PAGE}
+VIT_REPORT = {
+    "Tables: architecture x augmentation",
+    "Figure: curves of vit",
+    "Figure: all cells",
+    "Figure: what is taken for what",
+    "Where vit looks",
+    "Figure: where vit looks",
+    PAGE,
+}
 
 
 def cells(*names: str) -> set[str]:
@@ -62,6 +70,13 @@ def test_changing_a_recipe_family_that_is_not_chosen_reruns_nothing(study: Study
 def test_adding_an_entry_that_no_cell_uses_reruns_nothing(study: Study) -> None:
     study.configure(augmentations={"stronger": {"method": "mixup", "rand_augment": {"operations": 1}}})
     assert study.plan() == set()
+
+
+def test_another_title_is_printed_and_nothing_is_computed_for_it(study: Study) -> None:
+    study.configure(augmentations={"cutmix": {"title": "Cut and mixed"}})
+    plan = study.plan()
+    assert PAGE in plan and "Figure: what the augmentations do" in plan
+    assert plan - {PAGE} == {job for job in plan if job.startswith(("Tables:", "Figure:"))}
 
 
 def test_asking_an_encoder_otherwise_neither_trains_nor_encodes_again(study: Study) -> None:
