@@ -137,7 +137,7 @@ rule train_supervised:
                 "module": "triptych.nn.resnet",
                 "options": {"width": config["self_supervision"]["simclr"]["width"]},
             },
-            "mixing": {"method": "none", "probability": 0.0},
+            "mixing": {"method": "none"},
             **config["self_supervision"]["supervised"],
         },
     message:

@@ -1,4 +1,4 @@
-"""What decides one cell of the grid."""
+"""Targets of the grid, and what decides one cell."""
 
 # Architectures whose attention is drawn.
 ATTENTIVE = [name for name in ARCHITECTURES if config["architectures"][name]["attention"]]

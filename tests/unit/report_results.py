@@ -1,6 +1,7 @@
 """A finished study in small: result files of exactly the form that the other stages write."""
 
 import math
+from itertools import permutations
 from pathlib import Path
 
 import av
@@ -172,7 +173,9 @@ def _grid(root: Path, classes: int) -> None:
     for architecture in ARCHITECTURES:
         for augmentation in AUGMENTATIONS:
             for seed in SEEDS:
-                error = ERRORS[architecture] + GAINS[augmentation] + (0.31, -0.12, 0.05)[seed]
+                # The same luck for all cells, on other seeds: means and deviations agree, pairs differ.
+                luck = list(permutations((0.31, -0.12, 0.05)))[list(AUGMENTATIONS).index(augmentation)][seed]
+                error = ERRORS[architecture] + GAINS[augmentation] + luck
                 metrics = {
                     "test_top1_error": error,
                     "test_top5_error": error / 3.3,

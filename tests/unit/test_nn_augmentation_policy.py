@@ -99,5 +99,11 @@ def test_what_does_not_fit_is_one_clear_line_before_the_training(
 def test_results_of_another_shape_are_one_clear_line(write: Write) -> None:
     module = write("def augment(images, targets, *, generator):\n    return images[1:], targets\n")
     augment = make_augmentation(STILL, {"module": module, "options": {}}, normalise)
-    with pytest.raises(TriptychError, match=r"must keep the shapes.*\(7, 3, 16, 16\), \(8, 8\), \(8, 3, 16"):
+    with pytest.raises(
+        TriptychError, match=r"given, \[\(8, 3, 16, 16\), \(8, 8\)\]; it returned \[\(7, 3, 16"
+    ):
+        augment(*batch(), seeded())
+    module = write("def augment(images, targets, *, generator):\n    return images\n")
+    augment = make_augmentation(STILL, {"module": module, "options": {}}, normalise)
+    with pytest.raises(TriptychError, match=r"must return images and targets .* it returned Tensor"):
         augment(*batch(), seeded())

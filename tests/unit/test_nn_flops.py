@@ -79,3 +79,23 @@ def test_counting_leaves_the_network_as_it_was() -> None:
 
 def test_a_training_is_three_forward_passes_an_image() -> None:
     assert training_flops(10, 7) == 210
+
+
+class Encoder(nn.Module):
+    """torch's own transformer, which has a fast path of its own in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
+        self.patches = nn.Conv2d(3, 64, 4, stride=4)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(dim=1)
+
+
+def test_torchs_own_transformer_is_counted_in_full() -> None:
+    block = 64 * (4 * 64**2 + 2 * 64 * 128) + 2 * 64**2 * 64
+    fast = torch.backends.mha.get_fastpath_enabled()
+    assert forward_flops(Encoder(), 32) == 2 * (64 * 48 * 64 + 2 * block)
+    assert torch.backends.mha.get_fastpath_enabled() == fast

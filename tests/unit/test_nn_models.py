@@ -144,3 +144,5 @@ def test_a_wrong_architecture_is_one_clear_line() -> None:
         build_model("triptych.nn.resnet", 10, 32, {"wide": 3})
     with pytest.raises(TriptychError, match=r"patch \(5\) must divide the image size \(32\)"):
         build_model("triptych.nn.vit", 10, 32, {"patch": 5})
+    with pytest.raises(TriptychError, match=r"stochastic_depth is 1\.0; it must be below 1"):
+        build_model("triptych.nn.vit", 10, 32, {"stochastic_depth": 1.0})

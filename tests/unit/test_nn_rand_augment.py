@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 
 from triptych.nn.erasing import random_erasing
-from triptych.nn.rand_augment import OPERATIONS, apply, rand_augment
+from triptych.nn.rand_augment import COLOURS, OPERATIONS, apply, rand_augment
 
 BILINEAR = InterpolationMode.BILINEAR
 
@@ -97,6 +97,13 @@ def test_operations_on_levels_are_torchvisions_on_bytes(magnitude: int) -> None:
             )
     stretched = ours(images, "stretch", share)
     torch.testing.assert_close(stretched, 255 * tv.autocontrast(images.float() / 255), atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["posterise", "equalise"])
+def test_an_ulp_outside_of_the_range_is_black_or_white(name: str) -> None:
+    images = torch.tensor([-1.2e-7, 1 + 1.2e-7]).repeat(1, 3, 8, 4)
+    changed = COLOURS[name](images, torch.tensor([0.3]))
+    assert changed.min() >= 0 and changed.max() <= 1
 
 
 def test_flat_channels_are_left_alone() -> None:

@@ -7,21 +7,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from report_pages import make_tables
 from report_results import MODELS, fabricate
 
-from triptych.report.comparison import compare
+from triptych.report.comparison import Comparison, compare
 from triptych.report.estimates import estimate, spread_note
-from triptych.report.grid_table import error_table, grid_estimates, grid_rows
+from triptych.report.grid_table import error_table, grid_comparison, grid_estimates, grid_rows
 from triptych.report.parameter_table import parameter_rows, part_table, summary_table
 from triptych.report.published import published_curve, published_epochs, published_result
 from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
 from triptych.report.results import Result, group_cells, read_result
 from triptych.report.self_supervision_table import self_supervision_comparison
+from triptych.run.cells import cell_recipe
+from triptych.run.config import validate_config
 from triptych.run.errors import TriptychError
 from triptych.run.files import read_json, write_json
+
+ROOT = Path(__file__).parents[2]
 
 
 def result(path: str, **values: float | None) -> Result:
@@ -68,14 +73,14 @@ def test_a_single_seed_has_no_deviation_and_says_so() -> None:
     assert "n = 1" in spread_note([value])
 
 
-def test_a_diverged_run_is_called_so_and_gives_no_mean() -> None:
+def test_a_diverged_run_shows_as_nan_and_not_as_a_good_number() -> None:
     runs = [
         *cell("vit", "mixup", 48.0),
         result("results/grid/vit-mixup/seed1/metrics.json", test_top1_error=None),
     ]
     value = estimate(runs, "test_top1_error")
     assert math.isnan(value.mean)
-    assert str(value) == "diverged (1 of 2)"
+    assert str(value) == "nan ± nan"
 
 
 def test_every_published_grid_error_is_found_and_an_added_architecture_has_none() -> None:
@@ -123,6 +128,33 @@ def test_the_same_data_set_with_another_recipe_says_what_differs() -> None:
     )
     alike = compare("grid", CIFAR100, epochs={"vit-baseline": 200}, models={"vit": {"depth": 6}})
     assert alike.likeness == "alike"
+
+
+def test_a_better_recipe_is_not_called_the_published_one() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    validate_config(config, ROOT / "workflow/schemas/config.schema.yaml")
+
+    def verdict(family: str) -> Comparison:
+        config["grid"]["recipe"] = family
+        cells = {}
+        for architecture, epochs in (("resnet18", 100), ("vit", 200)):
+            recipe = cell_recipe(config, architecture, "baseline")
+            provenance = {"recipe": recipe, "seed": 0}
+            file = Path(f"results/grid/{architecture}-baseline/seed0/metrics.json")
+            cells[architecture, "baseline"] = [Result(file, {"epochs": epochs}, provenance)]
+        return grid_comparison(cells, CIFAR100)
+
+    assert verdict("report").likeness == "alike"
+    assert verdict("modern").differences == (
+        "resnet18 trained with another schedule, nesterov, label smoothing, ema",
+        "vit trained with another optimizer, learning rate, dropout, label smoothing, ema, stochastic depth, "
+        "clip norm",
+    )
+
+
+@pytest.mark.parametrize("text", ["p ≥ 0.05", "10¹⁵", "± × − ≈ † α –", "“text”"])
+def test_latex_is_spared_the_characters_that_our_notes_have(text: str) -> None:
+    assert escape_latex(text).isascii()
 
 
 def test_a_probe_that_is_no_peer_of_the_published_one_is_called_so() -> None:

@@ -95,6 +95,11 @@ def complaint(config: dict[str, Any]) -> str:
             "augmentations.mixup has both of the keys 'method' and 'module'",
         ),
         (
+            "augmentations.mixup.options",
+            {"share": 0.5},
+            "augmentations.mixup.options are for a 'module'; leave them out",
+        ),
+        (
             "augmentations.strong.rand_augment.magnitude",
             31,
             "augmentations.strong.rand_augment.magnitude is 31 but must be at most 30",
@@ -122,6 +127,15 @@ def test_the_config_and_every_preset_are_valid(preset: Path | None) -> None:
     config = copy.deepcopy(CONFIG)
     if preset:
         update_config(config, yaml.safe_load(preset.read_text()))
+    validate_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "part", [{"architectures": ["resnet18"]}, {"augmentations": ["mixup"]}, {"architectures": ["vit_384"]}]
+)
+def test_a_presets_cells_stay_valid_where_a_study_leaves_them_out(part: dict[str, list[str]]) -> None:
+    config = changed("grid.cells", {"vit-baseline": {"epochs": 200}})
+    config["grid"].update(part)
     validate_config(config, SCHEMA)
 
 

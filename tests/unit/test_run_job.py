@@ -75,12 +75,22 @@ def test_results_know_where_they_come_from(fake: Any) -> None:
 @pytest.mark.parametrize(
     ("device", "expected"), [("auto", [(2, 4)]), ("cuda", [(2, 4)]), ("cuda:1", []), ("cpu", []), (None, [])]
 )
-def test_a_job_that_leaves_the_gpu_open_claims_as_many_as_its_rule_says(
+def test_a_job_that_leaves_the_gpu_open_claims_as_many_as_its_recipe_says(
     fake: Any, monkeypatch: pytest.MonkeyPatch, device: str | None, expected: list[tuple[int, int]]
 ) -> None:
     claims: list[tuple[int, int]] = []
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     monkeypatch.setattr("triptych.run.job.claim_gpus", lambda wanted, count: claims.append((wanted, count)))
-    fake.resources, fake.params = {"gpu": 2}, {"recipe": {"device": device}} if device else {}
+    # Snakemake caps the resource at what the profile has, and the recipe means two all the same.
+    fake.resources, fake.params = {"gpu": 1}, {"recipe": {"device": device, "gpus": 2}} if device else {}
     with job(fake):
         assert claims == expected
+
+
+def test_a_job_of_a_study_without_gpus_claims_none(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims: list[tuple[int, int]] = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("triptych.run.job.claim_gpus", lambda wanted, count: claims.append((wanted, count)))
+    fake.resources, fake.params = {"gpu": 0}, {"recipe": {"device": "auto", "gpus": 1}}
+    with job(fake):
+        assert claims == [(0, 4)]

@@ -241,6 +241,20 @@ def test_hidden_layers_of_a_vit_are_those_of_its_blocks() -> None:
     assert hidden(transformer()) == {f"blocks.{b}.{layer}.weight" for b in (0, 1) for layer in layers}
 
 
+class Namesakes(nn.Module):
+    """Has layers of the names under which modules say what their parameters are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        self.ends = nn.Linear(4, 2)
+
+
+def test_layers_that_happen_to_be_called_embeddings_or_ends_are_layers() -> None:
+    assert additive(Namesakes()) == {"embeddings.0.bias", "embeddings.1.bias", "ends.bias"}
+    assert hidden(Namesakes()) == {"embeddings.1.weight"}
+
+
 def test_muon_never_moves_the_ends_and_embeddings_by_orthogonal_steps() -> None:
     ours, theirs = transformer(), transformer()
     learn(ours, make_optimizer(ours, recipe(optimizer="muon", learning_rate=0.02)), range(2))

@@ -26,7 +26,7 @@ def attention_maps(
     networks: Mapping[str, Mapping[str, Any]],
     weights: Mapping[str, str | Path],
 ) -> dict[str, NDArray[Any]]:
-    """Run the networks in float32 on the CPU on eight test images, of as many classes if there are.
+    """Run the networks in float32 on the CPU on eight test images, in the proportions of the classes.
 
     Args:
         dataset: that the networks were trained on.

@@ -26,7 +26,7 @@ def augmentation_examples(
     what differs is the augmentation itself. Partners of mixed images are other images of the batch.
 
     Args:
-        dataset: where the images come from: eight, of as many classes if there are.
+        dataset: where the images come from: eight, in the proportions of the classes.
         shared: every cell's `padding`, `flip` and `degrees`.
         columns: by name, what each augmentation adds (see `make_augmentation`).
 

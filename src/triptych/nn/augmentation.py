@@ -57,8 +57,8 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
     """The user's `augment(images, targets, *, generator, **options)`, whose results are checked.
 
     Raises:
-        TriptychError: see `make_augmentation`; when called: the results do not have the shapes of the
-            arguments.
+        TriptychError: see `make_augmentation`; when called: the results are not two tensors in the shapes
+            of the arguments.
     """
     try:
         function = importlib.import_module(module).augment
@@ -75,14 +75,16 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
         ) from error
 
     def own(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        given = images.shape, targets.shape
-        images, targets = function(images, targets, generator=generator, **options)
-        if (images.shape, targets.shape) != given:
-            shapes = ", ".join(str(tuple(shape)) for shape in (images.shape, targets.shape, *given))
+        given = [images.shape, targets.shape]
+        result = function(images, targets, generator=generator, **options)
+        pair = isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result)
+        if not pair or [part.shape for part in result] != given:
+            shapes = [tuple(part.shape) for part in result] if pair else type(result).__name__
             raise TriptychError(
-                f"augmentation module '{module}': augment must keep the shapes of images and targets; "
-                f"it returned and was given {shapes}"
+                f"augmentation module '{module}': augment must return images and targets in the shapes that "
+                f"it was given, {[tuple(shape) for shape in given]}; it returned {shapes}"
             )
+        images, targets = result
         return images, targets
 
     return own

@@ -19,10 +19,14 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
         model: on the CPU; takes (N, 3, `image_size`, `image_size`).
         image_size: side of the images in pixels.
     """
-    training = model.training
+    training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
     model.eval()
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, image_size, image_size))
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     model.train(training)
     return int(counter.get_total_flops())
 

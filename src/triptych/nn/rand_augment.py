@@ -64,8 +64,11 @@ def _factor(share: Tensor) -> Tensor:
 
 
 def _bytes(images: Tensor) -> Tensor:
-    """0..1 -> whole numbers of 0..255; every number k / 255 becomes k."""
-    return (images * 255.999).floor()
+    """0..1 -> whole numbers of 0..255; every number k / 255 becomes k.
+
+    What resampling has put outside 0..1 by rounding becomes 0 or 255.
+    """
+    return (images * 255.999).floor().clamp_(0, 255)
 
 
 MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")

@@ -85,6 +85,8 @@ class ViT(nn.Module):
                 f"vit: patch ({patch}) must divide the image size ({image_size}) and heads ({heads}) "
                 f"must divide dim ({dim}); change the architecture's options"
             )
+        if not 0 <= stochastic_depth < 1:
+            raise TriptychError(f"ViT: stochastic_depth is {stochastic_depth}; it must be below 1")
         self.patches = nn.Conv2d(3, dim, patch, stride=patch)
         self.class_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
         tokens = (image_size // patch) ** 2 + 1

@@ -13,6 +13,12 @@ PUBLISHED_MODELS = {
     "resnet18": {"width": 64},
     "vit": {"patch": 4, "dim": 512, "depth": 6, "heads": 8, "mlp": 1024},
 }
+# The grid's published trainings; what stands in neither was not used.
+PUBLISHED_RECIPES: dict[str, dict[str, Any]] = {
+    "resnet18": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005, "schedule": "step"},
+    "vit": {"optimizer": "adam", "learning_rate": 0.0001, "schedule": "cosine", "dropout": 0.1},
+}
+UNUSED = {"nesterov": False, "label_smoothing": 0.0, "ema": 0.0, "stochastic_depth": 0.0, "clip_norm": None}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Comparison:
             )
         if self.differences:
             return f"Same data set, another recipe: {'; '.join(self.differences)}."
-        return "Same data set, models, and number of training images and epochs as published."
+        return "Same data set, models, recipes, and number of training images and epochs as published."
 
 
 def _model_differences(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -66,6 +72,21 @@ def _model_differences(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
         ]
         if changed:
             differences.append(f"{name} with {', '.join(changed)}")
+    return differences
+
+
+def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """In words, what the grid's recipes change in the published trainings, by the name of the architecture.
+
+    A recipe is what a result file says of itself; options of its network count like its other knobs.
+    """
+    differences = []
+    for name, recipe in recipes.items():
+        theirs = PUBLISHED_RECIPES[name] | UNUSED if name in PUBLISHED_RECIPES else {}
+        ours = {**recipe["architecture"]["options"], **recipe}
+        changed = [knob.replace("_", " ") for knob, value in theirs.items() if ours.get(knob, value) != value]
+        if changed:
+            differences.append(f"{name} trained with another {', '.join(changed)}")
     return differences
 
 

@@ -1,7 +1,7 @@
 """Confusion matrices, one panel an architecture: shades of one colour, numbers where they say something."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,23 +19,24 @@ DARKEST = 0.65  # opacity of 100 %: the numbers stay readable on light and dark 
 SHADED, NUMBERED = 0.005, 0.045  # least shares that are seen, and that are written, off the diagonal
 
 
-def confusion_figure(matrices: Mapping[str, NDArray[np.float64]], names: Sequence[str]) -> Figure:
-    """Panels titled by the keys; (G, G) matrices with rows that sum to 1, G names in the same order."""
-    columns = min(BESIDE, len(matrices))
-    rows = -(-len(matrices) // columns)
+def confusion_figure(panels: Sequence[tuple[str, NDArray[np.float64]]], names: Sequence[str]) -> Figure:
+    """Panels of a title and a matrix (G, G), whose rows sum to 1; G names in the same order."""
+    columns = min(BESIDE, len(panels))
+    rows = -(-len(panels) // columns)
     longest = max(map(len, names))
     cell = 7.4 / (columns * len(names))  # inches
     margin = 0.075 * longest
     figure = new_figure(10.0, rows * (cell * len(names) + margin + 0.45) + 0.1)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axes, (title, matrix) in zip(grid.flat, matrices.items(), strict=False):
+    for axes, (title, matrix) in zip(grid.flat, panels, strict=False):
         _draw(axes, matrix, names, size=min(8.0, 72 * cell / 2.5))
         axes.set_title(title)
-    for axes in grid.flat[len(matrices) :]:
+    for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     for row in grid:
         row[0].set_ylabel("right")
-    for axes in grid[-1]:
+    for axes in grid.flat[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
         axes.set_xlabel("predicted")
     return figure
 

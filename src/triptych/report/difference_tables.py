@@ -27,16 +27,17 @@ def difference_tables(
     def table(
         caption: str, contrasts: list[Contrast], columns: list[str], row_of: Callable[[Contrast], str]
     ) -> Table:
-        shown: dict[str, dict[str, str]] = {}
+        shown: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         for contrast in contrasts:
-            row = shown.setdefault(row_of(contrast), {})
+            names = contrast.ours[0], contrast.theirs[0]
+            _, row = shown.setdefault(names, (row_of(contrast), {}))
             row[contrast.ours[1]] = f"{contrast.difference}{' *' if contrast.distinguishable else ''}"
             if best.get(contrast.ours[0]) == contrast.theirs:
                 row.setdefault(contrast.theirs[1], "best")
         return Table(
             caption=f"{METRICS[metric]} in percentage points: {caption}",
             header=("Method", *[augmentations[name] for name in columns]),
-            rows=tuple((title, *[row.get(name) for name in columns]) for title, row in shown.items()),
+            rows=tuple((title, *[row.get(name) for name in columns]) for title, row in shown.values()),
             notes=(difference_note(contrasts),),
             published_label=None,
         )
@@ -67,18 +68,16 @@ def difference_tables(
 def difference_note(contrasts: Sequence[Contrast]) -> str:
     """What the numbers of a family are, and how far they carry."""
     told = [contrast for contrast in contrasts if contrast.p_holm is not None]
-    lost = (
-        " –: a run of one of the two diverged."
-        if any(c.difference.mean != c.difference.mean for c in contrasts)
-        else ""
-    )
     if not told:
-        return f"Test error minus test error. One seed: no interval, and nobody knows what is chance.{lost}"
+        return (
+            "Test error minus test error. No interval: one seed, or pairs that all differ by the same amount."
+        )
     counts = sorted({contrast.difference.n for contrast in told})
     shown = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    tied = " Without an interval: all pairs differ by the same amount." if len(told) < len(contrasts) else ""
     return (
         f"Test error minus test error, seed by seed: mean [95 % confidence interval] of n = {shown} pairs by "
         f"Student's t. *: distinguishable from zero, p < 0.05 after Holm's correction for the "
         f"{len(told)} comparisons of this table; the intervals are not corrected. They cover the luck of the "
-        f"seeds, not that of the test images.{lost}"
+        f"seeds, not that of the test images.{tied}"
     )

@@ -12,7 +12,7 @@ from triptych.report.results import Result
 class Estimate:
     """Mean and sample standard deviation (n - 1) over seeds; no deviation from a single one.
 
-    `diverged` runs have no number, which makes the mean NaN; `mark` is shown behind the number.
+    `mark` is shown behind the number.
     """
 
     mean: float
@@ -20,13 +20,10 @@ class Estimate:
     n: int
     published: float | None = None
     source: str | None = None
-    diverged: int = 0
     mark: str = ""
 
     def __str__(self) -> str:
         """Two decimals, as in `26.30 ± 0.41`."""
-        if self.diverged:
-            return f"diverged ({self.diverged} of {self.n})"
         spread = "" if self.std is None else f" ± {self.std:.2f}"
         return f"{self.mean:.2f}{spread}{f' {self.mark}' if self.mark else ''}"
 
@@ -34,14 +31,13 @@ class Estimate:
 def estimate(results: Sequence[Result], metric: str, *, published: float | None = None) -> Estimate:
     """Estimate `metric` from the result files of all seeds of one run."""
     values = [result.number(metric) for result in results]
-    diverged = sum(not math.isfinite(value) for value in values)
+    finite = all(map(math.isfinite, values))
     return Estimate(
-        mean=math.nan if diverged else statistics.fmean(values),
-        std=None if len(values) < 2 else math.nan if diverged else statistics.stdev(values),
+        mean=statistics.fmean(values),
+        std=None if len(values) < 2 else statistics.stdev(values) if finite else math.nan,
         n=len(values),
         published=published,
         source=results[0].source,
-        diverged=diverged,
     )
 
 

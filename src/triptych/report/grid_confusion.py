@@ -13,7 +13,7 @@ from triptych.report.grid_contrasts import Cells, best_in_validation
 
 
 def shown_cells(cells: Cells) -> list[tuple[str, str]]:
-    """Of each architecture its best augmentation in validation, or its only one; none if all diverged."""
+    """Of each architecture its best augmentation in validation, or its only one."""
     best = best_in_validation(cells, "test_top1_error")
     alone = len({augmentation for _, augmentation in cells}) == 1
     return [cell for cell in cells if alone or best.get(cell[0]) == cell]
@@ -42,19 +42,17 @@ def grid_confusion_figure(
             f"No confusion is shown: the data set has {count} classes without superclasses, and a figure has "
             f"room for {MOST}."
         )
-    matrices = {}
+    panels = []
     for architecture, augmentation in shown_cells(cells):
         seeds = cells[architecture, augmentation]
         predictions = [np.load(result.path.with_name("predictions.npy")) for result in seeds]
         matrix = confusion(labels, predictions, groups)
         right = np.mean([_hits(labels, predicted, groups.of_class) for predicted in predictions])
         title = f"{architectures[architecture]}, {augmentations[augmentation]}: {100 * right:.1f} % right"
-        matrices[title] = matrix
-    if not matrices:
-        return statement_figure("No confusion is shown: every run diverged.")
-    order = neighbourly_order(list(matrices.values()))
+        panels.append((title, matrix))
+    order = neighbourly_order([matrix for _, matrix in panels])
     names = [groups.names[index].replace("_", " ") for index in order]
-    return confusion_figure({title: m[np.ix_(order, order)] for title, m in matrices.items()}, names)
+    return confusion_figure([(title, matrix[np.ix_(order, order)]) for title, matrix in panels], names)
 
 
 def _hits(

@@ -1,6 +1,5 @@
 """Which cells of the grid are held against which, and what comes of it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -78,8 +77,8 @@ def against_baseline(cells: Cells, metric: str) -> list[Contrast]:
 def best_in_validation(cells: Cells, metric: str) -> dict[str, Cell]:
     """By architecture, the cell with the least validation error; `metric` is that of the test images.
 
-    Chosen where every choice is made: the least test error would be least by luck, too. A cell
-    with a diverged run is none of them, and a single augmentation is best of nothing.
+    Chosen where every choice is made: the least test error would be least by luck, too. A single
+    augmentation is best of nothing.
     """
     if len(_augmentations(cells)) < 2:
         return {}
@@ -87,9 +86,8 @@ def best_in_validation(cells: Cells, metric: str) -> dict[str, Cell]:
         cell: estimate(results, metric.replace("test_", "validation_")).mean
         for cell, results in cells.items()
     }
-    finite = [cell for cell, mean in means.items() if math.isfinite(mean)]
     best: dict[str, Cell] = {}
-    for cell in sorted(finite, key=lambda cell: means[cell]):
+    for cell in sorted(means, key=lambda cell: means[cell]):
         best.setdefault(cell[0], cell)
     return best
 

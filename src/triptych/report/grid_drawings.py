@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.report.confusion import confusable_groups
+from triptych.report.published import published_epochs
 from triptych.report.sections import Drawing, drawing
 
 
@@ -31,8 +32,6 @@ def grid_drawings(
         runs: seeds of a cell.
         with_published: whether the published curves are drawn.
     """
-    lines = f"{_lines(runs)}{'; dashed: the published log' if with_published else ''}."
-    missing = " The published logs have no validation loss." if with_published else ""
     groups = confusable_groups(dataset)
     return [
         drawing(
@@ -45,13 +44,14 @@ def grid_drawings(
         drawing(
             overview,
             caption="Validation top-1 error (%) of every cell over the epochs, on the same axes. "
-            f"{lines} Grey: the other cells. Orange: the error on the test images.",
+            f"{_lines(runs, with_published)}. Grey: the other cells. Orange: the error on the test images.",
             description="Validation top-1 error of every architecture with every augmentation",
         ),
         *(
             drawing(
                 figure,
-                caption=f"{titles[name]}: training and validation curves by augmentation. {lines}{missing}",
+                caption=f"{titles[name]}: training and validation curves by augmentation. "
+                f"{_curves(runs, with_published and published_epochs(f'{name}-baseline') is not None)}",
                 description=f"Training loss, validation loss, top-1 and top-5 error of {titles[name]}",
             )
             for name, figure in curves.items()
@@ -79,5 +79,11 @@ def grid_drawings(
     ]
 
 
-def _lines(runs: int) -> str:
-    return "Blue: this run" if runs == 1 else "Thin: every seed; thick: their mean"
+def _lines(runs: int, with_published: bool) -> str:
+    ours = "Blue: this run" if runs == 1 else "Thin: every seed; thick: their mean"
+    return f"{ours}; dashed: the published log" if with_published else ours
+
+
+def _curves(runs: int, with_published: bool) -> str:
+    missing = " The published logs have no validation loss." if with_published else ""
+    return f"{_lines(runs, with_published)}.{missing}"

@@ -49,6 +49,7 @@ def grid_overview_figure(
             draw_runs(axes, histories[cell], COLUMN, colour=COLOURS[0], label="this cell")
             _mark_test_error(axes, test_errors[cell], means[cell].index.max())
         row[0].set_ylabel(textwrap.fill(architectures[architecture], 22), color=INK, fontsize=9.5)
+    runs = max(map(len, histories.values()))
     width = 88 // len(augmentations)  # letters that fit above a panel
     for axes, title in zip(grid[0], augmentations.values(), strict=True):
         axes.set_title(textwrap.fill(title, width))
@@ -58,7 +59,7 @@ def grid_overview_figure(
     count_epochs(grid[0, 0])
     add_legend(
         figure,
-        runs=max(map(len, histories.values())),
+        runs=runs,
         has_published=has_published,
         others=[
             *([Line2D([], [], **BEHIND, label="other cells")] if len(histories) > 1 else []),
@@ -69,7 +70,7 @@ def grid_overview_figure(
                 marker="D",
                 markersize=4,
                 linestyle="",
-                label="test error, mean ± std",
+                label="test error" if runs == 1 else "test error, mean ± std",
             ),
         ],
     )
@@ -79,6 +80,5 @@ def grid_overview_figure(
 def _mark_test_error(axes: Axes, error: Estimate, epoch: float) -> None:
     style: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "markersize": 4, "capsize": 3, "zorder": 5}
     axes.errorbar(epoch, error.mean, yerr=error.std or 0.0, **style)
-    text = str(error) if error.diverged else f"{error} %"
     place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top"}
-    axes.text(0.97, 0.95, text, color=COLOURS[1], fontsize=9.5, fontweight="bold", **place)
+    axes.text(0.97, 0.95, f"{error} %", color=COLOURS[1], fontsize=9.5, fontweight="bold", **place)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from triptych.report.comparison import Comparison, compare
+from triptych.report.comparison import Comparison, compare, recipe_differences
 from triptych.report.estimates import Estimate, estimate, spread_note
 from triptych.report.grid_contrasts import Cells, against_best, best_in_validation
 from triptych.report.published import published_result
@@ -18,20 +18,20 @@ BEST, NEAR = "†", "≈"
 
 
 def grid_comparison(cells: Cells, dataset: Mapping[str, Any]) -> Comparison:
-    """Compare the grid's data set, networks and epochs with the published ones."""
+    """Compare the grid's data set, networks, recipes and epochs with the published ones."""
     first = {cell: results[0] for cell, results in cells.items()}
+    recipes = {cell[0]: result.provenance["recipe"] for cell, result in first.items()}
     return compare(
         "grid",
         dataset,
         epochs={"-".join(cell): int(result.number("epochs")) for cell, result in first.items()},
-        models={
-            cell[0]: result.provenance["recipe"]["architecture"]["options"] for cell, result in first.items()
-        },
+        models={name: recipe["architecture"]["options"] for name, recipe in recipes.items()},
+        others=recipe_differences(recipes),
     )
 
 
 def grid_estimates(cells: Cells, metric: str) -> dict[tuple[str, str], Estimate]:
-    """`test_top1_error` or `test_top5_error` (percent) of every cell over its seeds."""
+    """A metric (percent) of every cell over its seeds, beside the published one where there is one."""
     estimates = {}
     for cell, results in cells.items():
         published = published_result("grid", "-".join(cell), metric)
@@ -54,15 +54,15 @@ def marked_estimates(cells: Cells, metric: str) -> dict[tuple[str, str], Estimat
 def marks_note(cells: Cells, metric: str) -> str:
     """What the marks mean, and how they came about."""
     contrasts = against_best(cells, metric)
-    told = [contrast.difference.n for contrast in contrasts if contrast.p_holm is not None]
+    told = sum(contrast.p_holm is not None for contrast in contrasts)
     if not contrasts:
         return ""
     best = f"{BEST}: the row's least error on validation images."
     if not told:
-        return f"{best} One seed cannot say which other errors are distinguishable from its."
+        return f"{best} So few seeds cannot say which other errors are distinguishable from its."
     return (
         f"{best} {NEAR}: not distinguishable from it on test images (paired t test over the seeds, p ≥ 0.05 "
-        f"after Holm's correction for the {len(told)} comparisons of this table)."
+        f"after Holm's correction for the {told} comparisons of this table)."
     )
 
 

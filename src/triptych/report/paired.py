@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 from triptych.report.results import Result
 
+ROUNDING = 1e-9  # percentage points that are none
 LEVEL = 0.05  # share of chance findings among tables without any true difference
 
 
@@ -17,8 +18,9 @@ class Difference:
     """Mean of `n` paired differences.
 
     Attributes:
-        mean: NaN if a run diverged.
-        low: lower end of the 95 % confidence interval of the mean (Student's t); None without two pairs.
+        mean: NaN without a pair.
+        low: lower end of the 95 % confidence interval of the mean (Student's t). None without two pairs, and
+            where all differ by the same amount: errors are counts, and a tie of few is no certainty.
         high: its upper end.
         p: two-sided p value of the paired t test against zero; None likewise.
     """
@@ -49,11 +51,11 @@ def paired_difference(ours: Sequence[Result], theirs: Sequence[Result], metric: 
     other = {result.seed: result.number(metric) for result in theirs}
     pairs = [result.number(metric) - other[result.seed] for result in ours if result.seed in other]
     n, mean = len(pairs), statistics.fmean(pairs) if pairs else math.nan
-    if n < 2 or not math.isfinite(mean):
-        return Difference(mean if math.isfinite(mean) else math.nan, n)
-    error = statistics.stdev(pairs) / math.sqrt(n)
+    error = statistics.stdev(pairs) / math.sqrt(n) if n > 1 else 0.0
+    if error < ROUNDING:
+        return Difference(mean, n)
     half = float(student.ppf(1 - LEVEL / 2, n - 1)) * error
-    p = (1.0 if mean == 0 else 0.0) if error == 0 else float(2 * student.sf(abs(mean) / error, n - 1))
+    p = float(2 * student.sf(abs(mean) / error, n - 1))
     return Difference(mean, n, mean - half, mean + half, p)
 
 

@@ -98,7 +98,10 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
         for family, recipe in value["recipes"].items()
     }
     recipes |= {
-        f"grid.cells.{cell}": training_recipe(config, *cell.split("-")) for cell in config["grid"]["cells"]
+        f"grid.cells.{architecture}-{augmentation}": training_recipe(config, architecture, augmentation)
+        for architecture in config["grid"]["architectures"]
+        for augmentation in config["grid"]["augmentations"]
+        if f"{architecture}-{augmentation}" in config["grid"]["cells"]
     }
     for where, recipe in recipes.items():
         if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
@@ -159,7 +162,8 @@ def _check_names(config: Mapping[str, Any]) -> None:
         ("reconstruction.scenes", config["reconstruction"]["scenes"], "scenes"),
     ]
     grid = config["grid"]
-    cells = [f"{a}-{b}" for a in grid["architectures"] for b in grid["augmentations"]]
+    # A preset's changes to a cell stay valid where a study leaves that cell out.
+    cells = [f"{a}-{b}" for a in config["architectures"] for b in config["augmentations"]]
     for where, names, table in uses:
         for name in names:
             if name not in config[table]:
@@ -180,6 +184,8 @@ def _check_names(config: Mapping[str, Any]) -> None:
             raise TriptychError(
                 f"config: augmentations.{name} has {what} of the keys 'method' and 'module'; give one of them"
             )
+        if "method" in augmentation and augmentation["options"]:
+            raise TriptychError(f"config: augmentations.{name}.options are for a 'module'; leave them out")
     for cell in grid["cells"]:
         if cell not in cells:
             raise TriptychError(

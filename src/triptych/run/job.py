@@ -45,9 +45,9 @@ class _NotWhileDrawn(logging.Filter):
 def job(snakemake: "Snakemake") -> Iterator[Job]:
     """Run the body of a workflow script.
 
-    Log lines go to the terminal and to the rule's `log:` file. A job whose recipe leaves the choice of the
-    GPU open takes as many as its `gpu` resource says (see `claim_gpus`). A `TriptychError`, a full
-    disk or exhausted memory ends the job with one clear line and exit code 1; anything else is a
+    Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe
+    leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`). A `TriptychError`,
+    a full disk or exhausted memory ends the job with one clear line and exit code 1; anything else is a
     defect and keeps its traceback.
     """
     path = Path(snakemake.log[0])
@@ -66,7 +66,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     try:
         recipe = snakemake.params.get("recipe", {})
         if torch is not None and recipe.get("device") in ("auto", "cuda"):
-            claim_gpus(snakemake.resources.get("gpu", 0), torch.cuda.device_count())
+            # Snakemake caps a resource at what there is of it: the recipe knows how many are really meant.
+            wanted = recipe.get("gpus", 1) if snakemake.resources.get("gpu", 0) else 0
+            claim_gpus(wanted, torch.cuda.device_count())
         yield Job(list(snakemake.input.get("code", [])))
     except TriptychError as error:
         _fail(str(error))

@@ -1,6 +1,6 @@
 """Which parameters of a model are what: optimizers treat matrices, biases and embeddings differently.
 
-Any module of a model may say so in two attributes:
+Any module of a model may say so in two attributes, tuples of names:
 
 - `embeddings`: names of its own parameters that are added to activations, such as tokens and positions.
 - `ends`: names of its layers that meet the world: pixels at the first one, classes at the last one.
@@ -13,6 +13,12 @@ def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
+def _said(module: nn.Module, attribute: str) -> tuple[str, ...]:
+    """Names that a module gives; an attribute of that name may be something else, a layer say."""
+    names = getattr(module, attribute, ())
+    return names if isinstance(names, tuple) else ()
+
+
 def additive(model: nn.Module) -> set[str]:
     """Names of parameters that are not multiplied with activations as matrices.
 
@@ -20,7 +26,7 @@ def additive(model: nn.Module) -> set[str]:
     """
     names = {name for name, value in model.named_parameters() if value.ndim <= 1}
     for prefix, module in model.named_modules():
-        names.update(_join(prefix, name) for name in getattr(module, "embeddings", ()))
+        names.update(_join(prefix, name) for name in _said(module, "embeddings"))
         if isinstance(module, nn.Embedding):
             names.add(_join(prefix, "weight"))
     return names
@@ -38,11 +44,7 @@ def hidden(model: nn.Module) -> set[str]:
         for name, value in model.named_parameters()
         if value.requires_grad and name not in others and name.endswith("weight")
     ]
-    ends = [
-        _join(prefix, name)
-        for prefix, module in model.named_modules()
-        for name in getattr(module, "ends", ())
-    ]
+    ends = [_join(prefix, name) for prefix, module in model.named_modules() for name in _said(module, "ends")]
     if not ends:
         return set(weights[1:-1])
     return {name for name in weights if not name.startswith(tuple(f"{end}." for end in ends))}
