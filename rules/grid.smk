@@ -20,7 +20,7 @@ rule train_cell:
         "results/benchmarks/jobs/grid/{architecture}-{augmentation}/seed{seed}.tsv"
     conda:
         "../envs/learning.yaml"
-    threads: THREADS
+    threads: config["compute"]["cell_threads"] or THREADS
     resources:
         mem_mb=8000,
         runtime=1440,

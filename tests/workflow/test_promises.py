@@ -108,7 +108,7 @@ def test_adding_a_seed_runs_that_seed_only(study: Study) -> None:
 
 
 def test_a_knob_that_changes_no_result_reruns_nothing(study: Study) -> None:
-    study.configure(compute={"threads": 1, "checkpoint_minutes": 1})
+    study.configure(compute={"threads": 1, "cell_threads": 2, "checkpoint_minutes": 1})
     assert study.plan() == set()
 
 
