@@ -1,0 +1,47 @@
+"""Images a second of a training step: `python -m benchmarks._cell resnet18 1 20` (threads, seconds)."""
+
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+from triptych.nn.resnet import build as resnet18
+from triptych.nn.vit import ViT
+from triptych.run.devices import autocast
+from triptych.training.allocator import keep_large_allocations
+from triptych.training.optimizer import make_optimizer
+
+CLASSES, SIDE, BATCH, WARM_UP = 100, 32, 128, 2
+RECIPES = {
+    "resnet18": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005},
+    "vit": {"optimizer": "adamw", "learning_rate": 0.001, "weight_decay": 0.05},
+}
+SHARED = {"decay_biases": False, "momentum": 0.9, "nesterov": True, "precision": "auto"}
+
+
+def images_per_second(name: str, threads: int, seconds: float) -> float:
+    """Train on random images for so long, after a warm-up; data and augmentation do not count."""
+    torch.manual_seed(0)
+    torch.set_num_threads(threads)
+    keep_large_allocations()
+    model = resnet18(CLASSES, SIDE) if name == "resnet18" else ViT(CLASSES, SIDE, stochastic_depth=0.1)
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, RECIPES[name] | SHARED)
+    images = torch.rand(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
+    labels = torch.arange(BATCH) % CLASSES
+    steps, began = -WARM_UP, time.perf_counter()
+    while steps <= 0 or time.perf_counter() - began < seconds:
+        if steps == 0:
+            began = time.perf_counter()
+        with autocast(torch.device("cpu"), "auto"):
+            loss = F.cross_entropy(model(images).float(), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        steps += 1
+    return BATCH * steps / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    print(images_per_second(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

@@ -1,0 +1,36 @@
+"""Do the grid's cells on a CPU run faster side by side, a core each, or one after the other on all cores?
+
+Both ways in turn in one run: a training step of batches of 128 images, precision auto, without data and
+augmentation.
+
+- `resnet18_together`, `vit_together`: images a second of as many trainings as there are cores, a core each.
+- `resnet18_in_turn`, `vit_in_turn`: of one training on all cores.
+- `resnet18_together_over_in_turn`, `vit_together_over_in_turn`: their ratio.
+"""
+
+import os
+import subprocess
+import sys
+from statistics import median
+
+SECONDS, ROUNDS = 20, 2
+
+
+def together(name: str, trainings: int, threads: int) -> float:
+    """Images a second of so many trainings at once, of so many threads each."""
+    command = [sys.executable, "-m", "benchmarks._cell", name, str(threads), str(SECONDS)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(trainings)]
+    found = [process.communicate()[0] for process in running]
+    return sum(map(float, found))
+
+
+def measure() -> dict[str, float | str]:
+    """Take turns, and return medians and their ratios."""
+    cores = len(os.sched_getaffinity(0))
+    metrics: dict[str, float | str] = {"cores": float(cores)}
+    for name in ("resnet18", "vit"):
+        turns = [(together(name, cores, 1), together(name, 1, cores)) for _ in range(ROUNDS)]
+        beside, alone = (median(speeds) for speeds in zip(*turns, strict=True))
+        metrics |= {f"{name}_together": beside, f"{name}_in_turn": alone}
+        metrics[f"{name}_together_over_in_turn"] = beside / alone
+    return metrics
