@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from triptych.kernels.jit import has_tiles
-from triptych.nn import normalization
-from triptych.nn.convolution import Convolution, filter_gradient, input_gradient, output
+from triptych.nn import convolution, normalization, small_maps, tiled_convolution
+from triptych.nn.convolution import Convolution
 from triptych.nn.kernels import correlation
 from triptych.nn.kernels.convolution import connections
 from triptych.nn.normalization import batch_norm_relu
@@ -65,10 +66,10 @@ SMALL = [(32, 32, 64, 2, 3, 1), (64, 64, 32, 3, 3, 1), (96, 32, 32, 5, 3, 2), (3
 LARGE = [(32, 32, 64, 9, 3, 1), (64, 64, 32, 15, 3, 2), (32, 32, 32, 14, 5, 3), (64, 32, 32, 17, 1, 2)]
 
 
-@needs_tiles
+@pytest.mark.parametrize("way", [small_maps, pytest.param(tiled_convolution, marks=needs_tiles)])
 @pytest.mark.parametrize(("n", "channels_in", "channels", "side", "size", "stride"), SMALL + LARGE)
 def test_convolutions_equal_torchs_in_float32(
-    n: int, channels_in: int, channels: int, side: int, size: int, stride: int
+    way: ModuleType, n: int, channels_in: int, channels: int, side: int, size: int, stride: int
 ) -> None:
     x, filters = draw(n, channels_in, side, side), draw(channels, channels_in, size, size, seed=1)
     expected = torch.conv2d(x.float(), filters.float(), None, stride, size // 2)
@@ -88,9 +89,12 @@ def test_convolutions_equal_torchs_in_float32(
     )
     # sums are float32; only what is stored is rounded to bfloat16
     near = {"rtol": 2**-8, "atol": 1e-3}
-    torch.testing.assert_close(output(x, filters, torch.empty_like(dy), stride).float(), expected, **near)
-    torch.testing.assert_close(input_gradient(dy, filters, torch.empty_like(x), stride).float(), dx, **near)
-    torch.testing.assert_close(filter_gradient(x, dy, size, stride), dw, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(way.output(x, filters, stride).float(), expected, **near)
+    torch.testing.assert_close(way.input_gradient(dy, filters, side, stride).float(), dx, **near)
+    found = way.filter_gradient(x, dy, size, stride)
+    if found.dtype == torch.float32:
+        near = {"rtol": 1e-4, "atol": 1e-3}
+    torch.testing.assert_close(found.float(), dw, **near)
 
 
 @needs_tiles
@@ -101,7 +105,7 @@ def test_a_filter_gradient_over_many_images_is_summed_in_pieces() -> None:
         dy.float(), x.float(), torch.empty(32, 32, 3, 3), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1,
         [False, True, False],
     )  # fmt: skip
-    torch.testing.assert_close(filter_gradient(x, dy, 3, 1), expected, rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(tiled_convolution.filter_gradient(x, dy, 3, 1), expected, rtol=1e-3, atol=1e-2)
 
 
 @needs_tiles
@@ -109,13 +113,14 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.nn.convolution import filter_gradient, has_tiles, output
+from triptych.kernels.jit import has_tiles
+from triptych.nn.tiled_convolution import filter_gradient, output
 assert has_tiles()
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 for side in (2, 8):
     x = torch.ones(64, 32, side, side, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
     filters = torch.ones(32, 32, 3, 3, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
-    y = output(x, filters, torch.empty_like(x), 1)
+    y = output(x, filters, 1)
     gradient = filter_gradient(x, y, 3, 1)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -151,10 +156,12 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one, three, strict=True))
 
 
-@needs_tiles
+@pytest.mark.parametrize("tiles", [False, pytest.param(True, marks=needs_tiles)])
+@needs_bfloat16
 def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
-    monkeypatch: pytest.MonkeyPatch,
+    tiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(convolution, "has_tiles", lambda: tiles)
     x = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     x = x.contiguous(memory_format=torch.channels_last)
     fast = train_step(encoder(), x)
@@ -165,7 +172,7 @@ def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
         y.square().mean().backward()
     exact = [y.detach(), inputs.grad, *(p.grad for p in exact_model.parameters())]
     exact += [b.float() for b in exact_model.buffers()]
-    monkeypatch.setattr(Convolution, "_fits", lambda *_: False)
+    monkeypatch.setattr(Convolution, "_may_differ", lambda *_: False)
     monkeypatch.setattr(normalization, "_fits", lambda *_: False)
     plain = train_step(encoder(), x)
 
@@ -180,16 +187,39 @@ def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
         assert ours < 1.5 * theirs + 1e-3
 
 
-@needs_tiles
-def test_what_does_not_fit_is_torchs_own_convolution() -> None:
-    layer = Convolution(32, 32, 3).to(memory_format=torch.channels_last)
-    small = torch.randn(32, 32, 4, 4).contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("tiles", [False, pytest.param(True, marks=needs_tiles)])
+def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "has_tiles", lambda: tiles)
+    layer = Convolution(128, 128, 3).to(memory_format=torch.channels_last)
+    small = torch.randn(32, 128, 2, 2).contiguous(memory_format=torch.channels_last)
+
+    def ours(x: Tensor) -> bool:
+        return type(layer(x).grad_fn).__name__ == "_ConvolutionBackward"
+
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert "TiledConvolution" in type(layer(small).grad_fn).__name__
-        for x in (small[:31], small[:, :, :2]):
-            assert "TiledConvolution" not in type(layer(x).grad_fn).__name__
-    assert "TiledConvolution" not in type(layer(small).grad_fn).__name__  # float32
+        assert ours(small)
+        assert not ours(small[:, :, :1])  # not square
+        assert ours(small[:31]) != tiles  # tiles hold 16 or 32 images
+        assert ours(small.repeat(1, 1, 5, 5)) == tiles  # a large map
+    assert not ours(small)  # float32
     assert layer.state_dict().keys() == {"weight"}
+
+
+def test_only_the_gradients_that_are_asked_for_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "has_tiles", lambda: False)
+    x = draw(8, 128, 4, 4)  # the filters' gradient is ours there, the input's is torch's
+    layer = Convolution(128, 128, 3)
+    expected = Convolution(128, 128, 3)
+    expected.load_state_dict(layer.state_dict())
+    for frozen in (False, True):
+        layer.weight.requires_grad_(not frozen)
+        inputs, others = (x.float().requires_grad_(frozen) for _ in range(2))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            layer(inputs).float().square().mean().backward()
+        torch.conv2d(others, expected.weight, None, 1, 1).square().mean().backward()
+        mine, theirs = (inputs.grad, others.grad) if frozen else (layer.weight.grad, expected.weight.grad)
+        assert mine is not None and theirs is not None
+        assert (mine - theirs).norm() < 0.01 * theirs.norm()
 
 
 @needs_bfloat16
