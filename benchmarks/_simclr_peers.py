@@ -62,8 +62,9 @@ class Peer:
     def __init__(self, name: str, python: str | Path, arguments: Sequence[str]) -> None:
         WORK.mkdir(parents=True, exist_ok=True)
         self._log = WORK / f"{name}.log"
-        # As anyone would run it: an allocator set up for this process is none of theirs.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+        # As anyone would run it: how allocator and threads are set up for this process is none of theirs.
+        ours = ("MALLOC_", "OMP_WAIT_POLICY")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         driver, *options = arguments
         with self._log.open("w") as stream:
             self._process = subprocess.Popen(

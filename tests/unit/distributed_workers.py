@@ -26,9 +26,20 @@ from triptych.training.collectives import (
     rank,
     world_size,
 )
+from triptych.training.out_of_memory import explained
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS, SIDE, STEPS = 16, 2, 8, 3
+
+
+def want_memory() -> None:
+    """A step that needs a petabyte."""
+
+    def try_size(size: int) -> None:
+        raise AssertionError("workers cannot try sizes each on its own")
+
+    with explained(try_size, label="toy", device=CPU, batch_size=8, accumulate=1):
+        torch.empty(2**50, dtype=torch.uint8)
 
 
 def contrastive_run(dtype: torch.dtype = torch.float32) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Features computed once, and everything that is asked of them, run for real on a few pictures."""
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from test_classify import CLASSIFIER, TRAINING, experiment, metrics, save_colours
 
 from triptych.classify.compute_features import compute_features
+from triptych.classify.experiment import save_weights
 from triptych.classify.feature_map import map_features
 from triptych.classify.features import LabelledFeatures, load_features, save_features
 from triptych.classify.few_labels import probe_few_labels
@@ -48,6 +50,19 @@ def files(tmp_path_factory: pytest.TempPathFactory, data: Path, encoder: Path) -
     folder = tmp_path_factory.mktemp("features")
     compute_features(experiment(folder, data, {"width": 8, **CPU}), str(encoder))
     return {f"{part}_file": str(folder / f"{part}.safetensors") for part in ("train", "test")}
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_known_as_one_where_weights_and_features_are_saved(tmp_path: Path) -> None:
+    examples = LabelledFeatures(torch.ones(1000, 8), torch.zeros(1000, dtype=torch.int64))
+    for save in (
+        lambda: save_weights(ResNet18(width=8), tmp_path / "a"),
+        lambda: save_features(examples, tmp_path / "b"),
+    ):
+        with pytest.raises(OSError) as caught:
+            save()
+        assert caught.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 def test_features_are_the_encoders_in_eval_mode_in_the_order_of_the_images(

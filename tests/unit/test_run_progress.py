@@ -22,6 +22,13 @@ def test_the_rate_of_a_resumed_run_is_that_of_its_own_steps() -> None:
         assert "60/100 (60 %), 5 step/s, ETA 0:00:08" in bar.line(bar._began + 2.0, {})
 
 
+def test_the_eta_knows_that_later_units_take_longer() -> None:
+    with Progress(100, "toy", start=40, cost=lambda count: count + 3.0 * max(count - 90, 0)) as bar:
+        bar.count += 10
+        # 50 units and the three more that each of the last ten takes, at five of the first a second
+        assert "50/100 (50 %), 5 step/s, ETA 0:00:16" in bar.line(bar._began + 2.0, {})
+
+
 def test_before_the_first_unit_the_eta_is_unknown() -> None:
     with Progress(100, "toy") as bar:
         assert "ETA ?" in bar.line(bar._began + 5.0, {})

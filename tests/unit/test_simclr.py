@@ -4,18 +4,22 @@ import logging
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from benchmarks._simclr_peers import Peer
 from hypothesis import given
 from hypothesis import strategies as st
 from test_classify import SIMCLR, VIEWS, data, experiment, metrics
 
-from triptych.classify.budget import measure_plan, plan_epochs
+from triptych.classify.budget import measure_plan, plan_epochs, typical_seconds
 from triptych.classify.experiment import load_weights
-from triptych.classify.simclr import Pretraining, pretrain, size_at
+from triptych.classify.knn import KnnMonitor
+from triptych.classify.simclr import Pretraining, pretrain, seconds_until, size_at
 from triptych.classify.training import run_training
 from triptych.data.packed import load_packed
 from triptych.nn.resnet import ResNet18
@@ -40,6 +44,12 @@ def test_every_moment_of_the_training_belongs_to_a_stage(shares: list[float], pr
     assert 0 <= size_at(stages, progress, 99) < len(shares)
 
 
+def test_the_time_that_is_left_knows_that_later_stages_are_slower() -> None:
+    stages = [{"share": 9, "size": 16}, {"share": 1, "size": 32}]
+    seconds = [seconds_until(stages, [1.0, 3.0], progress) for progress in (0.0, 0.5, 0.9, 0.95, 1.0)]
+    assert seconds == pytest.approx([0.0, 0.5, 0.9, 1.05, 1.2])
+
+
 def test_a_step_sees_as_many_views_as_the_recipe_asks_for_in_the_size_of_its_stage(data: Path) -> None:
     recipe = {**SIMCLR, "views": {**VIEWS, "count": 3}, "stages": [{"share": 1.0, "size": 12}]}
     training = Pretraining(recipe, load_packed(data), CPU)
@@ -55,7 +65,7 @@ def test_a_step_sees_as_many_views_as_the_recipe_asks_for_in_the_size_of_its_sta
 def test_pretraining_by_stages_with_more_views_and_the_decoupled_loss(tmp_path: Path, data: Path) -> None:
     stages = [{"share": 0.5, "size": 8}, {"share": 0.5, "size": 16}]
     recipe = {**SIMCLR, "stages": stages, "decoupled": True, "views": {**VIEWS, "count": 4}}
-    pretrain(experiment(tmp_path, data, {**recipe, "epochs": 3, "monitor_every": 2}))
+    pretrain(experiment(tmp_path, data, {**recipe, "epochs": 3, "monitor_every": 2}), [0.01, 0.03])
     found = metrics(tmp_path)
     assert found["knn_accuracy"] > 50  # chance is 33
     assert 0 < found["model_share"] < 1
@@ -73,6 +83,30 @@ def test_a_training_that_tells_no_images_apart_says_so(
     with caplog.at_level(logging.WARNING, logger="triptych"):
         pretrain(experiment(tmp_path, data, recipe))
     assert "that of an encoder that tells no images apart" in caplog.text
+
+
+def test_what_tells_no_images_apart_says_so_after_every_epoch_also_where_it_was_killed_before_the_look(
+    tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(monitor: KnnMonitor) -> dict[str, float]:
+        raise Killed
+
+    run = replace(
+        experiment(tmp_path, data, {**SIMCLR, "epochs": 2, "temperature": 1000.0, "monitor_every": 2}),
+        checkpoint_minutes=0,
+    )
+    told = "that of an encoder that tells no images apart"
+    with caplog.at_level(logging.WARNING, logger="triptych"):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(KnnMonitor, "__call__", killed)
+            pretrain(run)
+        assert caplog.text.count(told) == 2
+        caplog.clear()
+        pretrain(run)  # goes on between the last step and the look
+    assert caplog.text.count(told) == 1
 
 
 # Wide enough, and in batches large enough, for the kernels of processors with tiles.
@@ -148,6 +182,15 @@ def test_collapsed_features_are_noticed(tmp_path: Path, data: Path, caplog: pyte
     assert "the features have collapsed" in caplog.text
 
 
+def test_a_step_that_other_work_disturbs_does_not_lengthen_the_typical_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("triptych.classify.budget.LEAST_SECONDS", 0.0)
+    seconds = [2.0, 0.0, 0.0, 0.01, 0.01, 2.0, 0.01, 0.01]  # three of them to warm up
+    durations = iter(seconds)
+    assert 0.01 <= typical_seconds(lambda: time.sleep(next(durations))) < 0.3
+
+
 @given(st.floats(0.1, 1000), st.floats(0.1, 60), st.floats(0, 60), st.integers(1, 10))
 def test_a_plan_fills_its_minutes_and_no_more(
     minutes: float, epoch_seconds: float, monitor_seconds: float, every: int
@@ -184,3 +227,17 @@ def test_a_measured_plan_gives_more_epochs_to_more_minutes(
         measure_plan({**recipe, "minutes": 1e-6}, load_packed(data), CPU)
     with pytest.raises(TriptychError, match=r"fewer than warmup_epochs: 1e\+09; raise the minutes or lower"):
         measure_plan({**recipe, "minutes": 0.2, "warmup_epochs": 10**9}, load_packed(data), CPU)
+
+
+def test_a_peer_of_the_benchmark_runs_as_anyone_would_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("OMP_WAIT_POLICY", "MALLOC_TOP_PAD_"):
+        monkeypatch.setenv(name, "passive")
+    driver = "import os\nprint('ready', flush=True)\ninput()\n"
+    driver += "print(sum(name in os.environ for name in ('OMP_WAIT_POLICY', 'MALLOC_TOP_PAD_')), flush=True)"
+    (tmp_path / "driver.py").write_text(driver)
+    peer = Peer("toy", sys.executable, [str(tmp_path / "driver.py")])
+    assert peer.seconds(1) == 0
+    peer.close()

@@ -1,6 +1,7 @@
 """The engine: exact, resumable at any moment, honest about failure."""
 
 import csv
+import errno
 import logging
 import random
 import re
@@ -76,6 +77,19 @@ def test_a_run_killed_while_it_evaluates_resumes_there(tmp_path: Path) -> None:
     assert same(resumed, train(tmp_path / "straight")[0])
 
 
+def test_the_time_of_the_last_step_is_known_after_a_kill_in_the_evaluation(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(model: nn.Module) -> float:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(tmp_path, every=0.0, evaluate=killed, batch_size=200)  # one step an epoch
+    _, fitted = train(tmp_path, batch_size=200)
+    assert 0 < fitted.model_share < 1
+
+
 def test_a_checkpoint_of_another_recipe_is_discarded(tmp_path: Path) -> None:
     old = Checkpoints(tmp_path, "old recipe")
     old.save(3, {"weights": torch.ones(2)})
@@ -90,6 +104,32 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
     newest = sorted(tmp_path.glob("*.pt"))[-1]
     newest.write_bytes(newest.read_bytes()[:50])
     assert checkpoints.load() == {"step": 1}
+
+
+def test_a_torn_checkpoint_counts_no_more(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "run", "run")
+    checkpoints.save(10, {"step": 10})
+    checkpoints.save(20, {"step": 20})
+    (tmp_path / "run/step-000000020.pt").write_bytes(b"torn")
+    checkpoints.load()
+    checkpoints.save(15, {"step": 15})
+    newest = checkpoints.newest()
+    assert newest is not None and newest.name == "step-000000015.pt"
+    assert [path.name for path in sorted((tmp_path / "run").glob("*.pt"))] == [
+        "step-000000010.pt",
+        "step-000000015.pt",
+    ]
+    checkpoints.remove()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_known_as_one_where_a_checkpoint_is_saved(tmp_path: Path) -> None:
+    for state in ({"weights": torch.ones(100_000)}, {"weights": [torch.ones(10) for _ in range(99)]}):
+        with pytest.raises(OSError) as caught:
+            Checkpoints(tmp_path, "run").save(1, state)
+        assert caught.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_two_checkpoints_are_kept_and_none_after_the_end(tmp_path: Path) -> None:

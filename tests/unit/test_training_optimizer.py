@@ -292,3 +292,23 @@ def test_saved_and_resumed_optimizers_give_the_same_bits(name: str, tmp_path: Pa
 def test_every_optimizer_learns(tmp_path: Path, name: str, rate: float, epochs: int) -> None:
     _, fitted = train(tmp_path, optimizer=name, learning_rate=rate, epochs=epochs)
     assert fitted.rows[-1]["error"] < 0.5 * 0.43  # the variance of sin(x) is 0.43
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ("start", r"Named.embeddings is 'start'; optimizers need a tuple"),
+        (["start"], r"Named.embeddings is \['start'\]; optimizers need a tuple"),
+        (("begin",), "Named.embeddings names begin, which Named does not have"),
+    ],
+)
+def test_names_that_would_be_passed_over_are_errors(names: Any, problem: str) -> None:
+    class Named(nn.Module):
+        embeddings = names
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.start = nn.Parameter(torch.zeros(1, 2, 3))
+
+    with pytest.raises(TriptychError, match=problem):
+        additive(Named())

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from distributed_workers import want_memory
 
 from triptych.run.errors import TriptychError
 from triptych.training.out_of_memory import advice, is_out_of_memory, largest_that_fits
+from triptych.training.workers import run_workers
 
 LIMITED = """
 import resource, sys
@@ -62,10 +64,45 @@ for line in sys.argv[3:]:
 """
 
 
-def in_limited_memory(folder: Path, *pairs: str) -> list[str]:
+LIMITED_PLAN = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_classify import SIMCLR
+from triptych.classify import budget
+from triptych.data.packed import LabelledImages, load_packed, save_packed
+from triptych.run.errors import TriptychError
+
+budget.keep_large_allocations, budget.LEAST_SECONDS = lambda: None, 0.0
+torch.backends.mkldnn.set_flags(False)  # it wants memory of its own, for code, and says so less clearly
+torch.set_num_threads(1)
+
+def plan(batch_size):
+    folder = Path(sys.argv[2]) / str(batch_size)
+    labels = np.arange(batch_size) % 2
+    images = np.zeros((batch_size, 16, 16, 3), np.uint8)
+    arrays = LabelledImages(images, labels, images[:2], labels[:2], classes=("a", "b"), source={})
+    save_packed(folder, arrays, name="black", provenance={})
+    recipe = {**SIMCLR, "minutes": 100, "batch_size": batch_size}
+    budget.measure_plan(recipe, load_packed(folder), torch.device("cpu"))
+
+plan(64)  # what starts with the first step is in memory now
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + 190 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    plan(4096)
+except TriptychError as error:
+    print(error)
+"""
+
+
+def in_limited_memory(folder: Path, *pairs: str, script: str = LIMITED) -> list[str]:
     """What each training of `batch_size,accumulate` ends with, one after the other in one new process."""
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(folder), *pairs],
+        [sys.executable, "-c", script, str(Path(__file__).parent), str(folder), *pairs],
         capture_output=True,
         text=True,
         check=False,
@@ -97,6 +134,18 @@ def test_a_batch_beyond_the_memory_is_told_what_would_fit_and_that_is_true(
     assert in_limited_memory(tmp_path, f"16384,{pieces}") == ["fits"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
+def test_a_batch_beyond_the_memory_is_told_what_would_fit_already_where_its_minutes_are_planned(
+    tmp_path: Path,
+) -> None:
+    (told,) = in_limited_memory(tmp_path, script=LIMITED_PLAN)
+    assert re.fullmatch(
+        r"simclr: out of memory on cpu with batch_size 4096; (\d+) images at a time fit: "
+        r"set batch_size: \1, or accumulate: \d+ to keep the batch size",
+        told,
+    ), told
+
+
 def test_the_largest_half_that_fits_is_found() -> None:
     def attempt(size: int) -> None:
         tried.append(size)
@@ -118,6 +167,15 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_several_workers_are_told_no_more_than_is_known(tmp_path: Path) -> None:
+    with pytest.raises(TriptychError) as caught:
+        run_workers(want_memory, (), workers=2, device_type="cpu")
+    assert str(caught.value) == (
+        "toy: out of memory on cpu with batch_size 8 over all gpus; what would fit was not tried: lower "
+        "batch_size, or set accumulate: 2 to keep the batch size"
+    )
 
 
 def test_where_nothing_fits_the_advice_is_another_one() -> None:

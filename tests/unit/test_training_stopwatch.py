@@ -21,6 +21,14 @@ def test_the_share_is_that_of_the_time_within_compute() -> None:
     assert watch.share == pytest.approx(0.25, abs=0.1)
 
 
+def test_what_a_step_has_taken_counts_before_it_ends() -> None:
+    watch = Stopwatch(torch.device("cpu"), 1)
+    with watch.step(0):
+        time.sleep(0.01)
+        assert watch.total_so_far >= 0.01
+    assert watch.total == watch.total_so_far >= 0.01
+
+
 @pytest.mark.parametrize(("steps", "timed"), [(3, [2]), (20, [10]), (200, [10, 60, 110, 160])])
 def test_a_device_that_runs_ahead_is_waited_for_in_few_steps(steps: int, timed: list[int]) -> None:
     watch = Stopwatch(torch.device("meta"), steps)  # stands for a GPU: nothing runs on it

@@ -17,6 +17,8 @@ if "snakemake" in globals():
     with job(snakemake) as running:
         experiment = experiment_of(snakemake, running)
         if snakemake.input.plan:
-            epochs = json.loads(Path(snakemake.input.plan[0]).read_text(encoding="utf-8"))["epochs"]
-            experiment = replace(experiment, recipe={**experiment.recipe, "epochs": epochs})
-        run_training(pretrain, experiment)
+            plan = json.loads(Path(snakemake.input.plan[0]).read_text(encoding="utf-8"))
+            experiment = replace(experiment, recipe={**experiment.recipe, "epochs": plan["epochs"]})
+            run_training(pretrain, experiment, plan["step_seconds"])
+        else:
+            run_training(pretrain, experiment)

@@ -7,7 +7,9 @@ result of the same one.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from triptych.training.allocator import keep_large_allocations
 from triptych.training.average import WeightAverage
 from triptych.training.batch import Batch
 from triptych.training.optimizer import make_optimizer
+from triptych.training.out_of_memory import explained
 from triptych.training.state import Learner
 from triptych.training.step import Step
 from triptych.training.stopwatch import Stopwatch
@@ -47,6 +50,18 @@ def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float,
     return epochs
 
 
+def typical_seconds(step: Callable[[], None]) -> float:
+    """Median seconds of `step`, once warm: other work on the machine disturbs a mean."""
+    for _ in range(WARM_UP):
+        step()
+    seconds: list[float] = []
+    while len(seconds) < LEAST_STEPS or sum(seconds) < LEAST_SECONDS:
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    return median(seconds)
+
+
 def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> dict[str, Any]:
     """Train some steps of each stage of `recipe`, throw them away, and lay out the epochs.
 
@@ -56,7 +71,7 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
 
     Raises:
         TriptychError: the minutes do not suffice for one epoch or for the warm-up, or the batch is larger
-            than the data.
+            than the data or the memory.
     """
     if device.type == "cpu":
         keep_large_allocations()
@@ -72,7 +87,7 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     generator = torch_generator(device, "budget")
 
     def step(size: int) -> None:
-        take = Step(
+        learning = Step(
             learner,
             lambda batch: training.draw(batch, size),
             training.loss_of,
@@ -82,20 +97,21 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
             watch=Stopwatch(device, 1),
         )
         indices = torch.randint(len(training.images), (recipe["batch_size"],))
-        pieces = indices.tensor_split(recipe["accumulate"])
-        loss = take(((Batch(own, generator, 0.0), len(own) / len(indices)) for own in pieces), 0)
-        loss.item()  # waits for the device
+        pieces = [Batch(own, generator, 0.0) for own in indices.tensor_split(recipe["accumulate"])]
+        with explained(
+            lambda fewer: learning.try_size(pieces[0], fewer),
+            label="simclr",
+            device=device,
+            batch_size=len(indices),
+            accumulate=len(pieces),
+        ):
+            loss = learning(((piece, len(piece.indices) / len(indices)) for piece in pieces), 0)
+            loss.item()  # waits for the device
 
     stages = recipe["stages"] or [{"share": 1.0, "size": dataset.image_size[0]}]
     seconds = []
     for stage in stages:
-        for _ in range(WARM_UP):
-            step(stage["size"])
-        began, steps = time.perf_counter(), 0
-        while steps < LEAST_STEPS or time.perf_counter() - began < LEAST_SECONDS:
-            step(stage["size"])
-            steps += 1
-        seconds.append((time.perf_counter() - began) / steps)
+        seconds.append(typical_seconds(partial(step, stage["size"])))
         log.info("views of %d pixels: %.3f s a step", stage["size"], seconds[-1])
     whole = sum(stage["share"] for stage in stages)
     mean = sum(stage["share"] / whole * each for stage, each in zip(stages, seconds, strict=True))

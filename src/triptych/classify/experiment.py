@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from triptych.data.device import DeviceImages
@@ -20,6 +20,7 @@ from triptych.run.errors import TriptychError
 from triptych.run.files import atomic_path, write_json
 from triptych.run.job import Job
 from triptych.run.seeds import derive_seed
+from triptych.run.tensors import write_tensors
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -130,7 +131,7 @@ def save_weights(model: nn.Module, target: Path) -> None:
     """Save a module's state in float32 as safetensors, loadable on any device."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(target) as temporary:
-        save_file(state, temporary)
+        write_tensors(temporary, state)
 
 
 def save_predictions(predictions: NDArray[np.int64], num_classes: int, target: Path) -> None:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from triptych.run.errors import TriptychError
 from triptych.run.files import atomic_path
+from triptych.run.tensors import write_tensors
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def save_features(examples: LabelledFeatures, target: Path) -> None:
     """
     tensors = {"features": examples.features.cpu().contiguous(), "labels": examples.labels.cpu()}
     with atomic_path(target) as temporary:
-        save_file(tensors, temporary)
+        write_tensors(temporary, tensors)
 
 
 def load_features(source: str | Path) -> LabelledFeatures:

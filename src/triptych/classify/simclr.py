@@ -47,7 +47,6 @@ class Pretraining:
         )
         model = nn.Sequential(self.encoder, head).to(memory_format=torch.channels_last).to(device)
         self.model = synchronise_batch_norm(model, device)
-        self.latest = torch.zeros(())  # the latest loss
 
     def draw(self, batch: Batch, size: int) -> Tensor:
         """The views of a batch, view after view, `size` pixels high and wide."""
@@ -69,11 +68,9 @@ class Pretraining:
         """NT-Xent over the batches of all workers."""
         count = self.recipe["views"]["count"]
         projections = gather_views(self.model(views).float(), views=count)
-        loss = nt_xent(
+        return nt_xent(
             projections, self.recipe["temperature"], views=count, decoupled=self.recipe["decoupled"]
         )
-        self.latest = loss.detach()
-        return loss
 
 
 def size_at(stages: Sequence[Mapping[str, float]], progress: float, full: int) -> int:
@@ -91,6 +88,19 @@ def size_at(stages: Sequence[Mapping[str, float]], progress: float, full: int) -
     return int(stages[-1]["size"]) if stages else full
 
 
+def seconds_until(
+    stages: Sequence[Mapping[str, float]], step_seconds: Sequence[float], progress: float
+) -> float:
+    """What a share `progress` of the training takes, in units of its number of steps (see `size_at`)."""
+    whole = sum(stage["share"] for stage in stages)
+    began = seconds = 0.0
+    for stage, each in zip(stages, step_seconds, strict=True):
+        share = stage["share"] / whole
+        seconds += each * min(max(progress - began, 0.0), share)
+        began += share
+    return seconds
+
+
 def training_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
     """All training images on the device."""
     return DeviceImages(
@@ -98,11 +108,12 @@ def training_images(dataset: PackedDataset, device: torch.device) -> DeviceImage
     )
 
 
-def pretrain(experiment: Experiment) -> None:
+def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None:
     """Train an encoder without labels on all training images; the test images are not read.
 
     The recipe holds what `Pretraining` and the engine need, and `monitor_every`: epochs between two
     looks at the nearest neighbours of held-out training images, whose labels serve that only.
+    `step_seconds`, one for each of its stages if they were measured, serve the ETA only.
     Writes `metrics.json`, `history.csv`, `tensorboard/` and `encoder.safetensors`; the projection head
     is discarded.
     """
@@ -115,16 +126,17 @@ def pretrain(experiment: Experiment) -> None:
     compared = recipe["batch_size"] // recipe["accumulate"]  # images, in one piece of a batch
     chance = math.log(views * (compared - 1) + (0 if recipe["decoupled"] else 1))
 
-    def look() -> dict[str, float]:
-        found = monitor()
-        loss = training.latest.item()
-        if loss > CHANCE * chance:
+    def look_at_loss(loss: float) -> None:
+        if loss > CHANCE * chance:  # a collapse from the start shows after one epoch, long before a `look`
             log.warning(
                 "%s: the loss is %.3f, that of an encoder that tells no images apart (%.3f)",
                 experiment.label,
                 loss,
                 chance,
             )
+
+    def look() -> dict[str, float]:
+        found = monitor()
         if found["feature_std"] < COLLAPSED:
             log.warning(
                 "%s: the features have collapsed (spread %.3f); lower learning_rate",
@@ -132,6 +144,10 @@ def pretrain(experiment: Experiment) -> None:
                 found["feature_std"],
             )
         return found
+
+    def cost(steps: int) -> float:
+        total = recipe["epochs"] * (len(training.images) // recipe["batch_size"])
+        return seconds_until(recipe["stages"], step_seconds, steps / total)
 
     checkpoints = open_checkpoints(experiment, dataset)
     fitted = fit(
@@ -143,6 +159,8 @@ def pretrain(experiment: Experiment) -> None:
         checkpoints=checkpoints,
         evaluate=look,
         evaluate_every=recipe["monitor_every"],
+        look_at_loss=look_at_loss,
+        cost=cost if recipe["stages"] and step_seconds else None,
     )
     if rank() > 0:
         return

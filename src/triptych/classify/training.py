@@ -65,6 +65,8 @@ def fit(
     evaluate: Callable[[], Row] | None = None,
     evaluate_every: int = 1,
     select: str | None = None,
+    look_at_loss: Callable[[float], None] | None = None,
+    cost: Callable[[int], float] | None = None,
 ) -> Fitted:
     """Train `model` by the experiment's recipe and seed, with its curves in the folder; see `engine.fit`."""
     return engine.fit(
@@ -82,4 +84,6 @@ def fit(
         evaluate=evaluate,
         evaluate_every=evaluate_every,
         select=select,
+        look_at_loss=look_at_loss,
+        cost=cost,
     )

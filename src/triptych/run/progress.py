@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
@@ -15,7 +16,8 @@ class Progress:
 
     On a terminal a bar is drawn; in any case a plain line with rate and ETA goes to the log
     every `every` seconds, so that a batch job's log can be followed. Where a unit stands for a
-    number of `images`, both show images per second, too.
+    number of `images`, both show images per second, too. The plain line's ETA takes all units to be alike,
+    unless `cost` says what so many of them take from the beginning on, in any measure of time.
 
     Example:
         with Progress(len(files), "frames", unit="frame") as progress:
@@ -32,8 +34,10 @@ class Progress:
         start: int = 0,
         every: float = 10.0,
         images: int = 0,
+        cost: Callable[[int], float] | None = None,
     ) -> None:
         self.total, self.label, self.unit, self.images = total, label, unit, images
+        self.cost = cost or float
         self.start, self.count, self.every = start, start, every
         self._began = self._last = time.monotonic()
         self._bar = tqdm(
@@ -67,7 +71,9 @@ class Progress:
     def line(self, now: float, fields: dict[str, float | str]) -> str:
         """One plain line: share done, rate, ETA, fields."""
         rate = self._rate(now)
-        eta = (self.total - self.count) / rate if rate > 0 else float("inf")
+        so_far = self.cost(self.count)
+        done, left = so_far - self.cost(self.start), self.cost(self.total) - so_far
+        eta = left * (now - self._began) / done if done > 0 else float("inf")
         shown = "".join(
             f" {key}={value:.4g}" if isinstance(value, float) else f" {key}={value}"
             for key, value in fields.items()

@@ -3,19 +3,21 @@
 They live outside every rule's output, because Snakemake deletes the outputs of failed jobs.
 """
 
+import io
 import logging
 import time
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from triptych.run.files import atomic_path
+from triptych.training.out_of_memory import is_out_of_memory
 
 log = logging.getLogger("triptych")
 
 KEPT = 2
+UNREADABLE = ".unreadable"
 
 
 class Checkpoints:
@@ -43,15 +45,19 @@ class Checkpoints:
     def load(self) -> dict[str, Any] | None:
         """The newest usable state, or None to start from the beginning.
 
-        To be called before the first `save`. Removes what a process left that was killed while it saved.
+        To be called before the first `save`. Removes what a process left that was killed while it saved,
+        and sets unreadable files aside: they must count neither as the newest nor as one of two.
         """
         for torn in self.folder.glob(".step-*.pt"):
             torn.unlink()
         for path in reversed(self._files()):
             try:
                 saved = torch.load(path, map_location="cpu", weights_only=True)
-            except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-                log.warning("checkpoint %s cannot be read (%s); trying an older one", path, error)
+            except Exception as error:  # a damaged file can make the unpickler raise anything
+                if is_out_of_memory(error):
+                    raise
+                aside = path.replace(path.with_suffix(UNREADABLE))
+                log.warning("checkpoint %s cannot be read (%s); trying an older one", aside, error)
                 continue
             if saved.get("fingerprint") == self.fingerprint:
                 log.info("resuming from %s", path)
@@ -70,16 +76,22 @@ class Checkpoints:
 
         `state` may hold tensors, numbers, strings, lists and dictionaries only, so that it
         loads with `weights_only=True`.
+
+        Raises:
+            OSError: the disk is full, for instance.
         """
+        # By way of memory: torch's writer would turn a full disk into an error without an errno.
+        content = io.BytesIO()
+        torch.save({"fingerprint": self.fingerprint, "state": state}, content)
         with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
-            torch.save({"fingerprint": self.fingerprint, "state": state}, temporary)
+            temporary.write_bytes(content.getbuffer())
         for old in self._files()[:-KEPT]:
             old.unlink()
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """Delete them all: the run is complete and its outputs are written."""
-        for path in self._files():
+        for path in [*self._files(), *self.folder.glob(f"step-*{UNREADABLE}")]:
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

@@ -69,6 +69,8 @@ def fit(
     evaluate: Callable[[], Row] | None = None,
     evaluate_every: int = 1,
     select: str | None = None,
+    look_at_loss: Callable[[float], None] | None = None,
+    cost: Callable[[int], float] | None = None,
 ) -> Fitted:
     """Train `model` in place.
 
@@ -98,6 +100,8 @@ def fit(
         select: column of `evaluate` to minimise; the weights of its best epoch are restored at the
             end. Without it the last epoch's weights stay. With `ema`, averaged weights take the
             place of the trained ones in all of this.
+        look_at_loss: called with the mean training loss of every epoch, before the evaluation.
+        cost: of so many steps, for the ETA; see `Progress`.
 
     Raises:
         TriptychError: the batch is larger than the data or than the memory, or the loss is no
@@ -131,11 +135,14 @@ def fit(
     loop = Loop(learner, state, step, batches, checkpoints=checkpoints, recipe=recipe, label=label)
     curves = History(events, key="epoch", rows=state.rows) if rank() == 0 else None
     images = batches.steps * batches.batch_size
-    with Progress(epochs * batches.steps, label, start=loop.done, images=batches.batch_size) as progress:
+    total, start = epochs * batches.steps, loop.done
+    with Progress(total, label, start=start, images=batches.batch_size, cost=cost) as progress:
         while state.epoch < epochs:
             loop.finish_epoch(progress)
             trained = loop.seconds - state.epoch_began
             row: Row = {"epoch": state.epoch + 1, "train_loss": state.loss_sum / batches.steps}
+            if look_at_loss is not None:
+                look_at_loss(row["train_loss"])
             last = state.epoch + 1 == epochs
             if evaluate is not None and (last or (state.epoch + 1) % evaluate_every == 0):
                 with weights.applied():

@@ -12,9 +12,9 @@ from triptych.run.errors import TriptychError
 from triptych.run.progress import Progress
 from triptych.training.batch import Batches
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.collectives import rank, world_size
+from triptych.training.collectives import rank
 from triptych.training.compilation import compile_in_place, first_use
-from triptych.training.out_of_memory import advice, is_out_of_memory, largest_that_fits, release
+from triptych.training.out_of_memory import explained
 from triptych.training.schedule import learning_rate
 from triptych.training.state import Learner, State
 from triptych.training.step import Inputs, Step
@@ -97,7 +97,8 @@ class Loop(Generic[Inputs]):
         if not self.learner.is_finite():
             raise self._diverged("a weight is not finite", self.done)
         watch, state = self.step.watch, self.state
-        state.seconds, state.timed_seconds, state.model_seconds = self.seconds, watch.total, watch.model
+        state.seconds = self.seconds
+        state.timed_seconds, state.model_seconds = watch.total_so_far, watch.model
         self.checkpoints.save(self.done, self.learner.pack(state))
 
     def _take_step(self) -> Tensor:
@@ -107,27 +108,20 @@ class Loop(Generic[Inputs]):
         def attempt() -> Tensor:
             return self.step(self.batches.pieces(self.state.epoch, self.state.step), number)
 
-        try:
+        def try_size(size: int) -> None:
+            piece, _ = next(self.batches.pieces(self.state.epoch, self.state.step))
+            self.step.try_size(piece, size)
+
+        with explained(
+            try_size,
+            label=self.label,
+            device=self.batches.device,
+            batch_size=self.batches.batch_size,
+            accumulate=self.batches.accumulate,
+        ):
             loss = first_use(self.learner.model, attempt) if self._untried else attempt()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            release(error)
-            raise self._too_large() from None
         self._untried = False
         return loss
-
-    def _too_large(self) -> TriptychError:
-        batch_size, accumulate = self.batches.batch_size, self.batches.accumulate
-        fits = 0
-        if world_size() == 1:  # several workers would have to fail and try together
-            piece, _ = next(self.batches.pieces(self.state.epoch, self.state.step))
-            fits = largest_that_fits(
-                lambda size: self.step.try_size(piece, size), math.ceil(batch_size / accumulate)
-            )
-        return advice(
-            self.label, self.batches.device, batch_size=batch_size, accumulate=accumulate, fits=fits
-        )
 
     def _look(self) -> None:
         """Bring in the losses since the last look, one by one: when that was changes no bit of their sum."""

@@ -3,11 +3,13 @@
 import gc
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
 from triptych.run.errors import TriptychError
+from triptych.training.collectives import world_size
 
 # As the CPU's allocator and oneDNN put it; torch.OutOfMemoryError exists for GPUs only.
 SIGNS = ("DefaultCPUAllocator", "not enough memory", "could not create a memory", "out of memory")
@@ -48,11 +50,43 @@ def largest_that_fits(attempt: Callable[[int], object], size: int) -> int:
     return 0
 
 
-def advice(label: str, device: torch.device, *, batch_size: int, accumulate: int, fits: int) -> TriptychError:
-    """The error to end with; `fits` images at a time are known to fit (0: unknown or none)."""
+@contextmanager
+def explained(
+    try_size: Callable[[int], object], *, label: str, device: torch.device, batch_size: int, accumulate: int
+) -> Iterator[None]:
+    """Turn want of memory in the body, a step with a batch, into `advice`.
+
+    Args:
+        try_size: runs forwards and backwards on so many images.
+        label, device, batch_size, accumulate: see `advice`.
+
+    Raises:
+        TriptychError: the batch does not fit.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        release(error)
+        fits = None
+        if world_size() == 1:  # several workers would have to fail and try together
+            fits = largest_that_fits(try_size, math.ceil(batch_size / accumulate))
+        raise advice(label, device, batch_size=batch_size, accumulate=accumulate, fits=fits) from None
+
+
+def advice(
+    label: str, device: torch.device, *, batch_size: int, accumulate: int, fits: int | None
+) -> TriptychError:
+    """The error to end with; `fits` images at a time are known to fit (0: none; None: it was not tried)."""
     told = f"{label}: out of memory on {device} with batch_size {batch_size}"
     if accumulate > 1:
         told += f" in {accumulate} pieces"
+    if fits is None:
+        return TriptychError(
+            f"{told} over all gpus; what would fit was not tried: lower batch_size, or set accumulate: "
+            f"{2 * accumulate} to keep the batch size"
+        )
     if fits == 0:
         return TriptychError(
             f"{told}; no smaller batch was found to fit either: take a smaller model or images"

@@ -8,15 +8,29 @@ Any module of a model may say so in two attributes, tuples of names:
 
 from torch import nn
 
+from triptych.run.errors import TriptychError
+
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
 def _said(module: nn.Module, attribute: str) -> tuple[str, ...]:
-    """Names that a module gives; an attribute of that name may be something else, a layer say."""
+    """Names that a module gives; an attribute of that name may be something else, a layer say.
+
+    Raises:
+        TriptychError: names are given in another way, or the module does not have what they name.
+    """
     names = getattr(module, attribute, ())
-    return names if isinstance(names, tuple) else ()
+    what = f"{type(module).__name__}.{attribute}"
+    if isinstance(names, str | list):
+        raise TriptychError(f"{what} is {names!r}; optimizers need a tuple of names: ('token',), say")
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return ()
+    own = dict(module.named_parameters() if attribute == "embeddings" else module.named_modules())
+    if unknown := sorted(set(names) - own.keys()):
+        raise TriptychError(f"{what} names {', '.join(unknown)}, which {type(module).__name__} does not have")
+    return names
 
 
 def additive(model: nn.Module) -> set[str]:

@@ -25,6 +25,12 @@ class Stopwatch:
         self._waits = device.type != "cpu"
         self._first = min(FIRST, steps - 1)
         self._running = False
+        self._began = 0.0  # of the step that is running
+
+    @property
+    def total_so_far(self) -> float:
+        """`total` with what the running step has taken until now: what a checkpoint within it must hold."""
+        return self.total + (self._now() - self._began if self._running else 0.0)
 
     @property
     def share(self) -> float:
@@ -43,9 +49,9 @@ class Stopwatch:
         if not self._running:
             yield
             return
-        began = self._now()
+        self._began = self._now()
         yield
-        self.total += self._now() - began
+        self.total, self._running = self.total_so_far, False
 
     @contextmanager
     def compute(self) -> Iterator[None]:
