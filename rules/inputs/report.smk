@@ -7,6 +7,7 @@ AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] or name for 
 GRID_TABLES = {
     "top1": ("grid_table", "Top-1 error"),
     "top5": ("grid_table", "Top-5 error"),
+    "published": ("grid_published", "Against the report"),
     "differences": ("grid_differences", "Differences between cells"),
     "cost": ("grid_cost", "Training cost"),
 }

@@ -79,7 +79,8 @@ def make_tables(results: Path) -> None:
         architectures=ARCHITECTURES,
         augmentations=AUGMENTATIONS,
         stems={
-            name: str(results / f"tables/grid_{name}") for name in ("top1", "top5", "differences", "cost")
+            name: str(results / f"tables/grid_{name}")
+            for name in ("top1", "top5", "published", "differences", "cost")
         },
     )
     main_of("tabulate_parameters.py")(

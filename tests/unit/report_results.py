@@ -16,9 +16,9 @@ from triptych.training.history import History
 ARCHITECTURES = {"resnet18": "ResNet18", "vit": "ViT", "mixer": "Mixer <small>"}
 AUGMENTATIONS = {
     "baseline": "Baseline",
-    "mixup": "Mixup (α = 0.4)",
+    "mixup": "Mixup",
     "cutout": "Cutout",
-    "cutmix": "CutMix (α = 0.4)",
+    "cutmix": "CutMix",
 }
 SEEDS = (0, 1, 2)
 EPOCHS = 20
@@ -188,7 +188,13 @@ def _grid(root: Path, classes: int) -> None:
                     "images_per_second": 170.0,
                 }
                 folder = root / "grid" / f"{architecture}-{augmentation}" / f"seed{seed}"
-                recipe = {"architecture": {"module": architecture, "options": OPTIONS.get(architecture, {})}}
+                method = "none" if augmentation == "baseline" else augmentation
+                recipe = {
+                    "architecture": {"module": architecture, "options": OPTIONS.get(architecture, {})},
+                    "augmentation": {"padding": 4, "flip": 0.5, "degrees": 15},
+                    "mixing": {"method": method, "alpha": 0.4, "probability": 1.0},
+                    "schedule": "cosine",
+                }
                 _classifier(folder, error, seed=seed, recipe=recipe, metrics=metrics)
                 np.save(folder / "predictions.npy", _predictions(error, classes, seed))
     write_json(root / "grid" / "parameters.json", {"models": MODELS, "provenance": _provenance(None)})

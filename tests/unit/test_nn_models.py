@@ -1,13 +1,15 @@
 """The architectures: published parameter counts, shapes, and the report's arithmetic."""
 
 import inspect
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from torch import nn
 
-from triptych.classify.classifier import build_model
+from triptych.classify.architectures import build_model
 from triptych.classify.parameters import count_parameters
 from triptych.nn import resnet, vit
 from triptych.nn.stochastic_depth import StochasticDepth, linear_depths
@@ -146,3 +148,26 @@ def test_a_wrong_architecture_is_one_clear_line() -> None:
         build_model("triptych.nn.vit", 10, 32, {"patch": 5})
     with pytest.raises(TriptychError, match=r"stochastic_depth is 1\.0; it must be below 1"):
         build_model("triptych.nn.vit", 10, 32, {"stochastic_depth": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("return nn.Linear('3', 2)", r"build fails with options \{\}: TypeError: .*\(linear.py, line \d+\)"),
+        ("return 1 / 0", r"ZeroDivisionError: division by zero \(own_net.py, line 3\)"),
+        ("return None", "build must return a torch module, not NoneType"),
+        ("return nn.Flatten(2)", r"logits of shape \(2, 7\).* it returns shape \(2, 3, 64\)"),
+        ("return nn.Linear(5, num_classes)", r"fails on images of 8 x 8 pixels: RuntimeError"),
+        ("return nn.LSTM(8, 8)", r"fails on images of 8 x 8 pixels"),
+    ],
+)
+def test_a_mistake_in_ones_own_architecture_is_told_before_anything_is_trained(
+    body: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_net.py").write_text(
+        f"from torch import nn\ndef build(num_classes, image_size):\n    {body}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_net", raising=False)
+    with pytest.raises(TriptychError, match=f"architecture module 'own_net': .*{problem}"):
+        build_model("own_net", 7, 8, {})

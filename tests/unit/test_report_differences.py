@@ -42,7 +42,7 @@ def runs(cell: str, *errors: float, seeds: tuple[int, ...] = (), validation: flo
                 "training_flops": 3e15,
                 "images_per_second": 10.0 * (1 + seed),
             },
-            {"seed": seed, "wall_seconds": 60.0, "hardware": {"cpu": "a CPU" if seed < 9 else "another"}},
+            {"seed": seed, "wall_seconds": 60.0, "hardware": {"cpu": "a CPU", "threads": 2} if seed < 9 else {"cpu": "another", "threads": 1}},
         )
         for seed, error in zip(seeds or range(len(errors)), errors, strict=True)
     ]
@@ -193,11 +193,17 @@ def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
     rows = cost_rows(cells).set_index(["architecture", "augmentation"])
     assert rows.loc[("net", "baseline"), "images_per_second"] == 15.0
     assert rows.loc[("net", "baseline"), "training_flops"] == 3e15
-    assert list(rows["hardware"]) == ["a CPU", "another"]
+    assert list(rows["hardware"]) == ["a CPU; 2 threads a training", "another; 1 thread a training"]
     table = cost_table(
         cells, architectures={"net": "Net"}, augmentations={"baseline": "Baseline", "mixup": "Mixup"}
     )
     text = markdown(table)
-    assert "| Net, Baseline | 21.00 ± 1.41 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
-    assert "| Net, Mixup | 19.00 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
-    assert "Machine 1: a CPU." in text and "Machine 2: another." in text
+    assert "| Net, Baseline | 21.00 ± 1.41 | 1,000 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
+    assert "| Net, Mixup | 19.00 | 1,000 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
+    assert "Machine 1: a CPU; 2 threads a training." in text and "Machine 2: another; 1 thread" in text
+
+
+def test_runs_that_agree_to_the_last_image_are_marked_as_indistinguishable() -> None:
+    cells = grid(net_baseline=(20.0, 21.0, 22.0), net_mixup=(20.0, 21.0, 22.0), net_cutmix=(30.0, 31.1, 32.3))
+    marks = {cell[1]: value.mark for cell, value in marked_estimates(cells, METRIC).items()}
+    assert marks == {"baseline": BEST, "mixup": NEAR, "cutmix": ""}

@@ -2,7 +2,10 @@
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,7 @@ from triptych.report.estimates import estimate, spread_note
 from triptych.report.grid_table import error_table, grid_comparison, grid_estimates, grid_rows
 from triptych.report.parameter_table import parameter_rows, part_table, summary_table
 from triptych.report.published import published_curve, published_epochs, published_result
+from triptych.report.published_table import published_rows, published_table
 from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
 from triptych.report.results import Result, group_cells, read_result
 from triptych.report.self_supervision_table import self_supervision_comparison
@@ -96,6 +100,30 @@ def test_every_published_grid_error_is_found_and_an_added_architecture_has_none(
     assert "| mixer | 40.00 (–) |" in text
 
 
+def test_every_published_error_stands_beside_ours_and_what_was_not_run_says_so() -> None:
+    cells = {
+        (row, "cutmix"): [
+            replace(run, values={**run.values, "test_top5_error": 50.0})
+            for run in cell(row, "cutmix", *errors)
+        ]
+        for row, errors in {"resnet18": (24.0, 25.0), "vit": (44.0,), "mixer": (1.0,)}.items()
+    }
+    comparison = compare("grid", CIFAR100, epochs={}, models={})
+    titles = {"architectures": {"resnet18": "ResNet18"}, "augmentations": {"cutmix": "CutMix"}}
+    table = published_table(cells, comparison, **titles)
+    text = markdown(table)
+    assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 | 6.55 | 50.00" in text
+    assert "| vit, CutMix | 43.67 | 44.00 | +0.33 |" in text
+    assert "| ResNet18, mixup | 25.73 | not run | – |" in text
+    assert len(table.rows) == 8 and "Mixer" not in text
+    assert "Of the 16 published errors, 1 are higher than ours, 3 are not, and 12 belong to" in text
+    rows = published_rows(cells, comparison).set_index(["architecture", "augmentation", "metric"])
+    assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)
+    assert rows["mean"].notna().sum() == 4
+    elsewhere = compare("grid", SHAPES, epochs={}, models={})
+    assert "16 belong to cells that were not run" in markdown(published_table(cells, elsewhere, **titles))
+
+
 def test_long_form_has_a_row_a_cell_and_empty_fields_where_there_is_nothing() -> None:
     cells = {("vit", "mixup"): cell("vit", "mixup", 48.0, 50.0), ("vit", "mine"): cell("vit", "mine", 40.0)}
     estimates = grid_estimates(cells, "test_top1_error")
@@ -117,7 +145,7 @@ def test_another_data_set_is_called_not_comparable_wherever_the_published_number
 def test_the_same_data_set_with_another_recipe_says_what_differs() -> None:
     few = {"name": "cifar100", "counts": {"train": 10_000, "test": 10_000}}
     runs = {"resnet18-baseline": 2, "resnet18-mixup": 2, "vit-baseline": 2}
-    models = {"resnet18": {"width": 16}, "vit": {"dim": 512}, "mixer": {"dim": 8}}
+    models = {("resnet18",): {"width": 16}, ("vit",): {"dim": 512}, ("mixer",): {"dim": 8}}
     comparison = compare("grid", few, epochs=runs, models=models)
     assert comparison.likeness == "similar"
     assert comparison.differences == (
@@ -126,30 +154,70 @@ def test_the_same_data_set_with_another_recipe_says_what_differs() -> None:
         "2 epochs instead of 100",
         "2 epochs instead of 200 (vit-baseline)",
     )
-    alike = compare("grid", CIFAR100, epochs={"vit-baseline": 200}, models={"vit": {"depth": 6}})
+    alike = compare("grid", CIFAR100, epochs={"vit-baseline": 200}, models={("vit",): {"depth": 6}})
     assert alike.likeness == "alike"
 
 
-def test_a_better_recipe_is_not_called_the_published_one() -> None:
+def grid_of(
+    config: dict[str, Any], architectures: Sequence[str] = ("resnet18", "vit"), epochs: int = 100
+) -> Comparison:
+    """The comparison of a grid that was run with these recipes; the ViT's baseline took 200 epochs."""
+    cells = {}
+    for architecture in architectures:
+        for augmentation in config["grid"]["augmentations"]:
+            name = f"{architecture}-{augmentation}"
+            provenance = {"recipe": cell_recipe(config, architecture, augmentation), "seed": 0}
+            facts = {"epochs": 200 if name == "vit-baseline" else epochs}
+            file = Path(f"results/grid/{name}/seed0/metrics.json")
+            cells[architecture, augmentation] = [Result(file, facts, provenance)]
+    return grid_comparison(cells, CIFAR100)
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     validate_config(config, ROOT / "workflow/schemas/config.schema.yaml")
+    config["grid"]["recipe"] = "report"
+    return config
 
-    def verdict(family: str) -> Comparison:
-        config["grid"]["recipe"] = family
-        cells = {}
-        for architecture, epochs in (("resnet18", 100), ("vit", 200)):
-            recipe = cell_recipe(config, architecture, "baseline")
-            provenance = {"recipe": recipe, "seed": 0}
-            file = Path(f"results/grid/{architecture}-baseline/seed0/metrics.json")
-            cells[architecture, "baseline"] = [Result(file, {"epochs": epochs}, provenance)]
-        return grid_comparison(cells, CIFAR100)
 
-    assert verdict("report").likeness == "alike"
-    assert verdict("modern").differences == (
+def test_the_published_recipes_are_alike_and_a_better_one_is_not_called_so(config: dict[str, Any]) -> None:
+    assert grid_of(config).likeness == "alike"
+    config["grid"]["recipe"] = "modern"
+    assert grid_of(config).differences == (
         "resnet18 trained with another schedule, nesterov, label smoothing, ema",
         "vit trained with another optimizer, learning rate, dropout, label smoothing, ema, stochastic depth, "
         "clip norm",
     )
+
+
+def test_what_differs_in_one_cell_or_one_column_is_said_of_it(config: dict[str, Any]) -> None:
+    config["grid"]["cells"] = {"vit-baseline": {"optimizer": "adamw", "ema": 0.999}}
+    config["augmentations"]["mixup"]["alpha"] = 1.0
+    config["augmentations"]["cutmix"]["probability"] = 0.1
+    config["grid"]["augmentation"]["degrees"] = 0
+    assert grid_of(config).differences == (
+        "vit-baseline trained with another optimizer, ema",
+        "images with another degrees",
+        "mixup with another alpha",
+        "cutmix with another probability",
+    )
+
+
+def test_other_batches_steps_and_validation_images_are_differences(config: dict[str, Any]) -> None:
+    recipe = config["architectures"]["resnet18"]["recipes"]["report"]
+    recipe |= {"batch_size": 512, "milestones": [90], "momentum": 0.5}
+    config["grid"]["validation"] = 1000
+    assert grid_of(config).differences == (
+        "resnet18 trained with another momentum, milestones, batch size, validation",
+        "vit trained with another validation",
+    )
+
+
+def test_a_grid_without_the_reports_networks_is_not_called_alike(config: dict[str, Any]) -> None:
+    config["architectures"]["vit_384"]["recipes"]["report"] |= {"epochs": 100}
+    assert grid_of(config, ["vit_384"]).differences == ("none of the report's networks",)
+    assert grid_of(config, ["resnet18", "vit_384"]).likeness == "alike"
 
 
 @pytest.mark.parametrize("text", ["p ≥ 0.05", "10¹⁵", "± × − ≈ † α –", "“text”"])
@@ -294,6 +362,6 @@ def test_the_scripts_write_three_formats_that_agree_with_pandas(tmp_path: Path) 
     assert "| Linear probe, 1 % of the labels | 61.70 ± 0.36 | 22.40 ± 0.36 |" in text
     assert "| Fine-tuned, 1 % of the labels | 66.80 ± 0.36 | – |" in text
     names = {path.name for path in (results / "tables").iterdir()}
-    grid = ("grid_top1", "grid_top5", "grid_differences", "grid_cost")
+    grid = ("grid_top1", "grid_top5", "grid_published", "grid_differences", "grid_cost")
     stems = ("self_supervision", *grid, "parameters")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}

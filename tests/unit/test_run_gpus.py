@@ -84,7 +84,7 @@ def test_slurm_jobs_have_numbers_of_their_own(start: Start) -> None:
         assert taken(start(1, 2, CUDA_VISIBLE_DEVICES="0,1", SLURM_JOB_ID=number)) == "0"
 
 
-@pytest.mark.parametrize(("wanted", "count"), [(0, 4), (1, 0), (1, 1), (3, 2)])
+@pytest.mark.parametrize(("wanted", "count"), [(1, 0), (1, 1), (3, 2)])
 def test_where_there_is_nothing_to_choose_nothing_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: int, count: int
 ) -> None:

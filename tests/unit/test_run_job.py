@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,7 @@ def test_results_know_where_they_come_from(fake: Any) -> None:
         record = running.provenance(recipe={"epochs": 3}, seed=4, device="cpu")
     assert record["recipe"] == {"epochs": 3} and record["seed"] == 4 and record["device"] == "cpu"
     assert record["wall_seconds"] >= 0 and record["hardware"]["cores"] >= 1
+    assert record["hardware"]["threads"] >= 1 and "gpu" not in record["hardware"]
     assert {"python", "torch", "snakemake", "triptych"} <= record["versions"].keys()
 
 
@@ -87,10 +89,11 @@ def test_a_job_that_leaves_the_gpu_open_claims_as_many_as_its_recipe_says(
         assert claims == expected
 
 
-def test_a_job_of_a_study_without_gpus_claims_none(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    claims: list[tuple[int, int]] = []
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    monkeypatch.setattr("triptych.run.job.claim_gpus", lambda wanted, count: claims.append((wanted, count)))
-    fake.resources, fake.params = {"gpu": 0}, {"recipe": {"device": "auto", "gpus": 1}}
+@pytest.mark.parametrize(("device", "visible"), [("auto", ""), ("cuda", "2,3")])
+def test_a_job_of_a_study_without_gpus_sees_none_unless_its_recipe_asks_for_one(
+    fake: Any, monkeypatch: pytest.MonkeyPatch, device: str, visible: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    fake.resources, fake.params = {"gpu": 0}, {"recipe": {"device": device, "gpus": 1}}
     with job(fake):
-        assert claims == [(0, 4)]
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == visible

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from triptych.classify.classifier import build_model
+from triptych.classify.architectures import build_model
 from triptych.classify.experiment import load_weights
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset

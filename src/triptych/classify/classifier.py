@@ -1,11 +1,10 @@
 """Supervised training of one classifier: the supervised rival and every cell of the grid."""
 
-import importlib
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from triptych.classify.architectures import build_model
 from triptych.classify.evaluation import ask, evaluate
 from triptych.classify.experiment import (
     Experiment,
@@ -18,30 +17,8 @@ from triptych.classify.training import fit, open_checkpoints
 from triptych.nn.augmentation import make_augmentation
 from triptych.nn.flops import forward_flops, training_flops
 from triptych.nn.sync_batch_norm import synchronise_batch_norm
-from triptych.run.errors import TriptychError
 from triptych.training.collectives import rank
 from triptych.training.engine import Batch
-
-
-def build_model(module: str, num_classes: int, image_size: int, options: dict[str, object]) -> nn.Module:
-    """Build an architecture: any module with `build(num_classes, image_size, **options)`.
-
-    Raises:
-        TriptychError: there is no such module, it has no `build`, or it rejects an option.
-    """
-    try:
-        build = importlib.import_module(module).build
-    except (ImportError, AttributeError) as error:
-        raise TriptychError(
-            f"architecture module '{module}': {error}; name a module with build(num_classes, image_size, ...)"
-        ) from error
-    try:
-        model: nn.Module = build(num_classes, image_size, **options)
-    except TypeError as error:
-        raise TriptychError(
-            f"architecture module '{module}': {error}; check the options in the config"
-        ) from error
-    return model
 
 
 def train_classifier(experiment: Experiment) -> None:

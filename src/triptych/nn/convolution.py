@@ -1,7 +1,8 @@
 """A convolution that takes ways of ours where the library is slow: small maps, filters' gradients.
 
-Under autocast to bfloat16 on a CPU: `tiled_convolution` where it has tiles, `small_maps` elsewhere. For
-other devices and formats, and wherever the shapes do not suit, this is `nn.Conv2d` and nothing more.
+Under autocast to bfloat16 on a CPU with bfloat16 units: `tiled_convolution` where it has tiles, else or
+where that does not suit `small_maps`. For other devices and formats, and wherever no shape suits, this is
+`nn.Conv2d` and nothing more.
 """
 
 from types import ModuleType
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from triptych.kernels.jit import has_tiles
 from triptych.nn import small_maps, tiled_convolution
+from triptych.run.devices import has_fast_bfloat16
 
 
 class Convolution(nn.Conv2d):
@@ -24,13 +26,13 @@ class Convolution(nn.Conv2d):
         """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
         if not self._may_differ(x):
             return super().forward(x)
-        way = tiled_convolution if has_tiles() else small_maps
         n, channels, side, _ = x.shape
-        ours = way.suits(n, channels, self.out_channels, (side - 1) // self.stride[0] + 1)
-        if not any(ours):
-            return super().forward(x)
-        result: Tensor = _Convolution.apply(x, self.weight, self.stride[0], way, ours)
-        return result
+        for way in (tiled_convolution, small_maps) if has_tiles() else (small_maps,):
+            ours = way.suits(n, channels, self.out_channels, (side - 1) // self.stride[0] + 1)
+            if any(ours):
+                result: Tensor = _Convolution.apply(x, self.weight, self.stride[0], way, ours)
+                return result
+        return super().forward(x)
 
     def _may_differ(self, x: Tensor) -> bool:
         return (
@@ -40,6 +42,7 @@ class Convolution(nn.Conv2d):
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") == torch.bfloat16
             and torch.is_grad_enabled()
+            and has_fast_bfloat16(x.device)
         )
 
 

@@ -16,8 +16,10 @@ from triptych.nn.geometry import inside_boxes
 
 def _beta(alpha: float, n: int, generator: torch.Generator) -> Tensor:
     """(N,) samples of Beta(alpha, alpha), as G1 / (G1 + G2) of two Gamma(alpha) samples."""
-    concentration = torch.full((2, n), alpha, dtype=torch.float64, device=generator.device)
-    gamma = torch._standard_gamma(concentration, generator=generator).clamp_(min=1e-300)
+    # Apple's GPUs have no float64, in which the Gamma samples of a small alpha do not underflow.
+    dtype = torch.float32 if generator.device.type == "mps" else torch.float64
+    concentration = torch.full((2, n), alpha, dtype=dtype, device=generator.device)
+    gamma = torch._standard_gamma(concentration, generator=generator).clamp_(min=torch.finfo(dtype).tiny)
     return (gamma[0] / gamma.sum(dim=0)).float()
 
 

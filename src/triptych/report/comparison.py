@@ -13,12 +13,30 @@ PUBLISHED_MODELS = {
     "resnet18": {"width": 64},
     "vit": {"patch": 4, "dim": 512, "depth": 6, "heads": 8, "mlp": 1024},
 }
-# The grid's published trainings; what stands in neither was not used.
+# The grid's published trainings; what stands in neither was not used. Their warm-up is not known well enough.
 PUBLISHED_RECIPES: dict[str, dict[str, Any]] = {
-    "resnet18": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005, "schedule": "step"},
+    "resnet18": {
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.0005,
+        "schedule": "step",
+        "milestones": [20, 40, 60],
+        "decay": 0.2,
+    },
     "vit": {"optimizer": "adam", "learning_rate": 0.0001, "schedule": "cosine", "dropout": 0.1},
 }
+SHARED = {"batch_size": 128, "validation": 5000}
 UNUSED = {"nesterov": False, "label_smoothing": 0.0, "ema": 0.0, "stochastic_depth": 0.0, "clip_norm": None}
+PUBLISHED_AUGMENTATION = {"padding": 4, "flip": 0.5, "degrees": 15}
+PUBLISHED_MIXING: dict[str, dict[str, Any]] = {
+    "baseline": {"method": "none"},
+    "mixup": {"method": "mixup", "alpha": 0.4, "probability": 1.0},
+    "cutout": {"method": "cutout", "probability": 1.0},  # the size of the hole is not known
+    "cutmix": {"method": "cutmix", "alpha": 0.4, "probability": 1.0},
+}
+
+Cell = tuple[str, ...]  # architecture, augmentation; or the architecture alone
 
 
 @dataclass(frozen=True)
@@ -59,35 +77,65 @@ class Comparison:
             )
         if self.differences:
             return f"Same data set, another recipe: {'; '.join(self.differences)}."
-        return "Same data set, models, recipes, and number of training images and epochs as published."
+        return (
+            "Same data set, models, recipes, and number of training images and epochs as published, as far "
+            "as they are known; presets/report.yaml says what is not repeated."
+        )
 
 
-def _model_differences(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    differences = []
-    for name, options in models.items():
+def _by_architecture(texts: Mapping[Cell, str]) -> list[str]:
+    """What differs, said once of an architecture if it is true of all its cells; empty texts are nothing."""
+    summed = []
+    for architecture in dict.fromkeys(cell[0] for cell in texts):
+        own = {"-".join(cell): text for cell, text in texts.items() if cell[0] == architecture}
+        if len(set(own.values())) == 1:
+            own = {architecture: next(iter(own.values()))}
+        summed += [f"{name} {text}" for name, text in own.items() if text]
+    return summed
+
+
+def _model_differences(models: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
+    texts = {}
+    for cell, options in models.items():
         changed = [
             f"{option} {options[option]} instead of {theirs}"
-            for option, theirs in PUBLISHED_MODELS.get(name, {}).items()
+            for option, theirs in PUBLISHED_MODELS.get(cell[0], {}).items()
             if options.get(option, theirs) != theirs
         ]
-        if changed:
-            differences.append(f"{name} with {', '.join(changed)}")
-    return differences
+        texts[cell] = f"with {', '.join(changed)}" if changed else ""
+    return _by_architecture(texts)
 
 
-def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """In words, what the grid's recipes change in the published trainings, by the name of the architecture.
+def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    changed = [knob.replace("_", " ") for knob, value in theirs.items() if ours.get(knob, value) != value]
+    return f"another {', '.join(changed)}" if changed else ""
 
-    A recipe is what a result file says of itself; options of its network count like its other knobs.
+
+def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
+    """In words, what the grid's recipes change in the published trainings, by cell.
+
+    A recipe is what a result file says of itself; options of its network count like its other knobs. Of
+    networks and columns that the report does not have, nothing is said, unless there are no others.
     """
-    differences = []
-    for name, recipe in recipes.items():
-        theirs = PUBLISHED_RECIPES[name] | UNUSED if name in PUBLISHED_RECIPES else {}
-        ours = {**recipe["architecture"]["options"], **recipe}
-        changed = [knob.replace("_", " ") for knob, value in theirs.items() if ours.get(knob, value) != value]
-        if changed:
-            differences.append(f"{name} trained with another {', '.join(changed)}")
-    return differences
+    published = {cell: recipe for cell, recipe in recipes.items() if cell[0] in PUBLISHED_RECIPES}
+    if not published:
+        return ["none of the report's networks"]
+    trained: dict[Cell, str] = {}
+    mixed: dict[Cell, str] = {}
+    for cell, recipe in published.items():
+        theirs = PUBLISHED_RECIPES[cell[0]] | SHARED | UNUSED
+        if recipe["schedule"] != theirs["schedule"]:
+            theirs = {knob: value for knob, value in theirs.items() if knob not in ("milestones", "decay")}
+        text = _changed({**recipe["architecture"]["options"], **recipe}, theirs)
+        trained[cell] = f"trained with {text}" if text else ""
+        if cell[1] in PUBLISHED_MIXING:
+            mixed[cell[1],] = _changed(recipe["mixing"], PUBLISHED_MIXING[cell[1]])
+    same_images = _changed(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
+    return [
+        *_by_architecture(trained),
+        *([f"images with {same_images}"] if same_images else []),
+        *(text.replace(" another", " with another", 1) for text in _by_architecture(mixed)),
+    ]
 
 
 def _epoch_differences(epochs: Mapping[str, int]) -> list[str]:
@@ -108,7 +156,7 @@ def compare(
     dataset: Mapping[str, Any],
     *,
     epochs: Mapping[str, int],
-    models: Mapping[str, Mapping[str, Any]],
+    models: Mapping[Cell, Mapping[str, Any]],
     others: Sequence[str] = (),
 ) -> Comparison:
     """Compare a part of this run with what was published.
@@ -117,7 +165,7 @@ def compare(
         experiment: `self_supervision` or `grid`.
         dataset: the values of our `dataset.json`.
         epochs: epochs of our trainings by the published run they correspond to.
-        models: options of our networks by the name of the architecture.
+        models: options of our networks by cell.
         others: further differences, in words.
     """
     name, images = str(dataset["name"]), int(dataset["counts"]["train"])

@@ -41,7 +41,12 @@ class Contrast:
 
     @property
     def distinguishable(self) -> bool | None:
-        """Whether it is unlikely to be chance; None if that cannot be said."""
+        """Whether it is unlikely to be chance; None if that cannot be said.
+
+        Runs that agree to the last image, seed by seed, cannot be told apart, though no test can say so.
+        """
+        if self.difference.n > 1 and self.difference.p is None and self.difference.mean == 0:
+            return False
         return None if self.p_holm is None else self.p_holm < LEVEL
 
 

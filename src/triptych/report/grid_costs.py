@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
@@ -15,10 +16,18 @@ PETA = 1e15
 NUMBERS = ("test_top1_error", "parameters", "epochs", "training_flops", "images_per_second")
 
 
+def _machine(hardware: Mapping[str, Any]) -> str:
+    """A machine, and how much of it a training took where that decides its time."""
+    text = describe_machine(dict(hardware))
+    threads = hardware.get("threads")
+    if threads is None or "gpu" in hardware:
+        return text
+    return f"{text}; {threads} {'threads' if threads > 1 else 'thread'} a training"
+
+
 def _machines(results: Sequence[Result]) -> str:
     """All machines that these runs were made on."""
-    records = (result.provenance["hardware"] for result in results)
-    return " / ".join(dict.fromkeys(describe_machine(record) for record in records))
+    return " / ".join(dict.fromkeys(_machine(result.provenance["hardware"]) for result in results))
 
 
 def _wall_seconds(results: Sequence[Result]) -> float:
@@ -49,11 +58,21 @@ def cost_table(cells: Cells, *, architectures: Mapping[str, str], augmentations:
     numbers = {machine: f"{n}" for n, machine in enumerate(dict.fromkeys(machines.values()), 1)}
     return Table(
         caption="Training cost of one seed",
-        header=("Cell", "Top-1 error (%)", "Epochs", "PFLOP", "Wall time", "Images/s", "Machine"),
+        header=(
+            "Cell",
+            "Top-1 error (%)",
+            "Parameters",
+            "Epochs",
+            "PFLOP",
+            "Wall time",
+            "Images/s",
+            "Machine",
+        ),
         rows=tuple(
             (
                 f"{architectures[cell[0]]}, {augmentations[cell[1]]}",
                 errors[cell],
+                round(fmean(result.number("parameters") for result in results)),
                 f"{fmean(result.number('epochs') for result in results):g}",
                 f"{fmean(result.number('training_flops') for result in results) / PETA:.3g}",
                 duration(_wall_seconds(results)),

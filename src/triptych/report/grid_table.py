@@ -20,12 +20,14 @@ BEST, NEAR = "†", "≈"
 def grid_comparison(cells: Cells, dataset: Mapping[str, Any]) -> Comparison:
     """Compare the grid's data set, networks, recipes and epochs with the published ones."""
     first = {cell: results[0] for cell, results in cells.items()}
-    recipes = {cell[0]: result.provenance["recipe"] for cell, result in first.items()}
+    recipes: dict[tuple[str, ...], Any] = {
+        cell: result.provenance["recipe"] for cell, result in first.items()
+    }
     return compare(
         "grid",
         dataset,
         epochs={"-".join(cell): int(result.number("epochs")) for cell, result in first.items()},
-        models={name: recipe["architecture"]["options"] for name, recipe in recipes.items()},
+        models={cell: recipe["architecture"]["options"] for cell, recipe in recipes.items()},
         others=recipe_differences(recipes),
     )
 

@@ -33,15 +33,15 @@ class Difference:
 
     def __str__(self) -> str:
         """Two decimals, as in `−0.60 [−0.85, −0.35]`."""
-        if math.isnan(self.mean):
-            return "–"
         if self.low is None or self.high is None:
             return signed(self.mean)
         return f"{signed(self.mean)} [{signed(self.low)}, {signed(self.high)}]"
 
 
 def signed(value: float) -> str:
-    """`+0.60`, `−0.60` with a true minus sign, `0.00`."""
+    """`+0.60`, `−0.60` with a true minus sign, `0.00`; `–` for NaN."""
+    if math.isnan(value):
+        return "–"
     text = f"{value:+.2f}"
     return "0.00" if text[1:] == "0.00" else text.replace("-", "−")
 

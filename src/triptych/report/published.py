@@ -35,6 +35,11 @@ def published_result(experiment: str, run: str, metric: str) -> Published | None
     return _results().get((experiment, run, metric))
 
 
+def published_runs(experiment: str) -> list[str]:
+    """Names of the runs of which the report gives results, in its order."""
+    return list(dict.fromkeys(run for part, run, _ in _results() if part == experiment))
+
+
 @cache
 def _curves() -> dict[tuple[str, str], pd.DataFrame]:
     table = pd.read_csv(FOLDER / "published_curves.csv")

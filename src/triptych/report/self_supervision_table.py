@@ -58,7 +58,7 @@ def self_supervision_comparison(
         "self_supervision",
         dataset,
         epochs=epochs,
-        models={"resnet18": supervised["architecture"]["options"]},
+        models={("resnet18",): supervised["architecture"]["options"]},
         others=[PROBE_DIFFERENCE] if probe["protocol"] == "features" else [],
     )
 

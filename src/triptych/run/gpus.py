@@ -26,7 +26,7 @@ def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 
     fewer than are wanted. Must come before anything that starts CUDA.
 
     Args:
-        wanted: how many, 0 for none.
+        wanted: how many.
         count: how many this process can see; with `CUDA_VISIBLE_DEVICES` those that it names.
         folder: of the locks, the same for all jobs of the machine.
         every: seconds between two attempts.
@@ -34,7 +34,7 @@ def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     numbers = [str(number) for number in range(count)]
     names = numbers if named is None else [name.strip() for name in named.split(",") if name.strip()]
-    if len(names) < 2 or not 0 < wanted <= len(names):
+    if len(names) < 2 or wanted > len(names):
         return
     taken = _take(names, wanted, folder)
     if not taken:
@@ -44,6 +44,11 @@ def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 
         taken = _take(names, wanted, folder)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     log.info("on GPU %s of %s", ", ".join(taken), ", ".join(names))
+
+
+def hide_gpus() -> None:
+    """Show this process and its children no GPU. Must come before anything that starts CUDA."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _take(names: Sequence[str], wanted: int, folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.run.errors import TriptychError
 from triptych.run.files import digest_of_files
-from triptych.run.gpus import claim_gpus
+from triptych.run.gpus import claim_gpus, hide_gpus
 from triptych.run.provenance import provenance
 
 if TYPE_CHECKING:
@@ -67,8 +67,10 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
         recipe = snakemake.params.get("recipe", {})
         if torch is not None and recipe.get("device") in ("auto", "cuda"):
             # Snakemake caps a resource at what there is of it: the recipe knows how many are really meant.
-            wanted = recipe.get("gpus", 1) if snakemake.resources.get("gpu", 0) else 0
-            claim_gpus(wanted, torch.cuda.device_count())
+            if snakemake.resources.get("gpu", 0):
+                claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
+            elif recipe["device"] == "auto":  # compute.gpus is 0: such jobs are as many as there are cores
+                hide_gpus()
         yield Job(list(snakemake.input.get("code", [])))
     except TriptychError as error:
         _fail(str(error))

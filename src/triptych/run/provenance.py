@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,8 +46,13 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def describe_hardware() -> dict[str, Any]:
-    """CPU model, usable cores, memory and, if torch has seen one, the GPU."""
+def describe_hardware(*, device: str | None = None, gpus: int = 1) -> dict[str, Any]:
+    """CPU model, usable cores, memory and, where there is torch, its threads and the GPU.
+
+    Args:
+        device: that the job ran on; on the CPU, a GPU beside it is not named. None: whatever there is.
+        gpus: of that kind, in use.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     hardware: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
@@ -57,8 +63,11 @@ def describe_hardware() -> dict[str, Any]:
         pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         hardware["memory_gib"] = round(pages / 2**30, 1)
     torch = sys.modules.get("torch")  # jobs without tensors need not pay for its import
-    if torch is not None and torch.cuda.is_available():
-        hardware["gpu"] = torch.cuda.get_device_name()
+    if torch is not None:
+        hardware["threads"] = torch.get_num_threads()
+        if torch.cuda.is_available() and (device is None or device.startswith("cuda")):
+            name = torch.cuda.get_device_name()
+            hardware["gpu"] = name if gpus == 1 else f"{gpus} × {name}"
     return hardware
 
 
@@ -97,6 +106,8 @@ def provenance(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": source_revision(),
         "versions": package_versions(),
-        "hardware": describe_hardware(),
+        "hardware": describe_hardware(
+            device=facts.get("device"), gpus=recipe.get("gpus", 1) if isinstance(recipe, Mapping) else 1
+        ),
         **facts,
     }

@@ -1,0 +1,97 @@
+"""Every error that the report published for its grid, and ours beside it, if that cell was run."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from triptych.report.comparison import Comparison
+from triptych.report.estimates import Estimate, estimate
+from triptych.report.grid_contrasts import Cell, Cells
+from triptych.report.grid_table import METRICS
+from triptych.report.paired import signed
+from triptych.report.published import published_result, published_runs
+from triptych.report.render_table import Table
+
+NOT_RUN = "not run"
+
+
+def _published() -> list[tuple[Cell, str, float]]:
+    """Cell, metric and published error, cell by cell."""
+    found = []
+    for run in published_runs("grid"):
+        architecture, augmentation = run.split("-")
+        values = {metric: published_result("grid", run, metric) for metric in METRICS}
+        found += [
+            ((architecture, augmentation), name, value.value) for name, value in values.items() if value
+        ]
+    return found
+
+
+def _ours(cells: Cells, cell: Cell, metric: str, comparison: Comparison) -> Estimate | None:
+    """None for a cell that was not run on the published data set."""
+    if cell not in cells or not comparison.same_dataset:
+        return None
+    return estimate(cells[cell], metric)
+
+
+def published_rows(cells: Cells, comparison: Comparison) -> pd.DataFrame:
+    """Long form: one row a published error; what was not run has no `n`, `mean`, `difference`."""
+    rows = []
+    for cell, metric, published in _published():
+        ours = _ours(cells, cell, metric, comparison)
+        rows.append(
+            {
+                "architecture": cell[0],
+                "augmentation": cell[1],
+                "metric": metric,
+                "published": published,
+                "n": ours.n if ours else None,
+                "mean": ours.mean if ours else None,
+                "std": ours.std if ours else None,
+                "difference": ours.mean - published if ours else None,
+            }
+        )
+    return pd.DataFrame(rows).astype({"n": "Int64"})
+
+
+def published_table(
+    cells: Cells,
+    comparison: Comparison,
+    *,
+    architectures: Mapping[str, str],
+    augmentations: Mapping[str, str],
+) -> Table:
+    """One row a published cell: published, ours and the difference, for each metric."""
+    rows: dict[Cell, list[str | Estimate]] = {}
+    differences: list[float] = []
+    for cell, metric, published in _published():
+        ours = _ours(cells, cell, metric, comparison)
+        difference = ours.mean - published if ours else math.nan
+        differences.append(difference)
+        told = NOT_RUN if ours is None else ours
+        rows.setdefault(cell, []).extend([f"{published:.2f}", told, signed(difference)])
+    lower = sum(difference < 0 for difference in differences)
+    missing = sum(math.isnan(difference) for difference in differences)
+    return Table(
+        caption="The report's errors (%) and ours, test images",
+        header=(
+            "Cell",
+            *(
+                f"{title}, {whose}"
+                for title in METRICS.values()
+                for whose in ("published", "ours", "difference")
+            ),
+        ),
+        rows=tuple(
+            (f"{architectures.get(cell[0], cell[0])}, {augmentations.get(cell[1], cell[1])}", *values)
+            for cell, values in rows.items()
+        ),
+        notes=(
+            f"Of the {len(differences)} published errors, {lower} are higher than ours, "
+            f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run. "
+            "The published ones are of single runs, so chance is part of every difference.",
+            comparison.verdict,
+        ),
+        published_label=None,
+    )
