@@ -8,9 +8,9 @@ import torch
 from test_classify import save_colours
 from torch import Tensor, nn
 
+from triptych.classify.architectures import build_model
 from triptych.classify.attention_maps import attention_maps
 from triptych.classify.augmentation_examples import augmentation_examples
-from triptych.classify.architectures import build_model
 from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.nn.attention_rollout import attention_weights, class_token_maps, rollout

@@ -42,7 +42,11 @@ def runs(cell: str, *errors: float, seeds: tuple[int, ...] = (), validation: flo
                 "training_flops": 3e15,
                 "images_per_second": 10.0 * (1 + seed),
             },
-            {"seed": seed, "wall_seconds": 60.0, "hardware": {"cpu": "a CPU", "threads": 2} if seed < 9 else {"cpu": "another", "threads": 1}},
+            {
+                "seed": seed,
+                "wall_seconds": 60.0,
+                "hardware": {"cpu": "another", "threads": 1} if seed == 9 else {"cpu": "a CPU", "threads": 2},
+            },
         )
         for seed, error in zip(seeds or range(len(errors)), errors, strict=True)
     ]
