@@ -3,7 +3,7 @@
 All are measured alternately in one run, so that other work on the machine hits them alike. Each trains a
 ResNet18 for 32x32 images on batches of 128 images, two views each; loading and augmentation count.
 
-- `images_per_second`: the engine's step, with automatic precision, Adam, head 512-512-128.
+- `images_per_second`: the step that a training takes, with automatic precision, Adam, head 512-512-128.
 - `step_over_float32`: over the same step in float32, NCHW.
 - `step_over_report`: over float32, NCHW, torchvision's transforms on PIL images in 2 loader workers.
 - `step_over_lightly_default`, `step_over_lightly_bf16`: over lightly's SimCLR parts in a plain loop with 2
@@ -21,37 +21,48 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from statistics import median
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from benchmarks._simclr_peers import Peer, lightly_python
-from triptych.nn.heads import projection_head
-from triptych.nn.nt_xent import nt_xent
-from triptych.nn.resnet import ResNet18
-from triptych.nn.views import draw_views
-from triptych.run.devices import autocast, choose_device
+from triptych.classify.simclr import Pretraining
+from triptych.data.packed import PackedDataset
+from triptych.run.devices import choose_device
 from triptych.run.errors import TriptychError
-from triptych.run.seeds import torch_generator
 from triptych.training.allocator import keep_large_allocations
+from triptych.training.average import WeightAverage
+from triptych.training.batch import Batches
 from triptych.training.checkpoint import time_checkpoint
 from triptych.training.optimizer import make_optimizer
+from triptych.training.state import Learner, State
+from triptych.training.step import Step
+from triptych.training.stopwatch import Stopwatch
 
 log = logging.getLogger("triptych")
 
 IMAGES, BATCH, ROUNDS = 50_000, 128, 7
 FORWARD_FLOPS = 2 * 556_651_520  # of ResNet18 on one 32x32 image: multiply-adds of convolutions, twice
 VIEWS = {
+    "count": 2,
     "crop_scale": [0.08, 1.0],
     "jitter": [0.4, 0.4, 0.4, 0.1],
     "jitter_probability": 0.8,
     "grayscale_probability": 0.2,
     "blur_probability": 0.5,
 }
-RECIPE = {
+RECIPE: dict[str, Any] = {
+    "width": 64,
+    "head_hidden": 512,
+    "head_out": 128,
+    "head_norm": False,
+    "temperature": 0.5,
+    "decoupled": False,
+    "views": VIEWS,
+    "stages": [],
     "optimizer": "adam",
     "learning_rate": 0.001,
     "weight_decay": 0.000001,
@@ -65,49 +76,47 @@ CHECKPOINT_EVERY = 300.0  # seconds, the default of compute.checkpoint_minutes
 PAUSE = 0.5  # seconds after a peer's turn, in which its loader workers fill their queue
 
 
-class Step:
-    """The engine's step, with its augmentation timed apart."""
+class Engine:
+    """The engine's own step on random images: batch, augmentation, model, optimizer, loss."""
 
     def __init__(self, device: torch.device, precision: str, layout: torch.memory_format) -> None:
         torch.manual_seed(0)
-        self.device, self.precision, self.layout = device, precision, layout
-        encoder = ResNet18()
-        model = nn.Sequential(encoder, projection_head(encoder.features, 512, 128))
-        self.model = model.to(memory_format=layout).to(device)
-        self.optimizer = make_optimizer(self.model, RECIPE | {"precision": precision})
-        images = torch.randint(0, 256, (IMAGES, 32, 32, 3), dtype=torch.uint8)
-        self.images = images.permute(0, 3, 1, 2).to(device)
-        self.generator = torch_generator(device, 0)
-        self.augmenting = 0.0  # seconds of the latest step
-
-    def _views(self) -> Tensor:
-        images = self.images[torch.randint(0, IMAGES, (BATCH,)).to(self.device)]
-        views = draw_views(images, VIEWS, size=32, mean=MEAN, std=STD, generator=self.generator, count=2)
-        return views.contiguous(memory_format=self.layout)
-
-    def _learn(self, views: Tensor) -> None:
-        with autocast(self.device, self.precision):
-            loss = nt_xent(self.model(views), 0.5)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-
-    def _seconds(self, function: Callable[[], Tensor | None]) -> tuple[float, Tensor | None]:
-        began = time.perf_counter()
-        result = function()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - began, result
+        recipe = RECIPE | {"precision": precision}
+        training = Pretraining(recipe, random_images(), device)
+        model = training.model.to(memory_format=layout)
+        self.learner = Learner(model, make_optimizer(model, recipe), WeightAverage(model, 0.0))
+        self.batches = Batches(
+            size=IMAGES, batch_size=BATCH, accumulate=1, epochs=1, seed=0, device=device, label="bench"
+        )
+        self.number = 0
+        self.watch = Stopwatch(device, 1)
+        self.step = Step(
+            self.learner,
+            lambda batch: training.prepare(batch).contiguous(memory_format=layout),
+            training.loss_of,
+            clip_norm=None,
+            device=device,
+            precision=precision,
+            watch=self.watch,
+        )
 
     def seconds(self, steps: int) -> float:
-        """Seconds a step, over so many; `augmenting` is set to those of the augmentation."""
-        total = self.augmenting = 0.0
+        """Seconds a step, over so many; `outside` is set to the share that is not model compute."""
+        self.watch.total = self.watch.model = 0.0
         for _ in range(steps):
-            augmenting, views = self._seconds(self._views)
-            learning, _ = self._seconds(lambda views=views: self._learn(views))
-            self.augmenting += augmenting / steps
-            total += (augmenting + learning) / steps
-        return total
+            with self.watch.step(0):  # the number of a step that is timed on every device
+                loss = self.step(self.batches.pieces(0, self.number % self.batches.steps), self.number)
+                loss.item()
+            self.number += 1
+        self.outside = 1 - self.watch.share
+        return self.watch.total / steps
+
+
+def random_images() -> PackedDataset:
+    """As many as CIFAR-10 has, of its size and statistics."""
+    images = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+    labels = np.zeros(IMAGES, np.int64)
+    return PackedDataset("random", images, labels, images[:1], labels[:1], ("none",), MEAN, STD, "")
 
 
 def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
@@ -132,13 +141,13 @@ def measure() -> dict[str, float | str]:
     peers, missing = start_peers(device)  # before this process is given its allocator
     if device.type == "cpu":
         keep_large_allocations()
-    own = Step(device, "auto", torch.channels_last)
+    own = Engine(device, "auto", torch.channels_last)
     turns = {
         "own": own.seconds,
-        "float32": Step(device, "float32", torch.contiguous_format).seconds,
+        "float32": Engine(device, "float32", torch.contiguous_format).seconds,
         "matmul": matmul_seconds(device),
     } | {name: peer.seconds for name, peer in peers.items()}
-    times: dict[str, list[float]] = {name: [] for name in [*turns, "augment"]}
+    times: dict[str, list[float]] = {name: [] for name in [*turns, "outside"]}
     try:
         for round_ in range(ROUNDS + 1):
             for name, seconds in turns.items():
@@ -148,12 +157,12 @@ def measure() -> dict[str, float | str]:
                 if round_:  # the first round warms up
                     times[name].append(taken)
             if round_:
-                times["augment"].append(own.augmenting)
+                times["outside"].append(own.outside)
             log.info("round %d of %d", round_, ROUNDS)
     finally:
         for peer in peers.values():
             peer.close()
-    state = {"model": own.model.state_dict(), "optimizer": own.optimizer.state_dict()}
+    state = own.learner.pack(State())
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = [sum(time_checkpoint(state, folder)) for _ in range(ROUNDS)]
     middle = {name: median(values) for name, values in times.items()}
@@ -164,7 +173,7 @@ def measure() -> dict[str, float | str]:
         **{f"step_over_{name}": middle[name] / step for name in ("float32", *peers)},
         **{f"step_over_{name}": reason for name, reason in missing.items()},
         "step_over_matmul_ceiling": (flops / step) / (PRODUCT_FLOPS / middle["matmul"]),
-        "step_outside_model": middle["augment"] / step,
+        "step_outside_model": middle["outside"],
         "checkpoint_share": median(checkpoints) / CHECKPOINT_EVERY,
         "matmul_tflops": PRODUCT_FLOPS / middle["matmul"] / 1e12,
     }
