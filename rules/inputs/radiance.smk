@@ -1,5 +1,7 @@
 """The camera paths that films follow."""
 
+from triptych.radiance.keyframes import read_camera_path
+
 
 def recorded_path(scene):
     """The camera path that the film of a scene follows, or None: past its photographs."""
@@ -7,14 +9,20 @@ def recorded_path(scene):
 
 
 def check_paths():
-    """Stop before planning anything with a camera path that is not there."""
+    """Stop before planning anything with a camera path that is not there, or none of the scene."""
     for scene in SCENES if "reconstruction" in PARTS else []:
         path = recorded_path(scene)
-        if path is not None and not Path(path).is_file():
+        if path is None:
+            continue
+        if not Path(path).is_file():
             raise WorkflowError(
                 f"config: the flythrough.path of scene {scene}, {path}, does not exist; record it with "
                 f"`make view SCENE={scene}`, or set it to null to pass by the photographs"
             )
+        try:
+            read_camera_path(Path(path), scene=scene)
+        except TriptychError as error:
+            raise WorkflowError(f"config: the flythrough.path of scene {scene}: {error}") from None
 
 
 check_paths()

@@ -63,6 +63,15 @@ def test_a_file_that_is_no_path_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_path_of_another_scene_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "path.json"
+    write_camera_path(file, RING, scene="ball")
+    assert read_camera_path(file, scene="ball").seconds == read_camera_path(file).seconds == 4.0
+    with pytest.raises(TriptychError, match="recorded in scene ball, not in fox; record it there") as caught:
+        read_camera_path(file, scene="fox")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_path_says_where_paths_come_from(tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match="record a camera path"):
         read_camera_path(tmp_path / "none.json")

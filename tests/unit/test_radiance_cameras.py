@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sphere_scene import write_ball_scene
 
-from triptych.radiance.cameras import Cameras, distort, undistort
+from triptych.radiance.cameras import Cameras, distort, fold, undistort
 from triptych.radiance.evaluate import check_sides
-from triptych.radiance.scene import read_image, read_scene
+from triptych.radiance.scene import natural_order, read_image, read_scene
 from triptych.run.errors import TriptychError
 
 LENS = torch.tensor([0.0578, -0.0805, -0.00098, 0.00016], dtype=torch.float64)
@@ -39,6 +39,27 @@ def write_scene(folder: Path, *, images: int = 3, size: tuple[int, int] = (8, 6)
 def test_undistort_inverts_distort(x: float, y: float) -> None:
     point = torch.tensor([[x, y]], dtype=torch.float64)
     assert torch.allclose(undistort(distort(point, LENS), LENS), point, atol=1e-12)
+
+
+@pytest.mark.parametrize("lens", [(-0.3, 0.0), (-0.3, 0.02), (0.1, -0.2), (0.0, -0.1)])
+@pytest.mark.parametrize("radius", [0.9, 1.5, 4.0, 100.0])
+def test_beyond_the_fold_of_a_lens_rays_stay_at_it(lens: tuple[float, float], radius: float) -> None:
+    coefficients = torch.tensor([[*lens, 0.0, 0.0]])
+    direction, edge = torch.tensor([[0.6, -0.8]]), fold(coefficients)[0]
+    last = distort(edge * direction, coefficients)  # as far out as the lens shows anything
+    assert torch.allclose(undistort(last + radius * direction, coefficients), edge * direction, rtol=1e-4)
+    within = undistort(0.9 * last, coefficients)
+    assert within.norm() < edge
+    assert torch.allclose(distort(within, coefficients), 0.9 * last, atol=1e-6)
+
+
+@given(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
+def test_a_lens_is_one_to_one_up_to_its_fold(k1: float, k2: float) -> None:
+    coefficients = torch.tensor([k1, k2, 0.0, 0.0], dtype=torch.float64)
+    edge = min(3.0, fold(coefficients).item())
+    radii = torch.linspace(0, 1, 200, dtype=torch.float64)
+    points = torch.stack([radii * edge, torch.zeros_like(radii)], dim=-1)
+    assert distort(points, coefficients)[:, 0].diff().min() > 0
 
 
 def test_distortion_follows_the_published_polynomial() -> None:
@@ -145,6 +166,40 @@ def test_every_eighth_image_by_name_is_held_out(tmp_path: Path) -> None:
     training, heldout = read_scene(write_scene(tmp_path, images=18)).split(8)
     assert heldout == [0, 8, 16]
     assert sorted(training + heldout) == list(range(18))
+
+
+def test_numbers_in_names_count_by_their_value(tmp_path: Path) -> None:
+    path = write_scene(tmp_path, images=12)
+    content = json.loads(path.read_text())
+    for number, frame in enumerate(content["frames"]):
+        frame["file_path"] = f"im_{number + 1}.png"
+        (tmp_path / f"{number:03d}.png").rename(tmp_path / frame["file_path"])
+    content["frames"] = content["frames"][::-1]  # as some programs write them
+    path.write_text(json.dumps(content))
+    scene = read_scene(path)
+    assert scene.names == [f"im_{number + 1}" for number in range(12)]
+    assert scene.cameras.position[:, 0].diff().min() > 0  # each with its own pose
+
+
+@given(st.lists(st.integers(0, 9999), unique=True))
+def test_padded_numbers_sort_as_text(numbers: list[int]) -> None:
+    names = [f"images/{number:04d}.jpg" for number in numbers]
+    assert sorted(names, key=natural_order) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "pose", [np.diag([-1.0, 1, 1, 1]), np.zeros((4, 4)), np.diag([1.0, 1, 0, 1]), np.ones((4, 4))]
+)
+def test_a_pose_that_mirrors_or_flattens_is_one_clear_line(tmp_path: Path, pose: np.ndarray) -> None:
+    path = write_scene(tmp_path)
+    content = json.loads(path.read_text())
+    content["frames"][1]["transform_matrix"] = pose.tolist()
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        TriptychError, match=r"frame 001\.png: transform_matrix .* mirrors or flattens"
+    ) as caught:
+        read_scene(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_absent_images_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

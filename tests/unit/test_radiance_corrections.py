@@ -14,11 +14,27 @@ from scipy.spatial.transform import Rotation
 from sphere_scene import write_ball_scene
 from test_radiance_training import RECIPE
 
+from triptych.radiance.cameras import Cameras
 from triptych.radiance.composite import composite, distortion
 from triptych.radiance.corrections import Corrections, turn
+from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.scene import read_scene
+from triptych.radiance.step import loss_of_rays
+from triptych.radiance.stepping import Stepping
 from triptych.radiance.trace import Rays, trace_reference
 from triptych.radiance.training import Training
+
+
+def one_camera(times: int) -> Cameras:
+    """The same camera so many times."""
+    return Cameras(
+        focal=torch.full((times, 2), 10.0),
+        centre=torch.zeros(times, 2),
+        distortion=torch.zeros(times, 4),
+        rotation=torch.eye(3).repeat(times, 1, 1),
+        position=torch.zeros(times, 3),
+        size=torch.full((times, 2), 8),
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -103,6 +119,46 @@ def test_the_first_image_keeps_its_exposure() -> None:
     colours = corrections.expose(torch.ones(2, 3), torch.tensor([0, 1]))
     assert torch.allclose(colours[0], torch.ones(3))
     assert torch.allclose(colours[1], torch.full((3,), float(np.e)))
+
+
+def test_exposure_leaves_the_background_alone(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, background="white", refine_exposure=True)
+    training = Training(read_scene(write_ball_scene(tmp_path, images=9)), recipe)
+    problem = training.problem
+    problem.occupancy.set_occupied(torch.zeros_like(problem.occupancy.occupied))  # nothing but background
+    assert problem.corrections.gains is not None
+    losses = []
+    for gain in (0.0, 1.0):
+        problem.corrections.gains.data.fill_(gain)
+        generator = torch.Generator().manual_seed(0)
+        outcome = loss_of_rays(
+            training.field, problem, rays=64, stepping=Stepping.for_scene(1), generator=generator
+        )
+        losses.append(outcome.loss.item())
+    assert losses[0] == losses[1]
+
+
+def test_gradients_of_images_have_the_same_bits_on_any_number_of_threads() -> None:
+    count, generator, found = 2**14, torch.Generator().manual_seed(0), set()
+    image = torch.randint(50, (count,), generator=generator)
+    weight = torch.randn(count, 3, generator=generator)
+    corrections = Corrections(50, poses=True, exposure=True)
+    field = Field(FieldShape(levels=2, log2_table=8, images=50, appearance=3))
+    learnt = [*corrections.parameters(), field.appearance]
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 2, 2, 2, 2):
+            torch.set_num_threads(number)
+            moved, turned = corrections.rays(one_camera(50), image, weight[:, :2])
+            exposed = corrections.expose(weight, image)
+            described = field.ray_features(weight, image)[:, -3:]
+            together = ((moved + turned + exposed + described) * weight).sum()
+            gradients = torch.autograd.grad(together, [value for value in learnt if value is not None])
+            assert len(gradients) == 4
+            found.add(b"".join(gradient.numpy().tobytes() for gradient in gradients))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
 
 
 @settings(max_examples=25, deadline=None)

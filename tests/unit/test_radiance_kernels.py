@@ -21,7 +21,9 @@ from torch import Tensor
 from triptych.kernels import arithmetic
 from triptych.kernels.jit import UNUSED, has_tiles, kernel, remove_unused
 from triptych.kernels.threads import parallel
+from triptych.radiance.composite import composite
 from triptych.radiance.field import Field, FieldShape
+from triptych.radiance.kernels import composite as composite_kernels
 from triptych.radiance.kernels.field import FieldKernels, activation_type
 from triptych.radiance.kernels.matmul import (
     accumulate,
@@ -133,6 +135,31 @@ def test_tracing_agrees_with_the_reference_in_values_and_gradients(
     for mine, theirs in zip(found, wanted, strict=True):
         assert (mine - theirs).norm() <= 5e-3 * theirs.norm()
     assert torch.allclose(found[0], wanted[0], atol=1e-4)
+
+
+def test_gradients_agree_with_the_reference_where_density_is_clamped() -> None:
+    raw = torch.tensor([14.5, 15.5, 12.0, 20.0], requires_grad=True)
+    distance, length = torch.tensor([1.0, 1.1, 1.2, 1.3]), 1e-7  # so short that light comes through
+    colour = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+    density = Field._density(raw[:, None])
+    ray, weight = torch.zeros(4, dtype=torch.int64), torch.tensor([0.3, -0.5, 0.8])
+    wanted, _ = composite(density, colour, distance, torch.full((4,), length), ray, 1)
+    (wanted.colour @ weight).sum().backward()
+
+    starts, positions = np.array([0, 4]), np.zeros((3, 4), np.float32)
+    steps = np.float32(length), np.float32(0)
+    fields = density.detach().numpy(), colour.numpy()
+    rendered, seen = np.empty((1, 6), np.float32), np.empty(1, np.int64)
+    composite_kernels.composite(0, starts, distance.numpy(), *steps, np.float32(0), *fields, rendered, seen)
+    incoming = np.array([[*weight.tolist(), 0, 0, 0]], np.float32)
+    samples, d_raw = np.empty(4, np.int32), np.empty(4, np.float32)
+    filled = samples, d_raw, np.empty((4, 3), np.float32), np.empty((3, 4), np.float32)
+    arrays = starts, starts, distance.numpy(), positions
+    damped = np.float32(0.1)
+    composite_kernels.composite_backward(0, *arrays, *steps, damped, *fields, rendered, incoming, *filled)
+    assert np.allclose(rendered[0, :3], wanted.colour[0].detach(), rtol=1e-4)
+    assert raw.grad is not None and raw.grad.abs().min() > 1e-4
+    assert np.allclose(d_raw, raw.grad, rtol=1e-3)
 
 
 @pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers")
@@ -352,7 +379,7 @@ def test_the_reference_stays_near_float32_in_half_precision(precision: str) -> N
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 def test_a_compiled_field_shades_as_the_plain_one() -> None:
     field = lively_field(levels=2)
-    shade = compile_shade(field)
+    shade = compile_shade(field, "float32")
     assert shade is not None
     generator = torch.Generator().manual_seed(0)
     points, features = (
@@ -372,7 +399,22 @@ def test_without_a_compiler_the_field_runs_as_it_is(
     field = lively_field(levels=3, features=1)
     without = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
     with without, torch._inductor.utils.fresh_cache():
-        assert compile_shade(field) is None
+        assert compile_shade(field, "float32") is None
+    assert "torch.compile does not work here" in caplog.text
+
+
+class OnlyFloat32(Field):
+    """A field that cannot be compiled for half precision, as with some compilers."""
+
+    def shade(self, positions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        if torch.is_autocast_enabled(positions.device.type):
+            raise RuntimeError("no half precision")
+        return super().shade(positions, features)
+
+
+def test_compiling_is_tried_in_the_precision_of_training(caplog: pytest.LogCaptureFixture) -> None:
+    torch._dynamo.reset()
+    assert compile_shade(OnlyFloat32(FieldShape(levels=2, log2_table=8)), "bfloat16") is None
     assert "torch.compile does not work here" in caplog.text
 
 

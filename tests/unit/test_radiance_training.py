@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sphere_scene import write_ball_scene
 from triptych.radiance.camera_path import camera_path
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.flythrough import render_flythrough
+from triptych.radiance.loss_scale import LossScale
 from triptych.radiance.metrics import image_psnr, image_ssim, psnr
 from triptych.radiance.pixels import Pixels, over, read_images
 from triptych.radiance.recipe import Recipe
@@ -27,6 +29,7 @@ from triptych.radiance.render import render_image
 from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.step import Outcome, next_ray_count
+from triptych.radiance.trace import trace_reference
 from triptych.radiance.train import Trained, train
 from triptych.radiance.training import Training
 from triptych.run.errors import TriptychError
@@ -207,11 +210,24 @@ def test_a_time_budget_ends_the_training(scene: Scene, tmp_path: Path) -> None:
 def test_a_saved_field_shows_the_same_picture(scene: Scene, trained: Trained, tmp_path: Path) -> None:
     files = tmp_path / "field.safetensors", tmp_path / "field.json"
     save_field(*files, trained.scene, holdout=8)
-    loaded = load_field(*files, device=CPU, precision="float32")
+    loaded = load_field(*files, device=CPU)
     before, after = (render_image(field, scene.cameras, 1) for field in (trained.scene, loaded))
     assert torch.equal(before.colour, after.colour)
     assert torch.equal(before.depth, after.depth)
     assert json.loads(files[1].read_text())["holdout"] == 8
+
+
+@pytest.mark.parametrize(
+    ("trained_in", "rendered_in"), [("float32", "float32"), ("auto", "auto"), ("float16", "auto")]
+)
+def test_a_saved_field_is_rendered_in_the_precision_of_its_training(
+    scene: Scene, tmp_path: Path, trained_in: str, rendered_in: str
+) -> None:
+    files = tmp_path / "field.safetensors", tmp_path / "field.json"
+    fresh = Training(scene, replace(SHORT, precision="float32")).scene()
+    save_field(*files, replace(fresh, precision=trained_in))
+    assert load_field(*files, device=CPU).precision == rendered_in
+    assert load_field(*files, device=CPU, precision="float32").precision == "float32"
 
 
 def test_a_damaged_field_ends_in_one_clear_line(trained: Trained, tmp_path: Path) -> None:
@@ -309,6 +325,77 @@ def test_warming_up_changes_nothing(scene: Scene) -> None:
             training.advance()
     for name, tensor in cold.field.state_dict().items():
         assert torch.equal(tensor, warm.field.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("background", "has_alpha", "shown"),
+    [
+        ("white", False, 1.0),
+        ("black", True, 0.0),
+        ("random", True, 1.0),
+        ("random", False, 0.0),
+    ],
+)
+def test_pictures_are_rendered_over_the_background_of_the_recipe(
+    scene: Scene, tmp_path: Path, background: str, has_alpha: bool, shown: float
+) -> None:
+    if not has_alpha:
+        path = write_ball_scene(tmp_path / "opaque", images=4)
+        for image in (path.parent / "frames").iterdir():
+            Image.open(image).convert("RGB").save(image)
+        scene = read_scene(path)
+    training = Training(scene, replace(SHORT, holdout=2, background=background))
+    assert training.scene().background.tolist() == [shown] * 3
+
+
+def test_cameras_that_see_nothing_of_the_box_are_an_error_before_training(scene: Scene) -> None:
+    moved = replace(
+        scene.cameras,
+        position=scene.cameras.position + 50.0,
+        rotation=scene.cameras.rotation[1:2].expand(len(scene.cameras), 3, 3),
+    )
+    away = replace(scene, cameras=moved)
+    with pytest.raises(TriptychError, match=r"none of the 35 cameras sees .* 1 wide .*aabb_scale") as caught:
+        Training(away, SHORT)
+    assert "they stand around (50." in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_camera_that_sees_nothing_of_the_box_is_named(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    position = scene.cameras.position.clone()
+    position[9] += 50.0
+    Training(replace(scene, cameras=replace(scene.cameras, position=position)), SHORT)
+    assert "1 of 35 training cameras see nothing of the scene's box (first: 009)" in caplog.text
+
+
+def test_a_step_that_overflows_float16_is_skipped(scene: Scene) -> None:
+    training = Training(scene, SHORT)
+    # the CPU's kernels have no float16, the reference does
+    half = replace(training.problem, tracer=partial(trace_reference, precision="float16"))
+    training.problem, training.loss_scale = half, LossScale("float16")
+    before = {name: value.clone() for name, value in training.field.state_dict().items()}
+    training.loss_scale.factor = 2.0**40
+    training.advance()
+    assert training.step == 1 and training.loss_scale.factor == 2.0**39
+    for name, value in training.field.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    training.loss_scale.factor = 1024.0
+    training.advance()
+    assert training.loss_scale.factor == 1024.0
+    assert not torch.equal(training.field.state_dict()["grid.tables.0"], before["grid.tables.0"])
+
+
+def test_float16_gradients_that_never_fit_end_in_one_clear_line() -> None:
+    parameter, scale = torch.nn.Parameter(torch.ones(2)), LossScale("float16")
+    with pytest.raises(TriptychError, match="overflow float16 in every step; use precision bfloat16"):
+        for _ in range(100):
+            parameter.grad = torch.tensor([1.0, torch.inf])
+            assert not scale.unscale([parameter]) and parameter.grad is None
+    parameter.grad = torch.full((2,), 8.0)
+    scale.factor = 4.0
+    assert scale.unscale([parameter]) and parameter.grad.tolist() == [2.0, 2.0]
 
 
 def test_too_few_training_images_are_an_error_before_training(scene: Scene, tmp_path: Path) -> None:

@@ -191,6 +191,9 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     del content["frames"][1]["split"]
     pose = content["frames"][1].pop("transform_matrix")
     assert "frame frames/001.png: transform_matrix" in message_of(change(source, frames=content["frames"]))
+    content["frames"][1]["transform_matrix"] = np.diag([-1.0, 1.0, 1.0, 1.0]).tolist()
+    mirrored = message_of(change(source, frames=content["frames"]))
+    assert "frame frames/001.png: transform_matrix does not turn a camera but mirrors" in mirrored
     content["frames"][1]["transform_matrix"] = pose
     change(source, frames=content["frames"])
     (source.parent / "frames/001.png").write_bytes(b"no image")

@@ -58,6 +58,16 @@ def complaint(config: dict[str, Any]) -> str:
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
         (
+            "reconstruction.radiance.steps",
+            None,
+            "reconstruction.radiance has neither steps nor minutes; give at least one of them",
+        ),
+        (
+            "scenes.orbit.radiance",
+            {"steps": None},
+            "scenes.orbit.radiance has neither steps nor minutes; give at least one of them",
+        ),
+        (
             "self_supervision.few_labels.weight_decays",
             {"least": 0.1, "most": 0.01},
             "few_labels.weight_decays has least 0.1 and most 0.01; least must not be greater",
@@ -95,6 +105,11 @@ def complaint(config: dict[str, Any]) -> str:
             "augmentations.mixup has both of the keys 'method' and 'module'",
         ),
         (
+            "augmentations.mixup",
+            {"module": "mine", "probability": 0.5},
+            "augmentations.mixup.probability is not read, as it has a module; put it under options",
+        ),
+        (
             "augmentations.mixup.options",
             {"share": 0.5},
             "augmentations.mixup.options are for a 'module'; leave them out",
@@ -118,6 +133,15 @@ def complaint(config: dict[str, Any]) -> str:
 )
 def test_each_mistake_is_named(path: str, value: Any, expected: str) -> None:
     assert expected in complaint(changed(path, value))
+
+
+def test_a_warm_up_is_not_compared_with_the_epochs_that_minutes_replace() -> None:
+    config = changed("self_supervision.simclr", {"minutes": 600, "epochs": 5, "warmup_epochs": 10})
+    validate_config(config, SCHEMA)
+
+
+def test_a_scene_may_have_a_budget_of_its_own_kind() -> None:
+    validate_config(changed("scenes.orbit.radiance", {"steps": None, "minutes": 5}), SCHEMA)
 
 
 @pytest.mark.parametrize("preset", [None, *sorted((ROOT / "presets").glob("*.yaml"))], ids=str)

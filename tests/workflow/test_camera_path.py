@@ -1,11 +1,14 @@
-"""A film may follow a recorded camera path; one that is missing stops everything before it starts."""
+"""A film may follow a recorded camera path; one that is missing or malformed stops everything beforehand."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+
+from triptych.radiance.keyframes import CameraPath, Keyframe, write_camera_path
 
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
@@ -42,6 +45,11 @@ def test_a_film_follows_a_path_that_is_there(tmp_path: Path, within: str) -> Non
         f"{path}, does not exist; record it with `make view SCENE=orbit`" in missing.stdout + missing.stderr
     )
     path.write_text("{}")
+    broken = dry_run(tmp_path, path, within=within)
+    assert broken.returncode != 0
+    assert f"{path}: not a camera path" in broken.stdout + broken.stderr
+    keyframes = (Keyframe(np.eye(4), 40.0),) * 2
+    write_camera_path(path, CameraPath(keyframes, 1.0, 4.0, 1.5), scene="orbit")
     planned = dry_run(tmp_path, path, within=within)
     assert planned.returncode == 0, planned.stderr[-3000:]
     assert "Radiance field of orbit: fly-through" in planned.stdout + planned.stderr

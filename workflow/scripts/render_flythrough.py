@@ -18,14 +18,24 @@ if TYPE_CHECKING:
 
 
 def main(
-    *, transforms: Path, weights: Path, field: Path, path: Path | None, options: dict[str, Any], target: Path
+    *,
+    name: str,
+    transforms: Path,
+    weights: Path,
+    field: Path,
+    path: Path | None,
+    options: dict[str, Any],
+    target: Path,
 ) -> None:
-    """Write the film `target`: along a recorded path, or past the training cameras in order of capture."""
+    """Write the film `target` of the scene `name`: along a recorded path, or past its training cameras.
+
+    These are passed in the order of their names, which is that of capture.
+    """
     device = choose_radiance_device(options["device"])
     radiance = load_field(weights, field, device=device, precision=options["precision"])
     seconds, fps, width = options["seconds"], options["fps"], options["width"]
     if path is not None:
-        recorded = read_camera_path(path)
+        recorded = read_camera_path(path, scene=name)
         seconds, fps = recorded.seconds, recorded.fps
     frames = max(2, round(seconds * fps))
     if path is not None:
@@ -42,6 +52,7 @@ if "snakemake" in globals():
     with job(snakemake):
         path = snakemake.input.path
         main(
+            name=snakemake.wildcards.scene,
             transforms=Path(snakemake.input.transforms),
             weights=Path(snakemake.input.weights),
             field=Path(snakemake.input.field),

@@ -8,6 +8,7 @@ import numpy as np
 from triptych.run.errors import TriptychError
 
 PERSPECTIVE = {"", "OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL"}
+LEAST_VOLUME = 0.9  # that three axes of a pose span: they are rounded, hardly more
 FISHEYE = {"OPENCV_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_RADIAL_FISHEYE"}
 
 
@@ -102,7 +103,7 @@ def pose(
     """(3, 4) camera-to-cube matrix in OpenCV axes; the file's axes are OpenGL's.
 
     Raises:
-        TriptychError: there is no such matrix.
+        TriptychError: there is no such matrix, or it mirrors or flattens what it maps.
     """
     try:
         matrix = np.asarray(values.get("transform_matrix"), dtype=np.float64)
@@ -110,6 +111,13 @@ def pose(
         matrix = np.empty(0)
     if matrix.shape not in ((4, 4), (3, 4)) or not np.isfinite(matrix).all():
         raise TriptychError(f"{where}: transform_matrix must be 4 rows of 4 finite numbers")
+    # 1 for three right-handed axes at right angles, whatever their length
+    volume = np.linalg.det(matrix[:3, :3]) / max(float(np.linalg.norm(matrix[:3, :3], axis=0).prod()), 1e-300)
+    if not volume > LEAST_VOLUME:
+        raise TriptychError(
+            f"{where}: transform_matrix does not turn a camera but mirrors or flattens it; its first three "
+            "columns must be right-handed axes at right angles (x right, y up, z backward)"
+        )
     result = matrix[:3].copy()
     result[:, 1:3] *= -1
     result[:, 3] = result[:, 3] * scale + offset

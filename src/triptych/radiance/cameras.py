@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 NEWTON_STEPS = 8
-MIN_SLOPE = 0.1  # of a fisheye's polynomial in Newton's steps: it only falls that low outside the image
+MIN_SLOPE = 0.1  # of a lens's polynomial in Newton's steps: it only falls that low outside the image
 
 
 def distort(points: Tensor, coefficients: Tensor) -> Tensor:
@@ -39,12 +39,32 @@ def distort(points: Tensor, coefficients: Tensor) -> Tensor:
     )
 
 
+def fold(coefficients: Tensor) -> Tensor:
+    """The largest radius up to which `distort` is one-to-one, as far as its radial part goes.
+
+    There r (1 + k1 r² + k2 r⁴) stops growing with r: farther points would be folded back into the image.
+
+    Args:
+        coefficients: (n, 4) or (4,): k1, k2, p1, p2.
+
+    Returns:
+        (n,) or (), infinite for lenses without such a fold.
+    """
+    a, b = 5 * coefficients[..., 1], 3 * coefficients[..., 0]
+    # the smallest positive root u = r² of a u² + b u + 1, written so that a may be 0
+    discriminant = b * b - 4 * a
+    below = torch.where(discriminant >= 0, discriminant.clamp(min=0).sqrt() - b, 0)
+    return torch.where(below > 0, 2 / below, torch.inf).sqrt()
+
+
 def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
     """Invert `distort` by Newton's method, which has no closed form.
 
-    Converges wherever the distortion is one-to-one, as it is inside a calibrated image.
+    Converges wherever the distortion is one-to-one, as it is inside a calibrated image. Points beyond
+    what the lens can show become those of its fold.
     """
     k1, k2, p1, p2 = coefficients.unbind(-1)
+    limit = fold(coefficients)
     ideal = points
     for _ in range(NEWTON_STEPS):
         x, y = ideal.unbind(-1)
@@ -54,10 +74,11 @@ def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
         jyy = radial + 2 * y * y * slope + 2 * p2 * x + 6 * p1 * y
         jxy = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y  # the Jacobian is symmetric
         ex, ey = (distort(ideal, coefficients) - points).unbind(-1)
-        determinant = jxx * jyy - jxy * jxy
+        determinant = (jxx * jyy - jxy * jxy).clamp(min=MIN_SLOPE**2)
         ideal = (
             ideal - torch.stack([jyy * ex - jxy * ey, jxx * ey - jxy * ex], dim=-1) / determinant[..., None]
         )
+        ideal = ideal * (limit / ideal.norm(dim=-1)).clamp(max=1)[..., None]
     return ideal
 
 

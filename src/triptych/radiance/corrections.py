@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.radiance.cameras import Cameras
+from triptych.radiance.rows import rows_of
 
 POSE_RATE, EXPOSURE_RATE = 0.1, 1.0  # of the field's learning rate
 KEPT = 1e-3  # pull towards the given poses and equal exposures
@@ -42,13 +43,13 @@ class Corrections(nn.Module):
         origins, directions = cameras.rays(image, pixels)
         if self.turns is None or self.shifts is None:
             return origins, directions
-        return origins + self.shifts[image], turn(directions, self.turns[image])
+        return origins + rows_of(self.shifts, image), turn(directions, rows_of(self.turns, image))
 
     def expose(self, colour: Tensor, image: Tensor) -> Tensor:
-        """Scale (n, 3) colours by the exposure of their images."""
+        """Scale (n, 3) colours, not yet over a background, by the exposure of their images."""
         if self.gains is None:
             return colour
-        return colour * torch.exp(torch.where((image > 0)[:, None], self.gains[image], 0.0))
+        return colour * torch.exp(torch.where((image > 0)[:, None], rows_of(self.gains, image), 0.0))
 
     def optimizer(self) -> torch.optim.Adam | None:
         """Adam for what is corrected, whose groups know their share of the field's learning rate."""

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.radiance.hash_grid import HashGrid
+from triptych.radiance.rows import rows_of
 from triptych.radiance.spherical_harmonics import WIDTH, spherical_harmonics
+from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH, TinyCudaGrid, TinyCudaNetwork
 
 HIDDEN = 64
 GEOMETRY = 16
@@ -24,6 +26,7 @@ class FieldShape:
         levels, features, log2_table, base_resolution, finest_resolution: as of `HashGrid`.
         images, appearance: how many images have an appearance of their own, and numbers that
             describe it; none if either is 0.
+        modules: what grid and networks are made of, see `tiny_cuda.modules_for`.
     """
 
     aabb_scale: int = 1
@@ -34,6 +37,7 @@ class FieldShape:
     finest_resolution: int = 2048
     images: int = 0
     appearance: int = 0
+    modules: str = TORCH
 
 
 def _network(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
@@ -56,7 +60,9 @@ class Field(nn.Module):
     def __init__(self, shape: FieldShape, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.shape = shape
-        self.grid = HashGrid(
+        tiny = shape.modules == TINY_CUDA
+        grid, network = (TinyCudaGrid, TinyCudaNetwork) if tiny else (HashGrid, _network)
+        self.grid = grid(
             levels=shape.levels,
             features=shape.features,
             log2_table=shape.log2_table,
@@ -64,11 +70,11 @@ class Field(nn.Module):
             finest_resolution=shape.finest_resolution * shape.aabb_scale,
             generator=generator,
         )
-        self.density_network = _network(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
+        self.density_network = network(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
         described = shape.images > 0 and shape.appearance > 0
         self.appearance = nn.Parameter(torch.zeros(shape.images, shape.appearance)) if described else None
         self.ray_width = WIDTH + (shape.appearance if described else 0)
-        self.colour_network = _network(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
+        self.colour_network = network(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
 
     def _geometry(self, positions: Tensor) -> Tensor:
         within = (positions - 0.5) / self.shape.aabb_scale + 0.5
@@ -78,9 +84,9 @@ class Field(nn.Module):
     @staticmethod
     def _density(geometry: Tensor) -> Tensor:
         # exp of a float32, even under autocast; clamped before it can overflow
-        return torch.exp(
-            geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32)).clamp(max=MAX_LOG_DENSITY)
-        )
+        raw = geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32))
+        # the gradient passes the clamp: what has become that dense could never thin out again without it
+        return torch.exp(raw.detach().clamp(max=MAX_LOG_DENSITY) + (raw - raw.detach()))
 
     def density(self, positions: Tensor) -> Tensor:
         """Density (n,) per unit length at (n, 3) positions in unit-cube coordinates."""
@@ -99,7 +105,7 @@ class Field(nn.Module):
         if images is None:
             described = self.appearance.mean(dim=0).expand(len(directions), -1)
         else:
-            described = self.appearance[images]
+            described = rows_of(self.appearance, images)
         return torch.cat([features, described], dim=-1)
 
     def shade(self, positions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,4 +123,4 @@ class Field(nn.Module):
 def runs_on_kernels(field: Field) -> bool:
     """Whether the CPU's kernels can take this field: they read float32 where it lies."""
     table = field.grid.tables[0]
-    return table.device.type == "cpu" and table.dtype == torch.float32
+    return field.shape.modules == TORCH and table.device.type == "cpu" and table.dtype == torch.float32

@@ -66,11 +66,15 @@ def _keyframe(content: dict[str, Any]) -> Keyframe:
     return Keyframe(pose, _within(content, "fov", 0, 179))
 
 
-def read_camera_path(file: Path) -> CameraPath:
+def read_camera_path(file: Path, *, scene: str | None = None) -> CameraPath:
     """Read and check a path.
 
+    Args:
+        file: the path.
+        scene: the scene it must have been recorded in, as every scene has coordinates of its own; None: any.
+
     Raises:
-        TriptychError: the file is missing, or not a camera path.
+        TriptychError: the file is missing, not a camera path, or one of another scene.
     """
     try:
         content = read_json(file)
@@ -79,7 +83,8 @@ def read_camera_path(file: Path) -> CameraPath:
         keyframes = tuple(_keyframe(one) for one in content["keyframes"])
         if len(keyframes) < 2:
             raise ValueError(f"it has {len(keyframes)} keyframes; at least 2 are needed")
-        return CameraPath(
+        recorded = content["scene"]
+        path = CameraPath(
             keyframes=keyframes,
             seconds=_within(content, "seconds", 0, 600),
             fps=_within(content, "fps", 0, 120),
@@ -91,3 +96,9 @@ def read_camera_path(file: Path) -> CameraPath:
         raise TriptychError(
             f"{file}: not a camera path ({error!r}); record it in the viewer again"
         ) from error
+    if scene not in (None, recorded):
+        raise TriptychError(
+            f"{file}: recorded in scene {recorded}, not in {scene}; record it there, or, if the two share "
+            f'their coordinates, say "scene": "{scene}" in the file'
+        )
+    return path

@@ -10,6 +10,7 @@ from torch.nn import functional
 from triptych.radiance.cameras import Cameras
 from triptych.radiance.stepping import MIN_STEP
 from triptych.radiance.visibility import meets_view
+from triptych.run.errors import TriptychError
 
 DECAY = 0.95
 THRESHOLD = 0.01  # optical thickness of a shortest step
@@ -56,6 +57,9 @@ class OccupancyGrid:
 
         A cell counts as seen if its bounding sphere meets a camera's view, taken generously,
         beyond the distance `near`.
+
+        Raises:
+            TriptychError: no camera sees any cell.
         """
         centres, widths = self.cell_centres(self._cells)
         radius = widths[:, 0] * (3**0.5 / 2)
@@ -65,6 +69,13 @@ class OccupancyGrid:
             distance = (centres[rest] - cameras.position[camera]).norm(dim=-1)
             inside = meets_view(cameras, camera, centres[rest], radius[rest])
             seen[rest] = inside & (distance + radius[rest] > near)
+        if not seen.any():
+            middle, width = cameras.position.mean(dim=0).tolist(), 2 ** (self.cascades - 1)
+            raise TriptychError(
+                f"radiance: none of the {len(cameras)} cameras sees the scene's box, which is {width} wide "
+                f"around (0.5, 0.5, 0.5); they stand around ({', '.join(f'{x:.3g}' for x in middle)}); raise "
+                "aabb_scale, or give transforms.json a scale and an offset that bring them nearer"
+            )
         self._cells = self._cells[seen]
         self.active = torch.zeros_like(self.active)
         self.active.view(-1)[self._cells] = True

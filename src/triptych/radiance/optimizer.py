@@ -99,18 +99,13 @@ class Optimizer:
     def __init__(self, field: Field, *, weight_decay: float) -> None:
         self.tables = TableAdam(field.grid.tables, kernels=runs_on_kernels(field))
         tables = {id(table) for table in self.tables.tables}
-        self._parameters = list(field.parameters())
         networks = [parameter for parameter in field.parameters() if id(parameter) not in tables]
         self.networks = torch.optim.Adam(
             networks, betas=BETAS, eps=EPSILON, weight_decay=weight_decay, fused=True
         )
 
-    def step(self, learning_rate: float, *, loss_scale: float = 1.0) -> None:
-        """Apply the gradients, of a loss that was multiplied by `loss_scale`, and clear them."""
-        if loss_scale != 1:
-            for parameter in self._parameters:
-                if parameter.grad is not None:
-                    parameter.grad.div_(loss_scale)
+    def step(self, learning_rate: float) -> None:
+        """Apply the gradients, and clear them."""
         self.tables.step(learning_rate)
         self.networks.param_groups[0]["lr"] = learning_rate
         self.networks.step()

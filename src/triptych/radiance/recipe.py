@@ -23,7 +23,8 @@ class Recipe:
         levels, features, log2_table, base_resolution, finest_resolution: the hash grid.
         occupancy_resolution: cells a side of each cascade of the occupancy grid.
         near: distance from a camera, in unit cubes, before which there is nothing.
-        background: what training puts behind the scene: `random`, `black` or `white`.
+        background: what is behind the scene, in training and in pictures: `black`, `white`, or `random`,
+            which is only for training; see `shown_background`.
         refine_poses, refine_exposure: whether camera poses and the images' exposures are corrected.
         appearance: numbers that describe the look of each image to the colour network, 0 for none.
         distortion: weight of a loss that punishes floaters, see `composite.distortion`; 0 for none.
@@ -75,6 +76,16 @@ class Recipe:
             images=images if self.appearance else 0,
             appearance=self.appearance,
         )
+
+    def shown_background(self, *, has_alpha: bool) -> str:
+        """What pictures are rendered and measured over: `white` or `black`.
+
+        It is the recipe's own. `random` ones in training leave the choice free: white if images have
+        alpha, as the synthetic scenes of NeRF are published, else black.
+        """
+        if self.background != "random":
+            return self.background
+        return "white" if has_alpha else "black"
 
     def progress(self, step: int, seconds: float) -> float:
         """Share of the budget that is used up, in [0, 1]."""

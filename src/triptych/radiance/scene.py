@@ -1,6 +1,7 @@
 """Reading a scene: `transforms.json` in instant-ngp's format, and the images it names."""
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ log = logging.getLogger("triptych")
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed images, sorted by name.
+    """Posed images, sorted by name: numbers in names by their value, so that im_2 comes before im_10.
 
     Attributes:
         names: one a image, the file name without suffix.
@@ -49,6 +50,17 @@ class Scene:
             training, heldout = ([i for i in positions if self.splits[i] == part] for part in (TRAIN, TEST))
             return training, heldout
         return [i for i in positions if i % holdout], list(positions[::holdout])
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """A key that sorts names as people count: by the values of the numbers in them.
+
+    Frames of a film are numbered in the order of capture, often without leading zeros, while the
+    order in which they are listed may be any.
+    """
+    # text and numbers alternate, so like is compared with like
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
 def image_size(file: Path) -> tuple[int, int]:
@@ -91,7 +103,7 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
     """
     path = Path(path)
     content = read_transforms(path)
-    listed = sorted(content.frames, key=lambda frame: frame.name)
+    listed = sorted(content.frames, key=lambda frame: natural_order(frame.name))
     frames = [(frame, frame.image) for frame in listed if frame.image is not None]
     if len(frames) < len(listed):
         missing = [frame.name for frame in listed if frame.image is None]

@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField
+from triptych.radiance.tiny_cuda import check_modules
 from triptych.run.errors import TriptychError
 from triptych.run.files import atomic_path, read_json, write_json
+from triptych.run.tensors import write_tensors
 
 FORMAT = "triptych-radiance-1"
 OCCUPANCY = "occupancy"
@@ -32,7 +34,7 @@ def save_field(weights: Path, description: Path, scene: RadianceField, **facts: 
     }
     tensors[OCCUPANCY] = scene.occupancy.occupied.to(torch.uint8).cpu()
     with atomic_path(weights) as temporary:
-        save_file(tensors, temporary)
+        write_tensors(temporary, tensors)
     write_json(
         description,
         {
@@ -41,9 +43,15 @@ def save_field(weights: Path, description: Path, scene: RadianceField, **facts: 
             "near": scene.near,
             "background": scene.background.tolist(),
             "coarseness": scene.coarseness,
+            "precision": scene.precision,
             **facts,
         },
     )
+
+
+def _precision_on(device: torch.device, trained: str) -> str:
+    """What to render in: as in training, except that a CPU has a half precision of its own, or none."""
+    return "auto" if device.type == "cpu" and trained != "float32" else trained
 
 
 def load_field(
@@ -51,8 +59,15 @@ def load_field(
 ) -> RadianceField:
     """Read what `save_field` wrote.
 
+    Args:
+        weights: the `.safetensors` file.
+        description: the `.json` file.
+        device: where to render.
+        precision: of the networks; `auto` is what the field was trained in, as far as the device has it.
+
     Raises:
-        TriptychError: a file is missing, unreadable or of another format.
+        TriptychError: a file is missing, unreadable or of another format, or the field needs a module
+            or a device that is not here.
     """
     try:
         about = read_json(description)
@@ -61,10 +76,13 @@ def load_field(
             raise ValueError(f"its format is {about['format']}, not {FORMAT}")
         shape = FieldShape(**about["shape"])
         occupied = tensors.pop(OCCUPANCY).bool().to(device)
+        check_modules(shape.modules, device)
         field = Field(shape)
         field.load_state_dict(tensors)
         near, coarseness = float(about["near"]), float(about["coarseness"])
         background = torch.tensor(about["background"], device=device)
+        if precision == "auto":
+            precision = _precision_on(device, str(about.get("precision", "auto")))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise TriptychError(f"{weights}: cannot be loaded ({reason}); train this scene again") from error

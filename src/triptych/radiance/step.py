@@ -1,6 +1,6 @@
 """One step of training: rays to loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,7 +67,9 @@ def loss_of_rays(
         problem.occupancy,
         Rays(origins, directions, features, jitter, problem.near, stepping),
     )
-    prediction = problem.corrections.expose(traced.rendered.over(background), image)
+    # the exposure is the photograph's; what stands behind both it and the field is not exposed
+    exposed = replace(traced.rendered, colour=problem.corrections.expose(traced.rendered.colour, image))
+    prediction = exposed.over(background)
     target = over(values, background)
     loss = functional.huber_loss(prediction, target, delta=HUBER_DELTA)
     if problem.distortion:

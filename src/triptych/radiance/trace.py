@@ -18,6 +18,7 @@ from triptych.radiance.field import Field, runs_on_kernels
 from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.stepping import Stepping
+from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH
 from triptych.run.devices import autocast, describe_precision
 
 log = logging.getLogger("triptych")
@@ -115,23 +116,24 @@ def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Trac
     """The fastest way to trace this field: kernels on a CPU, else `trace_reference`.
 
     `compiled` lets torch.compile fuse the field's operations there; where it cannot (no C++
-    compiler, no Triton), that is said and the field runs as it is.
+    compiler, no Triton), that is said and the field runs as it is. tiny-cuda-nn's modules are fused already.
     """
     if runs_on_kernels(field):
         from triptych.radiance.kernels.trace import KernelTracer
 
         return KernelTracer(field, precision)
-    shade = compile_shade(field) if compiled else None
+    shade = compile_shade(field, precision) if compiled and field.shape.modules == TORCH else None
     return partial(trace_reference, precision=precision, shade=shade)
 
 
-def compile_shade(field: Field) -> Shade | None:
-    """`field.shade` through torch.compile, tried on a few points; None where that fails."""
+def compile_shade(field: Field, precision: str) -> Shade | None:
+    """`field.shade` through torch.compile, tried on a few points in `precision`; None where that fails."""
     shade: Shade = torch.compile(field.shade, dynamic=True)
     table = field.grid.tables[0]
     points = torch.full((8, 3), 0.5, device=table.device, dtype=table.dtype)
     try:
-        density, _ = shade(points, points.new_zeros(8, field.ray_width))
+        with autocast(table.device, precision):  # as in training, which would compile anew otherwise
+            density, _ = shade(points, points.new_zeros(8, field.ray_width))
         density.sum().backward()
     except Exception as error:  # whatever a missing compiler makes of it
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -148,4 +150,6 @@ def precision_used(field: Field, precision: str) -> str:
         from triptych.radiance.kernels.field import activation_type
 
         return "float32" if activation_type(precision) is np.float32 else "bfloat16"
+    if field.shape.modules == TINY_CUDA:
+        return "float16"
     return describe_precision(field.grid.tables[0].device, precision)

@@ -1,7 +1,9 @@
 """The state of a radiance field's training, and one step of it."""
 
+import logging
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from triptych.radiance.corrections import Corrections
 from triptych.radiance.density import density_of
 from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.field import Field
+from triptych.radiance.loss_scale import LossScale
 from triptych.radiance.metrics import psnr
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.optimizer import MovingAverage, Optimizer, learning_rate_at
@@ -20,15 +23,18 @@ from triptych.radiance.render import RadianceField, render_rays
 from triptych.radiance.scene import Scene
 from triptych.radiance.step import Problem, loss_of_rays, next_ray_count
 from triptych.radiance.stepping import MAX_COARSENESS, Stepping, coarseness_for
-from triptych.radiance.trace import make_tracer
+from triptych.radiance.tiny_cuda import modules_for
+from triptych.radiance.trace import make_tracer, precision_used
+from triptych.radiance.visibility import blind_cameras
 from triptych.run.errors import TriptychError
 from triptych.run.seeds import torch_generator
+
+log = logging.getLogger("triptych")
 
 OCCUPANCY_EVERY = 16
 OCCUPANCY_TURNS = 4  # updates in which all cells are looked at
 COARSE_SHARE = 0.1  # of the budget, after which early, coarse steps along rays are half as long
 HELDOUT_PIXELS = 2**12
-HALF_LOSS_SCALE = 1024.0  # keeps the gradients of single samples within float16's range
 
 
 class Training:
@@ -58,8 +64,19 @@ class Training:
             aabb_scale=scene.aabb_scale, resolution=recipe.occupancy_resolution, device=device
         )
         occupancy.keep_seen_by(cameras.select(training), near=recipe.near)
+        if blind := blind_cameras(cameras.select(training), aabb_scale=scene.aabb_scale):
+            log.warning(
+                "radiance: %d of %d training cameras see nothing of the scene's box (first: %s), so nothing "
+                "is learnt from them; raise aabb_scale, or give transforms.json a smaller scale",
+                len(blind),
+                len(training),
+                scene.names[training[blind[0]]],
+            )
         self.field = Field(
-            recipe.shape(scene.aabb_scale, len(training)),
+            replace(
+                recipe.shape(scene.aabb_scale, len(training)),
+                modules=modules_for(device, precision=recipe.precision, features=recipe.features),
+            ),
             generator=torch_generator("cpu", recipe.seed, "field"),
         ).to(device)
         self.average = MovingAverage(self.field, recipe.ema)
@@ -80,7 +97,7 @@ class Training:
         )
         self.final_coarseness = coarseness_for(cameras.focal)
         self.density = density_of(self.field, recipe.precision)
-        self.loss_scale = HALF_LOSS_SCALE if recipe.precision == "float16" else 1.0
+        self.loss_scale = LossScale(precision_used(self.field, recipe.precision))
         self.step = 0
         self.seconds = 0.0
         self.rays = 256
@@ -96,6 +113,7 @@ class Training:
             "field": self.field.state_dict(),
             "average": self.average.field.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "loss_scale": self.loss_scale.state_dict(),
             "corrections": self.problem.corrections.state_dict(),
             "corrector": self.corrector.state_dict() if self.corrector else None,
             "thickness": self.problem.occupancy.thickness,
@@ -109,6 +127,7 @@ class Training:
         self.field.load_state_dict(state["field"])
         self.average.field.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.loss_scale.load_state_dict(state["loss_scale"])
         self.problem.corrections.load_state_dict(state["corrections"])
         if self.corrector:
             self.corrector.load_state_dict(state["corrector"])
@@ -155,15 +174,9 @@ class Training:
                 f"radiance: the loss is {loss} in step {self.step}, at learning rate "
                 f"{self.learning_rate():g}; lower learning_rate, or use precision float32"
             )
-        (outcome.loss * self.loss_scale).backward()
-        self.optimizer.step(self.learning_rate(), loss_scale=self.loss_scale)
-        if self.corrector:
-            for group in self.corrector.param_groups:
-                group["lr"] = group["share"] * self.learning_rate()
-                for parameter in group["params"]:
-                    parameter.grad.div_(self.loss_scale)
-            self.corrector.step()
-            self.corrector.zero_grad()
+        (outcome.loss * self.loss_scale.factor).backward()
+        if self.loss_scale.unscale((*self.field.parameters(), *self.problem.corrections.parameters())):
+            self._follow_gradients()
         self.average.update(self.step)
         counted = (
             loss,
@@ -177,6 +190,15 @@ class Training:
         self.rays = next_ray_count(self.rays, outcome, recipe.samples_per_step)
         self.step += 1
         self.seconds += time.monotonic() - began
+
+    def _follow_gradients(self) -> None:
+        """Let the optimisers take their step."""
+        self.optimizer.step(self.learning_rate())
+        if self.corrector:
+            for group in self.corrector.param_groups:
+                group["lr"] = group["share"] * self.learning_rate()
+            self.corrector.step()
+            self.corrector.zero_grad()
 
     def warm_up(self) -> None:
         """Do what a step does, without effect: kernels that are new to this machine are compiled now."""
@@ -213,12 +235,13 @@ class Training:
         }
 
     def scene(self) -> RadianceField:
-        """The averaged field as it is now, ready to render: over white if images have alpha, else black."""
+        """The averaged field as it is now, ready to render over what `Recipe.shown_background` says."""
+        shown = self.recipe.shown_background(has_alpha=self.pixels.has_alpha)
         return RadianceField(
             field=self.average.field,
             occupancy=self.problem.occupancy,
             near=self.recipe.near,
-            background=torch.full((3,), 1.0 if self.pixels.has_alpha else 0.0, device=self.device),
+            background=torch.full((3,), 1.0 if shown == "white" else 0.0, device=self.device),
             coarseness=self.final_coarseness,
             precision=self.recipe.precision,
         )

@@ -41,6 +41,13 @@ def meets_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -
     return ((outside_low < reach) & (outside_high < reach)).all(dim=-1)
 
 
+def blind_cameras(cameras: Cameras, *, aabb_scale: int) -> list[int]:
+    """Positions of the cameras that see nothing of the ball around a box `aabb_scale` wide."""
+    centre = cameras.position.new_full((1, 3), 0.5)
+    radius = cameras.position.new_full((1,), aabb_scale * 3**0.5 / 2)
+    return [n for n in range(len(cameras)) if not meets_view(cameras, n, centre, radius).any()]
+
+
 def _border(cameras: Cameras, camera: int) -> Tensor:
     """(128, 2) points of the image's border, corners included, before the distortion is undone."""
     line = torch.linspace(0, 1, BORDER_SAMPLES, device=cameras.focal.device, dtype=cameras.focal.dtype)

@@ -106,7 +106,8 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
     for where, recipe in recipes.items():
         if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
             raise TriptychError(f"config: {where} has nesterov: true, which needs a momentum above 0")
-        if recipe["warmup_epochs"] > recipe["epochs"]:
+        planned = recipe.get("minutes") is not None  # then the plan brings other epochs, and compares them
+        if not planned and recipe["warmup_epochs"] > recipe["epochs"]:
             raise TriptychError(
                 f"config: {where}.warmup_epochs is {recipe['warmup_epochs']} "
                 f"but there are only {recipe['epochs']} epochs"
@@ -130,6 +131,16 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
             raise TriptychError(
                 f"config: self_supervision.{name}.weight_decays has least {grid['least']} "
                 f"and most {grid['most']}; least must not be greater"
+            )
+    common = config["reconstruction"]["radiance"]
+    budgets = {"reconstruction": common}
+    budgets |= {
+        f"scenes.{name}": {**common, **one.get("radiance", {})} for name, one in config["scenes"].items()
+    }
+    for where, recipe in budgets.items():
+        if recipe["steps"] is None and recipe["minutes"] is None:
+            raise TriptychError(
+                f"config: {where}.radiance has neither steps nor minutes; give at least one of them"
             )
     low, high = learning["simclr"]["views"]["crop_scale"]
     if low > high:
@@ -193,6 +204,22 @@ def _check_names(config: Mapping[str, Any]) -> None:
             )
 
 
+def _check_unread(config: Mapping[str, Any]) -> None:
+    """Numbers that nothing would read, in a config without defaults, which have all numbers.
+
+    Beside a `method` they may stand for others to come.
+    """
+    entries = config.get("augmentations")
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        if isinstance(entry, dict) and "module" in entry and "method" not in entry:
+            unread = sorted({"alpha", "probability", "size"} & entry.keys())
+            if unread:
+                raise TriptychError(
+                    f"config: augmentations.{name}.{unread[0]} is not read, as it has a module; "
+                    "put it under options if augment takes it"
+                )
+
+
 def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
     """Fill in the schema's defaults in place, check types, ranges, keys and names, and order the keys.
 
@@ -200,6 +227,7 @@ def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
         TriptychError: the first problem, as one line that names the key and what it should be.
     """
     root = yaml.safe_load(Path(schema_file).read_text(encoding="utf-8"))
+    _check_unread(config)
     _fill_defaults(config, root, root)
     errors = list(Draft202012Validator(root).iter_errors(config))
     if errors:

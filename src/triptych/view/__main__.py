@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         subject = read_subject(chosen.scene, device=choose_radiance_device(chosen.device))
         target = chosen.camera_path or Path("camera_paths") / f"{subject.name}.json"
         if target.is_file():
-            read_camera_path(target)  # recording goes on from it: better no start than a surprise
+            # recording goes on from it: better no start than a surprise
+            read_camera_path(target, scene=subject.name)
         limits = Limits(shortest=chosen.min_side, max_width=chosen.max_width)
         options = Options(fps=chosen.fps, limits=limits, camera_path=target)
         server = serve(subject, host=chosen.host, port=chosen.port, options=options)

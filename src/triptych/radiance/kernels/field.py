@@ -62,9 +62,8 @@ class FieldKernels:
             np.float32(0.5 - 0.5 * scale),
             self.lanes,
         )
-        self.layers = [
-            layer for layer in (*field.density_network, *field.colour_network) if isinstance(layer, nn.Linear)
-        ]
+        parts = (*field.density_network.modules(), *field.colour_network.modules())
+        self.layers = [layer for layer in parts if isinstance(layer, nn.Linear)]
         inputs = [_padded(field.grid.width), HIDDEN, _padded(GEOMETRY + field.ray_width), HIDDEN, HIDDEN]
         outputs = [HIDDEN, networks.NARROW, HIDDEN, HIDDEN, networks.NARROW]
         self.shapes = list(zip(outputs, inputs, strict=True))

@@ -1,0 +1,133 @@
+"""Hash grid and networks by tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), where that is installed.
+
+Its parameters are laid out in its own way, so a field knows which modules it is made of
+(`FieldShape.modules`), and one that was trained with these needs them to be rendered.
+"""
+
+import importlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from triptych.run.errors import TriptychError
+
+TORCH, TINY_CUDA = "torch", "tiny-cuda-nn"
+PRECISIONS = ("auto", "float16")  # it computes in float16; whoever asks for anything else gets PyTorch
+FEATURES = (1, 2, 4, 8)  # a level that it can do
+
+
+def load_tiny_cuda() -> Any:
+    """The module `tinycudann`.
+
+    Raises:
+        TriptychError: it is not installed, or not for a GPU of this machine.
+    """
+    try:
+        return importlib.import_module("tinycudann")
+    except Exception as error:  # it raises what it likes where there is no GPU
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TriptychError(
+            f"radiance: this field is made of tiny-cuda-nn, which cannot be imported here ({reason}); "
+            "install tinycudann on a machine with a GPU, or train the scene again on this one"
+        ) from error
+
+
+def modules_for(device: torch.device, *, precision: str, features: int) -> str:
+    """What to make a field of: `tiny-cuda-nn` on CUDA if it can be imported and can do it, else `torch`."""
+    if device.type != "cuda" or precision not in PRECISIONS or features not in FEATURES:
+        return TORCH
+    try:
+        load_tiny_cuda()
+    except TriptychError:
+        return TORCH
+    return TINY_CUDA
+
+
+def check_modules(modules: str, device: torch.device) -> None:
+    """Raise `TriptychError` if a field made of these modules cannot be rendered on this device."""
+    if modules == TINY_CUDA and device.type != "cuda":
+        raise TriptychError(
+            f"radiance: this field is made of tiny-cuda-nn's modules, which do not run on {device.type}; set "
+            "device: cuda, or train the scene again with precision bfloat16 or float32"
+        )
+
+
+def _seed(generator: torch.Generator | None) -> int:
+    return int(torch.randint(2**31, (), generator=generator))
+
+
+def _applied(module: Any, rows: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+    """The module's outputs; it must not be called for no rows at all."""
+    some = rows if len(rows) else functional.pad(rows, (0, 0, 0, 1))
+    return torch.func.functional_call(module, parameters, (some,))[: len(rows)]
+
+
+class TinyCudaGrid(nn.Module):
+    """`HashGrid` by tiny-cuda-nn: all levels in one table, whose rows are the features of one corner.
+
+    Args: as of `HashGrid`.
+
+    Raises:
+        TriptychError: see `load_tiny_cuda`.
+    """
+
+    def __init__(
+        self,
+        *,
+        levels: int,
+        features: int,
+        log2_table: int,
+        base_resolution: int,
+        finest_resolution: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        growth = (finest_resolution / base_resolution) ** (1 / max(1, levels - 1))
+        settings = {
+            "otype": "Grid",
+            "type": "Hash",
+            "n_levels": levels,
+            "n_features_per_level": features,
+            "log2_hashmap_size": log2_table,
+            "base_resolution": base_resolution,
+            "per_level_scale": growth,
+            "interpolation": "Linear",
+        }
+        encoding = load_tiny_cuda().Encoding(3, settings, seed=_seed(generator))
+        self.features, self.width = features, levels * features
+        self.tables = nn.ParameterList([nn.Parameter(encoding.params.detach().float().view(-1, features))])
+        # in a list, so that its flat parameters, which the table replaces, are not counted among the field's
+        self.encoding = [encoding]
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Encode (n, 3) positions in [0, 1] as (n, levels · features) float16."""
+        return _applied(self.encoding[0], positions, {"params": self.tables[0].view(-1)})
+
+
+class TinyCudaNetwork(nn.Module):
+    """A fully connected network without biases, ReLU in between, by tiny-cuda-nn.
+
+    Args:
+        widths: of inputs, hidden layers (all the same) and outputs.
+        generator: source of the initial values.
+
+    Raises:
+        TriptychError: see `load_tiny_cuda`.
+    """
+
+    def __init__(self, *widths: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        settings = {
+            "otype": "FullyFusedMLP",
+            "activation": "ReLU",
+            "output_activation": "None",
+            "n_neurons": widths[1],
+            "n_hidden_layers": len(widths) - 2,
+        }
+        self.network = load_tiny_cuda().Network(widths[0], widths[-1], settings, seed=_seed(generator))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (n, inputs) to (n, outputs) float16."""
+        return _applied(self.network, inputs, {})
