@@ -85,5 +85,5 @@ def _lines(runs: int, with_published: bool) -> str:
 
 
 def _curves(runs: int, with_published: bool) -> str:
-    missing = " The published logs have no validation loss." if with_published else ""
-    return f"{_lines(runs, with_published)}.{missing}"
+    about = " The published logs have no validation loss, and their validation images were augmented."
+    return f"{_lines(runs, with_published)}.{about if with_published else ''}"
