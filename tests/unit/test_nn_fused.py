@@ -202,12 +202,13 @@ def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: 
         assert not ours(small[:, :, :1])  # not square
         assert ours(small[:31])  # not in tiles, which hold 16 or 32 images
         assert ours(small.repeat(1, 1, 5, 5)) == tiles  # a large map
+        torch.relu_(layer(small)).sum().backward()  # may be changed in place, as torch's own
     assert not ours(small)  # float32
     assert layer.state_dict().keys() == {"weight"}
 
 
 @needs_bfloat16
-def test_only_the_gradients_that_are_asked_for_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_are_right_where_one_is_ours_and_the_other_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "has_tiles", lambda: False)
     x = draw(8, 128, 4, 4)  # the filters' gradient is ours there, the input's is torch's
     layer = Convolution(128, 128, 3)

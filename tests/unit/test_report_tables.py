@@ -185,9 +185,9 @@ def test_the_published_recipes_are_alike_and_a_better_one_is_not_called_so(confi
     assert grid_of(config).likeness == "alike"
     config["grid"]["recipe"] = "modern"
     assert grid_of(config).differences == (
-        "resnet18 trained with another schedule, nesterov, label smoothing, ema",
+        "resnet18 trained with another schedule, nesterov, label smoothing, ema, decay biases",
         "vit trained with another optimizer, learning rate, dropout, label smoothing, ema, stochastic depth, "
-        "clip norm",
+        "clip norm, decay biases",
     )
 
 
@@ -211,6 +211,19 @@ def test_other_batches_steps_and_validation_images_are_differences(config: dict[
     assert grid_of(config).differences == (
         "resnet18 trained with another momentum, milestones, batch size, validation",
         "vit trained with another validation",
+    )
+
+
+def test_a_stronger_policy_or_another_network_under_a_published_name_is_a_difference(
+    config: dict[str, Any],
+) -> None:
+    config["augmentations"]["baseline"]["rand_augment"] = {"operations": 2, "magnitude": 9}
+    config["architectures"]["vit"]["module"] = "mynet"
+    recipe = config["architectures"]["resnet18"]["recipes"]["report"]
+    recipe |= {"decay_biases": False, "final_share": 0.5}
+    assert grid_of(config).differences == (
+        "resnet18 trained with another decay biases, final share",
+        "baseline with another rand augment",
     )
 
 

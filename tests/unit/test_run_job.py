@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch  # noqa: F401 - jobs without it have no GPU to claim
+import torch
 
 from triptych.run.errors import TriptychError
 from triptych.run.job import job
@@ -53,6 +53,14 @@ def test_a_problem_of_the_user_is_one_line(fake: Any) -> None:
             "disk full while writing the outputs of train_cell",
         ),
         (MemoryError(), "out of memory in train_cell; use a smaller batch_size"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "out of memory in train_cell",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            "out of memory in train_cell; use a smaller batch_size",
+        ),
     ],
 )
 def test_full_disk_and_memory_are_one_line(fake: Any, error: Exception, expected: str) -> None:

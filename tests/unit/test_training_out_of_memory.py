@@ -10,8 +10,8 @@ import pytest
 import torch
 from distributed_workers import want_memory
 
-from triptych.run.errors import TriptychError
-from triptych.training.out_of_memory import advice, is_out_of_memory, largest_that_fits
+from triptych.run.errors import TriptychError, is_out_of_memory
+from triptych.training.out_of_memory import advice, largest_that_fits
 from triptych.training.workers import run_workers
 
 LIMITED = """

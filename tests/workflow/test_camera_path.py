@@ -49,6 +49,10 @@ def test_a_film_follows_a_path_that_is_there(tmp_path: Path, within: str) -> Non
     assert broken.returncode != 0
     assert f"{path}: not a camera path" in broken.stdout + broken.stderr
     keyframes = (Keyframe(np.eye(4), 40.0),) * 2
+    write_camera_path(path, CameraPath(keyframes, 1.0, 4.0, 1.5), scene="elsewhere")
+    foreign = dry_run(tmp_path, path, within=within)
+    assert foreign.returncode != 0
+    assert f"{path}: recorded in scene elsewhere, not in orbit" in foreign.stdout + foreign.stderr
     write_camera_path(path, CameraPath(keyframes, 1.0, 4.0, 1.5), scene="orbit")
     planned = dry_run(tmp_path, path, within=within)
     assert planned.returncode == 0, planned.stderr[-3000:]

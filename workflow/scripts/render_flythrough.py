@@ -29,7 +29,7 @@ def main(
 ) -> None:
     """Write the film `target` of the scene `name`: along a recorded path, or past its training cameras.
 
-    These are passed in the order of their names, which is that of capture.
+    These are passed in the order of their names, which for the frames of a film is that of capture.
     """
     device = choose_radiance_device(options["device"])
     radiance = load_field(weights, field, device=device, precision=options["precision"])

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.evaluate import check_sides
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import save_field
+from triptych.radiance.tiny_cuda import modules_for
 from triptych.radiance.trace import precision_used
 from triptych.radiance.train import train
 from triptych.run.files import digest_of_files, digest_of_value, write_json
@@ -29,14 +31,20 @@ def main(
     data = digest_of_files(
         [str(transforms), *map(str, scene.files), *(str(mask.file) for mask in scene.masks if mask)]
     )
+    device = choose_radiance_device(recipe.device)
     fingerprint = digest_of_value(
-        {"recipe": options, "data": data, "code": running.code_digest, "torch": torch.__version__}
+        {
+            "recipe": options,
+            "data": data,
+            "code": running.code_digest,
+            "torch": torch.__version__,
+            "modules": modules_for(device, precision=recipe.precision, features=recipe.features),
+        }
     )
     states = Checkpoints(checkpoints, fingerprint, every=every)
     trained = train(
         scene, recipe, checkpoints=states, events=output / "tensorboard", history=output / "history.csv"
     )
-    device = trained.scene.background.device
     provenance = running.provenance(
         recipe=options,
         seed=recipe.seed,

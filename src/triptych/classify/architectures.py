@@ -69,4 +69,5 @@ def _try(model: nn.Module, name: str, num_classes: int, image_size: int) -> None
 def _told(error: Exception) -> str:
     """The error and the line that raised it: it may be the user's own."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
+    reason = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {reason} ({Path(last.filename).name}, line {last.lineno})"

@@ -18,13 +18,16 @@ from triptych.nn.kernels.convolution import connections
 # 512: gradients of filters gain most and on more maps than the rest.
 LEAST = 2**14
 SMALLEST, SMALL, WIDE = 2, 4, 2**18
+MANY = 64  # images, below which maps of 4 x 4 are faster elsewhere
 
 
 def suits(n: int, channels_in: int, channels_out: int, out: int) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient of maps of `out` x `out` are faster here."""
     channels = channels_in * channels_out
-    rest = channels >= LEAST and (out <= SMALLEST or (out <= SMALL and channels >= WIDE))
-    return rest, rest, channels >= LEAST and out <= SMALL
+    if channels < LEAST or out > (SMALL if n >= MANY else SMALLEST):
+        return False, False, False
+    rest = out <= SMALLEST or channels >= WIDE
+    return rest, rest, True
 
 
 @cache
@@ -51,11 +54,15 @@ def _gather(
         matrix: (places * C, channels) for the taps of a position.
         channels: of the result.
     """
-    target = source.new_empty(len(source), len(lists), channels)
+    side = round(len(lists) ** 0.5)
+    # Not a view of the positions: what a Function returns as a view cannot be changed in place.
+    maps = torch.empty(
+        len(source), channels, side, side, dtype=source.dtype, memory_format=torch.channels_last
+    )
+    target = _positions(maps)
     for position, (places, taps) in enumerate(lists):
         target[:, position] = source.index_select(1, places).flatten(1) @ matrix(taps)
-    side = round(len(lists) ** 0.5)
-    return target.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    return maps
 
 
 def output(x: Tensor, filters: Tensor, stride: int) -> Tensor:

@@ -14,6 +14,7 @@ from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH, TinyCudaGrid, TinyCuda
 
 HIDDEN = 64
 GEOMETRY = 16
+FINITE = 3e4  # float16 ends at 65504: beyond are overflows
 MAX_LOG_DENSITY = 15.0
 
 
@@ -84,7 +85,7 @@ class Field(nn.Module):
     @staticmethod
     def _density(geometry: Tensor) -> Tensor:
         # exp of a float32, even under autocast; clamped before it can overflow
-        raw = geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32))
+        raw = geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32)).clamp(-FINITE, FINITE)
         # the gradient passes the clamp: what has become that dense could never thin out again without it
         return torch.exp(raw.detach().clamp(max=MAX_LOG_DENSITY) + (raw - raw.detach()))
 

@@ -34,7 +34,7 @@ class LossScale:
         """
         if not self.scales:
             return True
-        learnt = [parameter for parameter in parameters if parameter.grad is not None]
+        learnt = list(parameters)
         gradients = [parameter.grad for parameter in learnt if parameter.grad is not None]
         if bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all()):
             torch._foreach_div_(gradients, self.factor)
@@ -53,9 +53,10 @@ class LossScale:
         return False
 
     def state_dict(self) -> dict[str, float]:
-        """The factor, and for how many steps it has fitted."""
-        return {"factor": self.factor, "steps": self.steps}
+        """The factor, and for how many steps it has fitted; nothing where none is needed."""
+        return {"factor": self.factor, "steps": self.steps} if self.scales else {}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Take over what `state_dict` gave."""
-        self.factor, self.steps = state["factor"], int(state["steps"])
+        """Take over what `state_dict` gave, unless one of the two, on another device, needs no factor."""
+        if self.scales and state:
+            self.factor, self.steps = state["factor"], int(state["steps"])

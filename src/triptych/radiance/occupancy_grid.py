@@ -74,7 +74,8 @@ class OccupancyGrid:
             raise TriptychError(
                 f"radiance: none of the {len(cameras)} cameras sees the scene's box, which is {width} wide "
                 f"around (0.5, 0.5, 0.5); they stand around ({', '.join(f'{x:.3g}' for x in middle)}); raise "
-                "aabb_scale, or give transforms.json a scale and an offset that bring them nearer"
+                "aabb_scale, or give transforms.json a scale and an offset that bring them nearer "
+                f"(nothing nearer than {near:g} is seen: near)"
             )
         self._cells = self._cells[seen]
         self.active = torch.zeros_like(self.active)

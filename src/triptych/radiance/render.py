@@ -31,7 +31,7 @@ class RadianceField:
         near: distance from the camera, in unit cubes, before which nothing is drawn.
         background: (3,) sRGB colour behind everything.
         coarseness: length of the steps along rays over the shortest.
-        precision: `auto`, `bfloat16` or `float32`.
+        precision: `auto`, `bfloat16`, `float16` or `float32`.
         kernels: the CPU's renderer of `field`, made when it is left out and the field lies there.
     """
 

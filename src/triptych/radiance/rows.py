@@ -4,10 +4,10 @@ from torch import Tensor
 
 
 def rows_of(parameter: Tensor, numbers: Tensor) -> Tensor:
-    """`parameter[numbers]`, whose gradient has the same bits on any number of threads.
+    """`parameter[numbers]`, whose gradient has the same bits on any number of a CPU's threads.
 
-    The gradient of plain indexing is added up by several threads at once, in the order in which they
-    come; that of `index_select` by one, in the order of `numbers`.
+    There the gradient of plain indexing is added up by several threads at once, in the order in which they
+    come; that of `index_select` by one, in the order of `numbers`. On CUDA it is the other way round.
 
     Args:
         parameter: (rows, m), floating-point.
@@ -16,4 +16,4 @@ def rows_of(parameter: Tensor, numbers: Tensor) -> Tensor:
     Returns:
         (n, m), of the type of `parameter`.
     """
-    return parameter.index_select(0, numbers)
+    return parameter[numbers] if parameter.is_cuda else parameter.index_select(0, numbers)

@@ -5,6 +5,7 @@ Its parameters are laid out in its own way, so a field knows which modules it is
 """
 
 import importlib
+import logging
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.run.errors import TriptychError
+
+log = logging.getLogger("triptych")
 
 TORCH, TINY_CUDA = "torch", "tiny-cuda-nn"
 PRECISIONS = ("auto", "float16")  # it computes in float16; whoever asks for anything else gets PyTorch
@@ -40,7 +43,9 @@ def modules_for(device: torch.device, *, precision: str, features: int) -> str:
         return TORCH
     try:
         load_tiny_cuda()
-    except TriptychError:
+    except TriptychError as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            log.warning("%s; PyTorch's own modules are taken instead", error)
         return TORCH
     return TINY_CUDA
 

@@ -27,13 +27,23 @@ PUBLISHED_RECIPES: dict[str, dict[str, Any]] = {
     "vit": {"optimizer": "adam", "learning_rate": 0.0001, "schedule": "cosine", "dropout": 0.1},
 }
 SHARED = {"batch_size": 128, "validation": 5000}
-UNUSED = {"nesterov": False, "label_smoothing": 0.0, "ema": 0.0, "stochastic_depth": 0.0, "clip_norm": None}
+UNUSED = {
+    "nesterov": False,
+    "label_smoothing": 0.0,
+    "ema": 0.0,
+    "stochastic_depth": 0.0,
+    "clip_norm": None,
+    "decay_biases": True,
+    "final_share": 0.0,
+}
+MODULES = {"resnet18": "triptych.nn.resnet", "vit": "triptych.nn.vit"}
 PUBLISHED_AUGMENTATION = {"padding": 4, "flip": 0.5, "degrees": 15}
+WITHOUT = {"module": None, "rand_augment": None, "random_erasing": None}
 PUBLISHED_MIXING: dict[str, dict[str, Any]] = {
-    "baseline": {"method": "none"},
-    "mixup": {"method": "mixup", "alpha": 0.4, "probability": 1.0},
-    "cutout": {"method": "cutout", "probability": 1.0},  # the size of the hole is not known
-    "cutmix": {"method": "cutmix", "alpha": 0.4, "probability": 1.0},
+    "baseline": {"method": "none", **WITHOUT},
+    "mixup": {"method": "mixup", "alpha": 0.4, "probability": 1.0, **WITHOUT},
+    "cutout": {"method": "cutout", "probability": 1.0, **WITHOUT},  # the size of the hole is not known
+    "cutmix": {"method": "cutmix", "alpha": 0.4, "probability": 1.0, **WITHOUT},
 }
 
 Cell = tuple[str, ...]  # architecture, augmentation; or the architecture alone
@@ -117,7 +127,11 @@ def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     A recipe is what a result file says of itself; options of its network count like its other knobs. Of
     networks and columns that the report does not have, nothing is said, unless there are no others.
     """
-    published = {cell: recipe for cell, recipe in recipes.items() if cell[0] in PUBLISHED_RECIPES}
+    published = {
+        cell: recipe
+        for cell, recipe in recipes.items()
+        if cell[0] in MODULES and recipe["architecture"]["module"] == MODULES[cell[0]]
+    }
     if not published:
         return ["none of the report's networks"]
     trained: dict[Cell, str] = {}
@@ -128,14 +142,13 @@ def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
             theirs = {knob: value for knob, value in theirs.items() if knob not in ("milestones", "decay")}
         text = _changed({**recipe["architecture"]["options"], **recipe}, theirs)
         trained[cell] = f"trained with {text}" if text else ""
-        if cell[1] in PUBLISHED_MIXING:
-            mixed[cell[1],] = _changed(recipe["mixing"], PUBLISHED_MIXING[cell[1]])
-    same_images = _changed(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
-    return [
-        *_by_architecture(trained),
-        *([f"images with {same_images}"] if same_images else []),
-        *(text.replace(" another", " with another", 1) for text in _by_architecture(mixed)),
-    ]
+        if cell[1] in PUBLISHED_MIXING:  # a column is the same in all rows
+            text = _changed(recipe["mixing"], PUBLISHED_MIXING[cell[1]])
+            mixed[cell[1],] = f"with {text}" if text else ""
+    # So is what all cells share.
+    text = _changed(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
+    images = [f"images with {text}"] if text else []
+    return [*_by_architecture(trained), *images, *_by_architecture(mixed)]
 
 
 def _epoch_differences(epochs: Mapping[str, int]) -> list[str]:

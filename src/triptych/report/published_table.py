@@ -89,8 +89,8 @@ def published_table(
         ),
         notes=(
             f"Of the {len(differences)} published errors, {lower} are higher than ours, "
-            f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run. "
-            "The published ones are of single runs, so chance is part of every difference.",
+            f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run "
+            "on that data set. The published ones are of single runs, so chance is part of every difference.",
             comparison.verdict,
         ),
         published_label=None,

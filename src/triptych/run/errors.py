@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and one that many libraries phrase in their own way."""
 
 
 class TriptychError(Exception):
@@ -7,3 +7,14 @@ class TriptychError(Exception):
     The message is one line that says what is wrong, where, and how to fix it.
     Jobs print it without a traceback and exit with code 1.
     """
+
+
+# As torch's allocator and oneDNN put it on a CPU; torch has an exception of its own for GPUs only.
+NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "could not create a memory", "out of memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this error, Python's or torch's, says that memory could not be had."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in NO_MEMORY)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.run.errors import TriptychError
+from triptych.run.errors import TriptychError, is_out_of_memory
 from triptych.run.files import digest_of_files
 from triptych.run.gpus import claim_gpus, hide_gpus
 from triptych.run.provenance import provenance
@@ -46,9 +46,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     """Run the body of a workflow script.
 
     Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe
-    leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`). A `TriptychError`,
-    a full disk or exhausted memory ends the job with one clear line and exit code 1; anything else is a
-    defect and keeps its traceback.
+    leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`); where that
+    resource is 0, `auto` sees none. A `TriptychError`, a full disk or exhausted memory ends the job with
+    one clear line and exit code 1; anything else is a defect and keeps its traceback.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +81,11 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
         _fail(
             f"disk full while writing the outputs of {snakemake.rule}{where}; free some space and run again"
         )
-    except MemoryError:
-        _fail(f"out of memory in {snakemake.rule}; use a smaller batch_size or a machine with more memory")
     except Exception as error:
-        if torch is not None and isinstance(error, torch.OutOfMemoryError):
-            _fail(f"the GPU is out of memory in {snakemake.rule}; use a smaller batch_size")
+        if is_out_of_memory(error):
+            _fail(
+                f"out of memory in {snakemake.rule}; use a smaller batch_size or a machine with more memory"
+            )
         _crash()
 
 

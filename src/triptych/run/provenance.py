@@ -20,6 +20,7 @@ PACKAGES = (
     "scikit-image",
     "pycolmap",
     "av",
+    "tinycudann",
     "snakemake",
     "triptych",
 )
@@ -64,7 +65,8 @@ def describe_hardware(*, device: str | None = None, gpus: int = 1) -> dict[str, 
         hardware["memory_gib"] = round(pages / 2**30, 1)
     torch = sys.modules.get("torch")  # jobs without tensors need not pay for its import
     if torch is not None:
-        hardware["threads"] = torch.get_num_threads()
+        # Workers on a CPU, one for each of `gpus`, share the threads.
+        hardware["threads"] = torch.get_num_threads() * (gpus if device == "cpu" else 1)
         if torch.cuda.is_available() and (device is None or device.startswith("cuda")):
             name = torch.cuda.get_device_name()
             hardware["gpu"] = name if gpus == 1 else f"{gpus} × {name}"

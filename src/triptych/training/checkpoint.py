@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from triptych.run.errors import is_out_of_memory
 from triptych.run.files import atomic_path
-from triptych.training.out_of_memory import is_out_of_memory
 
 log = logging.getLogger("triptych")
 
@@ -53,6 +53,9 @@ class Checkpoints:
         for path in reversed(self._files()):
             try:
                 saved = torch.load(path, map_location="cpu", weights_only=True)
+            except OSError as error:  # of the disk, perhaps for a moment
+                log.warning("checkpoint %s cannot be read (%s); trying an older one", path, error)
+                continue
             except Exception as error:  # a damaged file can make the unpickler raise anything
                 if is_out_of_memory(error):
                     raise

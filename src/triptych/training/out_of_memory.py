@@ -8,18 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
-from triptych.run.errors import TriptychError
+from triptych.run.errors import TriptychError, is_out_of_memory
 from triptych.training.collectives import world_size
-
-# As the CPU's allocator and oneDNN put it; torch.OutOfMemoryError exists for GPUs only.
-SIGNS = ("DefaultCPUAllocator", "not enough memory", "could not create a memory", "out of memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error says that memory could not be had."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
 def release(error: BaseException) -> None:

@@ -23,12 +23,13 @@ def _said(module: nn.Module, attribute: str) -> tuple[str, ...]:
     """
     names = getattr(module, attribute, ())
     what = f"{type(module).__name__}.{attribute}"
-    if isinstance(names, str | list):
+    if isinstance(names, str) or (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise TriptychError(f"{what} is {names!r}; optimizers need a tuple of names: ('token',), say")
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         return ()
-    own = dict(module.named_parameters() if attribute == "embeddings" else module.named_modules())
-    if unknown := sorted(set(names) - own.keys()):
+    having = module.named_parameters if attribute == "embeddings" else module.named_modules
+    own = {name for name, _ in having(remove_duplicate=False)}
+    if unknown := sorted(set(names) - own):
         raise TriptychError(f"{what} names {', '.join(unknown)}, which {type(module).__name__} does not have")
     return names
 
