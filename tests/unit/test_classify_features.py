@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -52,14 +53,13 @@ def files(tmp_path_factory: pytest.TempPathFactory, data: Path, encoder: Path) -
     return {f"{part}_file": str(folder / f"{part}.safetensors") for part in ("train", "test")}
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_known_as_one_where_weights_and_features_are_saved(tmp_path: Path) -> None:
     examples = LabelledFeatures(torch.ones(1000, 8), torch.zeros(1000, dtype=torch.int64))
     for save in (
         lambda: save_weights(ResNet18(width=8), tmp_path / "a"),
         lambda: save_features(examples, tmp_path / "b"),
     ):
-        with pytest.raises(OSError) as caught:
+        with pytest.raises(OSError) as caught, full_disk():
             save()
         assert caught.value.errno == errno.EFBIG
     assert not list(tmp_path.iterdir())

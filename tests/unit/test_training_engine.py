@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from full_disk import full_disk
 from torch import nn
 from toy_training import EVERYTHING, STEPS, same, train
 
@@ -123,10 +124,9 @@ def test_a_torn_checkpoint_counts_no_more(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_known_as_one_where_a_checkpoint_is_saved(tmp_path: Path) -> None:
     for state in ({"weights": torch.ones(100_000)}, {"weights": [torch.ones(10) for _ in range(99)]}):
-        with pytest.raises(OSError) as caught:
+        with pytest.raises(OSError) as caught, full_disk():
             Checkpoints(tmp_path, "run").save(1, state)
         assert caught.value.errno == errno.EFBIG
     assert not list(tmp_path.iterdir())
