@@ -1,6 +1,8 @@
 """Part 1: SimCLR pretraining, an encoder that has learnt nothing, and supervised training."""
 
 DATASET = config["self_supervision"]["dataset"]
+# What supervised training does to its images beside crop and mirror: one of the grid's columns.
+MIXING = config["augmentations"].get(config["self_supervision"]["supervised"]["mixing"], {"method": "none"})
 PLAN = [] if config["self_supervision"]["simclr"]["minutes"] is None else ["results/simclr/plan.json"]
 SELF_SUPERVISION_TARGETS = (
     expand("results/simclr/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
@@ -113,7 +115,7 @@ rule initialise_encoder:
 rule train_supervised:
     input:
         data=packed(DATASET),
-        code=code_of("train_classifier.py", "triptych.nn.resnet"),
+        code=code_of("train_classifier.py", "triptych.nn.resnet", *modules_of([MIXING])),
     output:
         model="results/supervised/seed{seed}/model.safetensors",
         metrics="results/supervised/seed{seed}/metrics.json",
@@ -137,8 +139,8 @@ rule train_supervised:
                 "module": "triptych.nn.resnet",
                 "options": {"width": config["self_supervision"]["simclr"]["width"]},
             },
-            "mixing": {"method": "none"},
             **config["self_supervision"]["supervised"],
+            "mixing": column_setting(MIXING),
         },
     message:
         "Supervised ResNet18, seed {wildcards.seed}"

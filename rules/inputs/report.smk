@@ -67,6 +67,7 @@ SELF_SUPERVISION = {
         "supervised_resnet18": expand("results/supervised/seed{seed}/metrics.json", seed=SEEDS),
         "random_linear_probe": expand("results/probe/random/seed{seed}/metrics.json", seed=SEEDS),
     },
+    "simclr": expand("results/simclr/seed{seed}/metrics.json", seed=SEEDS),
     "histories": {
         "simclr": f"results/simclr/seed{SEEDS[0]}/history.csv",
         **({"linear_probe": f"results/probe/simclr/seed{SEEDS[0]}/history.csv"} if AUGMENTED_PROBE else {}),
@@ -110,7 +111,6 @@ def page_parts():
     self_supervision = {
         **SELF_SUPERVISION,
         "dataset": data_of("self_supervision"),
-        "simclr": expand("results/simclr/seed{seed}/metrics.json", seed=SEEDS),
         "features": of_encoders("features"),
         "maps": expand(
             "results/feature_map/{encoder}/seed{seed}/metrics.json", encoder=ENCODERS, seed=SEEDS[0]

@@ -69,6 +69,7 @@ def make_tables(results: Path) -> None:
     main_of("tabulate_self_supervision.py")(
         dataset=_dataset(results, "cifar10"),
         methods=_methods(results, "metrics.json"),
+        simclr=_seeds(results, "simclr", "metrics.json"),
         histories=_first_histories(results),
         evaluations=_evaluations(results),
         stem=str(results / "tables/self_supervision"),

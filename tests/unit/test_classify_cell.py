@@ -1,10 +1,12 @@
 """A cell of the grid with everything that is random in it: killed and resumed, it gives the same bits."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from test_classify import CLASSIFIER, experiment, save_colours
 
 from triptych.classify import classifier
@@ -32,6 +34,14 @@ RECIPE = {
     "epochs": 3,
 }
 
+RESNET = {
+    "architecture": {"module": "triptych.nn.resnet", "options": {"width": 16}},
+    "precision": "bfloat16",
+    "optimizer": "muon",
+    "learning_rate": 0.02,
+    "momentum": 0.95,
+}
+
 
 class Killed(BaseException):
     """The process ends here."""
@@ -42,11 +52,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_colours(tmp_path_factory.mktemp("data"))
 
 
-@pytest.mark.parametrize("method", ["none", "mixup", "cutmix"])
-def test_a_vit_killed_between_epochs_and_resumed_gives_the_same_bits(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, method: str
+@pytest.fixture
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(
+    ("changes", "threads"),
+    [
+        ({"mixing": {**RECIPE["mixing"], "method": "none"}}, 1),
+        ({"mixing": {**RECIPE["mixing"], "method": "mixup"}}, 1),
+        ({"mixing": {**RECIPE["mixing"], "method": "cutmix"}}, 2),
+        (RESNET, 1),
+        (RESNET, 2),
+    ],
+    indirect=["threads"],
+)
+def test_a_cell_killed_between_epochs_and_resumed_gives_the_same_bits(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    recipe = {**RECIPE, "mixing": {**RECIPE["mixing"], "method": method}}
+    recipe = {**RECIPE, **changes}
     straight = experiment(tmp_path / "straight", data, recipe)
     train_classifier(straight)
     evaluate, calls = classifier.evaluate, 0

@@ -12,6 +12,7 @@ from triptych.classify.architectures import build_model
 from triptych.classify.attention_maps import attention_maps
 from triptych.classify.augmentation_examples import augmentation_examples
 from triptych.classify.experiment import save_weights
+from triptych.classify.trial import try_networks
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.nn.attention_rollout import attention_weights, class_token_maps, rollout
 from triptych.nn.vit import ViT
@@ -103,9 +104,7 @@ def test_maps_of_several_trainings_are_stacked_and_survive_a_file(
         model = build_model(network["module"], dataset.num_classes, dataset.image_size[0], dict(OPTIONS))
         weights[name] = tmp_path / f"{name}.safetensors"
         save_weights(model, weights[name])
-    maps = attention_maps(
-        dataset, architecture="vit", networks=dict.fromkeys(weights, network), weights=weights
-    )
+    maps = attention_maps(dataset, networks=dict.fromkeys(weights, network), weights=weights)
     side = dataset.image_size[0] // 4
     assert maps["maps"].shape == (2, 8, side, side) and maps["predicted"].shape == (2, 8)
     assert not np.array_equal(maps["maps"][0], maps["maps"][1])
@@ -138,16 +137,20 @@ def test_a_network_whose_attention_cannot_be_rolled_out_says_so(module: nn.Modul
         class_token_maps(module, torch.zeros(1, 3, 8, 8))
 
 
-def test_an_architecture_without_attention_is_one_clear_line(tmp_path: Path, dataset: PackedDataset) -> None:
-    network = {"module": "triptych.nn.resnet", "options": {"width": 8}}
-    model = build_model(network["module"], dataset.num_classes, dataset.image_size[0], {"width": 8})
-    save_weights(model, tmp_path / "weights.safetensors")
+def test_networks_are_tried_before_anything_is_trained(dataset: PackedDataset) -> None:
+    networks = {
+        "mine": {"baseline": {"module": "triptych.nn.resnet", "options": {"width": 8}}},
+        "vit": {"cutmix": {"module": "triptych.nn.vit", "options": OPTIONS}},
+    }
+    side = dataset.image_size[0] // 4
+    assert try_networks(dataset, networks, ["vit"]) == {
+        "mine": {"baseline": None},
+        "vit": {"cutmix": [side, side]},
+    }
     with pytest.raises(
         TriptychError, match=r"architectures\.mine: no attention rollout: .* set attention: false"
     ):
-        attention_maps(
-            dataset,
-            architecture="mine",
-            networks={"baseline": network},
-            weights={"baseline": tmp_path / "weights.safetensors"},
-        )
+        try_networks(dataset, networks, ["mine"])
+    networks["mine"]["baseline"]["options"] = {"height": 8}
+    with pytest.raises(TriptychError, match=r"unexpected keyword argument 'height'; check the options"):
+        try_networks(dataset, networks, [])

@@ -60,7 +60,7 @@ def test_the_optimum_is_scipys(weight_decay: float) -> None:
     assert solution.train_loss == pytest.approx(-log_likelihood, abs=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_where_it_starts_does_not_matter_and_a_good_start_is_shorter(seed: int) -> None:
     features, labels = draw(150, 6, 3, seed)

@@ -38,7 +38,7 @@ def test_classes_and_files_come_in_the_order_of_their_names(tmp_path):
     assert images.train_images.dtype == np.uint8 and images.train_labels.dtype == np.int64
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     counts=st.lists(st.integers(4, 9), min_size=2, max_size=4),
     fraction=st.floats(0.25, 0.75),

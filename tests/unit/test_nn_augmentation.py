@@ -19,7 +19,7 @@ def pictures(n: int = 6, size: int = 32) -> torch.Tensor:
     return torch.rand(n, 3, size, size, generator=seeded(3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 20),
     st.integers(0, 20),

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -31,7 +31,6 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return numbers.bfloat16().contiguous(memory_format=torch.channels_last)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.sampled_from([1, 3, 5]), st.integers(1, 3))
 def test_a_filter_connects_the_positions_that_a_window_covers(side: int, size: int, stride: int) -> None:
     out = (side - 1) // stride + 1

@@ -28,7 +28,7 @@ def clipped(side: int, length: int) -> float:
     return sum(min(start + side, length) - max(start, 0) for start in starts) / length
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["mixup", "cutmix", "cutout", "none"]),
     st.integers(1, 20),
@@ -48,7 +48,7 @@ def test_label_mass_stays_one_and_shapes_stay(
     assert (labels >= 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 12), st.integers(3, 21), st.integers(3, 21), st.floats(0.1, 3.0), SEEDS)
 def test_cutmix_takes_pixels_from_two_images_and_weighs_labels_by_the_true_area(
     n: int, height: int, width: int, alpha: float, seed: int
@@ -67,7 +67,7 @@ def test_cutmix_takes_pixels_from_two_images_and_weighs_labels_by_the_true_area(
             assert sides.prod() == len(pasted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 12), st.floats(0.1, 3.0), SEEDS)
 def test_mixup_blends_two_images_and_their_labels_with_the_same_weight(
     n: int, alpha: float, seed: int
@@ -79,7 +79,7 @@ def test_mixup_blends_two_images_and_their_labels_with_the_same_weight(
     assert ((labels > 0).sum(1) <= 2).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from([mixup, cutmix]), st.integers(2, 40), SEEDS)
 def test_nobody_is_mixed_with_itself_and_everybody_gives_once(method: Any, n: int, seed: int) -> None:
     images, targets = batch(n, 64)
@@ -124,7 +124,7 @@ def test_cutmix_has_the_expected_area() -> None:
     assert abs(2 * other.mean().item() - expected) < 0.01
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 20), st.integers(4, 17), st.integers(4, 17), SEEDS)
 def test_cutouts_hole_is_a_centred_square_of_the_size_asked_for_clipped_by_the_border(
     size: int, height: int, width: int, seed: int

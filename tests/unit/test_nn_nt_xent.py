@@ -23,7 +23,7 @@ def nt_xent_by_hand(z: np.ndarray, temperature: float) -> float:
     return total / views
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 6), st.integers(2, 9), st.floats(0.1, 2.0), st.integers(0, 1000))
 def test_nt_xent_equals_the_reports_formula(pairs: int, dim: int, temperature: float, seed: int) -> None:
     z = np.random.default_rng(seed).normal(size=(2 * pairs, dim))
@@ -44,7 +44,7 @@ def contrastive_by_hand(z: np.ndarray, temperature: float, views: int, decoupled
     return float(np.mean(terms))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 5), st.integers(2, 4), st.floats(0.1, 2.0), st.booleans(), st.integers(0, 1000))
 def test_more_views_and_decoupling_equal_the_sums_written_out(
     images: int, views: int, temperature: float, decoupled: bool, seed: int

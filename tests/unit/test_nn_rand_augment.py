@@ -119,7 +119,7 @@ def test_equalise_is_torchvisions_on_nearly_flat_and_on_tiny_images() -> None:
         )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(14)), st.lists(st.floats(-1, 1), min_size=14, max_size=14))
 def test_a_batch_is_its_images_one_by_one(which: list[int], shares: list[float]) -> None:
     images = pictures(14).float() / 255
@@ -164,7 +164,7 @@ def test_images_lie_in_memory_as_the_trainings_have_them() -> None:
     assert erased.is_contiguous(memory_format=torch.channels_last)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(8, 40), st.floats(0, 1), st.integers(0, 999))
 def test_erasing_puts_noise_into_one_rectangle_inside_of_some_images(
     size: int, probability: float, seed: int

@@ -37,7 +37,7 @@ def one_camera(times: int) -> Cameras:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-2, 2), min_size=3, max_size=3))
 def test_directions_turn_by_the_axis_angle(vector: list[float]) -> None:
     direction = np.array([0.6, 0.0, 0.8])
@@ -161,7 +161,7 @@ def test_gradients_of_images_have_the_same_bits_on_any_number_of_threads() -> No
     assert len(found) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 30))
 def test_distortion_is_the_sum_over_pairs(seed: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)

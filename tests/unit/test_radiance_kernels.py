@@ -200,7 +200,7 @@ def test_rays_that_meet_nothing_are_black_and_have_no_gradients() -> None:
 
 
 @pytest.mark.parametrize("aabb_scale", [1, 8])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), coarseness=st.sampled_from([1.0, 2.7, 8.0]))
 def test_marching_finds_the_samples_of_the_reference(aabb_scale: int, seed: int, coarseness: float) -> None:
     field = lively_field(aabb_scale=aabb_scale, levels=2, log2_table=8)

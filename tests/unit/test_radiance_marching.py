@@ -96,7 +96,7 @@ def test_samples_fill_the_box_in_order_and_evenly(aabb_scale: int) -> None:
     assert ((covered - (leave - enter).clamp(min=0)).abs() < 2 * samples.step.max()).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from([1, 4]))
 def test_marching_skips_no_occupied_cell(seed: int, aabb_scale: int) -> None:
     grid = OccupancyGrid(aabb_scale=aabb_scale, resolution=16, device=CPU)

@@ -54,7 +54,7 @@ def test_relative_poses_survive_up_to_scale(seed):
 
 
 @given(seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_middle_minimises_the_squared_distances_to_all_view_axes(seed):
     poses = some_poses(seed)
 

@@ -238,17 +238,43 @@ def test_latex_is_spared_the_characters_that_our_notes_have(text: str) -> None:
     assert escape_latex(text).isascii()
 
 
-def test_a_probe_that_is_no_peer_of_the_published_one_is_called_so() -> None:
-    def runs(protocol: str) -> list[Result]:
-        recipe = {"protocol": protocol, "architecture": {"options": {"width": 64}}}
-        return [Result(Path("metrics.json"), {}, {"recipe": recipe})]
+def self_supervision_of(config: dict[str, Any]) -> Comparison:
+    """What is said of trainings with the config's recipes and the published epochs."""
 
-    cifar10 = {"name": "cifar10", "counts": {"train": 50_000, "test": 10_000}}
-    for protocol, likeness in (("features", "similar"), ("report", "alike")):
-        methods = {"simclr_linear_probe": runs(protocol), "supervised_resnet18": runs("")}
-        comparison = self_supervision_comparison(methods, cifar10, {"simclr": 100})
-        assert comparison.likeness == likeness
-    assert "SGD on cropped and mirrored" not in comparison.verdict
+    def result(recipe: dict[str, Any]) -> Result:
+        return Result(Path("metrics.json"), {}, {"recipe": recipe})
+
+    learning = config["self_supervision"]
+    mixing = config["augmentations"].get(learning["supervised"]["mixing"], {"method": "none"})
+    network = {"architecture": {"options": {"width": learning["simclr"]["width"]}}, "mixing": mixing}
+    return self_supervision_comparison(
+        {
+            "simclr_linear_probe": [result(learning["probe"])],
+            "supervised_resnet18": [result({**learning["supervised"], **network})],
+        },
+        result(learning["simclr"]),
+        {"name": "cifar10", "counts": {"train": 50_000, "test": 10_000}},
+        {"simclr": 100, "supervised": 100},
+    )
+
+
+def test_part_one_is_alike_only_with_the_published_recipes(config: dict[str, Any]) -> None:
+    learning = config["self_supervision"]
+    learning["simclr"]["views"]["blur_probability"] = 0.0
+    assert "SGD on cropped and mirrored" in self_supervision_of(config).verdict
+    learning["probe"]["protocol"] = "report"
+    assert self_supervision_of(config).likeness == "alike"
+    learning["simclr"] |= {"temperature": 0.2, "optimizer": "muon"}
+    learning["simclr"]["views"]["count"] = 4
+    learning["supervised"] |= {"mixing": "cutout", "ema": 0.998}
+    learning["probe"]["learning_rate"] = 0.1
+    assert self_supervision_of(config).differences == (
+        "SimCLR with another temperature, optimizer",
+        "supervised training with another ema",
+        "views with another count",
+        "supervised images with more augmentation",
+        "the probe with another learning rate",
+    )
 
 
 def test_cells_are_found_by_their_folder_even_if_names_hold_dashes() -> None:

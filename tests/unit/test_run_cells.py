@@ -1,15 +1,16 @@
 """What decides a cell of the grid: its row, its column, the chosen family, and nothing else."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from triptych.run.cells import cell_recipe, check_modules, column_setting
+from triptych.run.cells import cell_recipe, check_modules, column_setting, modules_of
 from triptych.run.config import validate_config
 from triptych.run.errors import TriptychError
-from triptych.run.imports import SOURCE_ROOT
+from triptych.run.imports import SOURCE_ROOT, module_closure
 
 ROOT = SOURCE_ROOT.parent
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -136,7 +137,20 @@ def test_modules_of_chosen_rows_and_columns_must_lie_where_edits_are_noticed(tab
     config[table]["mine"] = {"module": "json"}
     check_modules(config)
     config["grid"][table].append("mine")
-    with pytest.raises(
-        TriptychError, match=rf"{table}.mine: there is no module 'json' under src/; put its file"
-    ):
+    missing = rf"{table}.mine: there is no module 'json' under src/; put its file"
+    with pytest.raises(TriptychError, match=missing):
         check_modules(config)
+    if table == "augmentations":
+        config["grid"][table].remove("mine")
+        config["self_supervision"]["supervised"]["mixing"] = "mine"
+        with pytest.raises(TriptychError, match=missing):
+            check_modules(config)
+
+
+def test_a_policy_is_code_of_the_columns_that_have_it_and_of_no_others() -> None:
+    config = configured()
+    columns = {name: modules_of([column]) for name, column in config["augmentations"].items()}
+    assert columns.pop("strong") == ["triptych.nn.rand_augment", "triptych.nn.erasing"]
+    assert not any(columns.values())
+    closure = {Path(path).name for path in module_closure(ROOT / "workflow/scripts/train_classifier.py")}
+    assert "mixing.py" in closure and not {"rand_augment.py", "erasing.py"} & closure

@@ -54,6 +54,7 @@ def complaint(config: dict[str, Any]) -> str:
         ),
         ("grid.dataset", "cifar1000", "grid.dataset names 'cifar1000', which is not defined under datasets"),
         ("grid.augmentations", ["mixup", "magic"], "grid.augmentations names 'magic'"),
+        ("self_supervision.supervised.mixing", "magic", "self_supervision.supervised.mixing names 'magic'"),
         ("grid.cells", {"vit-magic": {"epochs": 3}}, "grid.cells names 'vit-magic', which is no cell"),
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),

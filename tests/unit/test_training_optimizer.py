@@ -102,7 +102,7 @@ def test_lars_moves_a_layer_that_is_zero() -> None:
     assert torch.equal(weight, torch.full((2, 2), -0.5))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 1000))
 def test_orthogonalised_matrices_have_singular_values_near_one_and_the_same_directions(
     rows: int, columns: int, seed: int

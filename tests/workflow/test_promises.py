@@ -93,6 +93,12 @@ def test_the_probes_own_recipe_matters_to_the_protocol_that_reads_it(study: Stud
     assert study.plan() == probes | {"Table: self-supervision", "Figures: self-supervision", PAGE}
 
 
+def test_supervised_training_may_borrow_a_column_of_the_grid(study: Study) -> None:
+    study.configure(self_supervision={"supervised": {"mixing": "cutmix"}})
+    report = {"Table: self-supervision", "Figures: self-supervision", PAGE}
+    assert study.plan() == {"Supervised ResNet18, seed 0"} | report
+
+
 def test_the_order_of_keys_does_not_matter(study: Study) -> None:
     config = yaml.safe_load(study.preset.read_text())
     text = yaml.safe_dump(dict(reversed(config.items())), sort_keys=False)
@@ -130,6 +136,11 @@ def test_editing_an_architecture_reruns_its_cells_only(study: Study) -> None:
     plan = study.plan()
     assert {job for job in plan if job.startswith("Grid:")} == cells("vit with baseline", "vit with cutmix")
     assert not any("SimCLR" in job for job in plan)
+
+
+def test_editing_a_policy_that_no_column_has_reruns_nothing(study: Study) -> None:
+    edit(study, "nn/rand_augment.py")
+    assert study.plan() == set()
 
 
 def test_editing_the_radiance_field_reruns_no_training_of_the_other_parts(study: Study) -> None:
@@ -191,6 +202,20 @@ def test_config_changed_training_failed_run_again_never_leaves_a_stale_table(stu
     study.run()
     assert table_row(study, "vit-baseline") == before
     assert study.plan() == set()
+
+
+def test_a_network_that_cannot_be_built_is_told_before_any_cell_trains_again(study: Study) -> None:
+    study.configure(architectures={"resnet18": {"attention": True}}, grid={"seeds": [0, 1, 2]})
+    failed = study.snakemake()
+    assert failed.returncode != 0
+    assert "config: architectures.resnet18: no attention rollout: " in failed.stderr
+    assert not list(study.folder.glob("results/grid/*/seed2"))
+
+
+def test_whether_attention_is_drawn_trains_nothing(study: Study) -> None:
+    study.configure(architectures={"vit": {"attention": False}})
+    assert "Trying the grid's networks" in study.plan()
+    assert not any(job.startswith("Grid:") for job in study.plan())
 
 
 def test_bad_config_is_one_clear_line_and_exit_code_not_zero(study: Study) -> None:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def main(*, data: str, architecture: str, networks: dict[str, Any], weights: list[str], target: str) -> None:
+def main(*, data: str, networks: dict[str, Any], weights: list[str], target: str) -> None:
     """`networks` has the network by augmentation, `weights` their files in the same order."""
     files = dict(zip(networks, weights, strict=True))
-    maps = attention_maps(load_packed(data), architecture=architecture, networks=networks, weights=files)
+    maps = attention_maps(load_packed(data), networks=networks, weights=files)
     write_arrays(target, maps)
 
 
@@ -23,7 +23,6 @@ if "snakemake" in globals():
     with job(snakemake):
         main(
             data=str(Path(snakemake.input.data[0]).parent),
-            architecture=snakemake.wildcards.architecture,
             networks=snakemake.params.networks,
             weights=snakemake.input.weights,
             target=snakemake.output[0],

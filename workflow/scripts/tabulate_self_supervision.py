@@ -22,14 +22,16 @@ def main(
     *,
     dataset: str,
     methods: dict[str, list[str]],
+    simclr: list[str],
     histories: dict[str, str],
     evaluations: list[dict[str, Any]],
     stem: str,
 ) -> None:
-    """`methods` by our names, `histories` by the published runs that they correspond to."""
+    """`methods` by our names, `simclr` of the pretraining, `histories` by published run."""
     epochs = {run: int(read_history(path)["epoch"].max()) for run, path in histories.items()}
     groups = {name: read_results(paths) for name, paths in methods.items()}
-    comparison = self_supervision_comparison(groups, read_result(dataset).values, epochs)
+    pretraining, data = read_result(simclr[0]), read_result(dataset).values
+    comparison = self_supervision_comparison(groups, pretraining, data, epochs)
     estimates = self_supervision_estimates(groups)
     others = read_evaluations(evaluations)
     write_tables(

@@ -14,7 +14,6 @@ from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
 from triptych.nn.attention_rollout import class_token_maps
-from triptych.run.errors import TriptychError
 
 COUNT = 8  # images
 
@@ -22,7 +21,6 @@ COUNT = 8  # images
 def attention_maps(
     dataset: PackedDataset,
     *,
-    architecture: str,
     networks: Mapping[str, Mapping[str, Any]],
     weights: Mapping[str, str | Path],
 ) -> dict[str, NDArray[Any]]:
@@ -30,7 +28,6 @@ def attention_maps(
 
     Args:
         dataset: that the networks were trained on.
-        architecture: its name in the config.
         networks: `module` and `options` by augmentation.
         weights: files of weights by augmentation.
 
@@ -39,7 +36,7 @@ def attention_maps(
         see `class_token_maps`; `predicted`: (augmentations, 8) int64 classes.
 
     Raises:
-        TriptychError: this architecture's attention cannot be rolled out, or weights do not fit.
+        TriptychError: its attention cannot be rolled out, or weights do not fit.
     """
     count = min(COUNT, len(dataset.test_labels))
     chosen = DeviceImages(
@@ -59,12 +56,7 @@ def attention_maps(
         )
         load_weights(model, weights[augmentation])
         model.eval()
-        try:
-            maps.append(class_token_maps(model, pixels).numpy())
-        except TriptychError as error:
-            raise TriptychError(
-                f"config: architectures.{architecture}: no attention rollout: {error}; set attention: false"
-            ) from error
+        maps.append(class_token_maps(model, pixels).numpy())
         with torch.no_grad():
             predicted.append(model(pixels).argmax(dim=1).numpy())
     return {

@@ -3,15 +3,15 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from triptych.nn.erasing import random_erasing
 from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.mixing import mix
-from triptych.nn.rand_augment import rand_augment
+from triptych.nn.policies import MODULES
 from triptych.run.errors import TriptychError
 
 # (images, targets, generator) -> images, targets
@@ -40,14 +40,19 @@ def make_augmentation(
         TriptychError: there is no such module, it has no `augment`, or it rejects an option.
     """
     own = load_own(column["module"], column["options"]) if "module" in column else None
+    policies = {
+        name: partial(getattr(importlib.import_module(module), name), **column[name])
+        for name, module in MODULES.items()
+        if name in column
+    }
 
     def augment(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         images = random_shift_flip_rotate(images, **shared, generator=generator)
-        if "rand_augment" in column:
-            images = rand_augment(images, **column["rand_augment"], generator=generator)
+        if "rand_augment" in policies:
+            images = policies["rand_augment"](images, generator=generator)
         images = normalise(images)
-        if "random_erasing" in column:
-            images = random_erasing(images, **column["random_erasing"], generator=generator)
+        if "random_erasing" in policies:
+            images = policies["random_erasing"](images, generator=generator)
         return mix(images, targets, column, generator) if own is None else own(images, targets, generator)
 
     return augment

@@ -116,7 +116,11 @@ def _model_differences(models: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     return _by_architecture(texts)
 
 
-def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+def changed_knobs(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """`another …`, with the knobs of `theirs` whose values `ours` changes; empty if there are none.
+
+    A knob that `ours` lacks is not known, and nothing is said of it.
+    """
     changed = [knob.replace("_", " ") for knob, value in theirs.items() if ours.get(knob, value) != value]
     return f"another {', '.join(changed)}" if changed else ""
 
@@ -140,13 +144,13 @@ def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
         theirs = PUBLISHED_RECIPES[cell[0]] | SHARED | UNUSED
         if recipe["schedule"] != theirs["schedule"]:
             theirs = {knob: value for knob, value in theirs.items() if knob not in ("milestones", "decay")}
-        text = _changed({**recipe["architecture"]["options"], **recipe}, theirs)
+        text = changed_knobs({**recipe["architecture"]["options"], **recipe}, theirs)
         trained[cell] = f"trained with {text}" if text else ""
         if cell[1] in PUBLISHED_MIXING:  # a column is the same in all rows
-            text = _changed(recipe["mixing"], PUBLISHED_MIXING[cell[1]])
+            text = changed_knobs(recipe["mixing"], PUBLISHED_MIXING[cell[1]])
             mixed[cell[1],] = f"with {text}" if text else ""
     # So is what all cells share.
-    text = _changed(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
+    text = changed_knobs(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
     images = [f"images with {text}"] if text else []
     return [*_by_architecture(trained), *images, *_by_architecture(mixed)]
 

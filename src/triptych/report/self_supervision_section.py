@@ -47,7 +47,8 @@ def self_supervision_section(
     data = read_result(dataset)
     groups = {name: read_results(paths) for name, paths in methods.items()}
     epochs = {run: int(read_history(path)["epoch"].max()) for run, path in histories.items()}
-    comparison = self_supervision_comparison(groups, data.values, epochs)
+    pretraining = read_results(simclr)
+    comparison = self_supervision_comparison(groups, pretraining[0], data.values, epochs)
     estimates = self_supervision_estimates(groups)
     others = read_evaluations(evaluations)
     probe = estimates["test_top1_accuracy", "simclr_linear_probe"]
@@ -59,7 +60,7 @@ def self_supervision_section(
         headline=Headline(f"{probe.mean:.1f}", "%", "top-1 accuracy, SimCLR + linear probe", probe.source),
         results=[
             data,
-            *read_results(simclr),
+            *pretraining,
             *(result for group in groups.values() for result in group),
             *read_results(features),
             *(result for other in others for runs in other.runs.values() for result in runs),

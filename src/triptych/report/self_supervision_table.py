@@ -11,6 +11,7 @@ from triptych.report.estimates import Estimate, estimate, spread_note
 from triptych.report.published import published_result
 from triptych.report.render_table import Table
 from triptych.report.results import Result, read_results
+from triptych.report.self_supervision_recipes import recipe_differences
 from triptych.report.titles import dataset_title
 
 METHODS = {
@@ -19,10 +20,6 @@ METHODS = {
     "random_linear_probe": "Random encoder + linear probe",
 }
 METRICS = {"test_top1_accuracy": "Top-1 accuracy", "test_top5_accuracy": "Top-5 accuracy"}
-PROBE_DIFFERENCE = (
-    "the probe at its optimum on features of the images as they are, its weight decay chosen on validation "
-    "images, instead of 100 epochs of SGD on cropped and mirrored ones"
-)
 ENCODERS = {"simclr": "SimCLR", "random": "Random encoder"}
 Methods = Mapping[str, Sequence[Result]]
 
@@ -49,9 +46,16 @@ def read_evaluations(files: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
 
 
 def self_supervision_comparison(
-    methods: Methods, dataset: Mapping[str, Any], epochs: Mapping[str, int]
+    methods: Methods, simclr: Result, dataset: Mapping[str, Any], epochs: Mapping[str, int]
 ) -> Comparison:
-    """Compare data set, network, epochs and probe; `epochs` by `simclr`, `linear_probe` and `supervised`."""
+    """Compare data set, network, epochs and recipes.
+
+    Args:
+        methods: by the keys of `METHODS`.
+        simclr: the pretraining.
+        dataset: the values of `dataset.json`.
+        epochs: by `simclr`, `linear_probe` and `supervised`.
+    """
     supervised = methods["supervised_resnet18"][0].provenance["recipe"]
     probe = methods["simclr_linear_probe"][0].provenance["recipe"]
     return compare(
@@ -59,7 +63,7 @@ def self_supervision_comparison(
         dataset,
         epochs=epochs,
         models={("resnet18",): supervised["architecture"]["options"]},
-        others=[PROBE_DIFFERENCE] if probe["protocol"] == "features" else [],
+        others=recipe_differences(simclr.provenance["recipe"], supervised, probe),
     )
 
 

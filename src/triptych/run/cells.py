@@ -1,8 +1,9 @@
 """What decides one cell of the grid: the config's rows, columns and recipe families put together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from triptych.nn.policies import MODULES
 from triptych.run.errors import TriptychError
 from triptych.run.imports import module_path
 
@@ -55,8 +56,17 @@ def column_setting(augmentation: Mapping[str, Any]) -> dict[str, Any]:
         kept: tuple[str, ...] = ("module", "options")
     else:
         kept = ("method", *NUMBERS[augmentation["method"]])
-    kept += ("rand_augment", "random_erasing")
+    kept += tuple(MODULES)
     return {key: augmentation[key] for key in kept if key in augmentation}
+
+
+def modules_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Modules that entries of `architectures` and `augmentations` load by name."""
+    found = []
+    for entry in entries:
+        found += [entry["module"]] if "module" in entry else []
+        found += [module for part, module in MODULES.items() if part in entry]
+    return found
 
 
 def check_modules(config: Config) -> None:
@@ -67,8 +77,10 @@ def check_modules(config: Config) -> None:
     Raises:
         TriptychError: one does not.
     """
-    for table in ("architectures", "augmentations"):
-        for name in config["grid"][table]:
+    used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
+    used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["mixing"]])
+    for table, names in used.items():
+        for name in names:
             module = config[table][name].get("module")
             if module is not None and module_path(module) is None:
                 raise TriptychError(

@@ -165,8 +165,10 @@ def _expand_home(config: Mapping[str, Any]) -> None:
 
 def _check_names(config: Mapping[str, Any]) -> None:
     """Every name that one section uses must be defined in another."""
+    mixing = [name for name in [config["self_supervision"]["supervised"]["mixing"]] if name is not None]
     uses = [
         ("self_supervision.dataset", [config["self_supervision"]["dataset"]], "datasets"),
+        ("self_supervision.supervised.mixing", mixing, "augmentations"),
         ("grid.dataset", [config["grid"]["dataset"]], "datasets"),
         ("grid.architectures", config["grid"]["architectures"], "architectures"),
         ("grid.augmentations", config["grid"]["augmentations"], "augmentations"),
