@@ -38,38 +38,9 @@ EVALUATION_TARGETS = (
         seed=SEEDS,
         file=["model.safetensors", "metrics.json", "history.csv"],
     )
-    + ["results/labels.json"]
     if "self_supervision" in PARTS
     else []
 )
-
-
-rule count_labels:
-    input:
-        data=packed(DATASET),
-        code=code_of("count_labels.py"),
-    output:
-        "results/labels.json",
-    log:
-        "results/logs/labels.log",
-    benchmark:
-        "results/benchmarks/jobs/labels.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        recipe={
-            "few_labels": config["self_supervision"]["few_labels"]["percents"],
-            "fine_tune": config["self_supervision"]["fine_tune"]["percents"],
-            "validation": config["self_supervision"]["fine_tune"]["validation"],
-        },
-    message:
-        "Counting the labels that each share has"
-    script:
-        "../workflow/scripts/count_labels.py"
 
 
 rule encode_images:

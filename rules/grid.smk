@@ -4,38 +4,9 @@
 include: "inputs/grid.smk"
 
 
-rule try_networks:
-    input:
-        data=packed(config["grid"]["dataset"]),
-        code=code_of("try_networks.py", *modules_of(config["architectures"][name] for name in ARCHITECTURES)),
-    output:
-        "results/grid/networks.json",
-    log:
-        "results/logs/grid/networks.log",
-    benchmark:
-        "results/benchmarks/jobs/grid/networks.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=10,
-    params:
-        recipe={
-            "networks": {name: networks_of(name) for name in ARCHITECTURES},
-            "attentive": ATTENTIVE,
-        },
-    message:
-        "Trying the grid's networks"
-    script:
-        "../workflow/scripts/try_networks.py"
-
-
 rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
-        # Nothing is read from it: a network that cannot be built is to be found before others have trained.
-        networks=ancient("results/grid/networks.json"),
         code=code_of_cell,
     output:
         model="results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
@@ -134,7 +105,7 @@ rule roll_out_attention:
         mem_mb=4000,
         runtime=10,
     params:
-        networks=lambda wildcards: networks_of(wildcards.architecture),
+        networks=networks_of_row,
     message:
         "Where {wildcards.architecture} looks"
     script:

@@ -54,8 +54,6 @@ rule pretrain_simclr:
     input:
         data=packed(DATASET),
         plan=PLAN,
-        # Nothing is read from it: shares of the labels that are too small are to be found before hours pass.
-        labels=ancient("results/labels.json"),
         code=code_of("pretrain_simclr.py"),
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",

@@ -10,7 +10,7 @@ GRID_TARGETS = (
         file=["model.safetensors", "metrics.json", "history.csv", "predictions.npy"],
     )
     + expand("results/grid/attention/{architecture}.npz", architecture=ATTENTIVE)
-    + ["results/grid/parameters.json", "results/grid/networks.json", "results/grid/augmentations.npz"]
+    + ["results/grid/parameters.json", "results/grid/augmentations.npz"]
     if "grid" in PARTS
     else []
 )
@@ -21,10 +21,10 @@ def recipe_of_cell(wildcards):
     return cell_recipe(config, wildcards.architecture, wildcards.augmentation)
 
 
-def networks_of(architecture):
+def networks_of_row(wildcards):
     """By augmentation, the network of each cell of an architecture."""
     return {
-        augmentation: cell_recipe(config, architecture, augmentation)["architecture"]
+        augmentation: cell_recipe(config, wildcards.architecture, augmentation)["architecture"]
         for augmentation in AUGMENTATIONS
     }
 

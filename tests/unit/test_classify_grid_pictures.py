@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from triptych.classify.architectures import build_model
 from triptych.classify.attention_maps import attention_maps
 from triptych.classify.augmentation_examples import augmentation_examples
+from triptych.classify.checks import check_attention
 from triptych.classify.experiment import save_weights
-from triptych.classify.trial import try_networks
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.nn.attention_rollout import attention_weights, class_token_maps, rollout
 from triptych.nn.vit import ViT
@@ -137,20 +137,9 @@ def test_a_network_whose_attention_cannot_be_rolled_out_says_so(module: nn.Modul
         class_token_maps(module, torch.zeros(1, 3, 8, 8))
 
 
-def test_networks_are_tried_before_anything_is_trained(dataset: PackedDataset) -> None:
-    networks = {
-        "mine": {"baseline": {"module": "triptych.nn.resnet", "options": {"width": 8}}},
-        "vit": {"cutmix": {"module": "triptych.nn.vit", "options": OPTIONS}},
-    }
-    side = dataset.image_size[0] // 4
-    assert try_networks(dataset, networks, ["vit"]) == {
-        "mine": {"baseline": None},
-        "vit": {"cutmix": [side, side]},
-    }
+def test_an_architecture_without_attention_is_one_clear_line(dataset: PackedDataset) -> None:
+    check_attention(dataset, "vit", {"module": "triptych.nn.vit", "options": OPTIONS})
     with pytest.raises(
         TriptychError, match=r"architectures\.mine: no attention rollout: .* set attention: false"
     ):
-        try_networks(dataset, networks, ["mine"])
-    networks["mine"]["baseline"]["options"] = {"height": 8}
-    with pytest.raises(TriptychError, match=r"unexpected keyword argument 'height'; check the options"):
-        try_networks(dataset, networks, [])
+        check_attention(dataset, "mine", {"module": "triptych.nn.resnet", "options": {"width": 8}})

@@ -1,5 +1,6 @@
 """Train, choose and test one classifier."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from triptych.classify.classifier import train_classifier
@@ -12,4 +13,9 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        run_training(train_classifier, experiment_of(snakemake, running))
+        experiment = experiment_of(snakemake, running)
+        row = snakemake.wildcards.get("architecture")  # of the grid; the supervised rival is in none
+        if row is not None and snakemake.config["architectures"][row]["attention"]:
+            checks = importlib.import_module("triptych.classify.checks")
+            checks.check_attention(experiment.dataset(), row, experiment.recipe["architecture"])
+        run_training(train_classifier, experiment)

@@ -10,7 +10,13 @@ class TriptychError(Exception):
 
 
 # As torch's allocator and oneDNN put it on a CPU; torch has an exception of its own for GPUs only.
-NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "could not create a memory", "out of memory")
+NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "could not create a memory",
+    "out of memory",
+    "Cannot allocate memory",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

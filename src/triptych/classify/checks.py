@@ -1,0 +1,60 @@
+"""What would fail only after hours of training, asked before it.
+
+The scripts of trainings load this module by name: an edit here, or of what it imports, cannot change a
+result and must not make one stale.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from triptych.classify.architectures import build_model
+from triptych.classify.label_share import labelled_images
+from triptych.data.packed import PackedDataset
+from triptych.data.splits import stratified_split
+from triptych.nn.attention_rollout import class_token_maps
+from triptych.run.errors import TriptychError
+
+
+def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
+    """Draw every share of the labels once, as probes and fine-tuning will: all seeds have as many.
+
+    Args:
+        dataset: whose training labels are shared out.
+        learning: the config's `self_supervision`.
+
+    Raises:
+        TriptychError: a share has too few labels of a class (see `labelled_images`), or there are fewer
+            images than fine-tuning holds out.
+    """
+    labels = dataset.train_labels
+    tuning = learning["fine_tune"]
+    parts = [(labels, learning["few_labels"]["percents"])]
+    if tuning["percents"]:
+        kept = stratified_split(labels, tuning["validation"], seed=0)[0]
+        parts.append((labels[kept], tuning["percents"]))
+    for part, percents in parts:
+        for percent in percents:
+            labelled_images(torch.from_numpy(part), percent=percent, seed=0)
+
+
+def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[str, Any]) -> None:
+    """Roll out the attention of an untrained network.
+
+    Args:
+        dataset: that the network is to be trained on.
+        architecture: its name in the config.
+        network: `module` and `options`.
+
+    Raises:
+        TriptychError: its attention cannot be rolled out (see `class_token_maps`).
+    """
+    side = dataset.image_size[0]
+    model = build_model(network["module"], dataset.num_classes, side, network["options"]).eval()
+    try:
+        class_token_maps(model, torch.zeros(1, 3, side, side))
+    except TriptychError as error:
+        raise TriptychError(
+            f"config: architectures.{architecture}: no attention rollout: {error}; set attention: false"
+        ) from error
