@@ -272,7 +272,7 @@ def test_part_one_is_alike_only_with_the_published_recipes(config: dict[str, Any
         "SimCLR with another temperature, optimizer",
         "supervised training with another ema",
         "views with another count",
-        "supervised images with more augmentation",
+        "supervised images with another method",
         "the probe with another learning rate",
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from triptych.report.comparison import changed_knobs
+from triptych.report.comparison import PUBLISHED_MIXING, changed_knobs
 
 PLAIN = {"schedule": "cosine", "batch_size": 128, "ema": 0.0, "clip_norm": None, "final_share": 0.0}
 # As the report's scripts and logs have them; warm-ups and what is not listed are not known or change nothing.
@@ -33,7 +33,7 @@ PUBLISHED_VIEWS = {
     "grayscale_probability": 0.2,
     "blur_probability": 0.0,
 }
-PUBLISHED_IMAGES = {"padding": 4, "flip": 0.5, "degrees": 0}
+PUBLISHED_IMAGES = {"padding": 4, "flip": 0.5, "degrees": 0} | PUBLISHED_MIXING["baseline"]
 PUBLISHED_PROBE = PLAIN | {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
 PROBE_AT_OPTIMUM = (
     "the probe at its optimum on features of the images as they are, its weight decay chosen on validation "
@@ -51,12 +51,8 @@ def recipe_differences(
         found += [f"{name} with {text}"] if text else []
     text = changed_knobs(simclr.get("views", {}), PUBLISHED_VIEWS)
     found += [f"views with {text}"] if text else []
-    text = changed_knobs(supervised.get("augmentation", {}), PUBLISHED_IMAGES)
-    mixing = supervised.get("mixing", {})
-    more = {"rand_augment", "random_erasing", "module"} & mixing.keys() or mixing.get(
-        "method", "none"
-    ) != "none"
-    text = " and ".join(filter(None, [text, "more augmentation" if more else ""]))
+    images = {**supervised.get("augmentation", {}), **supervised.get("mixing", {})}
+    text = changed_knobs(images, PUBLISHED_IMAGES)
     found += [f"supervised images with {text}"] if text else []
     if probe["protocol"] == "features":
         return [*found, PROBE_AT_OPTIMUM]
