@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from triptych.kernels import arithmetic
-from triptych.kernels.jit import UNUSED, has_tiles, kernel, remove_unused
+from triptych.kernels.jit import UNUSED, has_pairs, has_tiles, kernel, remove_unused
 from triptych.kernels.threads import parallel
 from triptych.radiance.composite import composite
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.kernels import composite as composite_kernels
+from triptych.radiance.kernels import pair_parts
 from triptych.radiance.kernels.field import FieldKernels, activation_type
 from triptych.radiance.kernels.matmul import (
     accumulate,
@@ -43,10 +44,12 @@ from triptych.radiance.trace import Rays, compile_shade, trace_reference
 from triptych.run.errors import TriptychError
 
 CPU = torch.device("cpu")
+MULTIPLIES_BFLOAT16 = has_tiles() or has_pairs()
 TYPES = [
     np.float32,
     pytest.param(
-        np.uint16, marks=pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers")
+        np.uint16,
+        marks=pytest.mark.skipif(not MULTIPLIES_BFLOAT16, reason="this CPU has no bfloat16 products"),
     ),
 ]
 PRECISIONS = ["float32", pytest.param("bfloat16", marks=TYPES[1].marks)]  # type: ignore[attr-defined]
@@ -162,7 +165,7 @@ def test_gradients_agree_with_the_reference_where_density_is_clamped() -> None:
     assert np.allclose(d_raw, raw.grad, rtol=1e-3)
 
 
-@pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers")
+@pytest.mark.skipif(not MULTIPLIES_BFLOAT16, reason="this CPU has no bfloat16 products")
 def test_bfloat16_stays_near_float32() -> None:
     field, grid = lively_field(aabb_scale=2), patchy_occupancy(2)
     results = []
@@ -276,8 +279,8 @@ def test_density_follows_the_weights() -> None:
     assert torch.allclose(kernels.density(points), field.density(points), rtol=1e-3)
 
 
-@pytest.mark.skipif(has_tiles(), reason="this CPU has tile registers")
-def test_bfloat16_without_tiles_is_an_error_that_says_what_to_use() -> None:
+@pytest.mark.skipif(MULTIPLIES_BFLOAT16, reason="this CPU has bfloat16 products")
+def test_bfloat16_without_products_for_it_is_an_error_that_says_what_to_use() -> None:
     with pytest.raises(TriptychError, match="use auto or float32"):
         activation_type("bfloat16")
 
@@ -325,6 +328,30 @@ def test_products_of_blocks(dtype: type, depth: int, columns: int) -> None:
     assert np.array_equal(rectified, rounded(np.where(plain > 0, plain, 0), dtype)[0])
     assert np.array_equal(masked, rounded(np.where(mask_worth > 0, plain, 0), dtype)[0])
     assert np.allclose(total, 1 + left_worth.T @ mask_worth, atol=1e-3)
+
+
+@kernel
+def _multiply_parts(left, right, plain, total, wide, tall):  # type: ignore[no-untyped-def]
+    depth, row = left.shape[1], plain.shape[1] * 4
+    a, b, width = left.ctypes.data, right.ctypes.data, depth * 2
+    pair_parts.multiply_part(a, width, depth, b, row, plain.ctypes.data, row, wide)
+    pair_parts.add_part(a, width, depth, b, row, total.ctypes.data, row, tall)
+
+
+@pytest.mark.skipif(not has_pairs(), reason="this CPU has no products of pairs (AVX512-BF16)")
+@pytest.mark.parametrize("whole", [False, True])
+def test_parts_by_pairs_cover_their_rows_and_columns_alone(whole: bool) -> None:
+    rng = np.random.default_rng(0)
+    left, left_worth = rounded(rng.standard_normal((32, 96)).astype(np.float32), np.uint16)
+    weights = rng.standard_normal((96, 32)).astype(np.float32)
+    plain, total = np.full((32, 32), np.nan, np.float32), np.ones((32, 32), np.float32)
+    _multiply_parts(left, pack(weights, np.uint16), plain, total, whole, whole)
+    wanted = left_worth @ rounded(weights, np.uint16)[1]
+    columns = rows = 32 if whole else 16
+    assert np.allclose(plain[:, :columns], wanted[:, :columns], atol=1e-4)
+    assert np.isnan(plain[:, columns:]).all()
+    assert np.allclose(total[:rows], 1 + wanted[:rows], atol=1e-4)
+    assert (total[rows:] == 1).all()
 
 
 @kernel

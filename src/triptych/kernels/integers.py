@@ -20,6 +20,18 @@ def power_of_two(typing: Any, exponent: Any) -> Any:
     return types.float32(types.float32), generate
 
 
+@intrinsic
+def power_above(typing: Any, value: Any) -> Any:
+    """The exponent of the least whole power of two that is not below a positive float32, as a float32."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        below = builder.sub(builder.bitcast(arguments[0], INT32), ir.Constant(INT32, 1))
+        exponent = builder.sub(builder.lshr(below, ir.Constant(INT32, 23)), ir.Constant(INT32, 126))
+        return builder.sitofp(exponent, FLOAT)
+
+    return types.float32(types.float32), generate
+
+
 def _wrapping(name: str) -> Any:
     """An operation on two uint32 whose result is a uint32: numba's own would widen to 64 bits."""
 

@@ -29,6 +29,35 @@ UNUSED = 30 * 86400.0  # seconds
 ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18  # x86-64 Linux: ask for the tile registers
 
 
+def _host_has(*features: str) -> bool:
+    """Whether kernels are compiled for this very CPU and it has all these features, by LLVM's names."""
+    # NUMBA_CPU_NAME and NUMBA_CPU_FEATURES compile for another CPU than this one
+    if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # type: ignore[attr-defined]
+        return False
+    host = llvm.get_host_cpu_features()
+    return all(host.get(feature) for feature in features)
+
+
+@cache
+def has_tiles() -> bool:
+    """Whether this process may use the CPU's tile registers (AMX) for bfloat16 products."""
+    if platform.system() != "Linux" or not _host_has("amx-tile", "amx-bf16"):
+        return False
+    return ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0
+
+
+@cache
+def has_pairs() -> bool:
+    """Whether the CPU multiplies pairs of bfloat16 in its vector registers (AVX512-BF16)."""
+    return _host_has("avx512bf16")
+
+
+@cache
+def has_wide_registers() -> bool:
+    """Whether the CPU has 32 vector registers of 16 float32 (AVX-512)."""
+    return _host_has("avx512f")
+
+
 def remove_unused(root: Path) -> None:
     """Delete kernels of other versions that nobody has loaded for a month."""
     for folder in root.glob("kernels-*"):
@@ -41,10 +70,13 @@ def _cache_folder() -> Path:
     """A folder of this user's for compiled kernels, named after their source."""
     package = Path(__file__).parents[1]
     digest = digest_of_files(sorted(str(path) for path in package.rglob("kernels/*.py")))[:16]
+    tiles = (
+        "-tiles" if has_tiles() else ""
+    )  # a matter of permission, too, which numba's cache knows nothing of
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     own = f"triptych-{os.getuid()}" if hasattr(os, "getuid") else "triptych"
     for root in (home / "triptych", Path(tempfile.gettempdir()) / own):
-        folder = root / f"kernels-{digest}"
+        folder = root / f"kernels-{digest}{tiles}"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
@@ -63,15 +95,3 @@ numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
 
 # Numba checks their types, not mypy.
 kernel: Any = partial(numba.njit, nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-
-
-@cache
-def has_tiles() -> bool:
-    """Whether this process may use the CPU's tile registers (AMX) for bfloat16 products."""
-    # NUMBA_CPU_NAME and NUMBA_CPU_FEATURES compile for another CPU than this one
-    if platform.system() != "Linux" or numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # type: ignore[attr-defined]
-        return False
-    features = llvm.get_host_cpu_features()
-    if not (features.get("amx-tile") and features.get("amx-bf16")):
-        return False
-    return ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0

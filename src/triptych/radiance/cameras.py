@@ -65,6 +65,7 @@ def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
     """
     k1, k2, p1, p2 = coefficients.unbind(-1)
     limit = fold(coefficients)
+    enough = torch.finfo(points.dtype).eps ** 0.5  # the error left after a step is about its square
     ideal = points
     for _ in range(NEWTON_STEPS):
         x, y = ideal.unbind(-1)
@@ -75,10 +76,11 @@ def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
         jxy = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y  # the Jacobian is symmetric
         ex, ey = (distort(ideal, coefficients) - points).unbind(-1)
         determinant = (jxx * jyy - jxy * jxy).clamp(min=MIN_SLOPE**2)
-        ideal = (
-            ideal - torch.stack([jyy * ex - jxy * ey, jxx * ey - jxy * ex], dim=-1) / determinant[..., None]
-        )
+        step = torch.stack([jyy * ex - jxy * ey, jxx * ey - jxy * ex], dim=-1) / determinant[..., None]
+        ideal = ideal - step
         ideal = ideal * (limit / ideal.norm(dim=-1)).clamp(max=1)[..., None]
+        if step.numel() == 0 or step.abs().amax() < enough:
+            break
     return ideal
 
 

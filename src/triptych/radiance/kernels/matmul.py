@@ -1,4 +1,4 @@
-"""Products of a block of samples with small matrices: in float32 on any CPU, in bfloat16 on tiles.
+"""Products of a block of samples with small matrices: float32 on any CPU, bfloat16 on tiles or by pairs.
 
 The type of the left array decides: float32, or uint16 holding bfloat16 bits. Sums are float32.
 Rows come in multiples of 32; bfloat16 needs a contraction over a multiple of 32 numbers, and all
@@ -10,25 +10,24 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from triptych.kernels.jit import kernel
-from triptych.kernels.tiles import (
-    CONFIGURATION,
-    tile_configure,
-    tile_load,
-    tile_multiply,
-    tile_store,
-    tile_zero,
-)
+from triptych.kernels.jit import has_tiles, has_wide_registers, kernel
 from triptych.kernels.vectors import (
     convert_rectified,
     convert_where_positive,
     pair_rows,
     transpose_pairs,
 )
-from triptych.radiance.kernels.rows import multiply_strip
+from triptych.radiance.kernels.strips import add_strip, multiply_strip
+
+if has_tiles():
+    from triptych.radiance.kernels.tile_parts import add_part, begin_parts, multiply_part
+else:
+    from triptych.radiance.kernels.pair_parts import add_part, begin_parts, multiply_part
 
 ZERO, LINE = np.float32(0), 64
-FOUR, SIXTEEN = (0,) * 4, (0,) * 16
+SIXTEEN, ONE = (0,) * 16, (0,)
+# Rows of a strip: as many sums as hide the time that a product takes, and the CPU has registers for.
+ROWS = (0,) * (16 if has_wide_registers() else 4)
 NUMBERS = np.empty(0, np.float32)  # a type
 
 
@@ -51,7 +50,7 @@ def matrix(rows, columns, like):
 
 
 def pack(matrix: np.ndarray, like: type) -> np.ndarray:
-    """A right-hand matrix (k, n) in the layout that `product` wants: (k, n), or (k / 2, 2 n) for tiles.
+    """A right-hand matrix (k, n) in the layout that `product` wants: (k, n), or (k / 2, 2 n) for bfloat16.
 
     Args:
         matrix: (k, n) float32.
@@ -65,11 +64,6 @@ def pack(matrix: np.ndarray, like: type) -> np.ndarray:
     return aligned(rounded.reshape(depth // 2, 2, columns).swapaxes(1, 2)).reshape(depth // 2, -1)
 
 
-@kernel
-def _configure_tiles():
-    tile_configure(CONFIGURATION.ctypes.data)
-
-
 def begin(activations):
     """Prepare this thread for products of this array's type: tiles have a shape."""
 
@@ -78,63 +72,28 @@ def begin(activations):
 def _begin(activations):
     if activations.dtype == types.float32:
         return lambda activations: None
-    return lambda activations: _configure_tiles()
+    return lambda activations: begin_parts()
 
 
 @kernel
 def _product_float32(left, right, out):
     rows, depth = left.shape
     columns = out.shape[1]
-    out[:] = ZERO
-    for row in range(0, rows, 4):
+    for row in range(0, rows, len(ROWS)):
+        a = left.ctypes.data + row * depth * 4
         for column in range(0, columns, 16):
-            multiply_strip(
-                left.ctypes.data + row * depth * 4,
-                depth * 4,
-                4,
-                right.ctypes.data + column * 4,
-                columns * 4,
-                out.ctypes.data + (row * columns + column) * 4,
-                columns * 4,
-                depth,
-                FOUR,
-                SIXTEEN,
-            )
+            b = right.ctypes.data + column * 4
+            c = out.ctypes.data + (row * columns + column) * 4
+            multiply_strip(a, depth * 4, 4, b, columns * 4, c, columns * 4, depth, ROWS, ONE, ZERO)
 
 
 @kernel
-def _product_tiles(left, left_bytes, depth, right, right_bytes, out, out_bytes, wide):
-    """32 rows times 16 columns, or 32 if `wide`; all matrices by address and distance between rows."""
-    tile_zero(0)
-    tile_zero(1)
-    if wide:
-        tile_zero(2)
-        tile_zero(3)
-    for k in range(0, depth, 32):
-        below = right + k // 2 * right_bytes
-        tile_load(4, left + k * 2, left_bytes)
-        tile_load(5, left + 16 * left_bytes + k * 2, left_bytes)
-        tile_load(6, below, right_bytes)
-        tile_multiply(0, 4, 6)
-        tile_multiply(1, 5, 6)
-        if wide:
-            tile_load(7, below + 64, right_bytes)
-            tile_multiply(2, 4, 7)
-            tile_multiply(3, 5, 7)
-    tile_store(0, out, out_bytes)
-    tile_store(1, out + 16 * out_bytes, out_bytes)
-    if wide:
-        tile_store(2, out + 64, out_bytes)
-        tile_store(3, out + 16 * out_bytes + 64, out_bytes)
-
-
-@kernel
-def _whole_product_tiles(left, right, out):
+def _whole_product_bfloat16(left, right, out):
     rows, depth = left.shape
     columns = out.shape[1]
     for row in range(0, rows, 32):
         for column in range(0, columns, 32):
-            _product_tiles(
+            multiply_part(
                 left.ctypes.data + row * depth * 2,
                 depth * 2,
                 depth,
@@ -147,15 +106,15 @@ def _whole_product_tiles(left, right, out):
 
 
 @kernel
-def _masked_product_tiles(left, right, mask, masked, out, scratch):
-    """As `_whole_product_tiles`, a 32 x 32 part at a time, which is converted while it is in the cache."""
+def _masked_product_bfloat16(left, right, mask, masked, out, scratch):
+    """As `_whole_product_bfloat16`, a 32 x 32 part at a time, which is converted while it is in the cache."""
     rows, depth = left.shape
     columns = out.shape[1]
     part = scratch.ctypes.data
     like = out[0, 0]
     for row in range(0, rows, 32):
         for column in range(0, columns, 32):
-            _product_tiles(
+            multiply_part(
                 left.ctypes.data + row * depth * 2,
                 depth * 2,
                 depth,
@@ -206,47 +165,39 @@ def masked_product(left, right, mask, out, scratch):
 def _product(left, right, out):
     if left.dtype == types.float32:
         return lambda left, right, out: _product_float32(left, right, out)
-    return lambda left, right, out: _whole_product_tiles(left, right, out)
+    return lambda left, right, out: _whole_product_bfloat16(left, right, out)
 
 
 @overload(rectified_product, inline="never")
 def _rectified_product(left, right, out, scratch):
     if left.dtype == types.float32:
         return lambda left, right, out, scratch: _masked_product_float32(left, right, out, False, out)
-    return lambda left, right, out, scratch: _masked_product_tiles(left, right, out, False, out, scratch)
+    return lambda left, right, out, scratch: _masked_product_bfloat16(left, right, out, False, out, scratch)
 
 
 @overload(masked_product, inline="never")
 def _masked_product(left, right, mask, out, scratch):
     if left.dtype == types.float32:
         return lambda left, right, mask, out, scratch: _masked_product_float32(left, right, mask, True, out)
-    return lambda left, right, mask, out, scratch: _masked_product_tiles(
+    return lambda left, right, mask, out, scratch: _masked_product_bfloat16(
         left, right, mask, True, out, scratch
     )
 
 
 @kernel
 def _accumulate_float32(left, right, out):
-    rows, columns = right.shape
+    samples, columns = right.shape
     height = left.shape[1]
-    for row in range(0, out.shape[0], 4):
+    for row in range(0, out.shape[0], len(ROWS)):
+        a = left.ctypes.data + row * 4
         for column in range(0, columns, 16):
-            multiply_strip(
-                left.ctypes.data + row * 4,
-                4,
-                height * 4,
-                right.ctypes.data + column * 4,
-                columns * 4,
-                out.ctypes.data + (row * columns + column) * 4,
-                columns * 4,
-                rows,
-                FOUR,
-                SIXTEEN,
-            )
+            b = right.ctypes.data + column * 4
+            c = out.ctypes.data + (row * columns + column) * 4
+            add_strip(a, 4, height * 4, b, columns * 4, c, columns * 4, samples, ROWS, ONE, ZERO)
 
 
 @kernel
-def _accumulate_tiles(left, right, out, scratch):
+def _accumulate_bfloat16(left, right, out, scratch):
     samples = left.shape[0]
     height, columns = out.shape
     # left turned so that a row holds a column's samples, right in pairs of samples
@@ -270,31 +221,17 @@ def _accumulate_tiles(left, right, out, scratch):
             )
     stride = columns * 4
     for row in range(0, height, 32):
-        tall = row + 16 < height
         for column in range(0, columns, 32):
-            c = out.ctypes.data + row * stride + column * 4
-            tile_load(0, c, stride)
-            tile_load(1, c + 64, stride)
-            if tall:
-                tile_load(2, c + 16 * stride, stride)
-                tile_load(3, c + 16 * stride + 64, stride)
-            for k in range(0, samples // 2, 16):
-                a = turned + row * samples * 2 + k * 4
-                b = pairs + k * stride + column * 4
-                tile_load(6, b, stride)
-                tile_load(7, b + 64, stride)
-                tile_load(4, a, samples * 2)
-                tile_multiply(0, 4, 6)
-                tile_multiply(1, 4, 7)
-                if tall:
-                    tile_load(5, a + 16 * samples * 2, samples * 2)
-                    tile_multiply(2, 5, 6)
-                    tile_multiply(3, 5, 7)
-            tile_store(0, c, stride)
-            tile_store(1, c + 64, stride)
-            if tall:
-                tile_store(2, c + 16 * stride, stride)
-                tile_store(3, c + 16 * stride + 64, stride)
+            add_part(
+                turned + row * samples * 2,
+                samples * 2,
+                samples,
+                pairs + column * 4,
+                stride,
+                out.ctypes.data + row * stride + column * 4,
+                stride,
+                row + 16 < height,
+            )
 
 
 def accumulate(left, right, out, scratch):
@@ -305,4 +242,4 @@ def accumulate(left, right, out, scratch):
 def _accumulate(left, right, out, scratch):
     if left.dtype == types.float32:
         return lambda left, right, out, scratch: _accumulate_float32(left, right, out)
-    return lambda left, right, out, scratch: _accumulate_tiles(left, right, out, scratch)
+    return lambda left, right, out, scratch: _accumulate_bfloat16(left, right, out, scratch)

@@ -12,9 +12,9 @@ TASK = 2**14  # cells a task
 
 
 def packed_occupancy(occupancy: OccupancyGrid) -> tuple[np.ndarray, np.ndarray]:
-    """(cascades, side, side, side / 8) bits and (cascades, side / 4, …) bytes, kept until cells change."""
+    """A bit for each cell, eight to a byte, and (cascades, side / 4, …) bytes, kept until cells change."""
     if occupancy.packed is None:
-        bits = np.packbits(occupancy.occupied.numpy(), axis=-1, bitorder="little")
+        bits = np.packbits(occupancy.occupied.numpy(), bitorder="little")
         blocks = coarsen(coarsen(occupancy.occupied))
         occupancy.packed = (bits, blocks.contiguous().view(torch.uint8).numpy())
     return occupancy.packed

@@ -11,13 +11,13 @@ from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.kernels.encode import encode_range
 from triptych.radiance.kernels.field import FieldKernels, ray_activations
-from triptych.radiance.kernels.march import box_interval, inverse, next_sample, step_number
+from triptych.radiance.kernels.march import LOOK, box_interval, find_samples, step_number
 from triptych.radiance.kernels.networks import evaluate
 from triptych.radiance.kernels.occupancy import packed_occupancy
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.stepping import Stepping
 
-RAYS = 512  # rays a task
+RAYS = 256  # rays a task
 WAVE = 4096  # samples evaluated together: their encodings and positions stay in the cache
 MOST = 64  # samples of one ray in one wave
 ZERO, ONE, JITTER = np.float32(0), np.float32(1), np.float32(0.5)
@@ -61,6 +61,7 @@ def render(
     distances, owners = np.empty(WAVE, np.float32), np.empty(WAVE, np.int32)
     encoding = np.empty((levels, WAVE, width), like.dtype)
     density, colour = np.empty(WAVE, np.float32), np.empty((WAVE, 3), np.float32)
+    steps, cells = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
     samples = np.arange(WAVE).astype(np.int32)
     numbers, leaves = np.empty(RAYS, np.float32), np.empty(RAYS, np.float32)
     light, ends = np.ones(RAYS, np.float32), np.empty(RAYS, np.int64)
@@ -79,24 +80,31 @@ def render(
         for place in range(count):
             local = active[place]
             ray = first + local
-            number = numbers[local]
-            ox, oy, oz = origins[ray, 0], origins[ray, 1], origins[ray, 2]
-            dx, dy, dz = directions[ray, 0], directions[ray, 1], directions[ray, 2]
-            ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
-            for _ in range(each):
-                number, distance = next_sample(
-                    ox, oy, oz, dx, dy, dz, ix, iy, iz, number, leaves[local], bits, blocks, length, cone
-                )
-                if distance >= leaves[local]:
-                    number = np.float32(np.inf)
-                    break
-                distances[filled], owners[filled] = distance, ray
-                positions[0, filled] = ox + distance * dx
-                positions[1, filled] = oy + distance * dy
-                positions[2, filled] = oz + distance * dz
-                filled += 1
-                number += ONE
-            numbers[local], ends[place] = number, filled
+            begun = filled
+            numbers[local], filled = find_samples(
+                origins[ray, 0],
+                origins[ray, 1],
+                origins[ray, 2],
+                directions[ray, 0],
+                directions[ray, 1],
+                directions[ray, 2],
+                numbers[local],
+                leaves[local],
+                bits,
+                blocks,
+                length,
+                cone,
+                steps,
+                cells,
+                distances,
+                begun,
+                begun + each,
+            )
+            for sample in range(begun, filled):
+                owners[sample] = ray
+                for axis in range(3):
+                    positions[axis, sample] = origins[ray, axis] + distances[sample] * directions[ray, axis]
+            ends[place] = filled
         for level in range(levels):
             encode_range(
                 tables[level],

@@ -1,4 +1,4 @@
-"""Rows of tables and small matrices as single vectors.
+"""Rows of tables as single vectors.
 
 Addresses are integers (`array.ctypes.data` plus bytes); nothing is bounds-checked. Vectors wider
 than the CPU's are split by the compiler, so all of this runs anywhere.
@@ -72,55 +72,6 @@ def scatter_row(
         return _context.get_dummy_value()
 
     return types.void(*[types.intp] * 5, like, lanes), generate
-
-
-@intrinsic
-def multiply_strip(
-    typing: Any,
-    a: Any,
-    a_row: Any,
-    a_column: Any,
-    b: Any,
-    b_row: Any,
-    c: Any,
-    c_row: Any,
-    depth: Any,
-    rows: Any,
-    columns: Any,
-) -> Any:
-    """c[m, n] += sum over k of a[m, k] * b[k, n], float32, for len(rows) x len(columns) of c.
-
-    The sums stay in registers. `*_row` and `*_column` are distances in bytes; b's and c's columns
-    are neighbours. `rows` and `columns` are tuples whose lengths count.
-    """
-    height, width = rows.count, columns.count
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        from numba.core import cgutils
-
-        a, a_row, a_column, b, b_row, c, c_row, depth, _, _ = arguments
-        vector = ir.VectorType(FLOAT, width)
-        targets, sums = [], []
-        for _row in range(height):
-            targets.append(c)
-            total = cgutils.alloca_once(builder, vector)
-            builder.store(load(builder, c, vector), total)
-            sums.append(total)
-            c = builder.add(c, c_row)
-        with cgutils.for_range(builder, depth, intp=depth.type) as loop:
-            line = load(builder, builder.add(b, builder.mul(loop.index, b_row)), vector)
-            left = builder.add(a, builder.mul(loop.index, a_column))
-            for total in sums:
-                product = builder.fmul(
-                    splat(builder, load(builder, left, FLOAT), width), line, flags=("contract",)
-                )
-                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
-                left = builder.add(left, a_row)
-        for target, total in zip(targets, sums, strict=True):
-            builder.store(builder.load(total), pointer(builder, target, vector), align=4)
-        return _context.get_dummy_value()
-
-    return types.void(*[types.intp] * 8, rows, columns), generate
 
 
 @intrinsic

@@ -61,7 +61,7 @@ class KernelTracer:
         length, cone = np.float32(rays.stepping.length), np.float32(rays.stepping.cone)
         box = (np.float32(0.5 - aabb_scale / 2), np.float32(0.5 + aabb_scale / 2), np.float32(rays.near))
         longest = rays.stepping.number(torch.tensor(3**0.5 * aabb_scale + rays.near))
-        found = scratch.array("found", (tasks, march.RAYS * (int(longest) + 2)))
+        found = scratch.array("found", (tasks, march.RAYS * (int(longest) + 2) + march.LOOK))
         counts = np.empty(count, np.int32)
         parallel(
             march.march,
