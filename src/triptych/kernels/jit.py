@@ -34,7 +34,10 @@ def _host_has(*features: str) -> bool:
     # NUMBA_CPU_NAME and NUMBA_CPU_FEATURES compile for another CPU than this one
     if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # type: ignore[attr-defined]
         return False
-    host = llvm.get_host_cpu_features()
+    try:
+        host = llvm.get_host_cpu_features()
+    except RuntimeError:  # LLVM cannot tell on this platform
+        return False
     return all(host.get(feature) for feature in features)
 
 
