@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from triptych.kernels import arithmetic
-from triptych.kernels.jit import UNUSED, has_pairs, has_tiles, kernel, remove_unused
+from triptych.kernels.jit import UNUSED, has_pairs, has_products, kernel, remove_unused
 from triptych.kernels.threads import parallel
 from triptych.radiance.composite import composite
 from triptych.radiance.field import Field, FieldShape
@@ -44,12 +44,11 @@ from triptych.radiance.trace import Rays, compile_shade, trace_reference
 from triptych.run.errors import TriptychError
 
 CPU = torch.device("cpu")
-MULTIPLIES_BFLOAT16 = has_tiles() or has_pairs()
 TYPES = [
     np.float32,
     pytest.param(
         np.uint16,
-        marks=pytest.mark.skipif(not MULTIPLIES_BFLOAT16, reason="this CPU has no bfloat16 products"),
+        marks=pytest.mark.skipif(not has_products(), reason="this CPU has no bfloat16 products"),
     ),
 ]
 PRECISIONS = ["float32", pytest.param("bfloat16", marks=TYPES[1].marks)]  # type: ignore[attr-defined]
@@ -165,7 +164,7 @@ def test_gradients_agree_with_the_reference_where_density_is_clamped() -> None:
     assert np.allclose(d_raw, raw.grad, rtol=1e-3)
 
 
-@pytest.mark.skipif(not MULTIPLIES_BFLOAT16, reason="this CPU has no bfloat16 products")
+@pytest.mark.skipif(not has_products(), reason="this CPU has no bfloat16 products")
 def test_bfloat16_stays_near_float32() -> None:
     field, grid = lively_field(aabb_scale=2), patchy_occupancy(2)
     results = []
@@ -279,7 +278,7 @@ def test_density_follows_the_weights() -> None:
     assert torch.allclose(kernels.density(points), field.density(points), rtol=1e-3)
 
 
-@pytest.mark.skipif(MULTIPLIES_BFLOAT16, reason="this CPU has bfloat16 products")
+@pytest.mark.skipif(has_products(), reason="this CPU has bfloat16 products")
 def test_bfloat16_without_products_for_it_is_an_error_that_says_what_to_use() -> None:
     with pytest.raises(TriptychError, match="use auto or float32"):
         activation_type("bfloat16")

@@ -55,6 +55,11 @@ def has_pairs() -> bool:
     return _host_has("avx512bf16")
 
 
+def has_products() -> bool:
+    """Whether kernels can multiply in bfloat16, by tiles or by pairs."""
+    return has_tiles() or has_pairs()
+
+
 @cache
 def has_wide_registers() -> bool:
     """Whether the CPU has 32 vector registers of 16 float32 (AVX-512)."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.kernels.jit import has_pairs, has_tiles
+from triptych.kernels.jit import has_products
 from triptych.kernels.threads import parallel
 from triptych.radiance.field import GEOMETRY, HIDDEN, Field
 from triptych.radiance.kernels import encode, networks
@@ -24,12 +24,11 @@ def activation_type(precision: str) -> type:
     """
     if precision == "float16":
         raise TriptychError("precision: the CPU's kernels have no float16; use auto, bfloat16 or float32")
-    multiplies = has_tiles() or has_pairs()
-    if precision == "bfloat16" and not multiplies:
+    if precision == "bfloat16" and not has_products():
         raise TriptychError(
             "precision: this CPU has no bfloat16 products (AMX or AVX512-BF16); use auto or float32"
         )
-    return np.uint16 if precision != "float32" and multiplies else np.float32
+    return np.uint16 if precision != "float32" and has_products() else np.float32
 
 
 def ray_activations(features: Tensor, dtype: type) -> np.ndarray:
