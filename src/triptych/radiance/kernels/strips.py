@@ -30,8 +30,7 @@ def _multiply_add(builder: Any, like: Any, left: Any, right: Any, total: Any) ->
     return builder.call(dot, [total, *pairs])
 
 
-def _strip(height: int, vectors: int, like: Any, *, add: bool) -> Any:
-    """The generator of `multiply_strip`, or of `add_strip`."""
+def _generator(height: int, vectors: int, like: Any, *, add: bool) -> Any:
     word, line = (FLOAT, SUMS) if like == types.float32 else (INT32, WORDS)
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -63,50 +62,36 @@ def _strip(height: int, vectors: int, like: Any, *, add: bool) -> Any:
     return generate
 
 
-@intrinsic
-def multiply_strip(
-    typing: Any,
-    a: Any,
-    a_row: Any,
-    a_word: Any,
-    b: Any,
-    b_word: Any,
-    c: Any,
-    c_row: Any,
-    depth: Any,
-    rows: Any,
-    vectors: Any,
-    like: Any,
-) -> Any:
-    """c[m, n] = sum over k of a[m, k] * b[k, n] for len(rows) x 16 len(vectors) of c, in float32.
+def _strip_intrinsic(*, add: bool) -> Any:
+    """c[m, n] = sum over k of a[m, k] * b[k, n], added to c or not, for len(rows) x 16 len(vectors) of c.
 
-    Args:
-        a, b, c: addresses.
+    The arguments of what is returned:
+        a, b, c: addresses; c is float32.
         a_row, c_row: bytes from one row to the next.
         a_word, b_word: bytes from one k to the next; a word is a float32 or a pair of bfloat16.
         depth: words to sum over.
         rows, vectors: tuples whose lengths count.
         like: a number of the type of a and b: float32, or uint16 for bfloat16.
     """
-    generate = _strip(rows.count, vectors.count, like, add=False)
-    return types.void(*[types.intp] * 8, rows, vectors, like), generate
+
+    def strip(
+        typing: Any,
+        a: Any,
+        a_row: Any,
+        a_word: Any,
+        b: Any,
+        b_word: Any,
+        c: Any,
+        c_row: Any,
+        depth: Any,
+        rows: Any,
+        vectors: Any,
+        like: Any,
+    ) -> Any:
+        generate = _generator(rows.count, vectors.count, like, add=add)
+        return types.void(*[types.intp] * 8, rows, vectors, like), generate
+
+    return intrinsic(strip)
 
 
-@intrinsic
-def add_strip(
-    typing: Any,
-    a: Any,
-    a_row: Any,
-    a_word: Any,
-    b: Any,
-    b_word: Any,
-    c: Any,
-    c_row: Any,
-    depth: Any,
-    rows: Any,
-    vectors: Any,
-    like: Any,
-) -> Any:
-    """As `multiply_strip`, added to what `c` holds."""
-    generate = _strip(rows.count, vectors.count, like, add=True)
-    return types.void(*[types.intp] * 8, rows, vectors, like), generate
+multiply_strip, add_strip = _strip_intrinsic(add=False), _strip_intrinsic(add=True)
