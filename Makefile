@@ -27,7 +27,7 @@ study: $(INSTALLED) ## the full study of config.yaml
 	@echo "The report is at file://$(CURDIR)/results/report/index.html"
 
 view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit
-	OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view results/scenes/$(SCENE) --port $(PORT)
+	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view results/scenes/$(SCENE) --port $(PORT)
 
 test: $(INSTALLED) ## all tests, with coverage
 	$(BIN)/python -m pytest --cov=triptych --cov-report=term-missing:skip-covered --cov-fail-under=85

@@ -111,6 +111,7 @@ rule render_flythrough:
         "results/logs/scenes/{scene}/flythrough.log",
     benchmark:
         "results/benchmarks/jobs/scenes/{scene}/flythrough.tsv"
+    priority: -1  # takes longest, and nothing but the page waits for it
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS

@@ -212,7 +212,7 @@ def test_absent_images_are_left_out_with_a_warning(tmp_path: Path, caplog: pytes
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frames": None}, "not a valid transforms.json"),
+        ({"frames": None}, "transforms.json .the key 'frames' is missing"),
         ({"fl_x": None}, "neither fl_x nor camera_angle_x"),
         ({"aabb_scale": 3}, "power of two"),
         ({"w": 6, "h": 8}, "images of the calibrated shape"),

@@ -167,7 +167,7 @@ def test_the_head_counts_every_file_once() -> None:
     record = {"seed": 3, "wall_seconds": 30.0, "finished": "2026-01-02T03:04:05+00:00", "revision": None}
     one = Result(Path("results/a.json"), {}, record)
     facts = overview([one, one], configuration=["config.yaml"])
-    assert facts["Computing time"] == ["30.0 s, all jobs together"]
+    assert facts["Computing time"] == ["30.0 s, the jobs behind all numbers together"]
     assert facts["Seeds"] == ["3"]
     assert facts["Finished"] == ["2026-01-02 03:04 UTC"]
     assert facts["Revision"] == ["not under version control"]

@@ -19,6 +19,7 @@ from toy_training import EVERYTHING, STEPS, same, train
 from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints, time_checkpoint
 from triptych.training.engine import Batch
+from triptych.training.stopping import saving_when_stopped
 
 
 def test_the_same_recipe_and_seed_give_the_same_bits(tmp_path: Path) -> None:
@@ -63,6 +64,33 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
     assert [row["train_loss"] for row in fitted.rows] == [row["train_loss"] for row in reference.rows]
     assert [row["error"] for row in fitted.rows] == [row["error"] for row in reference.rows]
     assert not list((tmp_path / "killed/checkpoints").glob(".*")), "what was half written is cleared away"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_saves_the_step_it_has_reached(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    script = (
+        "import os, sys, signal, torch; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from toy_training import train; from triptych.training.stopping import saving_when_stopped;"
+        "torch.set_num_threads(1);"
+        f"signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), {int(number)}));"
+        "signal.setitimer(signal.ITIMER_REAL, 0.3); stop = saving_when_stopped(); stop.__enter__();"
+        "train(Path(sys.argv[2]), delay=0.02)"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "stopped")]
+    assert subprocess.run(command, check=False).returncode == 128 + number
+    (saved,) = (tmp_path / "stopped/checkpoints").glob("step-*.pt")
+    assert 0 < int(saved.stem.removeprefix("step-")) < 3 * STEPS, "it must stop in the middle"
+    assert same(train(tmp_path / "stopped")[0], train(tmp_path / "straight")[0])
+
+
+def test_signals_mean_again_what_they_meant_once_a_training_has_ended(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with saving_when_stopped():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+        train(tmp_path)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_a_run_killed_while_it_evaluates_resumes_there(tmp_path: Path) -> None:

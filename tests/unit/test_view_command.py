@@ -49,6 +49,16 @@ def test_an_unknown_scene_names_those_that_are_there(ball: Path) -> None:
     assert complaint(ball / "nowhere").endswith("no scene is trained there yet")
 
 
+def test_the_bare_name_of_a_trained_scene_is_answered_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "results/scenes/fox/radiance/field.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    monkeypatch.chdir(tmp_path)
+    assert complaint(Path("fox")).endswith("there is no such scene; there is results/scenes/fox")
+
+
 def test_an_untrained_scene_says_how_to_train_it(ball: Path, tmp_path: Path) -> None:
     (tmp_path / "fox").mkdir()
     (tmp_path / "fox/transforms.json").write_text("{}")

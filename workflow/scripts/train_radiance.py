@@ -16,6 +16,7 @@ from triptych.radiance.train import train
 from triptych.run.files import digest_of_files, digest_of_value, write_json
 from triptych.run.job import Job, job
 from triptych.training.checkpoint import Checkpoints
+from triptych.training.stopping import saving_when_stopped
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -42,9 +43,10 @@ def main(
         }
     )
     states = Checkpoints(checkpoints, fingerprint, every=every)
-    trained = train(
-        scene, recipe, checkpoints=states, events=output / "tensorboard", history=output / "history.csv"
-    )
+    with saving_when_stopped():
+        trained = train(
+            scene, recipe, checkpoints=states, events=output / "tensorboard", history=output / "history.csv"
+        )
     provenance = running.provenance(
         recipe=options,
         seed=recipe.seed,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.run.errors import TriptychError
+from triptych.run.errors import TriptychError, malformed
 from triptych.run.files import read_json, write_json
 
 FORMAT = "triptych-camera-path-1"
@@ -94,7 +94,7 @@ def read_camera_path(file: Path, *, scene: str | None = None) -> CameraPath:
         raise TriptychError(f"{file}: not found; record a camera path in the viewer") from error
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise TriptychError(
-            f"{file}: not a camera path ({error!r}); record it in the viewer again"
+            f"{file}: not a camera path ({malformed(error)}); record it in the viewer again"
         ) from error
     if scene not in (None, recorded):
         raise TriptychError(

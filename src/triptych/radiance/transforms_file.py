@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.run.errors import TriptychError
+from triptych.run.errors import TriptychError, malformed
 
 # The format's convention: world positions times SCALE plus OFFSET lie in the unit cube.
 SCALE = 0.33
@@ -135,7 +135,9 @@ def read_transforms(path: str | Path) -> TransformsFile:
         ValueError,
         AttributeError,
     ) as error:
-        raise TriptychError(f"{path}: not a valid transforms.json ({error!r}); write it again") from error
+        raise TriptychError(
+            f"{path}: not a valid transforms.json ({malformed(error)}); write it again"
+        ) from error
     if result.aabb_scale not in AABB_SCALES:
         raise TriptychError(
             f"{path}: aabb_scale is {result.aabb_scale}; it must be a power of two from 1 to 128"

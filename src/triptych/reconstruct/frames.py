@@ -98,7 +98,7 @@ def frames_of_video(
             candidates.append(Candidate(picture.number, picture.time, sharpness(picture.grey())))
             progress.update()
     why = choose(candidates, fps=fps, reject_below=reject_below, neighbours=neighbours)
-    _check_enough(video, why, "raise the scene's fps, lower sharpness.reject_below, or film for longer")
+    _check_enough(video, why, "raise the scene's fps, lower frames.reject_below, or film for longer")
     names = [f"{candidate.frame:06d}.png" for candidate in candidates]
     with atomic_folder(folder) as temporary:
         for picture in read_video(video, threads=threads):
@@ -203,7 +203,7 @@ def frames_of_folder(
                 candidates.append(Candidate(number, None, sharpness(grey)))
                 progress.update()
         why = choose(candidates, fps=None, reject_below=reject_below, neighbours=neighbours)
-        _check_enough(source, why, "add images, or lower sharpness.reject_below")
+        _check_enough(source, why, "add images, or lower frames.reject_below")
         for name, reason in zip(names, why, strict=True):
             if reason != KEPT:
                 (temporary / name).unlink()

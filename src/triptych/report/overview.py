@@ -101,7 +101,8 @@ def overview(results: Sequence[Result], *, configuration: Sequence[str]) -> dict
         ],
         "Seeds": [", ".join(map(str, seeds))],
         "Computing time": [
-            f"{duration(sum(record.get('wall_seconds') or 0 for record in records))}, all jobs together"
+            f"{duration(sum(record.get('wall_seconds') or 0 for record in records))}, "
+            "the jobs behind all numbers together"
         ],
         "Finished": [f"{finished[-1]:%Y-%m-%d %H:%M %Z}"] if finished else [],
         "Hardware": [describe_machine(record.get("hardware") or {}) for record in records],

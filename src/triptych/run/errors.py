@@ -1,4 +1,6 @@
-"""The one exception that a user is meant to read, and one that many libraries phrase in their own way."""
+"""The one exception that a user is meant to read, and how others are put to them."""
+
+import json
 
 
 class TriptychError(Exception):
@@ -17,6 +19,17 @@ NO_MEMORY = (
     "out of memory",
     "Cannot allocate memory",
 )
+
+
+def malformed(error: Exception) -> str:
+    """What an exception of reading a JSON file says about it, in a few plain words."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
+    if isinstance(error, KeyError):
+        return f"the key {error} is missing"
+    return f"{error}"[:200]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import signal
 import sys
 import time
 import traceback
@@ -60,6 +61,8 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     log.propagate = False
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     to_terminal.setFormatter(logging.Formatter(f"[{snakemake.rule}] %(message)s"))
+    # not at once, as by default: what is half written is cleared away
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(snakemake.threads)

@@ -14,6 +14,8 @@ PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
+    "numba",
+    "llvmlite",
     "scipy",
     "pandas",
     "pillow",

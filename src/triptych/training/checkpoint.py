@@ -13,6 +13,7 @@ import torch
 
 from triptych.run.errors import is_out_of_memory
 from triptych.run.files import atomic_path
+from triptych.training.stopping import asked_to_stop, stop_if_asked
 
 log = logging.getLogger("triptych")
 
@@ -71,8 +72,8 @@ class Checkpoints:
         return None
 
     def due(self) -> bool:
-        """Whether it is time for the next one."""
-        return time.monotonic() - self._last >= self.every
+        """Whether it is time for the next one, or the last occasion."""
+        return asked_to_stop() or time.monotonic() - self._last >= self.every
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint atomically and drop all but the newest two.
@@ -82,6 +83,7 @@ class Checkpoints:
 
         Raises:
             OSError: the disk is full, for instance.
+            SystemExit: the process has been asked to stop (see `stopping`).
         """
         # By way of memory: torch's writer would turn a full disk into an error without an errno.
         content = io.BytesIO()
@@ -91,6 +93,7 @@ class Checkpoints:
         for old in self._files()[:-KEPT]:
             old.unlink()
         self._last = time.monotonic()
+        stop_if_asked(step)
 
     def remove(self) -> None:
         """Delete them all: the run is complete and its outputs are written."""

@@ -35,7 +35,8 @@ def check_address(host: str, port: int) -> None:
         ) from error
     except OSError as error:
         raise TriptychError(
-            f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port"
+            f"port {port} of {host} cannot be used ({error.strerror}); choose another "
+            "(--port; PORT= with make view)"
         ) from error
 
 

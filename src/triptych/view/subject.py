@@ -16,6 +16,7 @@ from triptych.radiance.snapshot import load_field
 from triptych.radiance.world import World, read_world
 from triptych.run.errors import TriptychError
 
+SCENES = Path("results/scenes")
 WEIGHTS = "radiance/field.safetensors"
 FILES = ("transforms.json", WEIGHTS, "radiance/field.json")
 
@@ -69,6 +70,8 @@ def read_subject(folder: Path, *, device: torch.device) -> Subject:
     if not folder.is_dir():
         trained = sorted(path.parents[1].name for path in folder.parent.glob(f"*/{WEIGHTS}"))
         known = f"trained scenes there: {', '.join(trained)}" if trained else "no scene is trained there yet"
+        if (SCENES / folder / WEIGHTS).is_file():
+            known = f"there is {SCENES / folder}"
         raise TriptychError(f"{folder}: there is no such scene; {known}")
     for name in FILES:
         file = folder / name

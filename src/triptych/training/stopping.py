@@ -1,0 +1,59 @@
+"""Ctrl-C, and the SIGTERM of a cluster whose time is up, as a request for a checkpoint."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+log = logging.getLogger("triptych")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_received: list[int] = []
+
+
+@contextmanager
+def saving_when_stopped() -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM makes the next checkpoint due, after which the process ends.
+
+    A second one ends it as if this were not there. Does nothing outside the main thread, which alone may
+    handle signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, _frame: Any) -> None:
+        _received.append(number)
+        restore()
+
+    for number in SIGNALS:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        restore()
+        _received.clear()
+
+
+def asked_to_stop() -> bool:
+    """Whether a signal has come."""
+    return bool(_received)
+
+
+def stop_if_asked(step: int) -> None:
+    """End the process if a signal has come; the state after `step` steps has been saved.
+
+    Raises:
+        SystemExit: with 128 plus the signal's number, as a shell would put it.
+    """
+    if _received:
+        log.info("stopped after step %d, which is saved; run again to go on from there", step)
+        raise SystemExit(128 + _received[0])
