@@ -59,6 +59,17 @@ def complaint(config: dict[str, Any]) -> str:
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
         (
+            "reconstruction.export.box",
+            [[1, 1, 1], [-1, 2, 2]],
+            "reconstruction.export.box is [[1, 1, 1], [-1, 2, 2]]; the lowest corner comes first",
+        ),
+        (
+            "scenes.orbit.export",
+            {"box": [[0, 0, 1], [1, 1, 1]]},
+            "scenes.orbit.export.box is [[0, 0, 1], [1, 1, 1]]; the lowest corner comes first",
+        ),
+        ("reconstruction.radiance.steps", "many", "is 'many' but must be of type integer or null"),
+        (
             "reconstruction.radiance.steps",
             None,
             "reconstruction.radiance has neither steps nor minutes; give at least one of them",

@@ -58,7 +58,8 @@ def _explain(error: ValidationError) -> str:
         hint = ""
         if isinstance(value, str) and "number" in str(wanted) and "e" in value.lower():
             hint = " (YAML reads 1e-3 as text; write 1.0e-3)"
-        return f"{where} is {value!r} but must be of type {wanted}{hint}"
+        kinds = " or ".join([wanted] if isinstance(wanted, str) else wanted)
+        return f"{where} is {value!r} but must be of type {kinds}{hint}"
     if error.validator == "enum":
         return f"{where} is {value!r} but must be one of {', '.join(map(repr, wanted))}"
     if error.validator == "required":
@@ -141,6 +142,14 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
         if recipe["steps"] is None and recipe["minutes"] is None:
             raise TriptychError(
                 f"config: {where}.radiance has neither steps nor minutes; give at least one of them"
+            )
+    exports = {"reconstruction": config["reconstruction"]["export"]}
+    exports |= {f"scenes.{name}": one["export"] for name, one in config["scenes"].items() if "export" in one}
+    for where, export in exports.items():
+        lowest, highest = export.get("box") or ([0, 0, 0], [1, 1, 1])
+        if any(low >= high for low, high in zip(lowest, highest, strict=True)):
+            raise TriptychError(
+                f"config: {where}.export.box is [{lowest}, {highest}]; the lowest corner comes first"
             )
     low, high = learning["simclr"]["views"]["crop_scale"]
     if low > high:
