@@ -78,9 +78,8 @@ def _cache_folder() -> Path:
     """A folder of this user's for compiled kernels, named after their source."""
     package = Path(__file__).parents[1]
     digest = digest_of_files(sorted(str(path) for path in package.rglob("kernels/*.py")))[:16]
-    tiles = (
-        "-tiles" if has_tiles() else ""
-    )  # a matter of permission, too, which numba's cache knows nothing of
+    # whether they may be used is a matter of permission, too, of which Numba's cache knows nothing
+    tiles = "-tiles" if has_tiles() else ""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     own = f"triptych-{os.getuid()}" if hasattr(os, "getuid") else "triptych"
     for root in (home / "triptych", Path(tempfile.gettempdir()) / own):
