@@ -190,6 +190,7 @@ def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
 @pytest.mark.parametrize("tiles", [False, pytest.param(True, marks=needs_tiles)])
 def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "has_tiles", lambda: tiles)
+    monkeypatch.setattr(convolution, "has_pairs", lambda: False)  # test_nn_winograd has those
     layer = Convolution(128, 128, 3).to(memory_format=torch.channels_last)
     small = torch.randn(32, 128, 2, 2).contiguous(memory_format=torch.channels_last)
 
@@ -209,6 +210,7 @@ def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: 
 @needs_bfloat16
 def test_gradients_are_right_where_one_is_ours_and_the_other_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "has_tiles", lambda: False)
+    monkeypatch.setattr(convolution, "has_pairs", lambda: False)
     x = draw(8, 128, 4, 4)  # the filters' gradient is ours there, the input's is torch's
     layer = Convolution(128, 128, 3)
     expected = Convolution(128, 128, 3)

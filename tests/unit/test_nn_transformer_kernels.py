@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.kernels.jit import has_tiles
+from triptych.kernels.jit import has_pairs, has_products, has_tiles
 from triptych.nn import attention as attention_module
 from triptych.nn import gelu as gelu_module
 from triptych.nn import layer_norm as layer_norm_module
+from triptych.nn import linear as linear_module
+from triptych.nn import pair_linear
 from triptych.nn.attention import attention
 from triptych.nn.gelu import GELU
 from triptych.nn.layer_norm import add_layer_norm
@@ -19,6 +21,8 @@ from triptych.run.devices import has_fast_bfloat16
 
 CPU = torch.device("cpu")
 needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
+needs_pairs = pytest.mark.skipif(not has_pairs(), reason="this CPU does not multiply pairs (AVX512-BF16)")
+needs_products = pytest.mark.skipif(not has_products(), reason="this CPU has neither tiles nor pairs")
 needs_bfloat16 = pytest.mark.skipif(not has_fast_bfloat16(CPU), reason="this CPU has no bfloat16 products")
 
 
@@ -52,7 +56,7 @@ def gradients(function: Callable[..., Tensor], *inputs: Tensor, seed: int = 9) -
     return [out.detach(), *(torch.zeros_like(x) if x.grad is None else x.grad for x in leaves)]
 
 
-@needs_tiles
+@needs_products
 @pytest.mark.parametrize(
     ("n", "tokens", "heads", "width"),
     [(3, 65, 8, 64), (2, 17, 4, 16), (2, 65, 8, 48), (1, 1, 1, 32), (2, 96, 2, 32), (1, 257, 2, 80)],
@@ -66,7 +70,7 @@ def test_attention_of_any_length_and_width(n: int, tokens: int, heads: int, widt
         agree(mine, reference)
 
 
-@needs_tiles
+@needs_products
 def test_attention_to_one_key_alone_does_not_overflow() -> None:
     qkv = torch.zeros(1, 20, 3 * 32)
     qkv[..., :64] = 30.0
@@ -155,10 +159,30 @@ def test_the_gradient_of_a_linear_layers_weights(rows: int, channels_in: int, ch
     torch.testing.assert_close(bias, dy.sum(dim=0), rtol=1e-4, atol=1e-3)
 
 
-@needs_tiles
-def test_a_linear_layer_under_autocast() -> None:
+@needs_pairs
+@pytest.mark.parametrize(
+    ("rows", "channels_in", "channels_out"), [(1, 64, 64), (63, 64, 128), (131, 576, 320), (300, 128, 64)]
+)
+def test_a_linear_layers_products_by_pairs(rows: int, channels_in: int, channels_out: int) -> None:
+    x, dy = normal(rows, channels_in), normal(rows, channels_out, seed=1)
+    weight, bias = normal(channels_out, channels_in, seed=2), normal(channels_out, seed=3)
+    y = pair_linear.output(x.bfloat16(), weight.bfloat16(), bias)
+    dx = pair_linear.input_gradient(dy.bfloat16(), weight.bfloat16())
+    # sums are float32; what is stored in bfloat16 is rounded once
+    torch.testing.assert_close(y.float(), x @ weight.T + bias, rtol=2**-8, atol=1e-3)
+    torch.testing.assert_close(dx.float(), dy @ weight, rtol=2**-8, atol=1e-3)
+    d_weight, d_bias = pair_linear.weight_gradient(x.bfloat16(), dy.bfloat16())
+    torch.testing.assert_close(d_weight, dy.T @ x, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(d_bias, dy.sum(dim=0), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "tiles", [pytest.param(True, marks=needs_tiles), pytest.param(False, marks=needs_pairs)]
+)
+def test_a_linear_layer_under_autocast(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_module, "has_tiles", lambda: tiles)
     torch.manual_seed(0)
-    layer = Linear(64, 96)
+    layer = Linear(64, 128)
 
     def ours(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -172,9 +196,19 @@ def test_a_linear_layer_under_autocast() -> None:
         agree(mine, reference)
 
 
-@needs_tiles
-@pytest.mark.parametrize("shape", [(3, 5, 64), (4, 16, 48)])
-def test_shapes_that_do_not_fit_take_torchs_linear_layer(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("tiles", "shape"),
+    [
+        pytest.param(True, (3, 5, 64), marks=needs_tiles),
+        pytest.param(True, (4, 16, 48), marks=needs_tiles),
+        pytest.param(False, (4, 16, 64), marks=needs_pairs),  # 96 of the output
+        pytest.param(False, (4, 16, 48), marks=needs_pairs),
+    ],
+)
+def test_shapes_that_do_not_fit_take_torchs_linear_layer(
+    tiles: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear_module, "has_tiles", lambda: tiles)
     layer = Linear(shape[-1], 96)
     with torch.autocast("cpu", torch.bfloat16):
         assert not layer._fits(torch.zeros(shape))
@@ -192,14 +226,14 @@ def test_gelu_over_the_whole_range() -> None:
 
 @needs_bfloat16
 def test_the_kernels_give_the_same_bits_on_any_number_of_threads() -> None:
-    norm, layer, x = nn.LayerNorm(64), Linear(64, 96), normal(32, 33, 3 * 64)
+    norm, layer, x = nn.LayerNorm(64), Linear(64, 128), normal(32, 33, 3 * 64)
 
     def everything() -> list[Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
 
             def run(x: Tensor, weight: Tensor) -> Tensor:
                 _, y = add_layer_norm(norm, x[..., :64].contiguous(), x[..., 64:128].bfloat16())
-                if has_tiles():
+                if has_products():
                     y = attention(torch.cat([y, y, y], dim=-1), 4)
                 return torch.func.functional_call(layer, {"weight": weight}, GELU()(y))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from triptych.kernels.llvm import (
@@ -19,6 +20,7 @@ from triptych.kernels.llvm import (
     load,
     load_activations,
     pointer,
+    splat,
     transpose,
 )
 
@@ -67,6 +69,19 @@ def convert_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, like), generate
+
+
+@intrinsic
+def convert_sum(typing: Any, source: Any, other: Any, target: Any) -> Any:
+    """The sums of 16 float32 and 16 others, as bfloat16."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        first, second = (load(builder, address, ir.VectorType(FLOAT, 16)) for address in arguments[:2])
+        bits = as_bfloat16(builder, builder.fadd(first, second))
+        builder.store(bits, pointer(builder, arguments[2], bits.type), align=2)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -136,6 +151,64 @@ def pair_rows(typing: Any, low: Any, high: Any, target: Any) -> Any:
 
 
 @intrinsic
+def largest(typing: Any, source: Any, vectors: Any) -> Any:
+    """The largest of 16 times so many float32."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        lanes = ir.VectorType(FLOAT, 16)
+
+        def larger(first: Any, second: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", first, second), first, second)
+
+        best = cgutils.alloca_once(builder, lanes)
+        builder.store(load(builder, arguments[0], lanes), best)
+        with cgutils.for_range(builder, arguments[1], intp=arguments[1].type) as loop:
+            place = builder.add(arguments[0], builder.mul(loop.index, ir.Constant(loop.index.type, 64)))
+            builder.store(larger(load(builder, place, lanes), builder.load(best)), best)
+        numbers = builder.load(best)
+        for distance in (8, 4, 2, 1):
+            mask = ir.Constant(ir.VectorType(INT32, 16), [(lane + distance) % 16 for lane in range(16)])
+            numbers = larger(numbers, builder.shuffle_vector(numbers, numbers, mask))
+        return builder.extract_element(numbers, ir.Constant(INT32, 0))
+
+    return types.float32(types.intp, types.intp), generate
+
+
+@intrinsic
+def keep_first(typing: Any, target: Any, count: Any, other: Any) -> Any:
+    """Set what follows the first `count` of 16 float32 to another."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        target, count, other = arguments
+        numbers = load(builder, target, ir.VectorType(FLOAT, 16))
+        lanes = ir.Constant(ir.VectorType(INT32, 16), list(range(16)))
+        kept = builder.icmp_signed("<", lanes, splat(builder, builder.trunc(count, INT32), 16))
+        result = builder.select(kept, numbers, splat(builder, other, 16))
+        builder.store(result, pointer(builder, target, result.type), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.float32), generate
+
+
+@intrinsic
+def add_rows(typing: Any, source: Any, row: Any, rows: Any, target: Any) -> Any:
+    """Add 16 columns of some rows of bfloat16, `row` bytes apart, to 16 float32."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, row, rows, target = arguments
+        total = cgutils.alloca_once(builder, ir.VectorType(FLOAT, 16))
+        builder.store(load(builder, target, ir.VectorType(FLOAT, 16)), total)
+        with cgutils.for_range(builder, rows, intp=rows.type) as loop:
+            place = builder.add(source, builder.mul(loop.index, row))
+            numbers = load_activations(builder, place, None, 16)
+            builder.store(builder.fadd(builder.load(total), numbers), total)
+        builder.store(builder.load(total), pointer(builder, target, ir.VectorType(FLOAT, 16)), align=4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), generate
+
+
+@intrinsic
 def transpose_words(typing: Any, source: Any, source_bytes: Any, target: Any, target_bytes: Any) -> Any:
     """Transpose 16 rows of 16 words of four bytes; `*_bytes` is the distance between two rows."""
 
@@ -178,3 +251,17 @@ def transpose_pairs(typing: Any, source: Any, source_bytes: Any, target: Any, ta
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def prefetch(typing: Any, address: Any) -> Any:
+    """Ask for a line of memory, which is read soon, in the second-level cache; any address will do."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        place = pointer(builder, arguments[0], ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [place.type, INT32, INT32, INT32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", (place.type,), kind)
+        builder.call(function, [place, *(ir.Constant(INT32, number) for number in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate

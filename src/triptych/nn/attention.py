@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.kernels.jit import has_tiles
+from triptych.kernels.jit import has_products
 from triptych.kernels.threads import parallel
 from triptych.nn.kernels import attention as kernels
 
@@ -17,7 +17,7 @@ LONGEST = 320  # tokens: longer ones' scores leave a core's second-level cache
 def attention(qkv: Tensor, heads: int, *, dropout: float = 0.0) -> Tensor:
     """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
 
-    On a CPU with bfloat16 tiles by a kernel of ours; on other CPUs by two plain products, which are
+    On a CPU with bfloat16 units by a kernel of ours; on other CPUs by two plain products, which are
     faster there than torch's fused form; elsewhere by the fused form.
 
     Args:
@@ -50,7 +50,7 @@ def _fits(qkv: Tensor, tokens: int, width: int, dropout: float) -> bool:
         and dropout == 0
         and tokens <= LONGEST
         and width % 16 == 0
-        and has_tiles()
+        and has_products()
     )
 
 

@@ -1,8 +1,8 @@
-"""A convolution that takes ways of ours where the library is slow: small maps, filters' gradients.
+"""A convolution that takes ways of ours where the library is slower.
 
-Under autocast to bfloat16 on a CPU with bfloat16 units: `tiled_convolution` where it has tiles, else or
-where that does not suit `small_maps`. For other devices and formats, and wherever no shape suits, this is
-`nn.Conv2d` and nothing more.
+Under autocast to bfloat16 on a CPU with bfloat16 units: `tiled_convolution` where it has tiles, `winograd`
+where it has none but multiplies pairs, and where those do not suit `small_maps`. For other devices and
+formats, and wherever no shape suits, this is `nn.Conv2d` and nothing more.
 """
 
 from types import ModuleType
@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.kernels.jit import has_tiles
-from triptych.nn import small_maps, tiled_convolution
+from triptych.kernels.jit import has_pairs, has_tiles
+from triptych.nn import small_maps, tiled_convolution, winograd
 from triptych.run.devices import has_fast_bfloat16
 
 
@@ -27,8 +27,8 @@ class Convolution(nn.Conv2d):
         if not self._may_differ(x):
             return super().forward(x)
         n, channels, side, _ = x.shape
-        for way in (tiled_convolution, small_maps) if has_tiles() else (small_maps,):
-            ours = way.suits(n, channels, self.out_channels, (side - 1) // self.stride[0] + 1)
+        for way in _ways():
+            ours = way.suits(n, channels, self.out_channels, side, self.kernel_size[0], self.stride[0])
             if any(ours):
                 result: Tensor = _Convolution.apply(x, self.weight, self.stride[0], way, ours)
                 return result
@@ -41,9 +41,14 @@ class Convolution(nn.Conv2d):
             and x.shape[2] == x.shape[3]
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") == torch.bfloat16
-            and torch.is_grad_enabled()
             and has_fast_bfloat16(x.device)
         )
+
+
+def _ways() -> tuple[ModuleType, ...]:
+    if has_tiles():
+        return tiled_convolution, small_maps
+    return (winograd, small_maps) if has_pairs() else (small_maps,)
 
 
 class _Convolution(torch.autograd.Function):
@@ -54,7 +59,7 @@ class _Convolution(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, stride: int, way: ModuleType, ours: tuple[bool, bool, bool]
     ) -> Tensor:
         x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        filters = weight.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        filters = weight.to(way.FILTERS).contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, filters)
         ctx.stride, ctx.way, ctx.ours = stride, way, ours
         if ours[0]:

@@ -1,8 +1,9 @@
-"""A linear layer that takes a kernel of ours where the library is slow: the gradient of its weights.
+"""A linear layer that takes kernels of ours where the library is slower.
 
-On a CPU with bfloat16 tiles, and under autocast to bfloat16, torch reaches half the hardware's speed
-there, and takes another pass for the bias. Everywhere else, and wherever the shapes do not fit, this
-is `nn.Linear` and nothing more.
+Under autocast to bfloat16 on a CPU with bfloat16 units. With tiles, torch reaches half the hardware's speed
+for the gradient of the weights, and takes another pass for the bias's. Without them it takes another pass
+for the bias, too, and `pair_linear` is a little faster in everything. Everywhere else, and wherever the
+shapes do not fit, this is `nn.Linear` and nothing more.
 """
 
 import math
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from triptych.kernels.jit import has_tiles
 from triptych.kernels.threads import parallel
+from triptych.nn import pair_linear
 from triptych.nn.kernels import linear as kernels
 
 
@@ -34,28 +36,39 @@ class Linear(nn.Linear):
             not torch.compiler.is_compiling()  # a graph cannot hold our kernels
             and x.device.type == "cpu"
             and rows > 0
-            and rows % kernels.BLOCK == self.in_features % kernels.BLOCK == 0
-            and self.out_features % kernels.BLOCK == 0
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") == torch.bfloat16
             and torch.is_grad_enabled()
-            and has_tiles()
+            and (
+                _suit_tiles(rows, self.in_features, self.out_features)
+                if has_tiles()
+                else pair_linear.suits(self.in_features, self.out_features)
+            )
         )
+
+
+def _suit_tiles(*sizes: int) -> bool:
+    return all(size % kernels.BLOCK == 0 for size in sizes)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        x, narrow = x.to(torch.bfloat16), weight.to(torch.bfloat16)
+        x, narrow = x.to(torch.bfloat16).contiguous(), weight.to(torch.bfloat16)
         ctx.save_for_backward(x, narrow)
+        if not has_tiles():
+            return pair_linear.output(x, narrow, bias.detach())
         return F.linear(x, narrow, bias.to(torch.bfloat16))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
-        dy = dy.to(torch.bfloat16)
-        dx = dy @ weight if ctx.needs_input_grad[0] else None
-        return dx, *weight_gradient(x.flatten(0, -2), dy.flatten(0, -2))
+        dy, dx = dy.to(torch.bfloat16).contiguous(), None
+        tiles = has_tiles()
+        if ctx.needs_input_grad[0]:
+            dx = dy @ weight if tiles else pair_linear.input_gradient(dy, weight)
+        way = weight_gradient if tiles else pair_linear.weight_gradient
+        return dx, *way(x.flatten(0, -2), dy.flatten(0, -2))
 
 
 def weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from triptych.nn.kernels.convolution import connections
 
+FILTERS = torch.bfloat16  # how they are taken
 # By output positions a side and the product of channels, measured with AVX512-BF16 and batches of 128 and
 # 512: gradients of filters gain most and on more maps than the rest.
 LEAST = 2**14
@@ -21,8 +22,11 @@ SMALLEST, SMALL, WIDE = 2, 4, 2**18
 MANY = 64  # images, below which maps of 4 x 4 are faster elsewhere
 
 
-def suits(n: int, channels_in: int, channels_out: int, out: int) -> tuple[bool, bool, bool]:
-    """Whether output, input gradient and filter gradient of maps of `out` x `out` are faster here."""
+def suits(
+    n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
+) -> tuple[bool, bool, bool]:
+    """Whether output, input gradient and filter gradient are faster here, `side` being the input map's."""
+    out = (side - 1) // stride + 1
     channels = channels_in * channels_out
     if channels < LEAST or out > (SMALL if n >= MANY else SMALLEST):
         return False, False, False

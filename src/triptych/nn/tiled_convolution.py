@@ -14,13 +14,17 @@ from triptych.kernels.threads import parallel
 from triptych.nn.kernels import convolution as kernels
 from triptych.nn.kernels import correlation
 
+FILTERS = torch.bfloat16  # how they are taken
 SMALL = 6  # positions a side: largest output map whose values and input gradients we compute
 NARROW = 2**15  # product of channels: filters whose gradient stays in a core's cache
 ROWS = 4  # of the output, worked on at a time
 
 
-def suits(n: int, channels_in: int, channels_out: int, out: int) -> tuple[bool, bool, bool]:
-    """Whether output, input gradient and filter gradient of maps of `out` x `out` are to come from here."""
+def suits(
+    n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
+) -> tuple[bool, bool, bool]:
+    """Whether output, input gradient and filter gradient come from here, `side` being the input map's."""
+    out = (side - 1) // stride + 1
     fits = n % kernels.BLOCK == channels_in % kernels.BLOCK == channels_out % kernels.BLOCK == 0
     return fits and out <= SMALL, fits and out <= SMALL, fits
 

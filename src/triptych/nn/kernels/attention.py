@@ -1,4 +1,4 @@
-"""Attention of one image at a time in bfloat16 on the CPU's tile registers, forward and backward.
+"""Attention of one image at a time in bfloat16 on a CPU's tiles or by its products of pairs, there and back.
 
 Libraries multiply batches of small matrices one by one and write scores and weights of all images to
 memory, with copies to bring the heads together. Here the scores of one head stay in a core's cache from
@@ -6,30 +6,28 @@ the product of queries and keys to that of weights and values (as in Dao et al. 
 too long for one block); the way back computes them again from the logarithms of their sums.
 
 `qkv` is (N, tokens, 3, heads, width), bfloat16 seen as uint16, and so is its gradient; outputs are
-(N, tokens, heads, width). The width of a head comes in multiples of 16. Only where `has_tiles()`.
+(N, tokens, heads, width). The width of a head comes in multiples of 16. Only where
+`has_products()`.
 """
 
 import numpy as np
 
 from triptych.kernels.arithmetic import exponential
-from triptych.kernels.jit import kernel
-from triptych.kernels.tiles import (
-    CONFIGURATION,
-    TILE,
-    tile_configure,
-    tile_load,
-    tile_multiply,
-    tile_store,
-    tile_zero,
-)
+from triptych.kernels.jit import has_tiles, kernel
 from triptych.kernels.vectors import (
     convert_row,
     copy_row,
+    keep_first,
+    largest,
     narrow,
-    pair_rows,
+    prefetch,
     transpose_pairs,
-    transpose_words,
 )
+
+if has_tiles():
+    from triptych.nn.kernels.tile_products import DEPTH, begin, multiply, pair, turn_words
+else:
+    from triptych.nn.kernels.pair_products import DEPTH, begin, multiply, pair, turn_words
 
 BIT, BITS, NUMBERS = np.uint16(0), np.empty(0, np.uint16), np.empty(0, np.float32)  # types
 SIXTEEN = (0,) * 16
@@ -52,31 +50,11 @@ def _copy(source, distance, tokens, target):
     width = target.shape[1] * 2
     place = target.ctypes.data
     for token in range(tokens):
+        line = source + token * distance[0]
         for column in range(0, distance[1] * 2, 32):
-            copy_row(source + token * distance[0] + column, place + token * width + column, BIT, SIXTEEN)
-
-
-@kernel
-def _turn_words(source, target):
-    """Rows (n, k) as the right-hand side of a product over k: blocks [k / 32][n / 16]."""
-    rows, columns = source.shape
-    place = target.ctypes.data
-    for column in range(0, columns, 32):
-        for row in range(0, rows, 16):
-            transpose_words(source.ctypes.data + (row * columns + column) * 2, columns * 2, place, 64)
-            place += TILE
-
-
-@kernel
-def _pair(source, columns, target):
-    """Rows (k, n) as the right-hand side of a product over k, n < columns: blocks [k / 32][n / 16]."""
-    rows, distance = source.shape[0], source.shape[1] * 2
-    across = columns // 16
-    for row in range(0, rows, 2):
-        for block in range(across):
-            line = source.ctypes.data + row * distance + block * 32
-            place = (row // 32 * across + block) * TILE + row % 32 * 32
-            pair_rows(line, line + distance, target.ctypes.data + place)
+            copy_row(line + column, place + token * width + column, BIT, SIXTEEN)
+        for byte in range(distance[1] * 2, distance[1] * 4, 64):
+            prefetch(line + byte)  # of the next head
 
 
 @kernel
@@ -94,47 +72,6 @@ def _turn(source, target):
 
 
 @kernel
-def _multiply(left, right, out):
-    """Write left @ right to `out`, float32; `right` comes from `_turn_words` or `_pair`."""
-    rows, columns = out.shape
-    depth = left.shape[1] // 32
-    line, row_out = left.shape[1] * 2, columns * 4
-    across = columns // 16 * TILE
-    for row in range(0, rows, 32):
-        tall = row + 16 < rows
-        for column in range(0, columns, 32):
-            wide = column + 16 < columns
-            tile_zero(0)
-            tile_zero(1)
-            tile_zero(2)
-            tile_zero(3)
-            a = left.ctypes.data + row * line
-            b = right.ctypes.data + column // 16 * TILE
-            for _k in range(depth):
-                tile_load(4, a, line)
-                tile_load(6, b, 64)
-                tile_multiply(0, 4, 6)
-                if tall:
-                    tile_load(5, a + 16 * line, line)
-                    tile_multiply(2, 5, 6)
-                if wide:
-                    tile_load(7, b + TILE, 64)
-                    tile_multiply(1, 4, 7)
-                    if tall:
-                        tile_multiply(3, 5, 7)
-                a += 64
-                b += across
-            c = out.ctypes.data + row * row_out + column * 4
-            tile_store(0, c, row_out)
-            if wide:
-                tile_store(1, c + 64, row_out)
-            if tall:
-                tile_store(2, c + 16 * row_out, row_out)
-                if wide:
-                    tile_store(3, c + 16 * row_out + 64, row_out)
-
-
-@kernel
 def _write(values, tokens, target, distance):
     """The first rows of float32 values to rows of bfloat16 in memory, `distance` bytes apart."""
     columns = values.shape[1]
@@ -148,48 +85,48 @@ def _write(values, tokens, target, distance):
 def _softmax(scores, tokens, scale, weights, logarithms):
     """Weights (bfloat16) of the scores' first rows and columns, and the logarithms of their sums."""
     columns = -(-tokens // 16) * 16  # whole vectors
-    best = np.empty(16, np.float32)
+    last = columns - 16
+    totals = np.empty(tokens, np.float32)
+    # Row by row each step would wait for the one before it.
     for row in range(tokens):
-        line, target = scores[row], weights[row]
-        for column in range(tokens, columns):
-            line[column] = NEVER
-        for lane in range(16):
-            best[lane] = line[lane]
-        for column in range(16, columns, 16):
-            for lane in range(16):
-                best[lane] = max(best[lane], line[column + lane])
-        greatest = best[0]
-        for lane in range(1, 16):
-            greatest = max(greatest, best[lane])
-        total = ZERO
+        line = scores[row].ctypes.data
+        keep_first(line + last * 4, tokens - last, NEVER)
+        logarithms[row] = largest(line, columns // 16)
+    for row in range(tokens):
+        line, greatest, total = scores[row], logarithms[row], ZERO
         for column in range(columns):
             value = exponential((line[column] - greatest) * scale)
             line[column] = value
             total += value
-        for column in range(tokens, columns):
-            line[column] = ZERO  # so far 1e-38
-        share = ONE / total
+        totals[row] = total
+    for row in range(tokens):
+        line, target = scores[row], weights[row]
+        keep_first(line.ctypes.data + last * 4, tokens - last, ZERO)  # so far 1e-38
+        share = ONE / totals[row]
         for column in range(columns):
             target[column] = narrow(line[column] * share)
-        logarithms[row] = greatest * scale + np.log(total)
+    for row in range(tokens):
+        logarithms[row] = logarithms[row] * scale + np.log(totals[row])
 
 
 @kernel
 def _score_gradients(scores, slopes, tokens, scale, logarithms, weights, gradients):
     """From scores and the gradients of weights: weights, and gradients of scores before `scale`."""
     columns = -(-tokens // 16) * 16
+    last = columns - 16
+    means = np.empty(tokens, np.float32)
     for row in range(tokens):
         line, slope = scores[row], slopes[row]
-        weight, gradient = weights[row], gradients[row]
-        for column in range(tokens, columns):
-            line[column] = NEVER
         logarithm, mean = logarithms[row], ZERO
         for column in range(columns):
             value = exponential(line[column] * scale - logarithm)
             line[column] = value
             mean += value * slope[column]
-        for column in range(tokens, columns):
-            line[column] = ZERO
+        means[row] = mean
+    for row in range(tokens):
+        line, slope, mean = scores[row], slopes[row], means[row]
+        weight, gradient = weights[row], gradients[row]
+        keep_first(line.ctypes.data + last * 4, tokens - last, ZERO)
         for column in range(columns):
             value = line[column]
             weight[column] = narrow(value)
@@ -199,8 +136,9 @@ def _score_gradients(scores, slopes, tokens, scale, logarithms, weights, gradien
 @kernel
 def attend(image, qkv, tokens, heads, width, scale, out, logarithms):
     """Outputs of all heads of an image; `logarithms` (N, heads, tokens) float32 for the way back."""
-    tile_configure(CONFIGURATION.ctypes.data)
+    begin()
     rows, pairs, deep = -(-tokens // 16) * 16, -(-tokens // 32) * 32, -(-width // 32) * 32
+    depth = -(-tokens // DEPTH) * DEPTH
     q, k, v = _zeros(rows, deep, BITS), _zeros(rows, deep, BITS), _zeros(pairs, width, BITS)
     right, scores = _zeros(pairs, deep, BITS), _zeros(rows, rows, NUMBERS)
     weights, result = _zeros(rows, pairs, BITS), _zeros(rows, width, NUMBERS)
@@ -211,22 +149,23 @@ def attend(image, qkv, tokens, heads, width, scale, out, logarithms):
         _copy(place, distance, tokens, q)
         _copy(place + inner, distance, tokens, k)
         _copy(place + 2 * inner, distance, tokens, v)
-        _turn_words(k, right)
-        _multiply(q, right, scores)
+        turn_words(k, right)
+        multiply(q, right, scores, tokens, deep)
         _softmax(scores, tokens, scale, weights, logarithms[image, head])
-        _pair(v, width, right)
-        _multiply(weights, right, result)
+        pair(v, width, right)
+        multiply(weights, right, result, tokens, depth)
         _write(result, tokens, out + image * tokens * inner + head * width * 2, inner)
 
 
 @kernel
 def attend_back(image, qkv, gradient, tokens, heads, width, scale, logarithms, result):
     """The gradient of `qkv` from that of the outputs."""
-    tile_configure(CONFIGURATION.ctypes.data)
+    begin()
     rows, pairs, deep = -(-tokens // 16) * 16, -(-tokens // 32) * 32, -(-width // 32) * 32
+    depth = -(-tokens // DEPTH) * DEPTH
     q, k, v = _zeros(pairs, deep, BITS), _zeros(pairs, deep, BITS), _zeros(pairs, deep, BITS)
     dy, right = _zeros(pairs, deep, BITS), _zeros(pairs, deep, BITS)
-    scores, slopes = _zeros(pairs, pairs, NUMBERS), _zeros(pairs, pairs, NUMBERS)
+    scores, slopes = _zeros(rows, rows, NUMBERS), _zeros(rows, rows, NUMBERS)
     weights, gradients = _zeros(pairs, pairs, BITS), _zeros(pairs, pairs, BITS)
     turned, part = _zeros(rows, pairs, BITS), _zeros(rows, width, NUMBERS)
     inner = heads * width * 2
@@ -237,20 +176,20 @@ def attend_back(image, qkv, gradient, tokens, heads, width, scale, logarithms, r
         _copy(qkv + offset + inner, distance, tokens, k)
         _copy(qkv + offset + 2 * inner, distance, tokens, v)
         _copy(gradient + image * tokens * inner + head * width * 2, distance_y, tokens, dy)
-        _turn_words(k, right)
-        _multiply(q, right, scores)
-        _turn_words(v, right)
-        _multiply(dy, right, slopes)
+        turn_words(k[:rows], right)
+        multiply(q, right, scores, tokens, deep)
+        turn_words(v[:rows], right)
+        multiply(dy, right, slopes, tokens, deep)
         _score_gradients(scores, slopes, tokens, scale, logarithms[image, head], weights, gradients)
         target = result + offset
-        _pair(k, width, right)
-        _multiply(gradients, right, part)
+        pair(k, width, right)
+        multiply(gradients, right, part, tokens, depth)
         _write(part, tokens, target, 3 * inner)
         _turn(gradients, turned)
-        _pair(q, width, right)
-        _multiply(turned, right, part)
+        pair(q, width, right)
+        multiply(turned, right, part, tokens, depth)
         _write(part, tokens, target + inner, 3 * inner)
         _turn(weights, turned)
-        _pair(dy, width, right)
-        _multiply(turned, right, part)
+        pair(dy, width, right)
+        multiply(turned, right, part, tokens, depth)
         _write(part, tokens, target + 2 * inner, 3 * inner)

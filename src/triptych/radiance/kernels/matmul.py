@@ -11,13 +11,13 @@ from numba import types
 from numba.extending import overload
 
 from triptych.kernels.jit import has_tiles, has_wide_registers, kernel
+from triptych.kernels.strips import add_strip, multiply_strip
 from triptych.kernels.vectors import (
     convert_rectified,
     convert_where_positive,
     pair_rows,
     transpose_pairs,
 )
-from triptych.radiance.kernels.strips import add_strip, multiply_strip
 
 if has_tiles():
     from triptych.radiance.kernels.tile_parts import add_part, begin_parts, multiply_part

@@ -3,7 +3,7 @@
 import numpy as np
 
 from triptych.kernels.jit import kernel
-from triptych.radiance.kernels.strips import add_strip, multiply_strip
+from triptych.kernels.strips import add_strip, multiply_strip
 
 BITS = np.uint16(0)  # a type
 # 16 sums of 16 numbers: as many as hide the time that a product takes, in the 32 registers there are.

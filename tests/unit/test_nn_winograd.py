@@ -1,0 +1,139 @@
+"""3 x 3 convolutions by Winograd's filtering: torch's own are the oracle."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from triptych.kernels.jit import has_pairs
+from triptych.nn import convolution, winograd
+from triptych.nn.convolution import Convolution
+
+needs_pairs = pytest.mark.skipif(not has_pairs(), reason="this CPU does not multiply pairs (AVX512-BF16)")
+
+SHAPES = st.tuples(
+    st.integers(1, 7),
+    st.sampled_from([64, 128, 192]),
+    st.sampled_from([64, 128, 192]),
+    st.sampled_from([4, 6, 10]),
+)
+
+
+def whole(*shape: int, seed: int, most: int) -> Tensor:
+    """A channels_last map of whole numbers: their transforms and sums are exact in bfloat16 and float32."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.randint(-most, most + 1, shape, generator=generator).float()
+    return numbers.contiguous(memory_format=torch.channels_last)
+
+
+def gradients(x: Tensor, filters: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of torch's own convolution."""
+    dx, dw, _ = torch.ops.aten.convolution_backward(
+        dy, x, filters, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, True, False]
+    )
+    return dx, dw
+
+
+@needs_pairs
+@settings(max_examples=15, deadline=None)
+@given(SHAPES)
+def test_of_whole_numbers_every_result_is_exact(shape: tuple[int, int, int, int]) -> None:
+    n, channels_in, channels, side = shape
+    x, dy = whole(n, channels_in, side, side, seed=0, most=2), whole(n, channels, side, side, seed=1, most=2)
+    filters = 4 * whole(channels, channels_in, 3, 3, seed=2, most=1)  # halved twice
+    dx, dw = gradients(x, filters, dy)
+    expected = torch.conv2d(x, filters, padding=1)
+    few, fewer = x.bfloat16(), dy.bfloat16()
+    assert torch.equal(winograd.output(few, filters, 1), expected.bfloat16())
+    assert torch.equal(winograd.input_gradient(fewer, filters, side, 1), dx.bfloat16())
+    assert torch.equal(winograd.filter_gradient(few, fewer, 3, 1), dw)
+
+
+@needs_pairs
+def test_rounding_costs_no_more_than_three_times_what_it_costs_torchs_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, dy, filters = (
+        torch.randn(shape, generator=generator) for shape in [(8, 256, 8, 8)] * 2 + [(256, 256, 3, 3)]
+    )
+    few, fewer = (m.bfloat16().contiguous(memory_format=torch.channels_last) for m in (x, dy))
+    exact = torch.conv2d(few.double(), filters.double(), padding=1)
+    exact_dx, exact_dw = gradients(few.double(), filters.double(), fewer.double())
+    theirs = torch.conv2d(few, filters.bfloat16(), padding=1), *gradients(few, filters.bfloat16(), fewer)
+    ours = (
+        winograd.output(few, filters, 1),
+        winograd.input_gradient(fewer, filters, 8, 1),
+        winograd.filter_gradient(few, fewer, 3, 1),
+    )
+    for mine, other, truth in zip(ours, theirs, (exact, exact_dx, exact_dw), strict=True):
+        assert (mine - truth).norm() < 3 * (other - truth).norm()
+
+
+@needs_pairs
+def test_the_same_bits_on_any_number_of_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, dy = (torch.randn(9, 64, 8, 8, generator=generator).bfloat16() for _ in range(2))
+    x, dy = (m.contiguous(memory_format=torch.channels_last) for m in (x, dy))
+    filters = torch.randn(64, 64, 3, 3, generator=generator)
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        results.append([winograd.output(x, filters, 1), winograd.filter_gradient(x, dy, 3, 1)])
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, three) for one, three in zip(*results, strict=True))
+
+
+@needs_pairs
+def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
+    # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
+    program = """
+import ctypes, torch
+from triptych.nn import winograd
+ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
+x = torch.ones(16, 64, 16, 16, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+filters = torch.ones(64, 64, 3, 3)
+y = winograd.output(x, filters, 1)
+winograd.input_gradient(y, filters, 16, 1)
+winograd.filter_gradient(x, y, 3, 1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("channels_in", "channels", "side", "size", "stride", "suits"),
+    [
+        (64, 64, 4, 3, 1, True),
+        (64, 192, 32, 3, 1, True),
+        (64, 64, 2, 3, 1, False),  # a tile has as many products as such a map
+        (64, 64, 7, 3, 1, False),
+        (64, 64, 8, 3, 2, False),
+        (64, 64, 8, 1, 1, False),
+        (3, 64, 32, 3, 1, False),
+        (64, 96, 32, 3, 1, False),
+    ],
+)
+def test_it_suits_3_x_3_filters_without_stride_on_even_maps(
+    channels_in: int, channels: int, side: int, size: int, stride: int, suits: bool
+) -> None:
+    assert winograd.suits(8, channels_in, channels, side, size, stride) == (suits,) * 3
+
+
+@needs_pairs
+def test_a_layer_takes_it_where_there_are_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "has_tiles", lambda: False)
+    layer = Convolution(64, 64, 3)
+    x = whole(2, 64, 8, 8, seed=0, most=2).requires_grad_()
+    with torch.no_grad():
+        layer.weight.copy_(4 * whole(64, 64, 3, 3, seed=1, most=1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x)
+    y.backward(whole(2, 64, 8, 8, seed=2, most=1).bfloat16())
+    dx, dw = gradients(x.detach(), layer.weight.detach(), whole(2, 64, 8, 8, seed=2, most=1))
+    # exact: torch's own would have rounded the filters' gradient
+    assert x.grad is not None and layer.weight.grad is not None
+    assert torch.equal(layer.weight.grad, dw) and torch.equal(x.grad, dx.bfloat16().float())
+    assert torch.equal(y, torch.conv2d(x.detach(), layer.weight.detach(), padding=1).bfloat16())
