@@ -284,7 +284,26 @@ def test_running_statistics_may_be_plain_averages() -> None:
     torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-4, atol=1e-5)
 
 
-def test_evaluation_and_float32_are_torchs_own_operations() -> None:
+@needs_bfloat16
+@pytest.mark.parametrize(("shortcut", "relu"), [(False, False), (False, True), (True, True)])
+def test_evaluation_without_gradients_equals_torchs_in_float64(shortcut: bool, relu: bool) -> None:
+    x, other = draw(6, 40, 5, 5), draw(6, 40, 5, 5, seed=1)
+    norm = nn.BatchNorm2d(40).eval()
+    for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        assert values is not None
+        nn.init.uniform_(values, 0.5, 2)
+    exact = copy.deepcopy(norm).double()(x.double())
+    exact = exact + other if shortcut else exact
+    exact = torch.relu(exact) if relu else exact
+    before = copy.deepcopy(norm.state_dict())
+    with torch.no_grad():
+        y = batch_norm_relu(norm, x, other if shortcut else None, relu=relu)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.double(), exact.detach(), rtol=2**-8, atol=2**-8)
+    assert all(torch.equal(before[key], value) for key, value in norm.state_dict().items())
+
+
+def test_evaluation_with_gradients_and_float32_are_torchs_own_operations() -> None:
     norm, x = nn.BatchNorm2d(8), torch.randn(4, 8, 3, 3)
     expected = torch.relu(copy.deepcopy(norm)(x) + x)
     assert torch.equal(batch_norm_relu(norm, x, x), expected)

@@ -1,8 +1,8 @@
 """Batch normalisation, addition of a shortcut and ReLU as one operation.
 
-In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. In
-training, on a CPU, with bfloat16 activations, kernels of ours fuse them; otherwise these are
-torch's own operations.
+In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. On
+a CPU with bfloat16 activations kernels of ours fuse them, in training and where no gradients are asked for;
+otherwise these are torch's own operations.
 """
 
 from typing import Any
@@ -32,6 +32,10 @@ def batch_norm_relu(
         and norm.running_var is not None
         and norm.num_batches_tracked is not None
     )
+    if not norm.training:
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        offset = norm.bias.double() - norm.running_mean.double() * scale
+        return _normalise(x, scale.numpy(), offset.numpy(), residual, relu)
     y, mean, variance = _BatchNormReLU.apply(x, norm.weight, norm.bias, residual, relu, norm.eps)
     with torch.no_grad():
         norm.num_batches_tracked += 1
@@ -47,7 +51,7 @@ def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
     return (
         not torch.compiler.is_compiling()  # a graph cannot hold our kernels
         and type(norm) is nn.BatchNorm2d
-        and norm.training
+        and norm.training == torch.is_grad_enabled()
         and norm.affine
         and norm.track_running_stats
         and x.device.type == "cpu"
@@ -55,7 +59,6 @@ def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
         and has_fast_bfloat16(x.device)
         and x.is_contiguous(memory_format=torch.channels_last)
         and (residual is None or residual.dtype == torch.bfloat16)
-        and torch.is_grad_enabled()
     )
 
 
@@ -63,6 +66,30 @@ def _rows(x: Tensor) -> NDArray[Any]:
     """A channels_last map as (rows, channels) uint16, sharing memory."""
     array: NDArray[Any] = x.detach().view(torch.int16).permute(0, 2, 3, 1).reshape(-1, x.shape[1]).numpy()
     return array.view(np.uint16)
+
+
+def _normalise(
+    x: Tensor, scale: NDArray[Any], offset: NDArray[Any], residual: Tensor | None, relu: bool
+) -> Tensor:
+    """The sum x * scale + offset + residual, rectified or not."""
+    rows, y = _rows(x), torch.empty_like(x)
+    other = rows
+    if residual is not None:
+        residual = residual.contiguous(memory_format=torch.channels_last)
+        other = _rows(residual)
+    parallel(
+        kernels.normalise,
+        TASKS,
+        rows,
+        -(-len(rows) // TASKS),
+        scale.astype(np.float32),
+        offset.astype(np.float32),
+        other,
+        residual is not None,
+        relu,
+        _rows(y),
+    )
+    return y
 
 
 class _BatchNormReLU(torch.autograd.Function):
@@ -83,23 +110,7 @@ class _BatchNormReLU(torch.autograd.Function):
         inverse = 1 / np.sqrt(variance + eps)
         scale = weight.detach().double().numpy() * inverse
         offset = bias.detach().double().numpy() - mean * scale
-        y = torch.empty_like(x)
-        other = rows
-        if residual is not None:
-            residual = residual.contiguous(memory_format=torch.channels_last)
-            other = _rows(residual)
-        parallel(
-            kernels.normalise,
-            TASKS,
-            rows,
-            size,
-            scale.astype(np.float32),
-            offset.astype(np.float32),
-            other,
-            residual is not None,
-            relu,
-            _rows(y),
-        )
+        y = _normalise(x, scale, offset, residual, relu)
         moments = torch.from_numpy(mean).float(), torch.from_numpy(variance).float()
         ctx.save_for_backward(x, weight, bias, None if residual is None else y)
         ctx.mean, ctx.inverse, ctx.relu = mean, inverse, relu
