@@ -15,12 +15,8 @@ from triptych.nn.convolution import Convolution
 
 needs_pairs = pytest.mark.skipif(not has_pairs(), reason="this CPU does not multiply pairs (AVX512-BF16)")
 
-SHAPES = st.tuples(
-    st.integers(1, 7),
-    st.sampled_from([64, 128, 192]),
-    st.sampled_from([64, 128, 192]),
-    st.sampled_from([4, 6, 10]),
-)
+CHANNELS = st.sampled_from([64, 128, 192])
+SIDES = st.sampled_from([(4, 1), (6, 1), (10, 1), (8, 2), (12, 2)])  # with strides
 
 
 def whole(*shape: int, seed: int, most: int) -> Tensor:
@@ -30,58 +26,63 @@ def whole(*shape: int, seed: int, most: int) -> Tensor:
     return numbers.contiguous(memory_format=torch.channels_last)
 
 
-def gradients(x: Tensor, filters: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+def gradients(x: Tensor, filters: Tensor, dy: Tensor, stride: int = 1) -> tuple[Tensor, Tensor]:
     """The gradients of torch's own convolution."""
     dx, dw, _ = torch.ops.aten.convolution_backward(
-        dy, x, filters, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, True, False]
+        dy, x, filters, None, [stride] * 2, [1, 1], [1, 1], False, [0, 0], 1, [True, True, False]
     )
     return dx, dw
 
 
 @needs_pairs
-@settings(max_examples=15, deadline=None)
-@given(SHAPES)
-def test_of_whole_numbers_every_result_is_exact(shape: tuple[int, int, int, int]) -> None:
-    n, channels_in, channels, side = shape
-    x, dy = whole(n, channels_in, side, side, seed=0, most=2), whole(n, channels, side, side, seed=1, most=2)
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 7), CHANNELS, CHANNELS, SIDES)
+def test_of_whole_numbers_every_result_is_exact(
+    n: int, channels_in: int, channels: int, side_and_stride: tuple[int, int]
+) -> None:
+    side, stride = side_and_stride
+    x = whole(n, channels_in, side, side, seed=0, most=2)
+    dy = whole(n, channels, side // stride, side // stride, seed=1, most=2)
     filters = 4 * whole(channels, channels_in, 3, 3, seed=2, most=1)  # halved twice
-    dx, dw = gradients(x, filters, dy)
-    expected = torch.conv2d(x, filters, padding=1)
+    dx, dw = gradients(x, filters, dy, stride)
+    expected = torch.conv2d(x, filters, None, stride, 1)
     few, fewer = x.bfloat16(), dy.bfloat16()
-    assert torch.equal(winograd.output(few, filters, 1), expected.bfloat16())
-    assert torch.equal(winograd.input_gradient(fewer, filters, side, 1), dx.bfloat16())
-    assert torch.equal(winograd.filter_gradient(few, fewer, 3, 1), dw)
+    assert torch.equal(winograd.output(few, filters, stride), expected.bfloat16())
+    assert torch.equal(winograd.input_gradient(fewer, filters, side, stride), dx.bfloat16())
+    assert torch.equal(winograd.filter_gradient(few, fewer, 3, stride), dw)
 
 
 @needs_pairs
-def test_rounding_costs_no_more_than_three_times_what_it_costs_torchs_own() -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_rounding_costs_no_more_than_three_times_what_it_costs_torchs_own(stride: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    x, dy, filters = (
-        torch.randn(shape, generator=generator) for shape in [(8, 256, 8, 8)] * 2 + [(256, 256, 3, 3)]
-    )
+    shapes = (8, 256, 8, 8), (8, 256, 8 // stride, 8 // stride), (256, 256, 3, 3)
+    x, dy, filters = (torch.randn(shape, generator=generator) for shape in shapes)
     few, fewer = (m.bfloat16().contiguous(memory_format=torch.channels_last) for m in (x, dy))
-    exact = torch.conv2d(few.double(), filters.double(), padding=1)
-    exact_dx, exact_dw = gradients(few.double(), filters.double(), fewer.double())
-    theirs = torch.conv2d(few, filters.bfloat16(), padding=1), *gradients(few, filters.bfloat16(), fewer)
+    exact = torch.conv2d(few.double(), filters.double(), None, stride, 1)
+    exact_dx, exact_dw = gradients(few.double(), filters.double(), fewer.double(), stride)
+    rounded = filters.bfloat16()
+    theirs = torch.conv2d(few, rounded, None, stride, 1), *gradients(few, rounded, fewer, stride)
     ours = (
-        winograd.output(few, filters, 1),
-        winograd.input_gradient(fewer, filters, 8, 1),
-        winograd.filter_gradient(few, fewer, 3, 1),
+        winograd.output(few, filters, stride),
+        winograd.input_gradient(fewer, filters, 8, stride),
+        winograd.filter_gradient(few, fewer, 3, stride),
     )
     for mine, other, truth in zip(ours, theirs, (exact, exact_dx, exact_dw), strict=True):
         assert (mine - truth).norm() < 3 * (other - truth).norm()
 
 
 @needs_pairs
-def test_the_same_bits_on_any_number_of_threads() -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_same_bits_on_any_number_of_threads(stride: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    x, dy = (torch.randn(9, 64, 8, 8, generator=generator).bfloat16() for _ in range(2))
+    x, dy = (torch.randn(9, 64, side, side, generator=generator).bfloat16() for side in (16, 16 // stride))
     x, dy = (m.contiguous(memory_format=torch.channels_last) for m in (x, dy))
     filters = torch.randn(64, 64, 3, 3, generator=generator)
     before, results = torch.get_num_threads(), []
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        results.append([winograd.output(x, filters, 1), winograd.filter_gradient(x, dy, 3, 1)])
+        results.append([winograd.output(x, filters, stride), winograd.filter_gradient(x, dy, 3, stride)])
     torch.set_num_threads(before)
     assert all(torch.equal(one, three) for one, three in zip(*results, strict=True))
 
@@ -95,9 +96,10 @@ from triptych.nn import winograd
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 x = torch.ones(16, 64, 16, 16, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
 filters = torch.ones(64, 64, 3, 3)
-y = winograd.output(x, filters, 1)
-winograd.input_gradient(y, filters, 16, 1)
-winograd.filter_gradient(x, y, 3, 1)
+for stride in (1, 2):
+    y = winograd.output(x, filters, stride)
+    winograd.input_gradient(y, filters, 16, stride)
+    winograd.filter_gradient(x, y, 3, stride)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -110,13 +112,16 @@ winograd.filter_gradient(x, y, 3, 1)
         (64, 192, 32, 3, 1, True),
         (64, 64, 2, 3, 1, False),  # a tile has as many products as such a map
         (64, 64, 7, 3, 1, False),
-        (64, 64, 8, 3, 2, False),
+        (64, 128, 8, 3, 2, True),
+        (64, 128, 4, 3, 2, False),
+        (64, 128, 10, 3, 2, False),
+        (64, 64, 12, 3, 3, False),
         (64, 64, 8, 1, 1, False),
         (3, 64, 32, 3, 1, False),
         (64, 96, 32, 3, 1, False),
     ],
 )
-def test_it_suits_3_x_3_filters_without_stride_on_even_maps(
+def test_it_suits_3_x_3_filters_on_maps_that_tiles_cover(
     channels_in: int, channels: int, side: int, size: int, stride: int, suits: bool
 ) -> None:
     assert winograd.suits(8, channels_in, channels, side, size, stride) == (suits,) * 3

@@ -21,46 +21,66 @@ SPAN = 128  # channels of the output whose share of the filters' gradient stays 
 GRADIENT_TASKS = 16
 
 
+# As kernels take their shapes: tuples, whose lengths count.
+PLAIN, STRIDED, BACK, TWO = (0,) * 4, (0,) * 5, (0,) * 3, (0,) * 2
+
+
 def suits(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient are faster here."""
-    whole = channels_in % SQUARE == channels_out % SQUARE == 0
-    fits = size == 3 and stride == 1 and side % 2 == 0 and side > 2 and whole
+    fits = size == 3 and stride <= 2 and side % (2 * stride) == 0 and side > 2 * stride
+    fits = fits and channels_in % SQUARE == channels_out % SQUARE == 0
     return fits, fits, fits
 
 
 def output(x: Tensor, filters: Tensor, stride: int) -> Tensor:
     """The convolution of x (N, I, H, H) with filters (O, I, 3, 3), padded by one position."""
-    return _convolve(x, filters, kernels.pack_filters, filters.shape[0])
+    line = STRIDED if stride == 2 else PLAIN
+    shape = x.shape[2] // (2 * stride), 2 * stride
+    return _convolve(x, filters, kernels.pack_filters, filters.shape[0], shape, line, line, TWO)
 
 
 def input_gradient(dy: Tensor, filters: Tensor, side: int, stride: int) -> Tensor:
-    """The gradient (N, I, H, H) of the input from that of the output, dy (N, O, H, H)."""
-    return _convolve(dy, filters, kernels.pack_turned_filters, filters.shape[1])
+    """The gradient (N, I, side, side) of the input from that of the output, dy (N, O, h, h)."""
+    ways = (BACK, STRIDED, PLAIN) if stride == 2 else (PLAIN, PLAIN, TWO)
+    shape = dy.shape[2] // 2, 2
+    return _convolve(dy, filters, kernels.pack_turned_filters, filters.shape[1], shape, *ways)
 
 
-def _convolve(source: Tensor, filters: Tensor, pack: Any, channels: int) -> Tensor:
-    n, depth, side, _ = source.shape
+def _convolve(
+    source: Tensor,
+    filters: Tensor,
+    pack: Any,
+    channels: int,
+    shape: tuple[int, int],
+    window: tuple[int, ...],
+    line: tuple[int, ...],
+    tile: tuple[int, ...],
+) -> Tensor:
+    """`shape` is how many tiles lie along a side, and how many positions of the source belong to each."""
+    (n, depth), (half, size) = source.shape[:2], shape
     filters = filters.contiguous(memory_format=torch.channels_last)
-    packed = torch.empty(16 * filters.shape[0] * filters.shape[1], dtype=torch.bfloat16)
-    parallel(pack, channels // 16, filters.data_ptr(), *filters.shape[:2], packed.data_ptr())
+    packed = torch.empty(len(line) ** 2 * filters.shape[0] * filters.shape[1], dtype=torch.bfloat16)
+    parallel(pack, channels // 16, filters.data_ptr(), *filters.shape[:2], packed.data_ptr(), line)
+    side = half * len(tile)
     target = torch.empty(n, channels, side, side, dtype=torch.bfloat16, memory_format=torch.channels_last)
-    addresses = source.data_ptr(), side, depth, packed.data_ptr(), target.data_ptr(), channels
-    parallel(kernels.convolve, TASKS, TASKS, *addresses, n * (side // 2) ** 2)
+    addresses = source.data_ptr(), size, depth, packed.data_ptr(), target.data_ptr(), channels
+    parallel(kernels.convolve, TASKS, TASKS, *addresses, half, n * half**2, window, line, tile)
     return target
 
 
 def filter_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
-    """The filters' gradient (O, I, 3, 3), float32, from x (N, I, H, H) and dy (N, O, H, H)."""
-    n, depth, side, _ = x.shape
-    channels = dy.shape[1]
+    """The filters' gradient (O, I, 3, 3), float32, from x (N, I, H, H) and dy (N, O, h, h)."""
+    (n, depth), channels, half = x.shape[:2], dy.shape[1], dy.shape[2] // 2
+    line = STRIDED if stride == 2 else PLAIN
     span = SPAN if channels % SPAN == 0 else SQUARE
-    blocks = 4 * (channels // span)
+    blocks = len(line) * (channels // span)
     parts = -(-GRADIENT_TASKS // blocks)
-    partial = torch.zeros(parts, 16, channels // SQUARE, depth // SQUARE, SQUARE, SQUARE)
-    shapes = x.data_ptr(), side, depth, dy.data_ptr(), channels, span, n * (side // 2) ** 2, parts
-    parallel(kernels.correlate, blocks * parts, *shapes, partial.data_ptr())
+    partial = torch.zeros(parts, len(line) ** 2, channels // SQUARE, depth // SQUARE, SQUARE, SQUARE)
+    shapes = x.data_ptr(), 2 * stride, depth, dy.data_ptr(), channels, span, half, n * half**2, parts
+    parallel(kernels.correlate, blocks * parts, *shapes, partial.data_ptr(), line)
     gradient = torch.empty(channels, depth, 3, 3, memory_format=torch.channels_last)
-    parallel(kernels.finish_gradient, channels // 16, partial.numpy(), depth, gradient.data_ptr())
+    addresses = partial.numpy(), depth, gradient.data_ptr()
+    parallel(kernels.finish_gradient, channels // 16, *addresses, line)
     return gradient

@@ -1,13 +1,15 @@
-"""3 x 3 convolutions of bfloat16 maps by Winograd's F(2 x 2, 3 x 3), on a CPU's products of pairs.
+"""3 x 3 convolutions of bfloat16 maps by Winograd's minimal filtering, on a CPU's products of pairs.
 
-A tile is four positions of the output, 2 x 2, and the 4 x 4 of the input around them. Transformed
-(`winograd_transforms`), a tile has 16 places, and at each of them the channels' sums are one product of
-matrices: 16 products where a window has 36. As many tiles at a time are transformed, multiplied and
-transformed back as the second-level cache holds.
+A tile is 2 x 2 positions of the output and the window of the input around them: 4 x 4, or 5 x 5 with a stride
+of 2. Transformed (`winograd_transforms`), it has 16 or 25 places, and at each of them the channels' sums are
+one product of matrices: as many products where a window of the filter has 36. As many tiles at a time are
+transformed, multiplied and transformed back as the second-level cache holds. The gradient of the input is
+found in the same way, by turned filters; with a stride a tile of it is 4 x 4 positions, a window 3 x 3.
 
 Maps are (N, side, side, channels) as channels_last tensors lie in memory, filters (out, 3, 3, in); all by
-address. Sides are even, channels multiples of 64. Tiles are numbered image by image, row by row.
-Only where `has_pairs()`.
+address. `half` is how many tiles lie along a side; tiles are numbered image by image, row by row. Channels
+come in multiples of 64. `window`, `line` and `tile` are tuples, whose lengths count. Only where
+`has_pairs()`.
 """
 
 import numpy as np
@@ -28,182 +30,189 @@ from triptych.nn.kernels.winograd_transforms import (
 
 LINE = 64  # bytes of a cache line
 WIDE = SQUARE * 4  # bytes of a row of sums, or of pairs
-TILES, DEEP = 48, 64  # tiles at a time: a multiple of 6, of 2
+TILES, FEW_TILES, DEEP = 48, 24, 64  # tiles at a time: multiples of 6, of 6, of 2
+ONE = np.float32(1)
 
-# Line i of B' x adds two lines of x, line i of A y two lines of y, with these weights.
-UPPER, LOWER = np.array([0, 1, 2, 1]), np.array([2, 2, 1, 3])
-UPPER_WEIGHT, LOWER_WEIGHT = np.array([1, 1, 1, 1], np.float32), np.array([-1, 1, -1, -1], np.float32)
-TOP_WEIGHT, BOTTOM_WEIGHT = np.array([1, 1, 1, 0], np.float32), np.array([0, 1, -1, -1], np.float32)
+# Line i of B' x adds two lines of x, line i of A y two lines of y; without a stride and with it.
+UPPER = np.array([[0, 1, 2, 1, 0], [1, 3, 0, 2, 4]])
+LOWER = np.array([[2, 2, 1, 3, 0], [1, 3, 2, 2, 2]])
+LOWER_WEIGHT = np.array([[-1, 1, -1, -1, 0], [0, 0, -1, 0, -1]], np.float32)
+TOP_WEIGHT = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 1, 0]], np.float32)
+BOTTOM_WEIGHT = np.array([[0, 1, -1, -1, 0], [0, 1, 0, 1, 1]], np.float32)
 
 
 @kernel
-def pack_filters(task, filters, channels, depth, packed):
+def pack_filters(task, filters, channels, depth, packed, line):
     """16 filters, float32, for a convolution: [out / 64][place][in / 2][out % 64][in % 2]."""
-    row = 9 * depth * 4
-    rows = np.empty((16, 16, 32), np.uint16)
+    places, row = len(line) * len(line), 9 * depth * 4
+    rows = np.empty((places, 16, 32), np.uint16)
     at = rows.ctypes.data
     out = task * 16
     for channel in range(0, depth, 32):
-        for line in range(16):
-            source = filters + (out + line) * row + channel * 4
-            transform_filters(source, depth * 4, at + line * 64, 16 * 64)
-            transform_filters(source + 64, depth * 4, at + line * 64 + 32, 16 * 64)
-        for place in range(16):
-            target = packed + ((out // SQUARE * 16 + place) * depth + channel) * SQUARE * 2 + out % SQUARE * 4
-            transpose_words(at + place * 16 * 64, 64, target, SQUARE * 4)
+        for number in range(16):
+            source, target = filters + (out + number) * row + channel * 4, at + number * 64
+            transform_filters(source, depth * 4, target, 16 * 64, line)
+            transform_filters(source + 64, depth * 4, target + 32, 16 * 64, line)
+        for place in range(places):
+            first = (out // SQUARE * places + place) * depth + channel
+            target = packed + first * SQUARE * 2 + out % SQUARE * 4
+            transpose_words(at + place * 16 * 64, 64, target, WIDE)
     rows[0, 0, 0] = 0  # an address alone keeps no memory: without this use it would be freed above
 
 
 @kernel
-def pack_turned_filters(task, filters, channels, depth, packed):
+def pack_turned_filters(task, filters, channels, depth, packed, line):
     """16 inputs of all filters, turned by 180 degrees: [in / 64][place][out / 2][in % 64][out % 2]."""
-    row, tap = 9 * depth * 4, depth * 4
+    places, row, tap = len(line) * len(line), 9 * depth * 4, depth * 4
     channel = task * 16
     for out in range(0, channels, 2):
         source = filters + out * row + 8 * tap + channel * 4
-        target = packed + (channel // SQUARE * 16 * channels + out) * SQUARE * 2 + channel % SQUARE * 4
-        pair_filters(source, source + row, -tap, target, channels * SQUARE * 2)
+        first = channel // SQUARE * places * channels + out
+        target = packed + first * SQUARE * 2 + channel % SQUARE * 4
+        pair_filters(source, source + row, -tap, target, channels * SQUARE * 2, line)
 
 
 @kernel
-def _corner(tile, maps, side, row):
-    """The address of a tile's first position, `row` bytes being one position."""
-    half = side // 2
-    line = tile // half
-    return maps + (line * 2 * side + tile % half * 2) * row
+def _corner(number, maps, half, size, row):
+    """The address of the first of a tile's `size` x `size` positions, `row` bytes being one position."""
+    return maps + (number // half * size * half * size + number % half * size) * row
 
 
 @kernel
-def _around(tile, corner, side, row, nowhere, table):
-    """The addresses of the 4 x 4 positions around a tile; `nowhere` for those outside its image."""
-    half = side // 2
-    top, left = tile // half % half * 2 - 1, tile % half * 2 - 1
-    corner -= (side + 1) * row
-    for y in range(4):
-        for x in range(4):
+def _look_around(number, corner, half, size, row, nowhere, window, table):
+    """The addresses of the window around a tile; `nowhere` for positions outside its image."""
+    side = half * size
+    before = 0 if len(window) == 3 else 1
+    top, left = number // half % half * size - before, number % half * size - before
+    corner -= before * (side + 1) * row
+    for y in range(len(window)):
+        for x in range(len(window)):
             inside = 0 <= top + y < side and 0 <= left + x < side
-            table[4 * y + x] = corner + (y * side + x) * row if inside else nowhere
+            table[len(window) * y + x] = corner + (y * side + x) * row if inside else nowhere
 
 
 @kernel
-def _fetch(corner, row, width):
-    """Ask for the two new positions in each of two lines, `row` bytes apart, of a tile that comes later."""
-    for line in range(2):
-        for byte in range(0, width, LINE):
-            prefetch(corner + line * row + byte)
+def _fetch(corner, rows, distance, bytes_):
+    """Ask for what is new in `rows` lines of a map, `distance` bytes apart, for a tile that comes later."""
+    for line in range(rows):
+        for byte in range(0, bytes_, LINE):
+            prefetch(corner + line * distance + byte)
 
 
 @kernel
-def convolve(task, tasks, source, side, depth, filters, target, channels, tiles):
-    """Write all channels of the target map for a share of the tiles, by filters packed for it."""
-    table, nothing = np.empty(16, np.int64), np.zeros(depth, np.uint16)
+def convolve(task, tasks, source, size, depth, filters, target, channels, half, tiles, window, line, tile):
+    """Write all channels of the target map for a share of the tiles, by filters packed for it.
+
+    `size` is how many positions of the source, along a side, belong to a tile.
+    """
+    places, at_once = len(line) * len(line), TILES if len(line) == 4 else FEW_TILES
+    table, nothing = np.empty(25, np.int64), np.zeros(depth, np.uint16)
     addresses = table.ctypes.data
     # places are a line further apart than needed, so that they do not fall into the same sets of the cache
-    step, out_step = TILES * depth * 2 + LINE, TILES * WIDE + LINE
-    inputs, products = np.empty(16 * step + LINE, np.uint8), np.empty(16 * out_step + LINE, np.uint8)
+    step, out_step = at_once * depth * 2 + LINE, at_once * WIDE + LINE
+    inputs, products = np.empty(places * step + LINE, np.uint8), np.empty(places * out_step + LINE, np.uint8)
     left, out = inputs.ctypes.data, products.ctypes.data
     left, out = left + -left % LINE, out + -out % LINE
     row, out_row = depth * 2, channels * 2
-    blocks = -(-tiles // TILES)
+    distance, out_distance = half * size * row, half * len(tile) * out_row
+    below = len(window) - (0 if len(window) == 3 else 1)
+    blocks = -(-tiles // at_once)
     for block in range(task * blocks // tasks, (task + 1) * blocks // tasks):
-        first = block * TILES
-        count = min(TILES, tiles - first)
-        for tile in range(count):
-            corner = _corner(first + tile, source, side, row)
-            _fetch(corner + 3 * side * row, side * row, 2 * row)
-            _around(first + tile, corner, side, row, nothing.ctypes.data, table)
+        first = block * at_once
+        count = min(at_once, tiles - first)
+        for number in range(count):
+            corner = _corner(first + number, source, half, size, row)
+            _fetch(corner + below * distance, size, distance, size * row)
+            _look_around(first + number, corner, half, size, row, nothing.ctypes.data, window, table)
             for channel in range(0, depth, 16):
-                transform_inputs(addresses, channel * 2, left + tile * row + channel * 2, step)
+                transform_inputs(addresses, channel * 2, left + number * row + channel * 2, step, window)
         for wide in range(0, channels, SQUARE):
-            for place in range(16):
-                right = filters + (wide // SQUARE * 16 + place) * depth * SQUARE * 2
-                for line in range(0, count, HEIGHT):
-                    a, c = left + place * step + line * row, out + place * out_step + line * WIDE
-                    multiply_strip(
-                        a, row, 4, right, SQUARE * 4, c, SQUARE * 4, depth // 2, ROWS, VECTORS, BITS
-                    )
-            for tile in range(count):
-                corner = _corner(first + tile, target, side, out_row) + wide * 2
+            for place in range(places):
+                right = filters + (wide // SQUARE * places + place) * depth * SQUARE * 2
+                for number in range(0, count, HEIGHT):
+                    a, c = left + place * step + number * row, out + place * out_step + number * WIDE
+                    multiply_strip(a, row, 4, right, WIDE, c, WIDE, depth // 2, ROWS, VECTORS, BITS)
+            for number in range(count):
+                corner = _corner(first + number, target, half, len(tile), out_row) + wide * 2
                 for channel in range(0, SQUARE, 16):
-                    numbers = out + (tile * SQUARE + channel) * 4
-                    transform_outputs(numbers, out_step, corner + channel * 2, out_row, side * out_row)
+                    sums, at = out + number * WIDE + channel * 4, corner + channel * 2
+                    transform_outputs(sums, out_step, at, out_row, out_distance, line, tile)
     nothing[0] = inputs[0] + products[0] + table[0]  # uses, as above
 
 
 @kernel
-def correlate(task, source, side, depth, gradient, channels, span, tiles, parts, partial):
-    """The filters' gradient at a line of four places, of `span` channels of the output, from some tiles.
+def correlate(task, source, size, depth, gradient, channels, span, half, tiles, parts, partial, line):
+    """The filters' gradient at a line of places, of `span` channels of the output, from some tiles.
 
-    Task: line + 4 * (block of channels + blocks * part). Partial: [part][place][out / 64][in / 64][64][64].
+    Task: line + lines * (block of channels + blocks * part).
+    Partial: [part][place][out / 64][in / 64][64][64].
     """
-    line, first_channel = task % 4, task // 4 % (channels // span) * span
-    part = task // 4 // (channels // span)
-    around, pair = np.empty(16, np.int64), np.empty(16, np.int64)
+    lines, kind = len(line), len(line) - 4
+    number, rest = task % lines, task // lines
+    first_channel, part = rest % (channels // span) * span, rest // (channels // span)
+    around, pair = np.empty(25, np.int64), np.empty(20, np.int64)
     corners, nothing = np.empty(8, np.int64), np.zeros(max(depth, channels), np.uint16)
     nowhere = nothing.ctypes.data
     step, out_step = DEEP * depth * 2 + LINE, DEEP * span * 2 + LINE
-    inputs, outputs = np.empty(4 * step + LINE, np.uint8), np.empty(4 * out_step + LINE, np.uint8)
+    inputs, outputs = np.empty(lines * step + LINE, np.uint8), np.empty(lines * out_step + LINE, np.uint8)
     right, left = inputs.ctypes.data, outputs.ctypes.data
     right, left = right + -right % LINE, left + -left % LINE
     row, out_row = depth * 2, channels * 2
-    square = SQUARE * SQUARE * 4
+    distance, out_distance = half * size * row, half * 2 * out_row
+    square = SQUARE * WIDE
     across = depth // SQUARE * square
-    sums = partial + (part * 16 + line * 4) * (channels // SQUARE) * across + first_channel // SQUARE * across
+    layer = channels // SQUARE * across
+    sums = partial + (part * lines + number) * lines * layer + first_channel // SQUARE * across
+    upper, lower, weight = UPPER[kind, number], LOWER[kind, number], LOWER_WEIGHT[kind, number]
+    top, bottom = TOP_WEIGHT[kind, number], BOTTOM_WEIGHT[kind, number]
     blocks = -(-tiles // DEEP)
     for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         for tile in range(0, DEEP, 2):
             for second in range(2):
-                number = block * DEEP + tile + second
-                if number >= tiles:
-                    pair[8 * second : 8 * second + 8] = nowhere
-                    corners[4 * second : 4 * second + 4] = nowhere
+                this = block * DEEP + tile + second
+                a, b = 2 * lines * second, 4 * second
+                if this >= tiles:
+                    pair[a : a + 2 * lines] = nowhere
+                    corners[b : b + 4] = nowhere
                     continue
-                corner = _corner(number, source, side, row)
-                below = corner + (UPPER[line] + 1) * side * row
-                _fetch(below, (LOWER[line] - UPPER[line]) * side * row, 2 * row)
-                _around(number, corner, side, row, nowhere, around)
-                for x in range(4):
-                    pair[8 * second + x] = around[4 * UPPER[line] + x]
-                    pair[8 * second + 4 + x] = around[4 * LOWER[line] + x]
-                corner = _corner(number, gradient, side, out_row) + first_channel * 2
-                for position in range(2):
-                    _fetch(corner + 2 * side * out_row + position * out_row, side * out_row, 2 * span)
-                corners[4 * second] = corner
-                corners[4 * second + 1] = corner + out_row
-                corners[4 * second + 2] = corner + side * out_row
-                corners[4 * second + 3] = corner + (side + 1) * out_row
+                corner = _corner(this, source, half, size, row)
+                _fetch(corner + (upper + size - 1) * distance, 2, (lower - upper) * distance, size * row)
+                _look_around(this, corner, half, size, row, nowhere, line, around)
+                for x in range(lines):
+                    pair[a + x] = around[lines * upper + x]
+                    pair[a + lines + x] = around[lines * lower + x]
+                corner = _corner(this, gradient, half, 2, out_row) + first_channel * 2
+                for x in range(2):
+                    _fetch(corner + 2 * out_distance + x * out_row, 2, out_distance, 2 * span)
+                    corners[b + x] = corner + x * out_row
+                    corners[b + 2 + x] = corner + out_distance + x * out_row
             for channel in range(0, depth, 16):
                 target = right + (channel // SQUARE * DEEP + tile) * SQUARE * 2 + channel % SQUARE * 4
-                weights = UPPER_WEIGHT[line], LOWER_WEIGHT[line]
-                pair_inputs(pair.ctypes.data, channel * 2, weights[0], weights[1], target, step)
+                pair_inputs(pair.ctypes.data, channel * 2, ONE, weight, target, step, line)
             for channel in range(0, span, 16):
                 target = left + (channel // SQUARE * DEEP + tile) * SQUARE * 2 + channel % SQUARE * 4
-                weights = TOP_WEIGHT[line], BOTTOM_WEIGHT[line]
-                pair_output_gradients(
-                    corners.ctypes.data, channel * 2, weights[0], weights[1], target, out_step
-                )
-        for column in range(4):
+                pair_output_gradients(corners.ctypes.data, channel * 2, top, bottom, target, out_step, line)
+        for column in range(lines):
             for tall in range(span // SQUARE):
                 for wide in range(depth // SQUARE):
                     a = left + column * out_step + tall * DEEP * SQUARE * 2
                     b = right + column * step + wide * DEEP * SQUARE * 2
-                    c = sums + column * (channels // SQUARE) * across + tall * across + wide * square
-                    add_square(a, b, c, WIDE, DEEP // 2)
+                    add_square(a, b, sums + column * layer + tall * across + wide * square, WIDE, DEEP // 2)
     nothing[0] = inputs[0] + outputs[0] + around[0] + pair[0] + corners[0]  # uses, as above
 
 
 @kernel
-def finish_gradient(task, partial, depth, gradient):
-    """16 filters' gradients, float32, from all parts' sums (parts, 16, out / 64, in / 64, 64, 64)."""
+def finish_gradient(task, partial, depth, gradient, line):
+    """16 filters' gradients, float32, from all parts' sums (parts, places, out / 64, in / 64, 64, 64)."""
     for out in range(16 * task, 16 * task + 16):
         tall, row = out // SQUARE, out % SQUARE
         for wide in range(depth // SQUARE):
             for part in range(1, partial.shape[0]):
-                for place in range(16):
+                for place in range(partial.shape[1]):
                     total, more = partial[0, place, tall, wide, row], partial[part, place, tall, wide, row]
                     for lane in range(SQUARE):
                         total[lane] += more[lane]
             numbers = partial[0, 0, tall, wide, row].ctypes.data
             for channel in range(0, SQUARE, 16):
                 target = gradient + (out * 9 * depth + wide * SQUARE + channel) * 4
-                transform_filter_gradients(numbers + channel * 4, partial.strides[1], target, depth * 4)
+                transform_filter_gradients(numbers + channel * 4, partial.strides[1], target, depth * 4, line)
