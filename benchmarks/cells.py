@@ -13,14 +13,22 @@ import subprocess
 import sys
 from statistics import median
 
+from triptych.run.errors import TriptychError
+
 SECONDS, ROUNDS = 20, 2
 
 
 def together(name: str, trainings: int, threads: int) -> float:
-    """Images a second of so many trainings at once, of so many threads each."""
+    """Images a second of so many trainings at once, of so many threads each.
+
+    Raises:
+        TriptychError: one of them fails.
+    """
     command = [sys.executable, "-m", "benchmarks._cell", name, str(threads), str(SECONDS)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(trainings)]
     found = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise TriptychError(f"{name} with {threads} threads: a training failed, for the reason above")
     return sum(map(float, found))
 
 

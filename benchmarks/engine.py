@@ -8,7 +8,8 @@ ResNet18 for 32x32 images on batches of 128 images, two views each; loading and 
 - `step_over_report`: over float32, NCHW, torchvision's transforms on PIL images in 2 loader workers.
 - `step_over_lightly_default`, `step_over_lightly_bf16`: over lightly's SimCLR parts in a plain loop with 2
   loader workers, as its examples run and with bfloat16 autocast added.
-- `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 bfloat16 product's.
+- `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 bfloat16 product's. Counted are
+  those of plain convolutions: where minimal filtering (`triptych.nn.winograd`) needs fewer, it may exceed 1.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
 - `checkpoint_share`: share of a run's time that saving a checkpoint every five minutes takes, if it is killed
   and resumed after each of them.
