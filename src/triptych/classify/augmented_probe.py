@@ -41,7 +41,9 @@ class FrozenEncoderClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, classes) logits."""
-        return self.linear(self.encoder(x))
+        with torch.no_grad():
+            features = self.encoder(x)
+        return self.linear(features)
 
 
 def augmented_probe(experiment: Experiment, encoder_file: str) -> None:
