@@ -1,5 +1,7 @@
 """The transformer's own kernels give what PyTorch's operations give in float32, up to bfloat16's rounding."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -196,6 +198,52 @@ def test_a_linear_layer_under_autocast(tiles: bool, monkeypatch: pytest.MonkeyPa
         agree(mine, reference)
 
 
+@needs_pairs
+def test_a_linear_layer_takes_vectors_and_other_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_module, "has_tiles", lambda: False)
+    torch.manual_seed(0)
+    weight, bias = normal(64, 128).t(), normal(128, seed=1)
+    for x in (normal(64), normal(64, 9).t(), normal(5, 64, 3).movedim(1, 2)):
+        leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        layer = Linear(64, 128).bfloat16()
+        layer.weight = nn.Parameter(weight.bfloat16())  # transposed in memory
+        layer.bias = nn.Parameter(bias.bfloat16())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer._fits(leaf)
+            y = layer(leaf)
+        agree(y.detach(), x @ weight.t() + bias)
+        y.float().sum().backward()
+        assert leaf.grad is not None and layer.weight.grad is not None
+        agree(leaf.grad, weight.sum(dim=0).expand(x.shape))
+        agree(layer.weight.grad.float(), x.reshape(-1, 64).sum(dim=0).expand(128, 64))
+
+
+@needs_pairs
+def test_what_does_not_fit_the_weights_is_torchs_to_refuse() -> None:
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(RuntimeError, match="shapes"):
+        Linear(64, 64)(torch.zeros(8, 128))
+    with torch.autocast("cpu", torch.bfloat16):
+        layer = Linear(64, 64, bias=False)
+        assert not layer._fits(torch.zeros(8, 64)) and layer(torch.zeros(8, 64)).shape == (8, 64)
+
+
+@needs_products
+def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
+    # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
+    program = """
+import ctypes, torch
+from triptych.nn.attention import attention
+from triptych.nn.linear import Linear
+ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
+layer, x = Linear(192, 192), torch.ones(4, 64, 192, requires_grad=True)
+with torch.autocast("cpu", torch.bfloat16):
+    assert layer._fits(x)
+    attention(layer(x), 2).float().sum().backward()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("tiles", "shape"),
     [
@@ -226,7 +274,7 @@ def test_gelu_over_the_whole_range() -> None:
 
 @needs_bfloat16
 def test_the_kernels_give_the_same_bits_on_any_number_of_threads() -> None:
-    norm, layer, x = nn.LayerNorm(64), Linear(64, 128), normal(32, 33, 3 * 64)
+    norm, layer, x = nn.LayerNorm(64), Linear(64, 320), normal(32, 33, 3 * 64)
 
     def everything() -> list[Tensor]:
         with torch.autocast("cpu", torch.bfloat16):

@@ -80,10 +80,13 @@ def test_the_same_bits_on_any_number_of_threads(stride: int) -> None:
     x, dy = (m.contiguous(memory_format=torch.channels_last) for m in (x, dy))
     filters = torch.randn(64, 64, 3, 3, generator=generator)
     before, results = torch.get_num_threads(), []
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
-        results.append([winograd.output(x, filters, stride), winograd.filter_gradient(x, dy, 3, stride)])
-    torch.set_num_threads(before)
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            maps = winograd.output(x, filters, stride), winograd.input_gradient(dy, filters, 16, stride)
+            results.append([*maps, winograd.filter_gradient(x, dy, 3, stride)])
+    finally:
+        torch.set_num_threads(before)
     assert all(torch.equal(one, three) for one, three in zip(*results, strict=True))
 
 
@@ -124,21 +127,41 @@ for stride in (1, 2):
 def test_it_suits_3_x_3_filters_on_maps_that_tiles_cover(
     channels_in: int, channels: int, side: int, size: int, stride: int, suits: bool
 ) -> None:
-    assert winograd.suits(8, channels_in, channels, side, size, stride) == (suits,) * 3
+    assert winograd.suits(16, channels_in, channels, side, size, stride) == (suits,) * 3
+
+
+def test_a_few_tiles_are_not_worth_transformed_filters() -> None:
+    assert winograd.suits(12, 64, 64, 4, 3, 1) == (True,) * 3
+    assert winograd.suits(11, 64, 64, 4, 3, 1) == winograd.suits(0, 64, 64, 4, 3, 1) == (False,) * 3
 
 
 @needs_pairs
 def test_a_layer_takes_it_where_there_are_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "has_tiles", lambda: False)
     layer = Convolution(64, 64, 3)
-    x = whole(2, 64, 8, 8, seed=0, most=2).requires_grad_()
+    x, dy = whole(4, 64, 8, 8, seed=0, most=2).requires_grad_(), whole(4, 64, 8, 8, seed=2, most=1)
     with torch.no_grad():
         layer.weight.copy_(4 * whole(64, 64, 3, 3, seed=1, most=1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = layer(x)
-    y.backward(whole(2, 64, 8, 8, seed=2, most=1).bfloat16())
-    dx, dw = gradients(x.detach(), layer.weight.detach(), whole(2, 64, 8, 8, seed=2, most=1))
+        with torch.no_grad():
+            assert torch.equal(layer(x), y)
+    dx, dw = gradients(x.detach(), layer.weight.detach(), dy)
+    (slope,) = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        layer(x).backward(dy.bfloat16().contiguous())  # not channels_last
     # exact: torch's own would have rounded the filters' gradient
     assert x.grad is not None and layer.weight.grad is not None
     assert torch.equal(layer.weight.grad, dw) and torch.equal(x.grad, dx.bfloat16().float())
     assert torch.equal(y, torch.conv2d(x.detach(), layer.weight.detach(), padding=1).bfloat16())
+
+
+@needs_pairs
+def test_what_does_not_fit_the_filters_is_torchs_to_refuse() -> None:
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(RuntimeError, match="channels"),
+    ):
+        Convolution(64, 64, 3)(torch.zeros(4, 128, 8, 8))

@@ -45,7 +45,7 @@ Bfloat16._create_instance()
 
 
 def as_bfloat16(builder: Any, vector: Any) -> Any:
-    """The bits of the bfloat16 nearest to float32 lanes, ties to even: one instruction on CPUs with tiles."""
+    """The bits of the bfloat16 nearest to float32 lanes, ties to even: one instruction of AVX512-BF16."""
     lanes = vector.type.count
     rounded = builder.fptrunc(vector, ir.VectorType(Bfloat16(), lanes))
     return builder.bitcast(rounded, ir.VectorType(HALF, lanes))

@@ -152,7 +152,7 @@ def pair_rows(typing: Any, low: Any, high: Any, target: Any) -> Any:
 
 @intrinsic
 def largest(typing: Any, source: Any, vectors: Any) -> Any:
-    """The largest of 16 times so many float32."""
+    """The largest of so many vectors of 16 float32."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         lanes = ir.VectorType(FLOAT, 16)
@@ -176,7 +176,7 @@ def largest(typing: Any, source: Any, vectors: Any) -> Any:
 
 @intrinsic
 def keep_first(typing: Any, target: Any, count: Any, other: Any) -> Any:
-    """Set what follows the first `count` of 16 float32 to another."""
+    """Set what follows the first `count` of 16 float32 to `other`."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         target, count, other = arguments

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from triptych.kernels.jit import has_pairs, has_tiles
 from triptych.nn import small_maps, tiled_convolution, winograd
@@ -29,7 +30,7 @@ class Convolution(nn.Conv2d):
         n, channels, side, _ = x.shape
         for way in _ways():
             ours = way.suits(n, channels, self.out_channels, side, self.kernel_size[0], self.stride[0])
-            if any(ours):
+            if ours[0] or (any(ours) and torch.is_grad_enabled()):
                 result: Tensor = _Convolution.apply(x, self.weight, self.stride[0], way, ours)
                 return result
         return super().forward(x)
@@ -38,6 +39,8 @@ class Convolution(nn.Conv2d):
         return (
             not torch.compiler.is_compiling()  # a graph cannot hold our kernels
             and x.device.type == "cpu"
+            and x.dim() == 4
+            and x.shape[1] == self.in_channels  # anything else is torch's to refuse
             and x.shape[2] == x.shape[3]
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") == torch.bfloat16
@@ -68,6 +71,7 @@ class _Convolution(torch.autograd.Function):
         return torch.conv2d(x, filters, None, stride, weight.shape[2] // 2)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, filters = ctx.saved_tensors
         stride, way, ours, size = ctx.stride, ctx.way, ctx.ours, filters.shape[2]

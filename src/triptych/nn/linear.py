@@ -2,8 +2,8 @@
 
 Under autocast to bfloat16 on a CPU with bfloat16 units. With tiles, torch reaches half the hardware's speed
 for the gradient of the weights, and takes another pass for the bias's. Without them it takes another pass
-for the bias, too, and `pair_linear` is a little faster in everything. Everywhere else, and wherever the
-shapes do not fit, this is `nn.Linear` and nothing more.
+for the bias, too, and `pair_linear` is a little faster in everything. Everywhere else, wherever the shapes
+do not fit, and where no gradients are asked for, this is `nn.Linear` and nothing more.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from triptych.kernels.jit import has_tiles
 from triptych.kernels.threads import parallel
@@ -36,6 +37,8 @@ class Linear(nn.Linear):
             not torch.compiler.is_compiling()  # a graph cannot hold our kernels
             and x.device.type == "cpu"
             and rows > 0
+            and x.shape[-1] == self.in_features  # anything else is torch's to refuse
+            and self.bias is not None
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") == torch.bfloat16
             and torch.is_grad_enabled()
@@ -54,13 +57,14 @@ def _suit_tiles(*sizes: int) -> bool:
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        x, narrow = x.to(torch.bfloat16).contiguous(), weight.to(torch.bfloat16)
+        x, narrow = x.to(torch.bfloat16).contiguous(), weight.to(torch.bfloat16).contiguous()
         ctx.save_for_backward(x, narrow)
         if not has_tiles():
-            return pair_linear.output(x, narrow, bias.detach())
+            return pair_linear.output(x, narrow, bias.detach().float().contiguous())
         return F.linear(x, narrow, bias.to(torch.bfloat16))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         dy, dx = dy.to(torch.bfloat16).contiguous(), None
@@ -68,7 +72,7 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             dx = dy @ weight if tiles else pair_linear.input_gradient(dy, weight)
         way = weight_gradient if tiles else pair_linear.weight_gradient
-        return dx, *way(x.flatten(0, -2), dy.flatten(0, -2))
+        return dx, *way(x.view(-1, x.shape[-1]), dy.view(-1, dy.shape[-1]))
 
 
 def weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """Batch normalisation, addition of a shortcut and ReLU as one operation.
 
 In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. On
-a CPU with bfloat16 activations kernels of ours fuse them, in training and where no gradients are asked for;
-otherwise these are torch's own operations.
+a CPU with bfloat16 activations kernels of ours fuse them, in training with gradients and in evaluation
+without; otherwise these are torch's own operations.
 """
 
 from typing import Any

@@ -12,7 +12,7 @@ from triptych.kernels.threads import parallel
 from triptych.nn.kernels import pair_linear as kernels
 
 TASKS = 32  # slices of the rows: what a thread works on at a time
-WIDE, DEEP = 256, 512  # the weights' gradient that stays in a core's cache
+WIDE, DEEP = 256, 512  # the largest part of the weights' gradient that stays in a core's cache
 
 
 def suits(channels_in: int, channels_out: int) -> bool:
@@ -50,8 +50,17 @@ def weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
     """The product dy.T @ x and the sum of dy over rows; x is (rows, in), dy (rows, out)."""
     (rows, depth), channels = x.shape, dy.shape[1]
     d_weight, d_bias = torch.zeros(channels, depth), torch.empty(channels)
-    tasks = -(-channels // WIDE) * -(-depth // DEEP)
+    # rectangles, at least one a thread; how they are cut changes no bit
+    threads = torch.get_num_threads()
+    wide = min(WIDE, _share(channels, threads))
+    deep = min(DEEP, _share(depth, -(-threads // -(-channels // wide))))
+    tasks = -(-channels // wide) * -(-depth // deep)
     addresses = d_weight.data_ptr(), d_bias.data_ptr()
-    shapes = x.data_ptr(), rows, depth, dy.data_ptr(), channels, WIDE, DEEP
+    shapes = x.data_ptr(), rows, depth, dy.data_ptr(), channels, wide, deep
     parallel(kernels.weight_gradient, tasks, *shapes, *addresses)
     return d_weight, d_bias
+
+
+def _share(channels: int, parts: int) -> int:
+    """Channels of one of at most so many parts, in whole squares."""
+    return -(-channels // (parts * SQUARE)) * SQUARE

@@ -1,8 +1,8 @@
 """3 x 3 convolutions in bfloat16 by Winograd's minimal filtering, for CPUs with AVX512-BF16 but no tiles.
 
-Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016. 16 products where a window has 36;
-transforms and bfloat16's rounding of what they give cost some of that, and a digit: results are about
-twice as far from float32's as a convolution's own in bfloat16.
+Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016. Four values of the output take 16
+products instead of 36, with a stride of 2 they take 25; transforms cost some of that, and rounding what they
+give to bfloat16 costs a digit: results are about twice as far from float32's as a plain convolution's.
 Maps are bfloat16 and channels_last, filters and their gradients float32.
 """
 
@@ -16,11 +16,9 @@ from triptych.kernels.threads import parallel
 from triptych.nn.kernels import winograd as kernels
 
 FILTERS = torch.float32  # how they are taken: transformed, then rounded
-TASKS = 32  # slices of a map: what a thread works on at a time
+TASKS = 32  # slices of the tiles: what a thread works on at a time
 SPAN = 128  # channels of the output whose share of the filters' gradient stays in a core's cache
-GRADIENT_TASKS = 16
-
-
+GRADIENT_TASKS = 16  # at least; the same for any number of threads, since sums depend on it
 # As kernels take their shapes: tuples, whose lengths count.
 PLAIN, STRIDED, BACK, TWO = (0,) * 4, (0,) * 5, (0,) * 3, (0,) * 2
 
@@ -29,7 +27,9 @@ def suits(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient are faster here."""
-    fits = size == 3 and stride <= 2 and side % (2 * stride) == 0 and side > 2 * stride
+    if size != 3 or stride > 2 or n * (side // (2 * stride)) ** 2 < kernels.TILES:
+        return False, False, False
+    fits = side % (2 * stride) == 0 and side > 2 * stride
     fits = fits and channels_in % SQUARE == channels_out % SQUARE == 0
     return fits, fits, fits
 
@@ -58,7 +58,16 @@ def _convolve(
     line: tuple[int, ...],
     tile: tuple[int, ...],
 ) -> Tensor:
-    """`shape` is how many tiles lie along a side, and how many positions of the source belong to each."""
+    """One of the kernels' convolutions, by filters packed for it.
+
+    Args:
+        source: (N, channels, side, side).
+        filters: (out, in, 3, 3) float32.
+        pack: the kernel that packs them.
+        channels: of the result.
+        shape: how many tiles lie along a side, and how many positions of the source belong to each.
+        window, line, tile: as long as a window of the source, a line of places, a side of the result's tiles.
+    """
     (n, depth), (half, size) = source.shape[:2], shape
     filters = filters.contiguous(memory_format=torch.channels_last)
     packed = torch.empty(len(line) ** 2 * filters.shape[0] * filters.shape[1], dtype=torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Attention of one image at a time in bfloat16 on a CPU's tiles or by its products of pairs, there and back.
+"""Attention of one image at a time in bfloat16 on a CPU's tiles or by pairs, forward and backward.
 
 Libraries multiply batches of small matrices one by one and write scores and weights of all images to
 memory, with copies to bring the heads together. Here the scores of one head stay in a core's cache from

@@ -1,7 +1,7 @@
 """A linear layer's three products in bfloat16, by a CPU's products of pairs.
 
 Arrays are given by address, all bfloat16 unless said; channels come in multiples of 64. Only where
-`has_pairs()`.
+`has_pairs()`. Addresses are made signed: where numbers of both kinds meet, Numba makes them float64.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ def pack_turned_weights(task, weights, channels, depth, packed):
 def multiply(task, tasks, x, rows, depth, packed, bias, target, channels):
     """Write a share of the rows of x @ weights + bias, by weights packed for it; the bias is float32."""
     buffer = np.empty(HIGH * SQUARE + 16, np.float32)
-    sums = buffer.ctypes.data
+    sums = np.int64(buffer.ctypes.data)
     sums += -sums % LINE
     row, wide = depth * 2, SQUARE * 4
     blocks = -(-rows // HIGH)
@@ -91,19 +91,20 @@ def weight_gradient(task, x, rows, depth, dy, channels, wide, deep, d_weight, d_
     first_out, first_in = task // across * wide, task % across * deep
     outs, ins = min(wide, channels - first_out), min(deep, depth - first_in)
     nothing, totals = np.zeros(max(outs, ins), np.uint16), np.zeros(outs, np.float32)
+    nowhere = np.int64(nothing.ctypes.data)
     buffer = np.empty((outs + ins) * DEEP * 2 + LINE, np.uint8)
-    left = buffer.ctypes.data
+    left = np.int64(buffer.ctypes.data)
     left += -left % LINE
     right = left + outs * DEEP * 2
     row, out_row, square = depth * 2, channels * 2, DEEP * SQUARE * 2
     corner = d_weight + (first_out * depth + first_in) * 4
     for first in range(0, rows, DEEP):
-        _pack(x + first_in * 2, row, first, rows, ins, nothing.ctypes.data, right)
-        _pack(dy + first_out * 2, out_row, first, rows, outs, nothing.ctypes.data, left)
+        _pack(x + first_in * 2, row, first, rows, ins, nowhere, right)
+        _pack(dy + first_out * 2, out_row, first, rows, outs, nowhere, left)
         if first_in == 0:
             for channel in range(0, outs, 16):
                 slopes = dy + first * out_row + (first_out + channel) * 2
-                add_rows(slopes, out_row, min(DEEP, rows - first), totals.ctypes.data + channel * 4)
+                add_rows(slopes, out_row, min(DEEP, rows - first), np.int64(totals.ctypes.data) + channel * 4)
         for out in range(outs // SQUARE):
             for channel in range(ins // SQUARE):
                 c = corner + (out * SQUARE * depth + channel * SQUARE) * 4
@@ -111,5 +112,5 @@ def weight_gradient(task, x, rows, depth, dy, channels, wide, deep, d_weight, d_
     if first_in == 0:
         for channel in range(0, outs, 16):
             target = d_bias + (first_out + channel) * 4
-            copy_row(totals.ctypes.data + channel * 4, target, FLOAT, LANES)
+            copy_row(np.int64(totals.ctypes.data) + channel * 4, target, FLOAT, LANES)
     nothing[0] = buffer[0] + totals[0]  # uses, as above

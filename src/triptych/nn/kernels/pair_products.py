@@ -1,5 +1,7 @@
 """What `tile_products` does, by AVX512-BF16's products of pairs; only where `has_pairs()`."""
 
+import numpy as np
+
 from triptych.kernels.jit import kernel
 from triptych.kernels.squares import BITS
 from triptych.kernels.strips import multiply_strip
@@ -44,7 +46,7 @@ def multiply(left, right, out, rows, depth):
     """
     columns, depth = out.shape[1], depth // 2
     a_row, row_out = left.shape[1] * 2, columns * 4
-    a, b, c = left.ctypes.data, right.ctypes.data, out.ctypes.data
+    a, b, c = np.int64(left.ctypes.data), np.int64(right.ctypes.data), np.int64(out.ctypes.data)
     even = columns // 32 * 32
     for column in range(0, even, 32):
         for row in range(0, rows, 8):

@@ -2,14 +2,14 @@
 
 A tile is 2 x 2 positions of the output and the window of the input around them: 4 x 4, or 5 x 5 with a stride
 of 2. Transformed (`winograd_transforms`), it has 16 or 25 places, and at each of them the channels' sums are
-one product of matrices: as many products where a window of the filter has 36. As many tiles at a time are
-transformed, multiplied and transformed back as the second-level cache holds. The gradient of the input is
-found in the same way, by turned filters; with a stride a tile of it is 4 x 4 positions, a window 3 x 3.
+one product of matrices; the filter itself would take 36. As many tiles at a time are transformed, multiplied
+and transformed back as the second-level cache holds. The gradient of the input is found in the same way, by
+turned filters; with a stride a tile of it is 4 x 4 positions, a window 3 x 3.
 
 Maps are (N, side, side, channels) as channels_last tensors lie in memory, filters (out, 3, 3, in); all by
 address. `half` is how many tiles lie along a side; tiles are numbered image by image, row by row. Channels
 come in multiples of 64. `window`, `line` and `tile` are tuples, whose lengths count. Only where
-`has_pairs()`.
+`has_pairs()`. Addresses are made signed: where numbers of both kinds meet, Numba makes them float64.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def pack_filters(task, filters, channels, depth, packed, line):
     """16 filters, float32, for a convolution: [out / 64][place][in / 2][out % 64][in % 2]."""
     places, row = len(line) * len(line), 9 * depth * 4
     rows = np.empty((places, 16, 32), np.uint16)
-    at = rows.ctypes.data
+    at = np.int64(rows.ctypes.data)
     out = task * 16
     for channel in range(0, depth, 32):
         for number in range(16):
@@ -107,11 +107,11 @@ def convolve(task, tasks, source, size, depth, filters, target, channels, half, 
     """
     places, at_once = len(line) * len(line), TILES if len(line) == 4 else FEW_TILES
     table, nothing = np.empty(25, np.int64), np.zeros(depth, np.uint16)
-    addresses = table.ctypes.data
+    addresses, nowhere = np.int64(table.ctypes.data), np.int64(nothing.ctypes.data)
     # places are a line further apart than needed, so that they do not fall into the same sets of the cache
     step, out_step = at_once * depth * 2 + LINE, at_once * WIDE + LINE
     inputs, products = np.empty(places * step + LINE, np.uint8), np.empty(places * out_step + LINE, np.uint8)
-    left, out = inputs.ctypes.data, products.ctypes.data
+    left, out = np.int64(inputs.ctypes.data), np.int64(products.ctypes.data)
     left, out = left + -left % LINE, out + -out % LINE
     row, out_row = depth * 2, channels * 2
     distance, out_distance = half * size * row, half * len(tile) * out_row
@@ -123,7 +123,7 @@ def convolve(task, tasks, source, size, depth, filters, target, channels, half, 
         for number in range(count):
             corner = _corner(first + number, source, half, size, row)
             _fetch(corner + below * distance, size, distance, size * row)
-            _look_around(first + number, corner, half, size, row, nothing.ctypes.data, window, table)
+            _look_around(first + number, corner, half, size, row, nowhere, window, table)
             for channel in range(0, depth, 16):
                 transform_inputs(addresses, channel * 2, left + number * row + channel * 2, step, window)
         for wide in range(0, channels, SQUARE):
@@ -152,10 +152,10 @@ def correlate(task, source, size, depth, gradient, channels, span, half, tiles, 
     first_channel, part = rest % (channels // span) * span, rest // (channels // span)
     around, pair = np.empty(25, np.int64), np.empty(20, np.int64)
     corners, nothing = np.empty(8, np.int64), np.zeros(max(depth, channels), np.uint16)
-    nowhere = nothing.ctypes.data
+    nowhere = np.int64(nothing.ctypes.data)
     step, out_step = DEEP * depth * 2 + LINE, DEEP * span * 2 + LINE
     inputs, outputs = np.empty(lines * step + LINE, np.uint8), np.empty(lines * out_step + LINE, np.uint8)
-    right, left = inputs.ctypes.data, outputs.ctypes.data
+    right, left = np.int64(inputs.ctypes.data), np.int64(outputs.ctypes.data)
     right, left = right + -right % LINE, left + -left % LINE
     row, out_row = depth * 2, channels * 2
     distance, out_distance = half * size * row, half * 2 * out_row
@@ -212,7 +212,7 @@ def finish_gradient(task, partial, depth, gradient, line):
                     total, more = partial[0, place, tall, wide, row], partial[part, place, tall, wide, row]
                     for lane in range(SQUARE):
                         total[lane] += more[lane]
-            numbers = partial[0, 0, tall, wide, row].ctypes.data
+            numbers = np.int64(partial[0, 0, tall, wide, row].ctypes.data)
             for channel in range(0, SQUARE, 16):
                 target = gradient + (out * 9 * depth + wide * SQUARE + channel) * 4
                 transform_filter_gradients(numbers + channel * 4, partial.strides[1], target, depth * 4, line)
