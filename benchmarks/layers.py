@@ -1,0 +1,110 @@
+"""How fast are single layers' products of our own on a CPU without tiles, against PyTorch's in bfloat16?
+
+Milliseconds of the output, the input's gradient and the parameters' gradient, the best of several turns with
+PyTorch's. Convolutions of 256 maps by minimal filtering, named by their channels and the maps' sides; a
+linear layer of 8320 rows, 512 to 1536 channels. Only where the CPU multiplies pairs of bfloat16 (AVX512-BF16).
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from triptych.kernels.jit import has_pairs
+from triptych.nn import pair_linear, winograd
+from triptych.run.errors import TriptychError
+from triptych.training.allocator import keep_large_allocations
+
+ROUNDS, MAPS, ROWS, CHANNELS = 15, 256, 8320, (512, 1536)
+# channels in and out, side of the input, stride
+CONVOLUTIONS = (
+    (64, 64, 32, 1),
+    (128, 128, 16, 1),
+    (256, 256, 8, 1),
+    (512, 512, 4, 1),
+    (64, 128, 32, 2),
+    (128, 256, 16, 2),
+    (256, 512, 8, 2),
+)
+WHAT = "output", "input_gradient", "parameter_gradient"
+Ways = list[Callable[[], object]]
+
+
+def convolution(channels_in: int, channels: int, side: int, stride: int) -> tuple[Ways, Ways]:
+    """Ours and PyTorch's three products."""
+    layout = torch.channels_last
+    x = torch.randn(MAPS, channels_in, side, side).bfloat16().contiguous(memory_format=layout)
+    dy = torch.randn(MAPS, channels, side // stride, side // stride).bfloat16()
+    dy = dy.contiguous(memory_format=layout)
+    filters = torch.randn(channels, channels_in, 3, 3).contiguous(memory_format=layout)
+    rounded = filters.bfloat16()
+
+    def back(*wanted: bool) -> object:
+        return torch.ops.aten.convolution_backward(
+            dy, x, rounded, None, [stride] * 2, [1, 1], [1, 1], False, [0, 0], 1, [*wanted, False]
+        )
+
+    ours: Ways = [
+        lambda: winograd.output(x, filters, stride),
+        lambda: winograd.input_gradient(dy, filters, side, stride),
+        lambda: winograd.filter_gradient(x, dy, 3, stride),
+    ]
+    theirs: Ways = [
+        lambda: torch.conv2d(x, rounded, None, stride, 1),
+        lambda: back(True, False),
+        lambda: back(False, True),
+    ]
+    return ours, theirs
+
+
+def linear() -> tuple[Ways, Ways]:
+    """Ours and PyTorch's three products, with the bias."""
+    depth, channels = CHANNELS
+    x, dy = torch.randn(ROWS, depth).bfloat16(), torch.randn(ROWS, channels).bfloat16()
+    weight, bias = torch.randn(channels, depth).bfloat16(), torch.randn(channels)
+    rounded = bias.bfloat16()
+    ours: Ways = [
+        lambda: pair_linear.output(x, weight, bias),
+        lambda: pair_linear.input_gradient(dy, weight),
+        lambda: pair_linear.weight_gradient(x, dy),
+    ]
+    theirs: Ways = [
+        lambda: F.linear(x, weight, rounded),
+        lambda: dy @ weight,
+        lambda: (dy.T @ x, dy.sum(dim=0)),
+    ]
+    return ours, theirs
+
+
+def milliseconds(ways: Ways) -> list[float]:
+    """The best time of each, taken in turns."""
+    best = [float("inf")] * len(ways)
+    for round_ in range(ROUNDS + 1):
+        for number, way in enumerate(ways):
+            began = time.perf_counter()
+            way()
+            if round_:  # the first round compiles and warms up
+                best[number] = min(best[number], 1000 * (time.perf_counter() - began))
+    return best
+
+
+def measure() -> dict[str, float | str]:
+    """Layer by layer.
+
+    Raises:
+        TriptychError: the CPU does not multiply pairs.
+    """
+    if not has_pairs():
+        raise TriptychError("layers: this CPU does not multiply pairs of bfloat16 (AVX512-BF16)")
+    keep_large_allocations()
+    layers = {
+        f"{channels_in}_to_{channels}_side_{side}": convolution(channels_in, channels, side, stride)
+        for channels_in, channels, side, stride in CONVOLUTIONS
+    } | {"linear": linear()}
+    metrics: dict[str, float | str] = {}
+    for name, (ours, theirs) in layers.items():
+        times = milliseconds([*ours, *theirs])
+        for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
+            metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}
+    return metrics
