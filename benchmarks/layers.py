@@ -2,7 +2,7 @@
 
 Milliseconds of the output, the input's gradient and the parameters' gradient, the best of several turns with
 PyTorch's. Convolutions of 256 maps by minimal filtering, named by their channels and the maps' sides; a
-linear layer of 8320 rows, 512 to 1536 channels. Only where the CPU multiplies pairs of bfloat16 (AVX512-BF16).
+linear layer of 8320 rows, 512 to 1536 channels. Only where the CPU multiplies pairs (AVX512-BF16).
 """
 
 import time
