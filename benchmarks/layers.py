@@ -1,44 +1,53 @@
 """How fast are single layers' products of our own on a CPU without tiles, against PyTorch's in bfloat16?
 
 Milliseconds of the output, the input's gradient and the parameters' gradient, the best of several turns with
-PyTorch's. Convolutions of 256 maps by minimal filtering, named by their channels and the maps' sides; a
-linear layer of 8320 rows, 512 to 1536 channels. Only where the CPU multiplies pairs (AVX512-BF16).
+PyTorch's. Convolutions, named by their channels and the maps' side: of 256 images by minimal filtering, of
+512 images, where 2 x 2 maps come out, by plain products; a linear layer of 8320 rows, 512 to 1536 channels.
+Only where the CPU multiplies pairs (AVX512-BF16).
 """
 
 import time
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 
 from triptych.kernels.jit import has_pairs
-from triptych.nn import pair_linear, winograd
+from triptych.nn import pair_linear, small_maps, winograd
 from triptych.run.errors import TriptychError
 from triptych.training.allocator import keep_large_allocations
 
-ROUNDS, MAPS, ROWS, CHANNELS = 15, 256, 8320, (512, 1536)
+ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
+IMAGES = {winograd: 256, small_maps: 512}
 # channels in and out, side of the input, stride
-CONVOLUTIONS = (
-    (64, 64, 32, 1),
-    (128, 128, 16, 1),
-    (256, 256, 8, 1),
-    (512, 512, 4, 1),
-    (64, 128, 32, 2),
-    (128, 256, 16, 2),
-    (256, 512, 8, 2),
-)
+CONVOLUTIONS = {
+    winograd: (
+        (64, 64, 32, 1),
+        (128, 128, 16, 1),
+        (256, 256, 8, 1),
+        (512, 512, 4, 1),
+        (64, 128, 32, 2),
+        (128, 256, 16, 2),
+        (256, 512, 8, 2),
+    ),
+    small_maps: ((512, 512, 2, 1), (256, 512, 4, 2)),
+}
 WHAT = "output", "input_gradient", "parameter_gradient"
 Ways = list[Callable[[], object]]
 
 
-def convolution(channels_in: int, channels: int, side: int, stride: int) -> tuple[Ways, Ways]:
+def convolution(
+    way: ModuleType, channels_in: int, channels: int, side: int, stride: int
+) -> tuple[Ways, Ways]:
     """Ours and PyTorch's three products."""
     layout = torch.channels_last
-    x = torch.randn(MAPS, channels_in, side, side).bfloat16().contiguous(memory_format=layout)
-    dy = torch.randn(MAPS, channels, side // stride, side // stride).bfloat16()
+    x = torch.randn(IMAGES[way], channels_in, side, side).bfloat16().contiguous(memory_format=layout)
+    dy = torch.randn(IMAGES[way], channels, side // stride, side // stride).bfloat16()
     dy = dy.contiguous(memory_format=layout)
     filters = torch.randn(channels, channels_in, 3, 3).contiguous(memory_format=layout)
     rounded = filters.bfloat16()
+    taken = filters.to(way.FILTERS)
 
     def back(*wanted: bool) -> object:
         return torch.ops.aten.convolution_backward(
@@ -46,9 +55,9 @@ def convolution(channels_in: int, channels: int, side: int, stride: int) -> tupl
         )
 
     ours: Ways = [
-        lambda: winograd.output(x, filters, stride),
-        lambda: winograd.input_gradient(dy, filters, side, stride),
-        lambda: winograd.filter_gradient(x, dy, 3, stride),
+        lambda: way.output(x, taken, stride),
+        lambda: way.input_gradient(dy, taken, side, stride),
+        lambda: way.filter_gradient(x, dy, 3, stride),
     ]
     theirs: Ways = [
         lambda: torch.conv2d(x, rounded, None, stride, 1),
@@ -99,8 +108,9 @@ def measure() -> dict[str, float | str]:
         raise TriptychError("layers: this CPU does not multiply pairs of bfloat16 (AVX512-BF16)")
     keep_large_allocations()
     layers = {
-        f"{channels_in}_to_{channels}_side_{side}": convolution(channels_in, channels, side, stride)
-        for channels_in, channels, side, stride in CONVOLUTIONS
+        f"{channels_in}_to_{channels}_side_{side}": convolution(way, channels_in, channels, side, stride)
+        for way, shapes in CONVOLUTIONS.items()
+        for channels_in, channels, side, stride in shapes
     } | {"linear": linear()}
     metrics: dict[str, float | str] = {}
     for name, (ours, theirs) in layers.items():

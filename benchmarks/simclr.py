@@ -12,31 +12,25 @@ CIFAR-10 must have been packed: `snakemake --cores 1 results/data/cifar10/datase
 """
 
 import logging
-import os
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import torch
 
+from benchmarks._variants import fit_and_forget, packed, wanted
 from triptych.classify.encoding import encode
 from triptych.classify.knn import knn_accuracy
 from triptych.classify.simclr import Pretraining
 from triptych.classify.softmax_regression import SoftmaxRegression
 from triptych.data.device import DeviceImages
-from triptych.data.packed import PackedDataset, load_packed
+from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
 from triptych.run.devices import choose_device
-from triptych.run.errors import TriptychError
 from triptych.run.seeds import derive_seed
-from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import fit
 
 log = logging.getLogger("triptych")
 
-DATA = Path("results/data/cifar10")
 HELD_OUT = 5000
 PENALTIES = (1e-3, 3e-3, 1e-2)  # of the probe; the best counts, for all variants alike
 
@@ -113,20 +107,16 @@ def _run(
     """Percent by the probe, percent by neighbours, minutes."""
     torch.manual_seed(derive_seed(seed, "weights"))
     training = Pretraining(recipe, train, held.device)
-    with tempfile.TemporaryDirectory() as folder:
-        fitted = fit(
-            training.model,
-            training.prepare,
-            training.loss_of,
-            size=len(training.images),
-            recipe=recipe,
-            seed=seed,
-            device=held.device,
-            label=f"{name}, seed {seed}",
-            checkpoints=Checkpoints(folder, name, every=float("inf")),
-            events=Path(folder) / "events",
-            history=Path(folder) / "history.csv",
-        )
+    fitted = fit_and_forget(
+        training.model,
+        training.prepare,
+        training.loss_of,
+        size=len(training.images),
+        recipe=recipe,
+        seed=seed,
+        device=held.device,
+        label=f"{name}, seed {seed}",
+    )
     bank, queries = (
         encode(training.encoder, images, precision=recipe["precision"]).cpu()
         for images in (training.images, held)
@@ -142,25 +132,16 @@ def _run(
 
 def measure() -> dict[str, float | str]:
     """Run the variants one after the other."""
-    if not (DATA / "dataset.json").exists():
-        raise TriptychError(
-            f"{DATA}: CIFAR-10 is not there; run snakemake --cores 1 {DATA / 'dataset.json'} first"
-        )
-    wanted = os.environ.get("BENCH_VARIANTS", "").split() or list(VARIANTS)
-    if unknown := sorted(set(wanted) - set(VARIANTS)):
-        raise TriptychError(
-            f"BENCH_VARIANTS: no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}"
-        )
-    seeds = [int(seed) for seed in os.environ.get("BENCH_SEEDS", "0").split()]
+    names, seeds = wanted(VARIANTS)
     device = choose_device("auto")
-    dataset = load_packed(DATA)
+    dataset = packed("cifar10")
     rest, held_out = stratified_split(dataset.train_labels, HELD_OUT, seed=0)
     train, held = _part(dataset, rest), _part(dataset, held_out)
     queries = DeviceImages(
         held.train_images, held.train_labels, mean=dataset.mean, std=dataset.std, device=device
     )
     found: dict[str, float | str] = {}
-    for name in wanted:
+    for name in names:
         runs = [_run(BASE | VARIANTS[name], train, queries, seed, name) for seed in seeds]
         linear, neighbours, minutes = zip(*runs, strict=True)
         found |= {f"{name}_linear": mean(linear), f"{name}_knn": mean(neighbours)}

@@ -1,5 +1,8 @@
 """Supervised training of one classifier: the supervised rival and every cell of the grid."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +17,7 @@ from triptych.classify.experiment import (
     training_and_validation,
 )
 from triptych.classify.training import fit, open_checkpoints
+from triptych.data.packed import PackedDataset
 from triptych.nn.augmentation import make_augmentation
 from triptych.nn.flops import forward_flops, training_flops
 from triptych.nn.sync_batch_norm import synchronise_batch_norm
@@ -21,12 +25,48 @@ from triptych.training.collectives import rank
 from triptych.training.engine import Batch
 
 
+class Classification:
+    """What a step of supervised training computes: the model, its inputs and its loss.
+
+    Args:
+        recipe: `architecture` (module, options), `augmentation` (padding, flip, degrees), `mixing`
+            (the column's own part; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
+        dataset: whose training images are used; test images are not.
+        device: of model and images.
+
+    Raises:
+        TriptychError: the data set is too small for the validation split.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
+        self.recipe, self.classes = recipe, dataset.num_classes
+        self.train, self.validation = training_and_validation(dataset, recipe["validation"], device)
+        architecture, side = recipe["architecture"], dataset.image_size[0]
+        model = build_model(architecture["module"], self.classes, side, architecture["options"])
+        self.flops = forward_flops(model, side)
+        self.model = synchronise_batch_norm(model.to(memory_format=torch.channels_last).to(device), device)
+        self.augment = make_augmentation(recipe["augmentation"], recipe["mixing"], self.train.normalise)
+
+    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Augmented images of a batch and their labels as distributions, (N, classes)."""
+        labels = F.one_hot(self.train.labels[batch.indices.to(self.train.device)], self.classes).float()
+        return self.augment(self.train.pixels(batch.indices), labels, batch.generator)
+
+    def loss_of(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        """Cross-entropy with the recipe's label smoothing."""
+        pixels, labels = inputs
+        logits = self.model(pixels).float()
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
+
+    def validate(self) -> dict[str, float]:
+        """`validation_loss` and `validation_top1_error`, `validation_top5_error` in percent."""
+        return evaluate(self.model, self.validation, precision=self.recipe["precision"], prefix="validation_")
+
+
 def train_classifier(experiment: Experiment) -> None:
     """Train, choose the epoch on the validation split, touch the test set once.
 
-    The recipe holds `architecture` (module, options), `augmentation` (padding, flip, degrees), `mixing`
-    (the column's own part; see `make_augmentation`), `validation`, `label_smoothing`, and what the
-    engine needs.
+    The recipe holds what `Classification` and the engine need.
     Writes `metrics.json` (errors and accuracies in percent), `history.csv`, `tensorboard/`,
     `model.safetensors` and `predictions.npy` (the class predicted for each test image).
 
@@ -35,36 +75,18 @@ def train_classifier(experiment: Experiment) -> None:
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()
-    train, validation = training_and_validation(dataset, recipe["validation"], device)
     experiment.seed_weights()
-    architecture = recipe["architecture"]
-    model = build_model(
-        architecture["module"], dataset.num_classes, dataset.image_size[0], architecture["options"]
-    )
-    flops = forward_flops(model, dataset.image_size[0])
-    model = synchronise_batch_norm(model.to(memory_format=torch.channels_last).to(device), device)
-    augment = make_augmentation(recipe["augmentation"], recipe["mixing"], train.normalise)
-
-    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
-        labels = F.one_hot(train.labels[batch.indices.to(device)], dataset.num_classes).float()
-        return augment(train.pixels(batch.indices), labels, batch.generator)
-
-    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
-        pixels, labels = inputs
-        return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
-
-    def validate() -> dict[str, float]:
-        return evaluate(model, validation, precision=recipe["precision"], prefix="validation_")
-
+    training = Classification(recipe, dataset, device)
+    model = training.model
     checkpoints = open_checkpoints(experiment, dataset)
     fitted = fit(
         experiment,
         model,
-        prepare,
-        loss_of,
-        size=len(train),
+        training.prepare,
+        training.loss_of,
+        size=len(training.train),
         checkpoints=checkpoints,
-        evaluate=validate,
+        evaluate=training.validate,
         select="validation_top1_error",
     )
     if rank() > 0:
@@ -86,8 +108,8 @@ def train_classifier(experiment: Experiment) -> None:
         "best_epoch": fitted.best_epoch,
         "epochs": recipe["epochs"],
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "flops_per_image": flops,
-        "training_flops": training_flops(flops, fitted.images),
+        "flops_per_image": training.flops,
+        "training_flops": training_flops(training.flops, fitted.images),
         "images_per_second": fitted.images_per_second,
     }
     if dataset.superclasses is not None:

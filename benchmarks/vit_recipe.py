@@ -1,0 +1,84 @@
+"""What does each choice in the ViT's recipe give, in three epochs of CIFAR-100 with CutMix?
+
+Each variant changes the `modern` recipe of config.yaml's cell vit-cutmix. The network is trained on 45,000
+training images and answers for the other 5,000; the test images are not read. A variant takes a quarter of
+an hour on 2 cores; BENCH_VARIANTS="adamw muon" runs only these, BENCH_SEEDS="0 1 2" several seeds (0).
+
+- `VARIANT_error`: percent of those answered wrong, mean over the seeds; `VARIANT_error_std` with several.
+- `VARIANT_minutes`: of training, which depends on what else the machine does.
+
+CIFAR-100 must have been packed: `snakemake --cores 1 results/data/cifar100/dataset.json`.
+"""
+
+import logging
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+import yaml
+
+from benchmarks._variants import fit_and_forget, packed, wanted
+from triptych.classify.classifier import Classification
+from triptych.data.packed import PackedDataset
+from triptych.run.cells import cell_recipe
+from triptych.run.config import validate_config
+from triptych.run.devices import choose_device
+from triptych.run.seeds import derive_seed
+
+log = logging.getLogger("triptych")
+
+ROOT = Path(__file__).parents[1]
+# Averaged over the last hundred steps: the config's average would remember the first epoch.
+SHORT = {"epochs": 3, "warmup_epochs": 0.3, "ema": 0.99}
+MUON = {"optimizer": "muon", "learning_rate": 0.02, "momentum": 0.95, "weight_decay": 0.01, "clip_norm": None}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "adamw": {},
+    "adamw_rate_0002": {"learning_rate": 0.002},
+    "muon": MUON,
+    "muon_rate_005": MUON | {"learning_rate": 0.05},
+    "muon_batch_256": MUON | {"batch_size": 256, "learning_rate": 0.03},
+}
+
+
+def base() -> dict[str, Any]:
+    """The recipe that the variants change."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    validate_config(config, ROOT / "workflow/schemas/config.schema.yaml")
+    return cell_recipe(config, "vit", "cutmix") | SHORT
+
+
+def _run(recipe: dict[str, Any], dataset: PackedDataset, seed: int, name: str) -> tuple[float, float]:
+    """Percent of the validation images that are wrong, minutes."""
+    device = choose_device(recipe["device"])
+    torch.manual_seed(derive_seed(seed, "weights"))
+    training = Classification(recipe, dataset, device)
+    fitted = fit_and_forget(
+        training.model,
+        training.prepare,
+        training.loss_of,
+        size=len(training.train),
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        label=f"{name}, seed {seed}",
+        evaluate=training.validate,
+    )
+    return fitted.rows[-1]["validation_top1_error"], fitted.seconds / 60
+
+
+def measure() -> dict[str, float | str]:
+    """Run the variants one after the other."""
+    names, seeds = wanted(VARIANTS)
+    dataset = packed("cifar100")
+    found: dict[str, float | str] = {}
+    for name in names:
+        errors, minutes = zip(
+            *(_run(base() | VARIANTS[name], dataset, seed, name) for seed in seeds), strict=True
+        )
+        found[f"{name}_error"] = mean(errors)
+        if len(errors) > 1:
+            found[f"{name}_error_std"] = stdev(errors)
+        found[f"{name}_minutes"] = mean(minutes)
+        log.info("%s: %.2f %% wrong", name, mean(errors))
+    return found
