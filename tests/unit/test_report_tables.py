@@ -222,6 +222,7 @@ def test_a_stronger_policy_or_another_network_under_a_published_name_is_a_differ
     recipe = config["architectures"]["resnet18"]["recipes"]["report"]
     recipe |= {"decay_biases": False, "final_share": 0.5}
     assert grid_of(config).differences == (
+        "another network for vit",
         "resnet18 trained with another decay biases, final share",
         "baseline with another rand augment",
     )

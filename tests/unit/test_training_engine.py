@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,13 +127,49 @@ def test_a_checkpoint_of_another_recipe_is_discarded(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.pt"))
 
 
-def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+def torn(content: bytes, share: float) -> bytes:
+    return content[: int(share * len(content))]
+
+
+def empty_behind(content: bytes, share: float) -> bytes:
+    return torn(content, share).ljust(len(content), b"\0")
+
+
+def one_bit_off(content: bytes, share: float) -> bytes:
+    place = int(share * len(content))
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("damage", [torn, empty_behind, one_bit_off])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_counts_no_more(
+    tmp_path: Path, damage: Callable[[bytes, float], bytes], share: float
+) -> None:
     checkpoints = Checkpoints(tmp_path, "run")
-    checkpoints.save(1, {"step": 1})
-    checkpoints.save(2, {"step": 2})
-    newest = sorted(tmp_path.glob("*.pt"))[-1]
-    newest.write_bytes(newest.read_bytes()[:50])
-    assert checkpoints.load() == {"step": 1}
+    for step in (1, 2):
+        checkpoints.save(step, {"step": step, "weights": torch.full((1000,), float(step))})
+    (tmp_path / "step-000000002.pt").write_bytes(damage((tmp_path / "step-000000002.pt").read_bytes(), share))
+    state = checkpoints.load()
+    assert state is not None and state["step"] == 1
+    assert checkpoints.newest() == tmp_path / "step-000000001.pt"
+
+
+def test_checkpoints_that_cannot_be_read_now_do_not_push_out_those_that_are_saved_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path, "run")
+    for step in (19, 20):
+        checkpoints.save(step, {"step": step})
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_bytes", fail)
+        assert checkpoints.load() is None
+    checkpoints.save(5, {"step": 5})
+    assert checkpoints.newest() == tmp_path / "step-000000005.pt"
+    assert Checkpoints(tmp_path, "run").load() == {"step": 5}
 
 
 def test_a_torn_checkpoint_counts_no_more(tmp_path: Path) -> None:

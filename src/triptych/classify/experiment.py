@@ -128,8 +128,14 @@ def test_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
 
 
 def save_weights(model: nn.Module, target: Path) -> None:
-    """Save a module's state in float32 as safetensors, loadable on any device."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    """Save a module's state in float32 as safetensors, loadable on any device.
+
+    Weights that layers share are written once for each of them: the format knows no sharing.
+    """
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
     with atomic_path(target) as temporary:
         write_tensors(temporary, state)
 

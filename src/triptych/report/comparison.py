@@ -129,15 +129,17 @@ def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     """In words, what the grid's recipes change in the published trainings, by cell.
 
     A recipe is what a result file says of itself; options of its network count like its other knobs. Of
-    networks and columns that the report does not have, nothing is said, unless there are no others.
+    networks and columns that the report does not have, nothing is said, unless there are no others or one
+    has the name of one of the report's.
     """
+    named = {cell: recipe for cell, recipe in recipes.items() if cell[0] in MODULES}
     published = {
-        cell: recipe
-        for cell, recipe in recipes.items()
-        if cell[0] in MODULES and recipe["architecture"]["module"] == MODULES[cell[0]]
+        cell: recipe for cell, recipe in named.items() if recipe["architecture"]["module"] == MODULES[cell[0]]
     }
     if not published:
         return ["none of the report's networks"]
+    others = dict.fromkeys(cell[0] for cell in named if cell not in published)
+    foreign = [f"another network for {name}" for name in others]
     trained: dict[Cell, str] = {}
     mixed: dict[Cell, str] = {}
     for cell, recipe in published.items():
@@ -152,7 +154,7 @@ def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     # So is what all cells share.
     text = changed_knobs(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
     images = [f"images with {text}"] if text else []
-    return [*_by_architecture(trained), *images, *_by_architecture(mixed)]
+    return [*foreign, *_by_architecture(trained), *images, *_by_architecture(mixed)]
 
 
 def _epoch_differences(epochs: Mapping[str, int]) -> list[str]:

@@ -50,7 +50,18 @@ def paired_difference(ours: Sequence[Result], theirs: Sequence[Result], metric: 
     """`metric` of `ours` minus `theirs`, seed by seed; seeds that only one of them has do not count."""
     other = {result.seed: result.number(metric) for result in theirs}
     pairs = [result.number(metric) - other[result.seed] for result in ours if result.seed in other]
+    return _mean_difference(pairs)
+
+
+def difference_from(ours: Sequence[Result], theirs: float, metric: str) -> Difference:
+    """`metric` of `ours`, over the seeds, minus one number without a spread of its own."""
+    return _mean_difference([result.number(metric) - theirs for result in ours])
+
+
+def _mean_difference(pairs: Sequence[float]) -> Difference:
     n, mean = len(pairs), statistics.fmean(pairs) if pairs else math.nan
+    if not math.isfinite(mean):
+        return Difference(mean, n)
     error = statistics.stdev(pairs) / math.sqrt(n) if n > 1 else 0.0
     if error < ROUNDING:
         return Difference(mean, n)

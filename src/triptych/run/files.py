@@ -35,9 +35,19 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         # mkstemp makes private files; results follow the user's umask like any other file.
         os.umask(mask := os.umask(0))
         temporary.chmod(0o666 & ~mask)
+        _reach_the_disk(temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _reach_the_disk(path: Path) -> None:
+    """A power cut must not leave the new name with a content that was still on its way."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 They live outside every rule's output, because Snakemake deletes the outputs of failed jobs.
 """
 
+import hashlib
 import io
 import logging
 import time
@@ -19,6 +20,7 @@ log = logging.getLogger("triptych")
 
 KEPT = 2
 UNREADABLE = ".unreadable"
+DIGEST = 32  # bytes of the SHA-256 that a file ends with: torch's reader takes any numbers
 
 
 class Checkpoints:
@@ -36,8 +38,9 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def _files(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(self.folder.glob("step-*.pt"))
+        """Oldest first: by time, for one that could not be read for a moment may be ahead of later ones."""
+        found = self.folder.glob("step-*.pt")
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def newest(self) -> Path | None:
         """The file that a resumed run would continue from."""
@@ -47,17 +50,17 @@ class Checkpoints:
         """The newest usable state, or None to start from the beginning.
 
         To be called before the first `save`. Removes what a process left that was killed while it saved,
-        and sets unreadable files aside: they must count neither as the newest nor as one of two.
+        and sets damaged files aside: they must count neither as the newest nor as one of two.
         """
         for torn in self.folder.glob(".step-*.pt"):
             torn.unlink()
         for path in reversed(self._files()):
             try:
-                saved = torch.load(path, map_location="cpu", weights_only=True)
+                saved = _read(path)
             except OSError as error:  # of the disk, perhaps for a moment
                 log.warning("checkpoint %s cannot be read (%s); trying an older one", path, error)
                 continue
-            except Exception as error:  # a damaged file can make the unpickler raise anything
+            except Exception as error:
                 if is_out_of_memory(error):
                     raise
                 aside = path.replace(path.with_suffix(UNREADABLE))
@@ -89,6 +92,7 @@ class Checkpoints:
         content = io.BytesIO()
         torch.save({"fingerprint": self.fingerprint, "state": state}, content)
         with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
+            content.write(hashlib.sha256(content.getbuffer()).digest())
             temporary.write_bytes(content.getbuffer())
         for old in self._files()[:-KEPT]:
             old.unlink()
@@ -101,6 +105,20 @@ class Checkpoints:
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        OSError: the disk cannot be read.
+        Exception: the file is torn or changed, or of another version of torch.
+    """
+    content = memoryview(path.read_bytes())
+    if hashlib.sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
+        raise ValueError("its checksum is wrong")
+    saved: dict[str, Any] = torch.load(io.BytesIO(content[:-DIGEST]), map_location="cpu", weights_only=True)
+    return saved
 
 
 def time_checkpoint(state: dict[str, Any], folder: str | Path) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """`torch.compile` as an option that never stops a training."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from torch import nn
@@ -25,12 +26,14 @@ def compile_in_place(model: nn.Module) -> None:
     model.compile(dynamic=False)
 
 
-def first_use(model: nn.Module, attempt: Callable[[], T]) -> T:
-    """Run `attempt` on a freshly compiled model; if compiling fails, say so and run it uncompiled.
+def guarded(model: nn.Module, attempt: Callable[[], T]) -> T:
+    """Run `attempt`; if compiling the model for it fails, say so and run it uncompiled, now and later.
 
     Buffers that a failed attempt may have changed are put back. `attempt` must not have changed
     anything else by the time it has run the model forwards and backwards.
     """
+    if model._compiled_call_impl is None:
+        return attempt()
     buffers = [buffer.clone() for buffer in model.buffers()]
     try:
         return attempt()
@@ -39,10 +42,26 @@ def first_use(model: nn.Module, attempt: Callable[[], T]) -> T:
             raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         log.warning("the model cannot be compiled here and runs as it is: %s", reason)
-    model._compiled_call_impl = None
+    leave_uncompiled(model)
     for buffer, kept in zip(model.buffers(), buffers, strict=True):
         buffer.copy_(kept)
     return attempt()
+
+
+def leave_uncompiled(model: nn.Module) -> None:
+    """Let the model run as it is from now on."""
+    model._compiled_call_impl = None
+
+
+@contextmanager
+def uncompiled(model: nn.Module) -> Iterator[None]:
+    """Let the model run as it is for a while: other shapes, in an evaluation say, need other code."""
+    code = model._compiled_call_impl
+    leave_uncompiled(model)
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = code
 
 
 def _is_from_compiler(error: BaseException | None) -> bool:

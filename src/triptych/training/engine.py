@@ -20,6 +20,7 @@ from triptych.training.average import WeightAverage
 from triptych.training.batch import Batch, Batches
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.collectives import broadcast_object, rank
+from triptych.training.compilation import leave_uncompiled, uncompiled
 from triptych.training.history import History, Row
 from triptych.training.loop import Loop
 from triptych.training.optimizer import make_optimizer
@@ -145,7 +146,7 @@ def fit(
                 look_at_loss(row["train_loss"])
             last = state.epoch + 1 == epochs
             if evaluate is not None and (last or (state.epoch + 1) % evaluate_every == 0):
-                with weights.applied():
+                with weights.applied(), uncompiled(model):
                     model.eval()
                     row |= broadcast_object(evaluate() if rank() == 0 else {})
             now = loop.seconds
@@ -168,6 +169,7 @@ def fit(
         curves.close(history)
     model.load_state_dict(state.best_weights or learner.copy_of_weights())
     model.eval()
+    leave_uncompiled(model)
     return _summary(state, images, label)
 
 

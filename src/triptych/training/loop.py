@@ -13,7 +13,7 @@ from triptych.run.progress import Progress
 from triptych.training.batch import Batches
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.collectives import rank
-from triptych.training.compilation import compile_in_place, first_use
+from triptych.training.compilation import compile_in_place, guarded
 from triptych.training.out_of_memory import explained
 from triptych.training.schedule import learning_rate
 from triptych.training.state import Learner, State
@@ -50,8 +50,7 @@ class Loop(Generic[Inputs]):
         self.checkpoints, self.recipe, self.label = checkpoints, recipe, label
         self._began = time.monotonic() - state.seconds
         self._losses: list[Tensor] = []  # of the latest steps, not looked at yet
-        self._untried = bool(recipe["compile"])  # compiled, and not yet known to work
-        if self._untried:
+        if recipe["compile"]:
             compile_in_place(learner.model)
         step.watch.total, step.watch.model = state.timed_seconds, state.model_seconds
 
@@ -119,9 +118,7 @@ class Loop(Generic[Inputs]):
             batch_size=self.batches.batch_size,
             accumulate=self.batches.accumulate,
         ):
-            loss = first_use(self.learner.model, attempt) if self._untried else attempt()
-        self._untried = False
-        return loss
+            return guarded(self.learner.model, attempt)
 
     def _look(self) -> None:
         """Bring in the losses since the last look, one by one: when that was changes no bit of their sum."""
@@ -139,5 +136,5 @@ class Loop(Generic[Inputs]):
         return TriptychError(
             f"{self.label}: {what} in epoch {epoch + 1}, step {step + 1}, at learning rate "
             f"{self.rate(count - 1):g}; last good checkpoint: {newest or 'none yet'}; "
-            "lower learning_rate, lengthen warmup_epochs or set clip_norm"
+            "lower learning_rate, lengthen warmup_epochs or set clip_norm, with which it starts anew"
         )
