@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 from test_classify import CLASSIFIER, experiment, save_colours
+from torch import nn
+from toy_training import same
 
 from triptych.classify import classifier
 from triptych.classify.classifier import train_classifier
+from triptych.classify.experiment import load_weights, save_weights
 from triptych.run.errors import TriptychError
 
 RECIPE = {
@@ -100,3 +103,15 @@ def test_a_column_that_cannot_be_is_said_before_training(tmp_path: Path, data: P
     recipe = {**RECIPE, "mixing": {"module": "nowhere", "options": {}}}
     with pytest.raises(TriptychError, match="augmentation module 'nowhere': No module named"):
         train_classifier(experiment(tmp_path, data, recipe))
+
+
+def test_layers_that_share_weights_are_saved_and_loaded(tmp_path: Path) -> None:
+    def tied() -> nn.Module:
+        layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        layers[1].weight = layers[0].weight
+        return layers
+
+    saved, loaded = tied(), tied()
+    save_weights(saved, tmp_path / "model.safetensors")
+    load_weights(loaded, tmp_path / "model.safetensors")
+    assert same(saved, loaded)

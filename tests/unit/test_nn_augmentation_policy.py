@@ -87,6 +87,10 @@ def test_a_users_function_gets_normalised_images_and_its_options(write: Write) -
             "augment: got an unexpected keyword argument 'shift'; check the options in the config",
         ),
         ("def augment(images, targets, *, shift): ...\n", "unexpected keyword argument 'generator'"),
+        (
+            "import torch\nnix\n",
+            r"cannot be imported: NameError: name 'nix' is not defined \(own_.*, line 2\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_clear_line_before_the_training(
@@ -106,4 +110,22 @@ def test_results_of_another_shape_are_one_clear_line(write: Write) -> None:
     module = write("def augment(images, targets, *, generator):\n    return images\n")
     augment = make_augmentation(STILL, {"module": module, "options": {}}, normalise)
     with pytest.raises(TriptychError, match=r"must return images and targets .* it returned Tensor"):
+        augment(*batch(), seeded())
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("return images / nix, targets", r"augment fails: NameError: name 'nix' .* \(own_.*, line 2\)"),
+        ("return images, 2 * targets", "targets that are distributions"),
+        ("return images, 2 * targets - 1 / targets.shape[1]", "targets that are distributions"),
+        ("return images, targets * float('nan')", "targets that are distributions"),
+    ],
+)
+def test_a_users_function_that_fails_or_spoils_the_labels_is_told(
+    write: Write, body: str, problem: str
+) -> None:
+    module = write(f"def augment(images, targets, *, generator):\n    {body}\n")
+    augment = make_augmentation(STILL, {"module": module, "options": {}}, normalise)
+    with pytest.raises(TriptychError, match=f"augmentation module '{module}': .*{problem}"):
         augment(*batch(), seeded())

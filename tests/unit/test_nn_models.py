@@ -171,3 +171,35 @@ def test_a_mistake_in_ones_own_architecture_is_told_before_anything_is_trained(
     monkeypatch.delitem(sys.modules, "own_net", raising=False)
     with pytest.raises(TriptychError, match=f"architecture module 'own_net': .*{problem}"):
         build_model("own_net", 7, 8, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("from torch import nn\nwidth = nix\n", r"NameError: name 'nix' .* \(own_net.py, line 2\)"),
+        ("def build(num_classes:\n", r"SyntaxError: .* \(own_net.py, line 1\)"),
+    ],
+)
+def test_ones_own_architecture_that_cannot_be_imported_is_told_with_its_line(
+    text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_net.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_net", raising=False)
+    with pytest.raises(TriptychError, match=f"architecture module 'own_net' cannot be imported: {problem}"):
+        build_model("own_net", 7, 8, {})
+
+
+def test_build_may_do_without_the_size_of_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_net.py").write_text(
+        "from torch import nn\n"
+        "def build(num_classes, width=4):\n"
+        "    layers = nn.Conv2d(3, width, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()\n"
+        "    return nn.Sequential(*layers, nn.Linear(width, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_net", raising=False)
+    assert build_model("own_net", 7, 8, {})[0].out_channels == 4
+    assert build_model("own_net", 7, 8, {"width": 5})[0].out_channels == 5
+    with pytest.raises(TriptychError, match=r"build: got an unexpected keyword argument 'wide'; check"):
+        build_model("own_net", 7, 8, {"wide": 5})

@@ -188,3 +188,11 @@ def test_every_default_is_valid_itself() -> None:
     config = {key: copy.deepcopy(CONFIG[key]) for key in definitions}
     validate_config(config, SCHEMA)
     assert config["grid"]["seeds"] == [0, 1, 2]
+
+
+def test_a_row_without_recipes_is_trained_by_the_defaults() -> None:
+    config = changed("architectures.mine", {"module": "mine"})
+    config["grid"]["architectures"] = ["mine"]
+    validate_config(config, SCHEMA)
+    recipe = config["architectures"]["mine"]["recipes"]["modern"]
+    assert recipe["optimizer"] == "sgd" and recipe["learning_rate"] == 0.1 and recipe["epochs"] == 100

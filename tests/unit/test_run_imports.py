@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from triptych.run.errors import TriptychError
 from triptych.run.imports import SOURCE_ROOT, module_closure
 
 ROOT = SOURCE_ROOT.parent
@@ -61,3 +62,10 @@ def test_relative_imports_and_modules_of_ones_own_count(
         imports.module_path.cache_clear()
         imports.direct_imports.cache_clear()
     assert found == {"__init__.py", "net.py", "parts.py", "more.py", "own.py"}
+
+
+def test_a_file_that_is_no_python_is_one_clear_line(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("x = 1\ndef f(:\n")
+    with pytest.raises(TriptychError, match=r"script.py, line 2: invalid syntax"):
+        module_closure(script)

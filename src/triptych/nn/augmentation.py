@@ -1,7 +1,6 @@
 """What happens to the images of a training batch, from the config: every cell's part and its column's."""
 
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,8 +11,10 @@ from torch import Tensor
 from triptych.nn.geometry import random_shift_flip_rotate
 from triptych.nn.mixing import mix
 from triptych.nn.policies import MODULES
-from triptych.run.errors import TriptychError
+from triptych.run.errors import TriptychError, is_out_of_memory
+from triptych.run.own import check_call, own_function, told
 
+TOLERANCE = 0.01  # of the sum of a row of targets
 # (images, targets, generator) -> images, targets
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -62,34 +63,43 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
     """The user's `augment(images, targets, *, generator, **options)`, whose results are checked.
 
     Raises:
-        TriptychError: see `make_augmentation`; when called: the results are not two tensors in the shapes
-            of the arguments.
+        TriptychError: see `make_augmentation`; when called: it fails, or the results are not two tensors in
+            the shapes of the arguments; when called first: the targets are no distributions.
     """
-    try:
-        function = importlib.import_module(module).augment
-    except (ImportError, AttributeError) as error:
-        raise TriptychError(
-            f"augmentation module '{module}': {error}; name a module with "
-            "augment(images, targets, *, generator, ...)"
-        ) from error
-    try:
-        inspect.signature(function).bind(None, None, generator=None, **options)
-    except TypeError as error:
-        raise TriptychError(
-            f"augmentation module '{module}': augment: {error}; check the options in the config"
-        ) from error
+    label = f"augmentation module '{module}'"
+    usage = "augment(images, targets, *, generator, ...)"
+    function = own_function("augmentation", module, "augment", usage)
+    check_call(f"{label}: augment", function, None, None, generator=None, **options)
+    tried = False
 
     def own(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        nonlocal tried
         given = [images.shape, targets.shape]
-        result = function(images, targets, generator=generator, **options)
+        try:
+            result = function(images, targets, generator=generator, **options)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise TriptychError(f"{label}: augment fails: {told(error)}") from error
         pair = isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result)
         if not pair or [part.shape for part in result] != given:
             shapes = [tuple(part.shape) for part in result] if pair else type(result).__name__
             raise TriptychError(
-                f"augmentation module '{module}': augment must return images and targets in the shapes that "
+                f"{label}: augment must return images and targets in the shapes that "
                 f"it was given, {[tuple(shape) for shape in given]}; it returned {shapes}"
             )
         images, targets = result
+        if not tried and not _are_distributions(targets):  # asked once: an answer waits for the device
+            raise TriptychError(
+                f"{label}: augment must return targets that are distributions, one a row: numbers from 0 "
+                "that sum to 1"
+            )
+        tried = True
         return images, targets
 
     return own
+
+
+def _are_distributions(targets: Tensor) -> bool:
+    sums = targets.float().sum(dim=1)
+    return bool((targets >= 0).all() & ((sums - 1).abs() < TOLERANCE).all())

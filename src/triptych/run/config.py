@@ -231,6 +231,13 @@ def _check_unread(config: Mapping[str, Any]) -> None:
                 )
 
 
+def _give_recipes(config: Mapping[str, Any]) -> None:
+    """Let a row without any recipe be trained by the defaults, in place."""
+    for row in config["architectures"].values():
+        if not row["recipes"]:
+            row["recipes"] = {config["grid"]["recipe"]: {}}
+
+
 def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
     """Fill in the schema's defaults in place, check types, ranges, keys and names, and order the keys.
 
@@ -243,6 +250,8 @@ def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
     errors = list(Draft202012Validator(root).iter_errors(config))
     if errors:
         raise TriptychError(f"config: {_explain(min(errors, key=_place))}")
+    _give_recipes(config)
+    _fill_defaults(config, root, root)
     _check_names(config)
     _check_pairs(config)
     _expand_home(config)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from triptych.run.errors import TriptychError
+
 SOURCE_ROOT = Path(__file__).parents[2]
 
 
@@ -35,13 +37,26 @@ def _imported_names(tree: ast.AST, package: list[str]) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def _parse(path: Path) -> ast.AST:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except SyntaxError as error:
+        raise TriptychError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except ValueError as error:  # no UTF-8, or a zero in it
+        raise TriptychError(f"{path}: no Python source: {error}") from error
+
+
 @cache
 def direct_imports(path: Path) -> frozenset[Path]:
-    """Library files that one file imports anywhere in it, with their packages' `__init__` files."""
+    """Library files that one file imports anywhere in it, with their packages' `__init__` files.
+
+    Raises:
+        TriptychError: the file is no Python source.
+    """
     found = set()
     inside = path.is_relative_to(SOURCE_ROOT)
     package = list(path.relative_to(SOURCE_ROOT).parent.parts) if inside else []
-    for name in _imported_names(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)), package):
+    for name in _imported_names(_parse(path), package):
         parts = name.split(".")
         for length in range(1, len(parts) + 1):
             module = module_path(".".join(parts[:length]))
