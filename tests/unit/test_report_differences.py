@@ -1,5 +1,6 @@
 """Differences between cells: paired by seed, with intervals, corrected for their number, said in words."""
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from scipy import stats
 
 from triptych.report.difference_tables import difference_tables
 from triptych.report.grid_contrasts import (
-    Cells,
     against_baseline,
     against_best,
     best_in_validation,
@@ -19,8 +19,8 @@ from triptych.report.grid_contrasts import (
     contrast_rows,
 )
 from triptych.report.grid_costs import cost_rows, cost_table
-from triptych.report.grid_table import BEST, NEAR, marked_estimates, marks_note
-from triptych.report.paired import Difference, holm, paired_difference, signed
+from triptych.report.grid_table import BEST, NEAR, marked_estimates, marks_note, unequal_note
+from triptych.report.paired import Difference, difference_from, holm, paired_difference, signed
 from triptych.report.render_table import markdown
 from triptych.report.results import Result
 
@@ -43,6 +43,7 @@ def runs(cell: str, *errors: float, seeds: tuple[int, ...] = (), validation: flo
                 "images_per_second": 10.0 * (1 + seed),
             },
             {
+                "recipe": {"epochs": 2, "mixing": {"method": cell}},
                 "seed": seed,
                 "wall_seconds": 60.0,
                 "hardware": {"cpu": "another", "threads": 1} if seed == 9 else {"cpu": "a CPU", "threads": 2},
@@ -52,7 +53,7 @@ def runs(cell: str, *errors: float, seeds: tuple[int, ...] = (), validation: flo
     ]
 
 
-def grid(**cells: tuple[float, ...]) -> Cells:
+def grid(**cells: tuple[float, ...]) -> dict[tuple[str, str], list[Result]]:
     """`row_column=(errors of the seeds)`."""
     named = {tuple(name.split("_")): runs(name.replace("_", "-"), *errors) for name, errors in cells.items()}
     return {(row, column): results for (row, column), results in named.items()}
@@ -170,6 +171,41 @@ def test_architectures_of_the_same_title_keep_their_own_rows() -> None:
     cells = grid(a_baseline=(20.0,), a_mixup=(19.0,), b_baseline=(30.0,), b_mixup=(28.0,))
     titles = {"architectures": {"a": "ViT", "b": "ViT"}, "augmentations": {"baseline": "B", "mixup": "M"}}
     assert difference_tables(cells, METRIC, **titles)[0].rows == (("ViT", "−1.00"), ("ViT", "−2.00"))
+
+
+def test_cells_without_a_test_are_not_left_to_pass_as_different() -> None:
+    cells = grid(net_baseline=(20.0, 21.0), net_mixup=(19.0, 20.0), net_cutmix=(18.0, 18.5))
+    assert marks_note(cells, METRIC).endswith("the 2 comparisons of this table).")
+    cells = grid(net_baseline=(20.0, 21.0), net_mixup=(19.0, 19.5), net_cutmix=(18.0, 18.5))
+    note = marks_note(cells, METRIC)
+    assert "the 1 comparisons" in note and "1 without a mark are not tested: all seeds differ by" in note
+
+
+def test_a_row_whose_cells_were_trained_differently_says_so() -> None:
+    cells = grid(net_baseline=(20.0, 21.0), net_mixup=(19.0, 20.5))
+    cells |= grid(vit_baseline=(40.0, 41.0), vit_mixup=(39.0, 39.5))
+    assert unequal_note(cells, {"net": "Net", "vit": "ViT"}) == ""
+    for result in cells["net", "mixup"]:
+        result.provenance["recipe"] |= {"epochs": 4, "learning_rate": 0.1}
+    note = unequal_note(cells, {"net": "Net", "vit": "ViT"})
+    assert note.endswith("between a row's cells: Net also in epochs, learning rate.")
+    titles = {"architectures": {"net": "Net", "vit": "V"}, "augmentations": {"baseline": "B", "mixup": "M"}}
+    tables = difference_tables(cells, METRIC, **titles)
+    assert [note in table.notes for table in tables] == [True, True, False]
+
+
+def test_a_published_number_has_no_spread_of_its_own() -> None:
+    errors = [24.0, 25.0, 24.4]
+    ours = difference_from(runs("net-mixup", *errors), 26.0, METRIC)
+    theirs = stats.ttest_1samp(errors, 26.0)
+    interval = theirs.confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((interval.low - 26.0, interval.high - 26.0))
+    assert ours.p == pytest.approx(theirs.pvalue) and ours.mean == pytest.approx(-1.5333333)
+
+
+def test_what_is_not_a_number_has_no_interval() -> None:
+    spoilt = paired_difference(runs("a", 20.0, math.nan), runs("b", 19.0, 20.0), METRIC)
+    assert math.isnan(spoilt.mean) and spoilt.low is None and str(spoilt) == "–"
 
 
 def test_one_seed_claims_nothing() -> None:

@@ -18,6 +18,8 @@ from triptych.report.self_supervision_figures import accuracy_figure, loss_figur
 from triptych.report.style import house_style, save_svg
 from triptych.run.errors import TriptychError
 
+ROOT = Path(__file__).parents[2]
+
 
 def history(last: int, offset: float = 0.0) -> pd.DataFrame:
     epochs = np.arange(1, last + 1)
@@ -101,6 +103,23 @@ def test_the_grid_has_a_row_an_augmentation_and_knows_no_log_of_an_added_archite
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["Train loss", "Validation loss"]
     assert figure.axes[4].get_ylabel() == "Costs $5 and $6"
     assert not figure.legends
+
+
+def test_the_published_log_of_a_cell_lies_under_its_curves_where_there_is_one() -> None:
+    log = pd.read_csv(ROOT / "src/triptych/report/published/published_curves.csv")
+    with house_style():
+        figure = grid_figure(
+            {"cutmix": [history(4)]}, architecture="vit", titles={"cutmix": "C"}, with_published=True
+        )
+    metrics = ("train_loss", None, "valid_top1_error", "valid_top5_error")
+    for axes, metric in zip(figure.axes, metrics, strict=True):
+        dashed = [line for line in axes.get_lines() if line.get_label() == "published"]
+        assert len(dashed) == (metric is not None)
+        for line in dashed:
+            theirs = log[(log["run"] == "vit-cutmix") & (log["metric"] == metric)]["value"]
+            np.testing.assert_array_equal(line.get_ydata(), theirs)
+            assert len(theirs) >= 50
+    assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_frames_are_kept_however_the_manifest_spells_it() -> None:

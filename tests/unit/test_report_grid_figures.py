@@ -170,3 +170,19 @@ def test_an_image_stays_bright_where_the_class_token_looks() -> None:
 
 def test_long_names_are_cut() -> None:
     assert (shorten("aquarium fish", 13), shorten("aquarium fish", 9)) == ("aquarium fish", "aquarium…")
+
+
+def test_the_overview_has_the_published_log_of_the_reports_cells() -> None:
+    curve = pd.DataFrame({"epoch": [1, 2], "validation_top1_error": [90.0, 80.0]})
+    cells = [("net", "cutmix"), ("vit", "cutmix")]
+    figure = grid_overview_figure(
+        {cell: [curve] for cell in cells},
+        test_errors={cell: Estimate(20.0, None, 1) for cell in cells},
+        architectures={"net": "Net", "vit": "ViT"},
+        augmentations={"cutmix": "CutMix"},
+        with_published=True,
+    )
+    own, reports = ([line.get_label() for line in panel.get_lines()] for panel in figure.axes)
+    assert "published" not in own and reports.count("published") == 1
+    (log,) = (line for line in figure.axes[1].get_lines() if line.get_label() == "published")
+    assert len(log.get_xdata()) >= 50 and min(log.get_ydata()) == pytest.approx(46.16)

@@ -112,14 +112,15 @@ def test_every_published_error_stands_beside_ours_and_what_was_not_run_says_so()
     titles = {"architectures": {"resnet18": "ResNet18"}, "augmentations": {"cutmix": "CutMix"}}
     table = published_table(cells, comparison, **titles)
     text = markdown(table)
-    assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 | 6.55 | 50.00" in text
+    assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 \\[−6.42, +6.28\\] | 6.55 | 50.00" in text
     assert "| vit, CutMix | 43.67 | 44.00 | +0.33 |" in text
     assert "| ResNet18, mixup | 25.73 | not run | – |" in text
     assert len(table.rows) == 8 and "Mixer" not in text
     assert "Of the 16 published errors, 1 are higher than ours, 3 are not, and 12 belong to" in text
+    assert "minus the published error; 0 lie below zero as a whole." in text
     rows = published_rows(cells, comparison).set_index(["architecture", "augmentation", "metric"])
     assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)
-    assert rows["mean"].notna().sum() == 4
+    assert rows["mean"].notna().sum() == 4 and rows["high"].notna().sum() == 1
     elsewhere = compare("grid", SHAPES, epochs={}, models={})
     assert "16 belong to cells that were not run" in markdown(published_table(cells, elsewhere, **titles))
 

@@ -11,7 +11,7 @@ from triptych.report.grid_contrasts import (
     best_in_validation,
     between_architectures,
 )
-from triptych.report.grid_table import METRICS
+from triptych.report.grid_table import METRICS, unequal_note
 from triptych.report.render_table import Table
 
 Titles = Mapping[str, str]
@@ -23,10 +23,12 @@ def difference_tables(
     """Against the baseline, against the best in validation, between architectures, where there are such."""
     baseline = baseline_of(list(augmentations))
     best = best_in_validation(cells, metric)
+    unequal = unequal_note(cells, architectures)
 
     def table(
         caption: str, contrasts: list[Contrast], columns: list[str], row_of: Callable[[Contrast], str]
     ) -> Table:
+        within = all(contrast.ours[0] == contrast.theirs[0] for contrast in contrasts)
         shown: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         for contrast in contrasts:
             names = contrast.ours[0], contrast.theirs[0]
@@ -38,7 +40,7 @@ def difference_tables(
             caption=f"{METRICS[metric]} in percentage points: {caption}",
             header=("Method", *[augmentations[name] for name in columns]),
             rows=tuple((title, *[row.get(name) for name in columns]) for title, row in shown.values()),
-            notes=(difference_note(contrasts),),
+            notes=tuple(filter(None, (difference_note(contrasts), unequal if within else ""))),
             published_label=None,
         )
 

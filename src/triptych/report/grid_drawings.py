@@ -85,5 +85,8 @@ def _lines(runs: int, with_published: bool) -> str:
 
 
 def _curves(runs: int, with_published: bool) -> str:
-    about = " The published logs have no validation loss, and their validation images were augmented."
+    about = (
+        " The published logs have no validation loss, and their validation images were augmented. A train "
+        "loss with label smoothing lies higher than theirs, which has none."
+    )
     return f"{_lines(runs, with_published)}.{about if with_published else ''}"

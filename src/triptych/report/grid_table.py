@@ -15,6 +15,7 @@ from triptych.report.titles import dataset_title
 
 METRICS = {"test_top1_error": "Top-1 error", "test_top5_error": "Top-5 error"}
 BEST, NEAR = "†", "≈"
+NO_PART = ("mixing", "device")  # of a recipe: what the columns are, and what changes no result
 
 
 def grid_comparison(cells: Cells, dataset: Mapping[str, Any]) -> Comparison:
@@ -62,10 +63,32 @@ def marks_note(cells: Cells, metric: str) -> str:
     best = f"{BEST}: the row's least error on validation images."
     if not told:
         return f"{best} So few seeds cannot say which other errors are distinguishable from its."
+    unsaid = sum(contrast.distinguishable is None for contrast in contrasts)
+    ties = f" {unsaid} without a mark are not tested: all seeds differ by the same amount." if unsaid else ""
     return (
         f"{best} {NEAR}: not distinguishable from it on test images (paired t test over the seeds, p ≥ 0.05 "
-        f"after Holm's correction for the {told} comparisons of this table)."
+        f"after Holm's correction for the {told} comparisons of this table).{ties}"
     )
+
+
+def unequal_note(cells: Cells, architectures: Mapping[str, str]) -> str:
+    """What the recipes of a row's cells differ in beside their augmentation; empty if nothing."""
+    found = []
+    for architecture, title in architectures.items():
+        recipes = [
+            result.provenance["recipe"]
+            for cell, results in cells.items()
+            if cell[0] == architecture
+            for result in results
+        ]
+        knobs = dict.fromkeys(knob for recipe in recipes for knob in recipe if knob not in NO_PART)
+        changed = [
+            knob.replace("_", " ")
+            for knob in knobs
+            if any(recipe.get(knob) != recipes[0].get(knob) for recipe in recipes)
+        ]
+        found += [f"{title} also in {', '.join(changed)}"] if changed else []
+    return f"Not only the augmentation differs between a row's cells: {'; '.join(found)}." if found else ""
 
 
 def grid_rows(estimates: Mapping[tuple[str, str], Estimate], comparison: Comparison) -> pd.DataFrame:
@@ -101,7 +124,12 @@ def error_table(
 ) -> Table:
     """One row an architecture, one column an augmentation, in the order of these mappings to titles."""
     estimates = marked_estimates(cells, metric)
-    notes = (comparison.verdict, spread_note(list(estimates.values())), marks_note(cells, metric))
+    notes = (
+        comparison.verdict,
+        unequal_note(cells, architectures),
+        spread_note(list(estimates.values())),
+        marks_note(cells, metric),
+    )
     return Table(
         caption=f"{METRICS[metric]} (%) on {dataset_title(comparison.dataset)}, test images",
         header=("Method", *augmentations.values()),

@@ -9,7 +9,7 @@ from triptych.report.comparison import Comparison
 from triptych.report.estimates import Estimate, estimate
 from triptych.report.grid_contrasts import Cell, Cells
 from triptych.report.grid_table import METRICS
-from triptych.report.paired import signed
+from triptych.report.paired import Difference, difference_from
 from triptych.report.published import published_result, published_runs
 from triptych.report.render_table import Table
 
@@ -36,10 +36,13 @@ def _ours(cells: Cells, cell: Cell, metric: str, comparison: Comparison) -> Esti
 
 
 def published_rows(cells: Cells, comparison: Comparison) -> pd.DataFrame:
-    """Long form: one row a published error; what was not run has no `n`, `mean`, `difference`."""
+    """Long form: one row a published error; what was not run has no `n`, `mean`, `difference`, single
+    seeds have no interval `low` to `high` of the difference.
+    """
     rows = []
     for cell, metric, published in _published():
         ours = _ours(cells, cell, metric, comparison)
+        difference = difference_from(cells[cell] if ours else [], published, metric)
         rows.append(
             {
                 "architecture": cell[0],
@@ -50,6 +53,8 @@ def published_rows(cells: Cells, comparison: Comparison) -> pd.DataFrame:
                 "mean": ours.mean if ours else None,
                 "std": ours.std if ours else None,
                 "difference": ours.mean - published if ours else None,
+                "low": difference.low,
+                "high": difference.high,
             }
         )
     return pd.DataFrame(rows).astype({"n": "Int64"})
@@ -64,15 +69,17 @@ def published_table(
 ) -> Table:
     """One row a published cell: published, ours and the difference, for each metric."""
     rows: dict[Cell, list[str | Estimate]] = {}
-    differences: list[float] = []
+    differences: list[Difference] = []
     for cell, metric, published in _published():
         ours = _ours(cells, cell, metric, comparison)
-        difference = ours.mean - published if ours else math.nan
+        difference = difference_from(cells[cell] if ours else [], published, metric)
         differences.append(difference)
         told = NOT_RUN if ours is None else ours
-        rows.setdefault(cell, []).extend([f"{published:.2f}", told, signed(difference)])
-    lower = sum(difference < 0 for difference in differences)
-    missing = sum(math.isnan(difference) for difference in differences)
+        rows.setdefault(cell, []).extend([f"{published:.2f}", told, str(difference)])
+    lower = sum(difference.mean < 0 for difference in differences)
+    missing = sum(math.isnan(difference.mean) for difference in differences)
+    clear = sum(difference.high is not None and difference.high < 0 for difference in differences)
+    intervals = any(difference.high is not None for difference in differences)
     return Table(
         caption="The report's errors (%) and ours, test images",
         header=(
@@ -91,6 +98,14 @@ def published_table(
             f"Of the {len(differences)} published errors, {lower} are higher than ours, "
             f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run "
             "on that data set. The published ones are of single runs, so chance is part of every difference.",
+            *(
+                [
+                    "In brackets the 95 % confidence interval of our mean over the seeds (Student's t, not "
+                    f"corrected) minus the published error; {clear} lie below zero as a whole."
+                ]
+                if intervals
+                else []
+            ),
             comparison.verdict,
         ),
         published_label=None,
