@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_classify import CLASSIFIER, TRAINING, experiment, metrics, save_colours
 
+from triptych.classify.checks import check_labels
 from triptych.classify.compute_features import compute_features
 from triptych.classify.experiment import save_weights
 from triptych.classify.feature_map import map_features
@@ -25,8 +27,13 @@ from triptych.classify.label_share import labelled_images
 from triptych.classify.probe import probe
 from triptych.classify.simclr import initialise
 from triptych.classify.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
-from triptych.classify.weight_decay import search_folds, search_held_out, weight_decay_grid
-from triptych.data.packed import load_packed
+from triptych.classify.weight_decay import (
+    search_folds,
+    search_held_out,
+    warn_at_end_of_grid,
+    weight_decay_grid,
+)
+from triptych.data.packed import PackedDataset, load_packed
 from triptych.nn.resnet import ResNet18
 from triptych.run.errors import TriptychError
 
@@ -222,6 +229,60 @@ def test_the_best_of_equals_has_the_lowest_loss() -> None:
     assert found.best.validation_loss == min(trial.validation_loss for trial in found.path)
 
 
+@pytest.mark.parametrize(("weight_decays", "told"), [([10.0, 0.1, 0.001], True), ([0.1], False)])
+def test_a_best_weight_decay_at_the_end_of_the_grid_is_recorded_and_said_once(
+    weight_decays: list[float], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = search_folds(clusters(80, spread=0.05), 4, weight_decays, folds=4, seed=0)
+    warn_at_end_of_grid(found, "probe/seed0")
+    assert found.record()["at_end_of_grid"] is told
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == told and all("probe/seed0" in text for text in warnings)
+
+
+def learning(**changes: dict[str, Any]) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "probe": {"validation": 100},
+        "supervised": {"validation": 100},
+        "few_labels": {"percents": [10]},
+        "fine_tune": {"validation": 100, "percents": [], "batch_size": 32},
+    }
+    return {name: {**values, **changes.get(name, {})} for name, values in base.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"probe": {"validation": 400}}, r"probe.validation is 400, but there are only 400 training images"),
+        ({"supervised": {"validation": 999}}, r"supervised.validation is 999, but there are only 400"),
+        (
+            {"fine_tune": {"percents": [50, 10]}},
+            r"fine_tune.batch_size is 32, but 10 % of the labels are 30; lower batch_size or raise percents",
+        ),
+        ({"few_labels": {"percents": [0.5]}}, "0.5 % of the labels are 2, fewer than two for some"),
+    ],
+)
+def test_what_would_fail_after_the_pretraining_is_asked_before(
+    changes: dict[str, dict[str, Any]], problem: str
+) -> None:
+    images = np.zeros((400, 4, 4, 3), np.uint8)
+    labels = np.arange(400) % 4
+    dataset = PackedDataset(
+        name="toy",
+        classes=("a", "b", "c", "d"),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        digest="0",
+        train_images=images,
+        train_labels=labels,
+        test_images=images,
+        test_labels=labels,
+    )
+    check_labels(dataset, learning())
+    with pytest.raises(TriptychError, match=problem):
+        check_labels(dataset, learning(**changes))
+
+
 @given(st.integers(0, 100), st.sampled_from([5.0, 10.0, 50.0, 100.0]))
 def test_a_share_of_the_labels_keeps_the_proportions_of_the_classes(seed: int, percent: float) -> None:
     labels = torch.arange(400) % 4
@@ -260,3 +321,8 @@ def test_the_map_keeps_clusters_apart_and_is_the_same_every_time() -> None:
     assert (examples.labels[distances.argmin(1)] == examples.labels).all()
     assert 0 < divergence < 1.5
     assert torch.equal(places, tsne(examples.features, perplexity=10, steps=400)[0])
+
+
+def test_features_that_are_all_alike_stay_at_one_point() -> None:
+    places, _ = tsne(torch.ones(20, 5), perplexity=5, steps=20)
+    assert places.isfinite().all() and (places == places[0]).all()

@@ -89,6 +89,21 @@ def complaint(config: dict[str, Any]) -> str:
             [1, 200],
             "fine_tune.percents[1] is 200 but must be at most 100",
         ),
+        (
+            "self_supervision.simclr",
+            {"minutes": 60, "compile": True},
+            "self_supervision.simclr.minutes is laid out over the speed of an uncompiled model",
+        ),
+        (
+            "self_supervision.supervised.schedule",
+            "step",
+            "self_supervision.supervised has schedule: step and no milestones",
+        ),
+        (
+            "grid.cells",
+            {"resnet18-mixup": {"schedule": "one_cycle", "warmup_epochs": 0}},
+            "grid.cells.resnet18-mixup has schedule: one_cycle, which rises over warmup_epochs",
+        ),
         ("self_supervision.probe.warmup_epochs", 101, "warmup_epochs is 101 but there are only 100 epochs"),
         (
             "architectures.resnet18.recipes.modern",

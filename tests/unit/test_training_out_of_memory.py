@@ -167,6 +167,7 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(RuntimeError("posix_memalign failed:Cannot allocate memory (12)"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
 

@@ -18,25 +18,39 @@ from triptych.run.errors import TriptychError
 
 
 def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
-    """Draw every share of the labels once, as probes and fine-tuning will: all seeds have as many.
+    """Split the training images and draw every share of the labels once, as what follows pretraining will.
+
+    All seeds have as many of each.
 
     Args:
         dataset: whose training labels are shared out.
         learning: the config's `self_supervision`.
 
     Raises:
-        TriptychError: a share has too few labels of a class (see `labelled_images`), or there are fewer
-            images than fine-tuning holds out.
+        TriptychError: a share has too few labels of a class (see `labelled_images`) or for a batch, or there
+            are no more images than a training holds out.
     """
     labels = dataset.train_labels
     tuning = learning["fine_tune"]
+    for name in ("probe", "supervised", *(["fine_tune"] if tuning["percents"] else [])):
+        validation = learning[name]["validation"]
+        if validation >= len(labels):
+            raise TriptychError(
+                f"config: self_supervision.{name}.validation is {validation}, but there are only "
+                f"{len(labels)} training images; lower it"
+            )
     parts = [(labels, learning["few_labels"]["percents"])]
     if tuning["percents"]:
         kept = stratified_split(labels, tuning["validation"], seed=0)[0]
         parts.append((labels[kept], tuning["percents"]))
     for part, percents in parts:
         for percent in percents:
-            labelled_images(torch.from_numpy(part), percent=percent, seed=0)
+            found = labelled_images(torch.from_numpy(part), percent=percent, seed=0)
+            if part is not labels and len(found) < tuning["batch_size"]:
+                raise TriptychError(
+                    f"config: self_supervision.fine_tune.batch_size is {tuning['batch_size']}, but "
+                    f"{percent:g} % of the labels are {len(found)}; lower batch_size or raise percents"
+                )
 
 
 def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from triptych.classify.experiment import Experiment
 from triptych.classify.features import load_features
 from triptych.classify.label_share import labelled_images
 from triptych.classify.softmax_regression import SoftmaxRegression
-from triptych.classify.weight_decay import search_folds, weight_decay_grid
+from triptych.classify.weight_decay import search_folds, warn_at_end_of_grid, weight_decay_grid
 
 
 def probe_few_labels(experiment: Experiment, *, train_file: str, test_file: str) -> None:
@@ -30,6 +30,7 @@ def probe_few_labels(experiment: Experiment, *, train_file: str, test_file: str)
     began = time.monotonic()
     weight_decays = weight_decay_grid(recipe["weight_decays"])
     search = search_folds(few, dataset.num_classes, weight_decays, folds=folds, seed=experiment.seed)
+    warn_at_end_of_grid(search, experiment.label)
     problem = SoftmaxRegression(few.features, few.labels, dataset.num_classes)
     solution = problem.fit(search.best.weight_decay)
     seconds = time.monotonic() - began

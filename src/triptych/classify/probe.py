@@ -12,7 +12,7 @@ from triptych.classify.accuracy import accuracies
 from triptych.classify.experiment import Experiment, save_weights
 from triptych.classify.features import load_features
 from triptych.classify.softmax_regression import LinearClassifier, SoftmaxRegression
-from triptych.classify.weight_decay import search_held_out, weight_decay_grid
+from triptych.classify.weight_decay import search_held_out, warn_at_end_of_grid, weight_decay_grid
 from triptych.data.splits import stratified_split
 from triptych.run.errors import TriptychError
 
@@ -50,6 +50,7 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     )
     weight_decays = weight_decay_grid(recipe["weight_decays"])
     search = search_held_out(kept, held_out, dataset.num_classes, weight_decays)
+    warn_at_end_of_grid(search, experiment.label)
     problem = SoftmaxRegression(train.features, train.labels, dataset.num_classes)
     solution = problem.fit(search.best.weight_decay, search.start)
     seconds = time.monotonic() - began

@@ -78,7 +78,7 @@ def tsne(features: Tensor, *, perplexity: float = 30.0, steps: int = 750) -> tup
     """
     affinities = neighbour_probabilities(features.float(), perplexity)
     embedding = principal_components(features.float())
-    embedding *= 1e-4 / embedding[:, 0].std()
+    embedding *= 1e-4 / embedding[:, 0].std().clamp_min(1e-12)  # all alike: they stay at one point
     rate = len(features) / EXAGGERATION / 4  # Belkina et al. 2019, whose gradient lacks the factor 4
     velocity, gains = torch.zeros_like(embedding), torch.ones_like(embedding)
     for step in range(steps):

@@ -35,13 +35,29 @@ class Search:
     best: Trial
     start: LinearClassifier | None
 
+    @property
+    def at_end_of_grid(self) -> bool:
+        """Whether a weight decay beyond the grid may be better."""
+        return len(self.path) > 1 and self.best in (self.path[0], self.path[-1])
+
     def record(self) -> dict[str, Any]:
         """For `metrics.json`."""
         return {
             "validation_top1_accuracy": self.best.validation_top1_accuracy,
             "weight_decay": self.best.weight_decay,
+            "at_end_of_grid": self.at_end_of_grid,
             "path": [asdict(trial) for trial in self.path],
         }
+
+
+def warn_at_end_of_grid(search: Search, label: str) -> None:
+    """Say it where the best weight decay may lie beyond the grid."""
+    if search.at_end_of_grid:
+        log.warning(
+            "%s: the best weight decay, %.2e, is at the end of the grid; widen weight_decays in the config",
+            label,
+            search.best.weight_decay,
+        )
 
 
 def weight_decay_grid(grid: Mapping[str, Any]) -> list[float]:
@@ -115,10 +131,7 @@ def search_folds(
 
 
 def _best(path: Sequence[Trial]) -> Trial:
-    best = max(path, key=lambda trial: (trial.validation_top1_accuracy, -trial.validation_loss))
-    if len(path) > 1 and best in (path[0], path[-1]):
-        log.info("the best weight decay, %.2e, is at the end of the grid", best.weight_decay)
-    return best
+    return max(path, key=lambda trial: (trial.validation_top1_accuracy, -trial.validation_loss))
 
 
 def _stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:

@@ -107,6 +107,14 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
     for where, recipe in recipes.items():
         if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
             raise TriptychError(f"config: {where} has nesterov: true, which needs a momentum above 0")
+        if recipe["schedule"] == "step" and not recipe["milestones"]:
+            raise TriptychError(
+                f"config: {where} has schedule: step and no milestones; name the epochs of its steps"
+            )
+        if recipe["schedule"] == "one_cycle" and recipe["warmup_epochs"] == 0:
+            raise TriptychError(
+                f"config: {where} has schedule: one_cycle, which rises over warmup_epochs; set them above 0"
+            )
         planned = recipe.get("minutes") is not None  # then the plan brings other epochs, and compares them
         if not planned and recipe["warmup_epochs"] > recipe["epochs"]:
             raise TriptychError(
@@ -125,6 +133,11 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
         raise TriptychError(
             "config: self_supervision.simclr.minutes is laid out over the speed of one device; "
             "with gpus above 1 set minutes: null and give epochs"
+        )
+    if learning["simclr"]["minutes"] is not None and learning["simclr"]["compile"]:
+        raise TriptychError(
+            "config: self_supervision.simclr.minutes is laid out over the speed of an uncompiled model; "
+            "with compile: true set minutes: null and give epochs"
         )
     for name in ("probe", "few_labels"):
         grid = learning[name]["weight_decays"]

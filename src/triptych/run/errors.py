@@ -11,13 +11,15 @@ class TriptychError(Exception):
     """
 
 
-# As torch's allocator and oneDNN put it on a CPU; torch has an exception of its own for GPUs only.
+# As torch's allocator and oneDNN put it on a CPU, and CUDA's libraries where torch did not ask for it.
 NO_MEMORY = (
     "DefaultCPUAllocator",
     "not enough memory",
     "could not create a memory",
     "out of memory",
     "Cannot allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
 )
 
 

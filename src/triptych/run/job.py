@@ -87,7 +87,8 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     except Exception as error:
         if is_out_of_memory(error):
             _fail(
-                f"out of memory in {snakemake.rule}; use a smaller batch_size or a machine with more memory"
+                f"out of memory in {snakemake.rule}; use a smaller batch_size, fewer or smaller images, or a "
+                "machine with more memory"
             )
         _crash()
 
