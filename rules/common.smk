@@ -17,7 +17,7 @@ if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
 # Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from triptych.run.cells import cell_recipe, check_modules, column_setting, modules_of
+from triptych.run.cells import cell_recipe, check_modules, column_setting, grid_cells, modules_of
 from triptych.run.config import validate_config
 from triptych.run.errors import TriptychError
 from triptych.run.imports import module_closure, module_path
@@ -35,7 +35,7 @@ SEEDS = config["self_supervision"]["seeds"]
 GRID_SEEDS = config["grid"]["seeds"]
 ARCHITECTURES = config["grid"]["architectures"]
 AUGMENTATIONS = config["grid"]["augmentations"]
-CELLS = [f"{architecture}-{augmentation}" for architecture in ARCHITECTURES for augmentation in AUGMENTATIONS]
+CELLS = grid_cells(config)
 SCENES = config["reconstruction"]["scenes"]
 THREADS = config["compute"]["threads"]
 GPU = config["compute"]["gpus"]

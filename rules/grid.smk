@@ -84,11 +84,7 @@ rule sample_augmentations:
 rule roll_out_attention:
     input:
         data=packed(config["grid"]["dataset"]),
-        weights=expand(
-            "results/grid/{{architecture}}-{augmentation}/seed{seed}/model.safetensors",
-            augmentation=AUGMENTATIONS,
-            seed=GRID_SEEDS[0],
-        ),
+        weights=weights_of_row,
         code=lambda wildcards: code_of(
             "roll_out_attention.py", config["architectures"][wildcards.architecture]["module"]
         ),

@@ -97,11 +97,7 @@ rule plot_grid_overview:
 rule plot_grid:
     input:
         dataset=data_of("grid"),
-        histories=expand(
-            "results/grid/{{architecture}}-{augmentation}/seed{seed}/history.csv",
-            augmentation=AUGMENTATIONS,
-            seed=GRID_SEEDS,
-        ),
+        histories=histories_of_row,
         published=PUBLISHED,
         code=code_of("plot_grid.py"),
     output:
@@ -122,7 +118,7 @@ rule plot_grid:
         mem_mb=2000,
         runtime=10,
     params:
-        augmentations=AUGMENTATION_TITLES,
+        augmentations=titles_of_row,
     message:
         "Figure: curves of {wildcards.architecture}"
     script:
@@ -215,7 +211,7 @@ rule plot_attention:
         mem_mb=2000,
         runtime=10,
     params:
-        augmentations=AUGMENTATION_TITLES,
+        augmentations=titles_of_row,
     message:
         "Figure: where {wildcards.architecture} looks"
     script:

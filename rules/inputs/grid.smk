@@ -21,12 +21,37 @@ def recipe_of_cell(wildcards):
     return cell_recipe(config, wildcards.architecture, wildcards.augmentation)
 
 
+def columns_of(architecture):
+    """The augmentations that an architecture is run with."""
+    return [augmentation for augmentation in AUGMENTATIONS if f"{architecture}-{augmentation}" in CELLS]
+
+
 def networks_of_row(wildcards):
     """By augmentation, the network of each cell of an architecture."""
     return {
         augmentation: cell_recipe(config, wildcards.architecture, augmentation)["architecture"]
-        for augmentation in AUGMENTATIONS
+        for augmentation in columns_of(wildcards.architecture)
     }
+
+
+def weights_of_row(wildcards):
+    """The weights of each cell of an architecture, first seed."""
+    return expand(
+        "results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
+        architecture=wildcards.architecture,
+        augmentation=columns_of(wildcards.architecture),
+        seed=GRID_SEEDS[0],
+    )
+
+
+def histories_of_row(wildcards):
+    """The curves of each cell of an architecture, all seeds of one after the other."""
+    return expand(
+        "results/grid/{architecture}-{augmentation}/seed{seed}/history.csv",
+        architecture=wildcards.architecture,
+        augmentation=columns_of(wildcards.architecture),
+        seed=GRID_SEEDS,
+    )
 
 
 def code_of_cell(wildcards):

@@ -3,6 +3,13 @@
 FORMATS = ["csv", "md", "tex"]
 ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] or name for name in ARCHITECTURES}
 AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] or name for name in AUGMENTATIONS}
+
+
+def titles_of_row(wildcards):
+    """Titles of the augmentations that an architecture is run with."""
+    return {name: AUGMENTATION_TITLES[name] for name in columns_of(wildcards.architecture)}
+
+
 # Tables of the grid: the caption and the title of each.
 GRID_TABLES = {
     "top1": ("grid_table", "Top-1 error"),

@@ -208,6 +208,21 @@ def test_what_is_not_a_number_has_no_interval() -> None:
     assert math.isnan(spoilt.mean) and spoilt.low is None and str(spoilt) == "–"
 
 
+def test_cells_that_were_left_out_are_held_against_nothing() -> None:
+    cells = grid(net_mixup=(19.0, 20.5), net_cutmix=(18.0, 18.5))  # no baseline
+    cells |= grid(vit_baseline=(40.0, 41.0), vit_mixup=(39.0, 39.5), mixer_mixup=(30.0, 31.0))
+    pairs = [(contrast.ours, contrast.theirs) for contrast in against_baseline(cells, METRIC)]
+    assert pairs == [(("vit", "mixup"), ("vit", "baseline"))]
+    assert set(best_in_validation(cells, METRIC)) == {"net", "vit"}  # mixer has no choice
+    between = [(contrast.ours, contrast.theirs) for contrast in between_architectures(cells, METRIC)]
+    assert {ours[1] for ours, _ in between} == {"mixup"} and len(between) == 3
+    titles = {name: name for name in ("baseline", "mixup", "cutmix")}
+    table = difference_tables(
+        cells, METRIC, architectures=dict.fromkeys(("net", "vit", "mixer"), "x"), augmentations=titles
+    )[0]
+    assert [row[0] for row in table.rows] == ["x"] and table.rows[0][2] is None
+
+
 def test_one_seed_claims_nothing() -> None:
     cells = grid(net_baseline=(20.0,), net_mixup=(10.0,))
     assert [contrast.distinguishable for contrast in against_best(cells, METRIC)] == [None]

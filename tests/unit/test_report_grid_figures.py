@@ -186,3 +186,20 @@ def test_the_overview_has_the_published_log_of_the_reports_cells() -> None:
     assert "published" not in own and reports.count("published") == 1
     (log,) = (line for line in figure.axes[1].get_lines() if line.get_label() == "published")
     assert len(log.get_xdata()) >= 50 and min(log.get_ydata()) == pytest.approx(46.16)
+
+
+def test_a_cell_that_was_left_out_keeps_its_place_in_the_overview() -> None:
+    curve = pd.DataFrame({"epoch": [1, 2], "validation_top1_error": [90.0, 80.0]})
+    figure = grid_overview_figure(
+        {("net", "mixup"): [curve], ("vit", "cutmix"): [curve]},
+        test_errors={cell: Estimate(20.0, None, 1) for cell in (("net", "mixup"), ("vit", "cutmix"))},
+        architectures={"net": "Net", "vit": "ViT"},
+        augmentations={"mixup": "Mixup", "cutmix": "CutMix"},
+        with_published=False,
+    )
+    assert [panel.texts[0].get_text() for panel in figure.axes] == [
+        "20.00 %",
+        "not run",
+        "not run",
+        "20.00 %",
+    ]

@@ -100,6 +100,16 @@ def test_every_published_grid_error_is_found_and_an_added_architecture_has_none(
     assert "| mixer | 40.00 (–) |" in text
 
 
+def test_a_cell_that_was_left_out_is_not_run_in_its_table() -> None:
+    cells = {
+        ("resnet18", "baseline"): cell("resnet18", "baseline", 26.0),
+        ("vit", "cutmix"): cell("vit", "cutmix", 43.0),
+    }
+    text = markdown(table_of(cells, CIFAR100))
+    assert "| resnet18 | 26.00 (26.01) | not run |" in text
+    assert "| vit | not run | 43.00 (43.67) |" in text
+
+
 def test_every_published_error_stands_beside_ours_and_what_was_not_run_says_so() -> None:
     cells = {
         (row, "cutmix"): [

@@ -104,6 +104,17 @@ def complaint(config: dict[str, Any]) -> str:
             {"resnet18-mixup": {"schedule": "one_cycle", "warmup_epochs": 0}},
             "grid.cells.resnet18-mixup has schedule: one_cycle, which rises over warmup_epochs",
         ),
+        ("grid.leave_out", ["vit-cutmixx"], "grid.leave_out names 'vit-cutmixx', which is no cell"),
+        (
+            "grid.leave_out",
+            ["vit-baseline", "vit-mixup", "vit-cutout", "vit-cutmix"],
+            "grid.leave_out leaves no cell of 'vit'; take it out of grid.architectures instead",
+        ),
+        (
+            "grid.leave_out",
+            ["vit-mixup", "resnet18-mixup"],
+            "grid.leave_out leaves no cell of 'mixup'; take it out of grid.augmentations instead",
+        ),
         ("self_supervision.probe.warmup_epochs", 101, "warmup_epochs is 101 but there are only 100 epochs"),
         (
             "architectures.resnet18.recipes.modern",

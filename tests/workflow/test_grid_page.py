@@ -138,3 +138,23 @@ def test_a_mistake_is_one_clear_line(extended: Study, changes: dict[str, object]
         extended.preset.write_bytes(kept)
     assert done.returncode != 0
     assert expected in done.stdout + done.stderr and "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_cell_that_is_left_out_is_not_trained_and_the_rest_is_tabulated_and_drawn(extended: Study) -> None:
+    kept = extended.preset.read_bytes()
+    settings = yaml.safe_load(block("A cell that is too much for your machine"))
+    assert settings["grid"]["leave_out"] == ["vit-cutmix"]
+    extended.configure(grid={"leave_out": ["vit-stripes"]})
+    try:
+        plan = extended.plan()
+        extended.run()
+    finally:
+        extended.preset.write_bytes(kept)
+    assert not [job for job in plan if job.startswith("Grid: ")]
+    assert "Figure: curves of vit" in plan and "Figure: curves of mynet" not in plan
+    results = extended.folder / "results"
+    top1 = (results / "tables/grid_top1.md").read_text()
+    (row,) = (line for line in top1.splitlines() if line.startswith("| ViT |"))
+    assert row.endswith("| not run |")
+    assert "not run" in (results / "figures/grid.svg").read_text()
+    assert "Stripes" not in (results / "figures/grid_vit.svg").read_text()

@@ -21,7 +21,7 @@ def difference_tables(
     cells: Cells, metric: str, *, architectures: Titles, augmentations: Titles
 ) -> list[Table]:
     """Against the baseline, against the best in validation, between architectures, where there are such."""
-    baseline = baseline_of(list(augmentations))
+    baseline = baseline_of(cells)
     best = best_in_validation(cells, metric)
     unequal = unequal_note(cells, architectures)
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from triptych.report.confusion import MOST, confusable_groups, confusion, neighbourly_order
 from triptych.report.confusion_figure import confusion_figure, statement_figure
-from triptych.report.grid_contrasts import Cells, best_in_validation
+from triptych.report.grid_contrasts import Cells, alone_in_row, best_in_validation
 
 
 def shown_cells(cells: Cells) -> list[tuple[str, str]]:
     """Of each architecture its best augmentation in validation, or its only one."""
     best = best_in_validation(cells, "test_top1_error")
-    alone = len({augmentation for _, augmentation in cells}) == 1
-    return [cell for cell in cells if alone or best.get(cell[0]) == cell]
+    alone = alone_in_row(cells)
+    return [cell for cell in cells if cell in alone or best.get(cell[0]) == cell]
 
 
 def grid_confusion_figure(

@@ -67,16 +67,25 @@ def _family(cells: Cells, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> li
     ]
 
 
-def baseline_of(augmentations: Sequence[str]) -> str:
+def baseline_of(cells: Cells) -> str:
     """What the others are held against: `baseline`, or the first where there is none of that name."""
+    augmentations = _augmentations(cells)
     return "baseline" if "baseline" in augmentations else augmentations[0]
 
 
 def against_baseline(cells: Cells, metric: str) -> list[Contrast]:
     """Each other augmentation minus the baseline, within each architecture."""
-    baseline = baseline_of(_augmentations(cells))
-    pairs = [(cell, (cell[0], baseline)) for cell in cells if cell[1] != baseline]
+    baseline = baseline_of(cells)
+    pairs = [
+        (cell, (cell[0], baseline)) for cell in cells if cell[1] != baseline and (cell[0], baseline) in cells
+    ]
     return _family(cells, metric, pairs)
+
+
+def alone_in_row(cells: Cells) -> list[Cell]:
+    """Cells of architectures that were run with one augmentation only."""
+    rows = [cell[0] for cell in cells]
+    return [cell for cell in cells if rows.count(cell[0]) == 1]
 
 
 def best_in_validation(cells: Cells, metric: str) -> dict[str, Cell]:
@@ -85,11 +94,11 @@ def best_in_validation(cells: Cells, metric: str) -> dict[str, Cell]:
     Chosen where every choice is made: the least test error would be least by luck, too. A single
     augmentation is best of nothing.
     """
-    if len(_augmentations(cells)) < 2:
-        return {}
+    alone = alone_in_row(cells)
     means = {
         cell: estimate(results, metric.replace("test_", "validation_")).mean
         for cell, results in cells.items()
+        if cell not in alone
     }
     best: dict[str, Cell] = {}
     for cell in sorted(means, key=lambda cell: means[cell]):
@@ -110,6 +119,7 @@ def between_architectures(cells: Cells, metric: str) -> list[Contrast]:
         ((ours, augmentation), (theirs, augmentation))
         for theirs, ours in combinations(_architectures(cells), 2)
         for augmentation in _augmentations(cells)
+        if (ours, augmentation) in cells and (theirs, augmentation) in cells
     ]
     return _family(cells, metric, pairs)
 

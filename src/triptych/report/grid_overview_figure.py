@@ -12,9 +12,11 @@ from matplotlib.lines import Line2D
 from triptych.report.curves import count_epochs, draw_published, draw_runs, mean_curve
 from triptych.report.estimates import Estimate
 from triptych.report.grid_figure import add_legend
+from triptych.report.grid_table import NOT_RUN
 from triptych.report.style import COLOURS, INK, MUTED, new_figure
 
 COLUMN = "validation_top1_error"
+CORNER: dict[str, Any] = {"ha": "right", "va": "top"}
 BEHIND: dict[str, Any] = {"color": MUTED, "linewidth": 0.6, "alpha": 0.3}
 
 
@@ -29,7 +31,7 @@ def grid_overview_figure(
     """A row an architecture, a column an augmentation; all panels share both axes.
 
     Args:
-        histories: the seeds' histories by cell (architecture, augmentation).
+        histories: the seeds' histories by cell (architecture, augmentation); those of others were not run.
         test_errors: top-1 error on the test images (percent) by cell; marked at the last epoch.
         architectures, augmentations: from names to titles, in order.
         with_published: whether the published curves belong to the same data set.
@@ -46,6 +48,9 @@ def grid_overview_figure(
                     axes.plot(mean.index, mean, **BEHIND)
             if with_published:
                 has_published |= draw_published(axes, "-".join(cell), "valid_top1_error")
+            if cell not in histories:
+                axes.text(0.97, 0.95, NOT_RUN, color=MUTED, fontsize=9.5, transform=axes.transAxes, **CORNER)
+                continue
             draw_runs(axes, histories[cell], COLUMN, colour=COLOURS[0], label="this cell")
             _mark_test_error(axes, test_errors[cell], means[cell].index.max())
         row[0].set_ylabel(textwrap.fill(architectures[architecture], 22), color=INK, fontsize=9.5)
@@ -80,5 +85,5 @@ def grid_overview_figure(
 def _mark_test_error(axes: Axes, error: Estimate, epoch: float) -> None:
     style: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "markersize": 4, "capsize": 3, "zorder": 5}
     axes.errorbar(epoch, error.mean, yerr=error.std or 0.0, **style)
-    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top"}
-    axes.text(0.97, 0.95, f"{error} %", color=COLOURS[1], fontsize=9.5, fontweight="bold", **place)
+    told: dict[str, Any] = {"color": COLOURS[1], "fontsize": 9.5, "fontweight": "bold"}
+    axes.text(0.97, 0.95, f"{error} %", transform=axes.transAxes, **told, **CORNER)

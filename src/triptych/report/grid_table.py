@@ -15,6 +15,7 @@ from triptych.report.titles import dataset_title
 
 METRICS = {"test_top1_error": "Top-1 error", "test_top5_error": "Top-5 error"}
 BEST, NEAR = "†", "≈"
+NOT_RUN = "not run"
 NO_PART = ("mixing", "device")  # of a recipe: what the columns are, and what changes no result
 
 
@@ -134,7 +135,7 @@ def error_table(
         caption=f"{METRICS[metric]} (%) on {dataset_title(comparison.dataset)}, test images",
         header=("Method", *augmentations.values()),
         rows=tuple(
-            (title, *[estimates[architecture, name] for name in augmentations])
+            (title, *[estimates.get((architecture, name), NOT_RUN) for name in augmentations])
             for architecture, title in architectures.items()
         ),
         notes=tuple(filter(None, notes)),

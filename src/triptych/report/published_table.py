@@ -8,12 +8,10 @@ import pandas as pd
 from triptych.report.comparison import Comparison
 from triptych.report.estimates import Estimate, estimate
 from triptych.report.grid_contrasts import Cell, Cells
-from triptych.report.grid_table import METRICS
+from triptych.report.grid_table import METRICS, NOT_RUN
 from triptych.report.paired import Difference, difference_from
 from triptych.report.published import published_result, published_runs
 from triptych.report.render_table import Table
-
-NOT_RUN = "not run"
 
 
 def _published() -> list[tuple[Cell, str, float]]:

@@ -70,7 +70,10 @@ def read_history(path: str | Path) -> pd.DataFrame:
 def group_cells(
     results: Iterable[Result], *, architectures: Sequence[str], augmentations: Sequence[str]
 ) -> dict[tuple[str, str], list[Result]]:
-    """Results of `…/{architecture}-{augmentation}/seed{seed}/metrics.json`, by cell, in the order given."""
+    """Results of `…/{architecture}-{augmentation}/seed{seed}/metrics.json`, by cell, in the order given.
+
+    Cells without results are left out.
+    """
     by_folder: dict[str, list[Result]] = {}
     for result in results:
         by_folder.setdefault(result.path.parents[1].name, []).append(result)
@@ -78,4 +81,5 @@ def group_cells(
         (architecture, augmentation): by_folder[f"{architecture}-{augmentation}"]
         for architecture in architectures
         for augmentation in augmentations
+        if f"{architecture}-{augmentation}" in by_folder
     }

@@ -18,6 +18,13 @@ NUMBERS = {
 }
 
 
+def grid_cells(config: Config) -> list[str]:
+    """Names of the cells that are run, row by row."""
+    grid = config["grid"]
+    named = [f"{row}-{column}" for row in grid["architectures"] for column in grid["augmentations"]]
+    return [cell for cell in named if cell not in grid["leave_out"]]
+
+
 def training_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
     """How a cell is trained: its architecture's recipe of the chosen family, with the cell's changes.
 

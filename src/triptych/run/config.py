@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from triptych.run.cells import training_recipe
+from triptych.run.cells import grid_cells, training_recipe
 from triptych.run.errors import TriptychError
 
 Schema = Mapping[str, Any]
@@ -221,11 +221,20 @@ def _check_names(config: Mapping[str, Any]) -> None:
             )
         if "method" in augmentation and augmentation["options"]:
             raise TriptychError(f"config: augmentations.{name}.options are for a 'module'; leave them out")
-    for cell in grid["cells"]:
-        if cell not in cells:
-            raise TriptychError(
-                f"config: grid.cells names '{cell}', which is no cell; cells: {', '.join(cells)}"
-            )
+    for key in ("cells", "leave_out"):
+        for cell in grid[key]:
+            if cell not in cells:
+                raise TriptychError(
+                    f"config: grid.{key} names '{cell}', which is no cell; cells: {', '.join(cells)}"
+                )
+    left = grid_cells(config)
+    for table, name_of in (("architectures", "{}-{{}}"), ("augmentations", "{{}}-{}")):
+        others = grid["augmentations" if table == "architectures" else "architectures"]
+        for name in grid[table]:
+            if not {name_of.format(name).format(other) for other in others} & set(left):
+                raise TriptychError(
+                    f"config: grid.leave_out leaves no cell of '{name}'; take it out of grid.{table} instead"
+                )
 
 
 def _check_unread(config: Mapping[str, Any]) -> None:
