@@ -3,7 +3,8 @@
 Milliseconds of the output, the input's gradient and the parameters' gradient, the best of several turns with
 PyTorch's. Convolutions, named by their channels and the maps' side: of 256 images by minimal filtering, of
 512 images, where 2 x 2 maps come out, by plain products; a linear layer of 8320 rows, 512 to 1536 channels.
-Only where the CPU multiplies pairs (AVX512-BF16).
+Attention of the config's ViT for 128 images, there and back, by our kernel, by plain products and by
+PyTorch's fused form. Only where the CPU multiplies pairs (AVX512-BF16).
 """
 
 import time
@@ -12,13 +13,16 @@ from types import ModuleType
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from triptych.kernels.jit import has_pairs
 from triptych.nn import pair_linear, small_maps, winograd
+from triptych.nn.attention import attention
 from triptych.run.errors import TriptychError
 from triptych.training.allocator import keep_large_allocations
 
 ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
+ATTENTION = 128, 65, 8, 64  # images, tokens, heads, their width: the config's ViT
 IMAGES = {winograd: 256, small_maps: 512}
 # channels in and out, side of the input, stride
 CONVOLUTIONS = {
@@ -86,6 +90,29 @@ def linear() -> tuple[Ways, Ways]:
     return ours, theirs
 
 
+def attention_forms() -> dict[str, Callable[[], object]]:
+    """Forward and backward by our kernel, by plain products and by PyTorch's fused form."""
+    images, tokens, heads, width = ATTENTION
+    qkv = torch.randn(images, tokens, 3 * heads * width).bfloat16().requires_grad_()
+    dy = torch.randn(images, tokens, heads * width).bfloat16()
+
+    def through(form: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[[], object]:
+        def both_ways() -> object:
+            q, k, v = qkv.view(images, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
+            out = form(q, k, v).transpose(1, 2).reshape(dy.shape)
+            return torch.autograd.grad(out, qkv, dy)
+
+        return both_ways
+
+    return {
+        "attention": lambda: torch.autograd.grad(attention(qkv, heads), qkv, dy),
+        "attention_products": through(
+            lambda q, k, v: (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1) @ v
+        ),
+        "attention_fused": through(F.scaled_dot_product_attention),
+    }
+
+
 def milliseconds(ways: Ways) -> list[float]:
     """The best time of each, taken in turns."""
     best = [float("inf")] * len(ways)
@@ -117,4 +144,5 @@ def measure() -> dict[str, float | str]:
         times = milliseconds([*ours, *theirs])
         for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
             metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}
-    return metrics
+    forms = attention_forms()
+    return metrics | dict(zip(forms, milliseconds(list(forms.values())), strict=True))

@@ -13,7 +13,8 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
 
     Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent
     more. The pass is in eval mode, float32 and without gradients, where all is done by torch's own
-    operations, attention by plain products: faster forms, ours among them, would escape the count.
+    operations, attention by plain products: faster forms, ours among them, would escape the count, as the
+    products inside of recurrent layers do.
 
     Args:
         model: on the CPU; takes (N, 3, `image_size`, `image_size`).

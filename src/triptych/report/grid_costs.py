@@ -84,8 +84,8 @@ def cost_table(cells: Cells, *, architectures: Mapping[str, str], augmentations:
         notes=(
             *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
             "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions, three forward passes "
-            "an image and epoch. Wall time with evaluation, means over the seeds; cells that share a machine "
-            "slow each other down.",
+            "an image and epoch; what recurrent layers do inside is not counted. Wall time with evaluation, "
+            "means over the seeds; cells that share a machine slow each other down.",
         ),
         published_label=None,
     )
