@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_classify import CLASSIFIER, TRAINING, experiment, metrics, save_colours
 
+from triptych.classify.augmented_probe import augmented_probe
 from triptych.classify.checks import check_labels
+from triptych.classify.classifier import train_classifier
 from triptych.classify.compute_features import compute_features
 from triptych.classify.experiment import save_weights
 from triptych.classify.feature_map import map_features
@@ -26,6 +29,7 @@ from triptych.classify.knn_evaluation import evaluate_knn
 from triptych.classify.label_share import labelled_images
 from triptych.classify.probe import probe
 from triptych.classify.simclr import initialise
+from triptych.classify.training import run_training
 from triptych.classify.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
 from triptych.classify.weight_decay import (
     search_folds,
@@ -181,6 +185,28 @@ def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path,
     assert found["test_top1_accuracy"] > 40
     before, after = load_file(encoder), load_file(tmp_path / "model.safetensors")
     assert not torch.equal(before["stem.weight"], after["0.stem.weight"])
+
+
+TUNING = {"percent": 50.0, "augmentation": CLASSIFIER["augmentation"], "label_smoothing": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("training", "recipe"),
+    [
+        (train_classifier, CLASSIFIER),
+        (fine_tune, {**TRAINING, **TUNING, "width": 8, "validation": 20}),
+        (augmented_probe, {**TRAINING, "width": 8, "validation": 20}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_two_workers_train_one_network(
+    tmp_path: Path, data: Path, encoder: Path, training: Callable[..., None], recipe: dict[str, Any]
+) -> None:
+    once = experiment(tmp_path, data, {**recipe, "epochs": 4, "gpus": 2})
+    run_training(training, once, *([] if training is train_classifier else [str(encoder)]))
+    assert metrics(tmp_path)["test_top1_accuracy"] > 40  # chance is 33
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 5
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_the_map_names_images_and_classes(tmp_path: Path, data: Path, files: dict[str, str]) -> None:
