@@ -21,7 +21,7 @@ from triptych.report.estimates import estimate, spread_note
 from triptych.report.grid_table import error_table, grid_comparison, grid_estimates, grid_rows
 from triptych.report.parameter_table import parameter_rows, part_table, summary_table
 from triptych.report.published import published_curve, published_epochs, published_result
-from triptych.report.published_table import published_rows, published_table
+from triptych.report.published_table import published_rows, published_tables
 from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
 from triptych.report.results import Result, group_cells, read_result
 from triptych.report.self_supervision_table import self_supervision_comparison
@@ -120,19 +120,21 @@ def test_every_published_error_stands_beside_ours_and_what_was_not_run_says_so()
     }
     comparison = compare("grid", CIFAR100, epochs={}, models={})
     titles = {"architectures": {"resnet18": "ResNet18"}, "augmentations": {"cutmix": "CutMix"}}
-    table = published_table(cells, comparison, **titles)
-    text = markdown(table)
-    assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 \\[−6.42, +6.28\\] | 6.55 | 50.00" in text
+    top1, top5 = published_tables(cells, comparison, **titles)
+    text = markdown(top1)
+    assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 \\[−6.42, +6.28\\] |" in text
     assert "| vit, CutMix | 43.67 | 44.00 | +0.33 |" in text
     assert "| ResNet18, mixup | 25.73 | not run | – |" in text
-    assert len(table.rows) == 8 and "Mixer" not in text
+    assert len(top1.rows) == len(top5.rows) == 8 and "Mixer" not in text and not top1.notes
+    text = markdown(top5)
+    assert "| ResNet18, CutMix | 6.55 | 50.00 ± 0.00 | +43.45 |" in text
     assert "Of the 16 published errors, 1 are higher than ours, 3 are not, and 12 belong to" in text
     assert "minus the published error; 0 lie below zero as a whole." in text
     rows = published_rows(cells, comparison).set_index(["architecture", "augmentation", "metric"])
     assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)
     assert rows["mean"].notna().sum() == 4 and rows["high"].notna().sum() == 1
     elsewhere = compare("grid", SHAPES, epochs={}, models={})
-    assert "16 belong to cells that were not run" in markdown(published_table(cells, elsewhere, **titles))
+    assert "16 belong to cells that were not run" in markdown(published_tables(cells, elsewhere, **titles)[1])
 
 
 def test_long_form_has_a_row_a_cell_and_empty_fields_where_there_is_nothing() -> None:

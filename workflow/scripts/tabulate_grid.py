@@ -6,7 +6,7 @@ from triptych.report.difference_tables import difference_tables
 from triptych.report.grid_contrasts import contrast_rows
 from triptych.report.grid_costs import cost_rows, cost_table
 from triptych.report.grid_table import METRICS, error_table, grid_comparison, grid_rows, marked_estimates
-from triptych.report.published_table import published_rows, published_table
+from triptych.report.published_table import published_rows, published_tables
 from triptych.report.render_table import write_tables
 from triptych.report.results import group_cells, read_result, read_results
 from triptych.run.job import job
@@ -35,8 +35,8 @@ def main(
         rows = grid_rows(marked_estimates(cells, metric), comparison)
         table = error_table(cells, metric, comparison=comparison, **titles)
         write_tables([table], rows, stem=stems[name])
-    held = published_table(cells, comparison, **titles)
-    write_tables([held], published_rows(cells, comparison), stem=stems["published"])
+    held = published_tables(cells, comparison, **titles)
+    write_tables(held, published_rows(cells, comparison), stem=stems["published"])
     differences = [table for metric in METRICS for table in difference_tables(cells, metric, **titles)]
     write_tables(differences, contrast_rows(cells, list(METRICS)), stem=stems["differences"])
     write_tables([cost_table(cells, **titles)], cost_rows(cells), stem=stems["cost"])

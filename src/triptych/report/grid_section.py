@@ -11,7 +11,7 @@ from triptych.report.grid_costs import cost_table
 from triptych.report.grid_drawings import grid_drawings
 from triptych.report.grid_table import METRICS, error_table, grid_comparison, grid_estimates
 from triptych.report.parameter_table import parameter_tables
-from triptych.report.published_table import published_table
+from triptych.report.published_table import published_tables
 from triptych.report.render_table import Table
 from triptych.report.results import group_cells, read_result, read_results
 from triptych.report.sections import Headline, Section
@@ -21,10 +21,10 @@ from triptych.report.sections import Headline, Section
 class GridSection(Section):
     """Part II, ready for the template; `tables` are its test errors, `published` theirs against the report's.
 
-    `published` is None where no cell was run on the published data set.
+    `published` is empty where no cell was run on the published data set.
     """
 
-    published: Table | None
+    published: list[Table]
     differences: list[Table]
     cost: Table
     parameters: list[Table]
@@ -56,7 +56,7 @@ def grid_section(
         headline=_headline(cells, **titles),
         results=[data, *results, counted],
         tables=[error_table(cells, metric, comparison=comparison, **titles) for metric in METRICS],
-        published=published_table(cells, comparison, **titles) if comparison.same_dataset else None,
+        published=published_tables(cells, comparison, **titles) if comparison.same_dataset else [],
         differences=difference_tables(cells, "test_top1_error", **titles),
         cost=cost_table(cells, **titles),
         parameters=parameter_tables(models),

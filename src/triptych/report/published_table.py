@@ -1,7 +1,7 @@
 """Every error that the report published for its grid, and ours beside it, if that cell was run."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -58,53 +58,49 @@ def published_rows(cells: Cells, comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
 
-def published_table(
+def published_tables(
     cells: Cells,
     comparison: Comparison,
     *,
     architectures: Mapping[str, str],
     augmentations: Mapping[str, str],
-) -> Table:
-    """One row a published cell: published, ours and the difference, for each metric."""
-    rows: dict[Cell, list[str | Estimate]] = {}
+) -> list[Table]:
+    """One a metric, one row a published cell: published, ours and the difference; what they say last."""
+    rows: dict[str, list[tuple[str | Estimate, ...]]] = {metric: [] for metric in METRICS}
     differences: list[Difference] = []
     for cell, metric, published in _published():
         ours = _ours(cells, cell, metric, comparison)
         difference = difference_from(cells[cell] if ours else [], published, metric)
         differences.append(difference)
+        title = f"{architectures.get(cell[0], cell[0])}, {augmentations.get(cell[1], cell[1])}"
         told = NOT_RUN if ours is None else ours
-        rows.setdefault(cell, []).extend([f"{published:.2f}", told, str(difference)])
+        rows[metric].append((title, f"{published:.2f}", told, str(difference)))
+    last = list(METRICS)[-1]
+    return [
+        Table(
+            caption=f"{title} (%) of the report and ours, test images",
+            header=("Cell", "published", "ours", "difference"),
+            rows=tuple(rows[metric]),
+            notes=(*_notes(differences), comparison.verdict) if metric == last else (),
+            published_label=None,
+        )
+        for metric, title in METRICS.items()
+    ]
+
+
+def _notes(differences: Sequence[Difference]) -> list[str]:
     lower = sum(difference.mean < 0 for difference in differences)
     missing = sum(math.isnan(difference.mean) for difference in differences)
-    clear = sum(difference.high is not None and difference.high < 0 for difference in differences)
-    intervals = any(difference.high is not None for difference in differences)
-    return Table(
-        caption="The report's errors (%) and ours, test images",
-        header=(
-            "Cell",
-            *(
-                f"{title}, {whose}"
-                for title in METRICS.values()
-                for whose in ("published", "ours", "difference")
-            ),
-        ),
-        rows=tuple(
-            (f"{architectures.get(cell[0], cell[0])}, {augmentations.get(cell[1], cell[1])}", *values)
-            for cell, values in rows.items()
-        ),
-        notes=(
-            f"Of the {len(differences)} published errors, {lower} are higher than ours, "
-            f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run "
-            "on that data set. The published ones are of single runs, so chance is part of every difference.",
-            *(
-                [
-                    "In brackets the 95 % confidence interval of our mean over the seeds (Student's t, not "
-                    f"corrected) minus the published error; {clear} lie below zero as a whole."
-                ]
-                if intervals
-                else []
-            ),
-            comparison.verdict,
-        ),
-        published_label=None,
-    )
+    notes = [
+        f"Of the {len(differences)} published errors, {lower} are higher than ours, "
+        f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run "
+        "on that data set. The published ones are of single runs, so chance is part of every difference."
+    ]
+    highs = [difference.high for difference in differences if difference.high is not None]
+    if highs:
+        notes.append(
+            "In brackets the 95 % confidence interval of our mean over the seeds (Student's t, not "
+            "corrected) minus the published error; "
+            f"{sum(high < 0 for high in highs)} lie below zero as a whole."
+        )
+    return notes
