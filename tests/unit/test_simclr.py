@@ -13,6 +13,7 @@ import torch
 from benchmarks._simclr_peers import Peer
 from hypothesis import given
 from hypothesis import strategies as st
+from killed_workers import pretrain_and_die
 from test_classify import SIMCLR, VIEWS, data, experiment, metrics
 
 from triptych.classify.budget import measure_plan, plan_epochs, typical_seconds
@@ -167,6 +168,21 @@ def test_two_workers_pretrain_one_encoder(tmp_path: Path, data: Path) -> None:
     assert len(rows) == 3 and not (tmp_path / "two/checkpoints").exists()
     with pytest.raises(TriptychError, match="a batch of 19 images cannot be shared equally by 2 workers"):
         run_training(pretrain, experiment(tmp_path / "odd", data, {**recipe, "batch_size": 19}))
+
+
+def test_two_workers_that_are_killed_within_an_epoch_resume_to_the_same_bits(
+    tmp_path: Path, data: Path
+) -> None:
+    recipe = {**SIMCLR, "epochs": 1, "gpus": 2}
+    killed = replace(experiment(tmp_path / "killed", data, recipe), checkpoint_minutes=0.0)
+    with pytest.raises(TriptychError, match=r"was killed \(SIGKILL\)"):
+        run_training(pretrain_and_die, killed, 3)
+    newest = sorted(killed.checkpoints.glob("*.pt"))[-1]
+    assert newest.name == "step-000000003.pt"  # of six
+    run_training(pretrain, killed)
+    run_training(pretrain, experiment(tmp_path / "straight", data, recipe))
+    encoders = [(tmp_path / name / "encoder.safetensors").read_bytes() for name in ("killed", "straight")]
+    assert encoders[0] == encoders[1]
 
 
 def test_several_workers_cannot_share_one_device(tmp_path: Path, data: Path) -> None:

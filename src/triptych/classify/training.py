@@ -55,7 +55,12 @@ def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **more: str
             **more,
         }
     )
-    return Checkpoints(experiment.checkpoints, fingerprint, every=60 * experiment.checkpoint_minutes)
+    return Checkpoints(
+        experiment.checkpoints,
+        fingerprint,
+        every=60 * experiment.checkpoint_minutes,
+        threads=torch.get_num_threads() if experiment.device.type == "cpu" else None,
+    )
 
 
 def fit(

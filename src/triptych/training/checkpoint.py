@@ -31,10 +31,13 @@ class Checkpoints:
         fingerprint: digest of everything that decides the result (recipe, seed, data, code).
             A checkpoint with another fingerprint belongs to another training and is discarded.
         every: seconds between two checkpoints.
+        threads: of this process, where their number decides the last bits; None where it does not.
     """
 
-    def __init__(self, folder: str | Path, fingerprint: str, *, every: float = 300.0) -> None:
-        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+    def __init__(
+        self, folder: str | Path, fingerprint: str, *, every: float = 300.0, threads: int | None = None
+    ) -> None:
+        self.folder, self.fingerprint, self.every, self.threads = Path(folder), fingerprint, every, threads
         self._last = time.monotonic()
 
     def _files(self) -> list[Path]:
@@ -68,11 +71,21 @@ class Checkpoints:
                 continue
             if saved.get("fingerprint") == self.fingerprint:
                 log.info("resuming from %s", path)
+                self._compare_threads(saved["threads"])
                 state: dict[str, Any] = saved["state"]
                 return state
             log.info("discarding %s: it belongs to another recipe, data set or version of the code", path)
             path.unlink()
         return None
+
+    def _compare_threads(self, saved: int | None) -> None:
+        if saved != self.threads:
+            log.warning(
+                "the training began with %s threads and goes on with %s: the result is as good, but not in "
+                "every bit that of an uninterrupted run",
+                saved,
+                self.threads,
+            )
 
     def due(self) -> bool:
         """Whether it is time for the next one, or the last occasion."""
@@ -90,7 +103,8 @@ class Checkpoints:
         """
         # By way of memory: torch's writer would turn a full disk into an error without an errno.
         content = io.BytesIO()
-        torch.save({"fingerprint": self.fingerprint, "state": state}, content)
+        saved = {"fingerprint": self.fingerprint, "threads": self.threads, "state": state}
+        torch.save(saved, content)
         with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
             content.write(hashlib.sha256(content.getbuffer()).digest())
             temporary.write_bytes(content.getbuffer())
