@@ -1,0 +1,113 @@
+"""Checkpoints as files: damaged ones, unreadable ones, full disks, and which are kept."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from full_disk import full_disk
+
+from triptych.training.checkpoint import Checkpoints, time_checkpoint
+
+
+def test_a_checkpoint_of_another_recipe_is_discarded(tmp_path: Path) -> None:
+    old = Checkpoints(tmp_path, "old recipe")
+    old.save(3, {"weights": torch.ones(2)})
+    assert Checkpoints(tmp_path, "new recipe").load() is None
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def torn(content: bytes, share: float) -> bytes:
+    return content[: int(share * len(content))]
+
+
+def empty_behind(content: bytes, share: float) -> bytes:
+    return torn(content, share).ljust(len(content), b"\0")
+
+
+def one_bit_off(content: bytes, share: float) -> bytes:
+    place = int(share * len(content))
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("damage", [torn, empty_behind, one_bit_off])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_counts_no_more(
+    tmp_path: Path, damage: Callable[[bytes, float], bytes], share: float
+) -> None:
+    checkpoints = Checkpoints(tmp_path, "run")
+    for step in (1, 2):
+        checkpoints.save(step, {"step": step, "weights": torch.full((1000,), float(step))})
+    (tmp_path / "step-000000002.pt").write_bytes(damage((tmp_path / "step-000000002.pt").read_bytes(), share))
+    state = checkpoints.load()
+    assert state is not None and state["step"] == 1
+    assert checkpoints.newest() == tmp_path / "step-000000001.pt"
+
+
+def test_checkpoints_that_cannot_be_read_now_do_not_push_out_those_that_are_saved_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path, "run")
+    for step in (19, 20):
+        checkpoints.save(step, {"step": step})
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_bytes", fail)
+        assert checkpoints.load() is None
+    checkpoints.save(5, {"step": 5})
+    assert checkpoints.newest() == tmp_path / "step-000000005.pt"
+    assert Checkpoints(tmp_path, "run").load() == {"step": 5}
+
+
+def test_a_run_that_goes_on_with_other_threads_says_what_that_means(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Checkpoints(tmp_path, "run", threads=4).save(1, {"step": 1})
+    assert Checkpoints(tmp_path, "run", threads=4).load() == {"step": 1}
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert Checkpoints(tmp_path, "run", threads=2).load() == {"step": 1}
+    assert "began with 4 threads and goes on with 2" in caplog.text
+
+
+def test_a_torn_checkpoint_counts_no_more(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "run", "run")
+    checkpoints.save(10, {"step": 10})
+    checkpoints.save(20, {"step": 20})
+    (tmp_path / "run/step-000000020.pt").write_bytes(b"torn")
+    checkpoints.load()
+    checkpoints.save(15, {"step": 15})
+    newest = checkpoints.newest()
+    assert newest is not None and newest.name == "step-000000015.pt"
+    assert [path.name for path in sorted((tmp_path / "run").glob("*.pt"))] == [
+        "step-000000010.pt",
+        "step-000000015.pt",
+    ]
+    checkpoints.remove()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_known_as_one_where_a_checkpoint_is_saved(tmp_path: Path) -> None:
+    for state in ({"weights": torch.ones(100_000)}, {"weights": [torch.ones(10) for _ in range(99)]}):
+        with pytest.raises(OSError) as caught, full_disk():
+            Checkpoints(tmp_path, "run").save(1, state)
+        assert caught.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_two_checkpoints_are_kept_and_none_after_the_end(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "run", "run")
+    for step in range(5):
+        checkpoints.save(step, {"step": step})
+    assert len(list((tmp_path / "run").iterdir())) == 2
+    checkpoints.remove()
+    assert not (tmp_path / "run").exists()
+
+
+def test_saving_and_loading_can_be_timed(tmp_path: Path) -> None:
+    save, load = time_checkpoint({"weights": torch.zeros(1000)}, tmp_path / "timing")
+    assert 0 < save < 10 and 0 < load < 10
+    assert not (tmp_path / "timing").exists()
