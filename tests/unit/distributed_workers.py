@@ -24,8 +24,10 @@ from triptych.training.collectives import (
     gather_with_gradient,
     own_share,
     rank,
+    share_work,
     world_size,
 )
+from triptych.training.muon import Muon
 from triptych.training.out_of_memory import explained
 
 CPU = torch.device("cpu")
@@ -96,6 +98,33 @@ def gathered_gradient() -> tuple[Tensor, Tensor]:
     (gathered * weights).sum().backward()
     assert z.grad is not None
     return gathered.detach(), z.grad
+
+
+def shared_work() -> dict[str, Any]:
+    """Squares of five numbers by whoever computes them, and what this worker computed of them."""
+    done = []
+
+    def square(value: Tensor) -> Tensor:
+        done.append(int(value))
+        return value * value
+
+    values = [torch.tensor([float(number)], dtype=torch.bfloat16) for number in (1, 2, 3, 4, 5)]
+    squares = share_work(square, values, costs=[1, 1, 9, 4, 1])
+    others = average(torch.tensor(float(sum(done)))).item() * world_size() - sum(done)
+    return {"squares": [value.item() for value in squares], "done": done, "sum_of_others": others}
+
+
+def muon_run() -> list[Tensor]:
+    """Weights after three orthogonal steps, by gradients that all workers know."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(8, 4, 3, 3), (6, 20), (20, 6), (5, 5)]
+    weights = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    optimizer = Muon([{"params": weights, "matrices": True}], lr=0.1, weight_decay=0.1)
+    for _ in range(3):
+        for weight in weights:
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        optimizer.step()
+    return [weight.detach() for weight in weights]
 
 
 def worst_norm_difference(examples: int) -> float:
@@ -173,6 +202,11 @@ def conversion() -> dict[str, bool]:
     }
 
 
+def same_bits_of(values: list[Tensor]) -> bool:
+    """Whether all are worker 0's, bit by bit."""
+    return all(torch.equal(a, b) for a, b in zip(values, broadcast_object(values), strict=True))
+
+
 def everything() -> dict[str, Any]:
     """One visit to the workers for all tests of numbers."""
     logging.getLogger("triptych").info("worker %d at work", rank())
@@ -195,6 +229,9 @@ def everything() -> dict[str, Any]:
         "supervised": supervised_gradients(),
         "gathered": gathered,
         "gathered_gradient": gradient,
+        "shared_work": shared_work(),
+        "muon": muon_run(),
+        "muon_with_the_same_bits": average(torch.tensor(float(same_bits_of(muon_run())))).item(),
         "views": gather_views(torch.tensor([[0.0], [1.0], [10.0], [11.0]]) + 2 * rank(), views=2),
         "norm_difference": worst_norm_difference(12),
         "rank_of_zero": rank_of_zero,

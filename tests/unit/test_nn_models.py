@@ -114,6 +114,35 @@ def test_stochastic_depth_grows_linearly_with_depth() -> None:
     assert [layer.probability for layer in layers] == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
+def test_a_mimetic_vit_begins_with_queries_like_keys_and_values_turned_round() -> None:
+    torch.manual_seed(0)
+    dim, heads = 64, 2
+    plain, model = (vit.build(10, 32, dim=dim, depth=1, heads=heads, mlp=32, mimetic=on) for on in (0, 1))
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in model.parameters()]
+    attention = model.blocks[0].attention
+    queries, keys, values = attention.qkv.weight.detach().view(3, dim, dim)
+    for q, k in zip(queries.chunk(heads), keys.chunk(heads), strict=True):
+        # The 32 strongest of 64 directions of 0.7 (noise + identity): more of the identity's trace than half.
+        assert 0.5 * 0.7 * dim < (q.T @ k).trace() < 1.5 * 0.7 * dim
+    passed = attention.projection.weight.detach() @ values
+    noise = passed + 0.4 * torch.eye(dim)
+    assert noise.mean().abs() < 0.01 and noise.std().item() == pytest.approx(0.4 / dim**0.5, rel=0.1)
+
+
+def test_a_mimetic_vits_positions_are_alike_where_they_are_near() -> None:
+    model = vit.build(10, 32, dim=64, depth=1, heads=2, mlp=32, mimetic=True)
+    assert not model.positions[0, 0].any()  # the class token is nowhere
+    positions = model.positions[0, 1:].detach().view(8, 8, 64)
+    alike = (positions @ positions[3, 4]).div(32)  # sines and cosines of 32 angles
+    assert alike[3, 4].item() == pytest.approx(1)
+    near = [alike[3, 3].item(), alike[3, 5].item(), alike[2, 4].item(), alike[4, 4].item()]
+    assert near == pytest.approx([near[0]] * 4) and near[0] < 1
+    alike[2:5, 3:6] = -1
+    assert alike.max() < near[0]
+    with pytest.raises(TriptychError, match="dim that is a multiple of 4, which 6 is not"):
+        vit.build(10, 32, dim=6, depth=1, heads=2, mlp=32, mimetic=True)
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_vit_with_dropout_and_stochastic_depth_is_decided_by_the_global_seed(
     precision: torch.dtype,
@@ -146,7 +175,7 @@ def test_a_wrong_architecture_is_one_clear_line() -> None:
         build_model("triptych.nn.resnet", 10, 32, {"wide": 3})
     with pytest.raises(TriptychError, match=r"patch \(5\) must divide the image size \(32\)"):
         build_model("triptych.nn.vit", 10, 32, {"patch": 5})
-    with pytest.raises(TriptychError, match=r"stochastic_depth is 1\.0; it must be below 1"):
+    with pytest.raises(TriptychError, match=r"stochastic_depth is 1\.0; it must be .* below 1"):
         build_model("triptych.nn.vit", 10, 32, {"stochastic_depth": 1.0})
 
 

@@ -89,6 +89,18 @@ def test_views_are_gathered_view_by_view(visit: dict[str, Any]) -> None:
     assert visit["views"].flatten().tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
 
 
+def test_work_is_shared_by_its_cost_and_its_results_are_everyones(visit: dict[str, Any]) -> None:
+    shared = visit["shared_work"]
+    assert shared["squares"] == [1, 4, 9, 16, 25]
+    assert shared["done"] == [3] and shared["sum_of_others"] == 1 + 2 + 4 + 5
+
+
+def test_muon_takes_the_steps_of_one_process(visit: dict[str, Any]) -> None:
+    for two, alone in zip(visit["muon"], on_workers.muon_run(), strict=True):
+        close(two, alone)
+    assert visit["muon_with_the_same_bits"] == 1
+
+
 def test_synchronised_norm_equals_batch_norm_of_the_whole_batch(visit: dict[str, Any]) -> None:
     assert visit["norm_difference"] < 1e-12
 

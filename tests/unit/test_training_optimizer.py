@@ -16,7 +16,7 @@ from triptych.nn.resnet import build
 from triptych.run.errors import TriptychError
 from triptych.training.lars import LARS, TRUST
 from triptych.training.muon import Muon, orthogonalise
-from triptych.training.optimizer import OTHERS, make_optimizer
+from triptych.training.optimizer import make_optimizer
 from triptych.training.roles import additive, hidden
 from triptych.training.state import Learner
 
@@ -146,14 +146,12 @@ def test_muon_takes_filters_as_matrices_in_either_memory_layout() -> None:
     assert singular.min() > 0.6 and singular.max() < 1.3  # the learning rate is the spectral norm
 
 
-def test_muon_moves_the_rest_as_nesterov_sgd_at_its_own_rate() -> None:
+def test_muon_moves_the_rest_as_nesterov_sgd() -> None:
     ours, theirs = convolutional(), convolutional()
     optimizer = make_optimizer(ours, recipe(optimizer="muon", learning_rate=0.02, weight_decay=0.01))
     learner = Learner(ours, optimizer, None)  # type: ignore[arg-type]
     learner.set_rate(0.02)
-    plain = torch.optim.SGD(
-        theirs.parameters(), 0.02 * OTHERS, momentum=0.9, nesterov=True, weight_decay=0.01
-    )
+    plain = torch.optim.SGD(theirs.parameters(), 0.02, momentum=0.9, nesterov=True, weight_decay=0.01)
     learn(ours, optimizer, range(3))
     learn(theirs, plain, range(3))
     others, hidden = [], []
@@ -164,6 +162,19 @@ def test_muon_moves_the_rest_as_nesterov_sgd_at_its_own_rate() -> None:
     assert "0.stem.weight" in others and "1.weight" in others and "1.bias" in others
     assert len(hidden) == 19  # 16 convolutions of 3x3 and 3 of 1x1
     assert all(reference[name].ndim == 4 for name in hidden)
+
+
+def test_muon_moves_the_rest_by_adamw_at_a_rate_of_its_own() -> None:
+    ours, theirs = convolutional(), convolutional()
+    changes = {"learning_rate": 0.02, "adam_learning_rate": 0.004, "weight_decay": 0.01}
+    learner = Learner(ours, make_optimizer(ours, recipe(optimizer="muon", **changes)), None)  # type: ignore[arg-type]
+    learner.set_rate(0.01)  # half way down the schedule
+    adam = torch.optim.AdamW(theirs.parameters(), 0.002, betas=(0.9, 0.95), weight_decay=0.01)
+    learn(ours, learner.optimizer, range(3))
+    learn(theirs, adam, range(3))
+    reference = dict(theirs.named_parameters())
+    apart = [name for name, value in ours.named_parameters() if not torch.allclose(value, reference[name])]
+    assert len(apart) == 19 and all(reference[name].ndim == 4 for name in apart)  # the hidden layers
 
 
 def test_muon_without_hidden_layers_is_an_error() -> None:

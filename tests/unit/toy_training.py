@@ -21,6 +21,7 @@ RECIPE = {
     "accumulate": 1,
     "optimizer": "sgd",
     "learning_rate": 0.1,
+    "adam_learning_rate": None,
     "momentum": 0.9,
     "nesterov": True,
     "weight_decay": 1e-4,

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from triptych.run.errors import TriptychError
+
 
 class StochasticDepth(nn.Module):
     """Decide which images' residual branch is left out in training, each by itself.
@@ -27,5 +29,11 @@ class StochasticDepth(nn.Module):
 
 
 def linear_depths(probability: float, depth: int) -> list[float]:
-    """The probability of each of `depth` blocks: linear in its place, `probability` at the last one."""
+    """The probability of each of `depth` blocks: linear in its place, `probability` at the last one.
+
+    Raises:
+        TriptychError: the probability is not in [0, 1).
+    """
+    if not 0 <= probability < 1:
+        raise TriptychError(f"stochastic_depth is {probability}; it must be at least 0 and below 1")
     return [probability * block / depth for block in range(1, depth + 1)]

@@ -7,6 +7,7 @@ from triptych.nn.attention import attention
 from triptych.nn.gelu import GELU
 from triptych.nn.layer_norm import add_layer_norm
 from triptych.nn.linear import Linear
+from triptych.nn.mimetic import begin_as_trained
 from triptych.nn.stochastic_depth import StochasticDepth, linear_depths
 from triptych.run.errors import TriptychError
 
@@ -61,6 +62,7 @@ class ViT(nn.Module):
         dim, depth, heads, mlp: width of tokens, number of blocks, attention heads, hidden units of a block.
         dropout: probability, after the positions, in attention and in the MLP.
         stochastic_depth: probability of leaving out a branch of the last block; earlier ones have less.
+        mimetic: whether attention and positions begin as in trained networks (see `triptych.nn.mimetic`).
     """
 
     embeddings = ("class_token", "positions")  # see triptych.training.roles
@@ -78,6 +80,7 @@ class ViT(nn.Module):
         mlp: int = 1024,
         dropout: float = 0.0,
         stochastic_depth: float = 0.0,
+        mimetic: bool = False,
     ) -> None:
         super().__init__()
         if image_size % patch or dim % heads:
@@ -85,8 +88,6 @@ class ViT(nn.Module):
                 f"vit: patch ({patch}) must divide the image size ({image_size}) and heads ({heads}) "
                 f"must divide dim ({dim}); change the architecture's options"
             )
-        if not 0 <= stochastic_depth < 1:
-            raise TriptychError(f"ViT: stochastic_depth is {stochastic_depth}; it must be below 1")
         self.patches = nn.Conv2d(3, dim, patch, stride=patch)
         self.class_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, dim), std=0.02))
         tokens = (image_size // patch) ** 2 + 1
@@ -100,6 +101,8 @@ class ViT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        if mimetic:
+            begin_as_trained(self.positions, [block.attention for block in self.blocks])
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, num_classes) logits."""

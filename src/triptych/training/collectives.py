@@ -6,7 +6,7 @@ of the mean of the workers' losses. That is the gradient of the global mean loss
 loss is the mean over its own images and where every worker computes the loss of the whole batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -125,6 +125,40 @@ def average_gradients(model: nn.Module) -> None:
         pieces = flat.div_(workers).split([gradient.numel() for gradient in bucket])
         for gradient, piece in zip(bucket, pieces, strict=True):
             gradient.copy_(piece.view(gradient.shape))
+
+
+def _owners(costs: Sequence[int]) -> list[int]:
+    """Who takes what: the dearest first, each to the worker with least to do; the same list everywhere."""
+    loads = [0] * world_size()
+    owners = [0] * len(costs)
+    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
+        owners[index] = loads.index(min(loads))
+        loads[owners[index]] += costs[index]
+    return owners
+
+
+@torch.no_grad()
+def share_work(
+    function: Callable[[Tensor], Tensor], values: Sequence[Tensor], costs: Sequence[int]
+) -> list[Tensor]:
+    """`function` of each value, of which every worker computes some and gets all, without gradient.
+
+    Args:
+        function: keeps shape and dtype.
+        values: of one dtype, the same on all workers.
+        costs: of each, in any unit.
+    """
+    if world_size() == 1:
+        return [function(value) for value in values]
+    results = torch.zeros(
+        sum(value.numel() for value in values), dtype=values[0].dtype, device=values[0].device
+    )
+    pieces = results.split([value.numel() for value in values])
+    for value, piece, owner in zip(values, pieces, _owners(costs), strict=True):
+        if owner == rank():
+            piece.copy_(function(value).reshape(-1))
+    dist.all_reduce(results)  # whoever did not compute a piece adds zeros to it
+    return [piece.view(value.shape) for value, piece in zip(values, pieces, strict=True)]
 
 
 @torch.no_grad()

@@ -8,11 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
+
+from triptych.training.collectives import share_work
 
 # The quintic's coefficients, chosen by its authors to be steepest at zero: singular values end between
 # about 0.7 and 1.2 instead of at 1, which does not matter to training.
 LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
+BETAS = 0.9, 0.95  # of the authors' AdamW beside it
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
@@ -31,18 +35,25 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     return x.mT if matrix.shape[0] > matrix.shape[1] else x
 
 
+def _products(matrix: Tensor) -> int:
+    """Number of multiplications of an iteration of `orthogonalise`."""
+    short, long = sorted(matrix.shape)
+    return short * short * (2 * long + short)
+
+
 class Muon(torch.optim.Optimizer):
-    """Muon for the hidden layers and SGD for the rest, both with Nesterov momentum.
+    """Muon for the hidden layers, with Nesterov momentum; for the rest Nesterov SGD or AdamW.
 
     A filter bank (out, in, height, width) counts as a matrix (out, in * height * width). With the
     momentum v <- momentum * v + (1 - momentum) * g of a hidden layer's gradient, its step is
     w <- (1 - lr * weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g'),
     g' = (1 - momentum) * g + momentum * v. The learning rate is thus the spectral norm of each step
-    whatever the size of the gradient, and the same one suits layers of all shapes.
+    whatever the size of the gradient, and the same one suits layers of all shapes. Data-parallel workers
+    orthogonalise some of the matrices each.
 
     Args:
-        groups: parameter groups; those with `matrices: True` hold the hidden layers, others go by SGD
-            (weight decay added to the gradient) with their own `lr`.
+        groups: parameter groups, each with its own `lr`; those with `matrices: True` hold the hidden layers,
+            those with `adam: True` go by AdamW, others by SGD (weight decay added to the gradient).
         lr, momentum, weight_decay: as above.
         dtype: of the orthogonalisation; bfloat16 is enough and fast where the hardware has it.
     """
@@ -57,7 +68,8 @@ class Muon(torch.optim.Optimizer):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.dtype = dtype
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "matrices": False}
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        defaults |= {"matrices": False, "adam": False}
         super().__init__([dict(group) for group in groups], defaults)
 
     @torch.no_grad()
@@ -66,14 +78,22 @@ class Muon(torch.optim.Optimizer):
         assert closure is None
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
             for parameter in parameters:
                 if not self.state[parameter]:
                     self.state[parameter]["velocity"] = torch.zeros_like(parameter)
+                    if group["adam"]:
+                        self.state[parameter]["square"] = torch.zeros_like(parameter)
+                        self.state[parameter]["step"] = torch.zeros((), device=parameter.device)
             velocities = [self.state[p]["velocity"] for p in parameters]
             gradients = [p.grad for p in parameters]
-            if parameters:
-                move = self._move_matrices if group["matrices"] else self._move_others
-                move(group, parameters, gradients, velocities)
+            if group["matrices"]:
+                self._move_matrices(group, parameters, gradients, velocities)
+            elif group["adam"]:
+                self._move_by_adam(group, parameters, gradients, velocities)
+            else:
+                self._move_by_sgd(group, parameters, gradients, velocities)
 
     def _move_matrices(
         self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
@@ -82,14 +102,36 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(v, gradients, 1 - momentum)
         directions = torch._foreach_lerp(gradients, v, momentum)
         torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
-        for parameter, direction in zip(parameters, directions, strict=True):
-            # Channels last, as they lie in memory: the order of columns does not change the result.
-            filters = direction.movedim(1, -1)
-            matrix = filters.flatten(1).to(self.dtype)
-            step = orthogonalise(matrix).view(filters.shape).movedim(-1, 1)
-            parameter.sub_(step, alpha=rate * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+        # Channels last, as they lie in memory: the order of columns does not change the result.
+        filters = [direction.movedim(1, -1) for direction in directions]
+        matrices = [each.flatten(1).to(self.dtype) for each in filters]
+        steps = share_work(orthogonalise, matrices, [_products(matrix) for matrix in matrices])
+        for parameter, each, step in zip(parameters, filters, steps, strict=True):
+            rows, columns = step.shape
+            change = step.view(each.shape).movedim(-1, 1)
+            parameter.sub_(change, alpha=rate * max(1.0, rows / columns) ** 0.5)
 
-    def _move_others(
+    def _move_by_adam(
+        self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
+    ) -> None:
+        adamw(
+            parameters,
+            gradients,
+            v,
+            [self.state[parameter]["square"] for parameter in parameters],
+            [],
+            [self.state[parameter]["step"] for parameter in parameters],
+            fused=True if parameters[0].device.type in ("cpu", "cuda") else None,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def _move_by_sgd(
         self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
     ) -> None:
         gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))

@@ -12,9 +12,6 @@ from triptych.training.lars import LARS
 from triptych.training.muon import Muon
 from triptych.training.roles import additive, hidden
 
-# Muon's learning rate is the hidden layers'. The others, which go by SGD, take this many times it.
-OTHERS = 1.0
-
 
 def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Build `recipe["optimizer"]` for the parameters of `model` that are trained.
@@ -23,8 +20,8 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     - `adam`: weight decay added to the gradient. `adamw`: decoupled.
     - `lars`: SGD with rates by layer for large batches; biases, norms and embeddings are neither adapted
       nor decayed.
-    - `muon`: orthogonal steps for the hidden layers, Nesterov SGD at `OTHERS` times the learning rate for
-      the first layer, the last one, norms, biases and embeddings.
+    - `muon`: orthogonal steps for the hidden layers; the first layer, the last one, norms, biases and
+      embeddings go by AdamW at `adam_learning_rate` or, where that is None, by Nesterov SGD.
 
     Which is which: `triptych.training.roles`. In each step a group's rate is the schedule's times its
     `rate_factor`.
@@ -32,7 +29,8 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     Args:
         model: on its device, which decides the implementation.
         recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay`
-            applies to biases, norms and embeddings), `momentum`, `nesterov`, `precision`.
+            applies to biases, norms and embeddings), `momentum`, `nesterov`, `adam_learning_rate`,
+            `precision`.
 
     Raises:
         TriptychError: muon is asked for a model without hidden layers.
@@ -50,9 +48,12 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
         members = [p for key, p in named.items() if (key in inner) == matrices and (key in added) == biases]
         exempt = biases and (name == "lars" or not recipe["decay_biases"])
         group: dict[str, Any] = {"params": members, "weight_decay": 0.0 if exempt else decay}
-        group["rate_factor"] = OTHERS if name == "muon" and not matrices else 1.0
+        group["rate_factor"] = 1.0
         if name == "muon":
             group["matrices"] = matrices
+            adam_rate = recipe["adam_learning_rate"]
+            if not matrices and adam_rate is not None:
+                group |= {"adam": True, "rate_factor": adam_rate / rate}
         if name == "lars":
             group["adapt"] = not biases
         if members:
