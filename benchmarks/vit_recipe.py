@@ -2,7 +2,7 @@
 
 Each variant changes the `modern` recipe of config.yaml's cell vit-cutmix. The network is trained on 45,000
 training images and answers for the other 5,000; the test images are not read. A variant takes a quarter of
-an hour on 2 cores; BENCH_VARIANTS="adamw muon" runs only these, BENCH_SEEDS="0 1 2" several seeds (0).
+an hour on 2 cores; BENCH_VARIANTS="adamw preset" runs only these, BENCH_SEEDS="0 1 2" several seeds (0).
 
 - `VARIANT_error`: percent of those answered wrong, mean over the seeds; `VARIANT_error_std` with several.
 - `VARIANT_minutes`: of training, which depends on what else the machine does.
@@ -11,6 +11,7 @@ CIFAR-100 must have been packed: `snakemake --cores 1 results/data/cifar100/data
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -31,13 +32,23 @@ log = logging.getLogger("triptych")
 ROOT = Path(__file__).parents[1]
 # Averaged over the last hundred steps: the config's average would remember the first epoch.
 SHORT = {"epochs": 3, "warmup_epochs": 0.3, "ema": 0.99}
-MUON = {"optimizer": "muon", "learning_rate": 0.02, "momentum": 0.95, "weight_decay": 0.01, "clip_norm": None}
+MUON = {"optimizer": "muon", "learning_rate": 0.01, "momentum": 0.95, "weight_decay": 0.01, "clip_norm": None}
+ADAM = {"adam_learning_rate": 0.002}
+WHOLE = {"stochastic_depth": 0.0}
+MIMETIC = WHOLE | {"mimetic": True}
+PRESET = MUON | ADAM | {"options": MIMETIC}  # the ViT's in presets/cpu.yaml, but for schedule and average
 VARIANTS: dict[str, dict[str, Any]] = {
     "adamw": {},
-    "adamw_rate_0002": {"learning_rate": 0.002},
-    "muon": MUON,
-    "muon_rate_005": MUON | {"learning_rate": 0.05},
-    "muon_batch_256": MUON | {"batch_size": 256, "learning_rate": 0.03},
+    "adamw_mimetic": {"options": MIMETIC},
+    "muon_rate_002": MUON | {"learning_rate": 0.02},
+    "muon": MUON | {"options": WHOLE},
+    "muon_adam": MUON | ADAM | {"options": WHOLE},
+    "muon_mimetic": MUON | {"options": MIMETIC},
+    "preset": PRESET,
+    "preset_depth": MUON | ADAM | {"options": {"mimetic": True}},
+    "preset_rate_0005": PRESET | {"learning_rate": 0.005},
+    "preset_rate_002": PRESET | {"learning_rate": 0.02},
+    "preset_batch_256": PRESET | {"batch_size": 256, "learning_rate": 0.014},
 }
 
 
@@ -46,6 +57,15 @@ def base() -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     validate_config(config, ROOT / "workflow/schemas/config.schema.yaml")
     return cell_recipe(config, "vit", "cutmix") | SHORT
+
+
+def varied(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with a variant's changes, of which `options` are the network's."""
+    recipe = base()
+    architecture = recipe["architecture"]
+    options = architecture["options"] | changes.get("options", {})
+    knobs = {key: value for key, value in changes.items() if key != "options"}
+    return recipe | knobs | {"architecture": architecture | {"options": options}}
 
 
 def _run(recipe: dict[str, Any], dataset: PackedDataset, seed: int, name: str) -> tuple[float, float]:
@@ -74,7 +94,7 @@ def measure() -> dict[str, float | str]:
     found: dict[str, float | str] = {}
     for name in names:
         errors, minutes = zip(
-            *(_run(base() | VARIANTS[name], dataset, seed, name) for seed in seeds), strict=True
+            *(_run(varied(VARIANTS[name]), dataset, seed, name) for seed in seeds), strict=True
         )
         found[f"{name}_error"] = mean(errors)
         if len(errors) > 1:

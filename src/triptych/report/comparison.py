@@ -32,6 +32,7 @@ UNUSED = {
     "label_smoothing": 0.0,
     "ema": 0.0,
     "stochastic_depth": 0.0,
+    "mimetic": False,
     "clip_norm": None,
     "decay_biases": True,
     "final_share": 0.0,
