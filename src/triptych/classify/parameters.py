@@ -50,7 +50,7 @@ def count_resnet18() -> dict[str, Any]:
     }
 
 
-def count_vit(title: str, **options: int) -> dict[str, Any]:
+def count_vit(title: str, **options: Any) -> dict[str, Any]:
     """A ViT for 100 classes of 32x32 images, part by part; `options` as for `triptych.nn.vit.build`."""
     model: Any = build_vit(CLASSES, IMAGE_SIZE, **options)
     linears = [

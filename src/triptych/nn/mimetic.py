@@ -7,9 +7,10 @@ projections as if by its negative. Positions begin as sines and cosines, so what
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from triptych.run.errors import TriptychError
 
@@ -28,7 +29,7 @@ def _factors(dim: int, shares: tuple[float, float], rank: int) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def begin_as_trained(positions: Tensor, attentions: Iterable[nn.Module]) -> None:
+def begin_as_trained(positions: Tensor, attentions: Iterable[Any]) -> None:
     """Set the weights of a Vision Transformer's attention and its positions.
 
     Args:
