@@ -27,6 +27,7 @@ TRAINING = {
     "optimizer": "sgd",
     "learning_rate": 0.05,
     "momentum": 0.9,
+    "adam_learning_rate": None,
     "nesterov": False,
     "weight_decay": 0.0,
     "schedule": "constant",

@@ -117,6 +117,7 @@ IN_TILES = {
     "epochs": 3,
     "precision": "bfloat16",
     "optimizer": "muon",
+    "adam_learning_rate": None,
 }
 
 KILLED_AFTER = """
