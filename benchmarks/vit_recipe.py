@@ -32,20 +32,18 @@ log = logging.getLogger("triptych")
 ROOT = Path(__file__).parents[1]
 # Averaged over the last hundred steps: the config's average would remember the first epoch.
 SHORT = {"epochs": 3, "warmup_epochs": 0.3, "ema": 0.99}
-MUON = {"optimizer": "muon", "learning_rate": 0.01, "momentum": 0.95, "weight_decay": 0.01, "clip_norm": None}
-ADAM = {"adam_learning_rate": 0.002}
-WHOLE = {"stochastic_depth": 0.0}
-MIMETIC = WHOLE | {"mimetic": True}
-PRESET = MUON | ADAM | {"options": MIMETIC}  # the ViT's in presets/cpu.yaml, but for schedule and average
+PRESET = yaml.safe_load((ROOT / "presets/cpu.yaml").read_text())["architectures"]["vit"]["recipes"]["modern"]
+BY_SGD = {"adam_learning_rate": None}  # what Muon leaves over
+PLAIN = {"options": {"stochastic_depth": 0.0}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "adamw": {},
-    "adamw_mimetic": {"options": MIMETIC},
-    "muon_rate_002": MUON | {"learning_rate": 0.02},
-    "muon": MUON | {"options": WHOLE},
-    "muon_adam": MUON | ADAM | {"options": WHOLE},
-    "muon_mimetic": MUON | {"options": MIMETIC},
+    "adamw_mimetic": {"options": PRESET["options"]},
+    "muon_rate_002": PRESET | BY_SGD | {"learning_rate": 0.02, "options": {}},
+    "muon": PRESET | BY_SGD | PLAIN,
+    "muon_adam": PRESET | PLAIN,
+    "muon_mimetic": PRESET | BY_SGD,
     "preset": PRESET,
-    "preset_depth": MUON | ADAM | {"options": {"mimetic": True}},
+    "preset_depth": PRESET | {"options": {"mimetic": True}},
     "preset_rate_0005": PRESET | {"learning_rate": 0.005},
     "preset_rate_002": PRESET | {"learning_rate": 0.02},
     "preset_batch_256": PRESET | {"batch_size": 256, "learning_rate": 0.014},
@@ -56,7 +54,7 @@ def base() -> dict[str, Any]:
     """The recipe that the variants change."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     validate_config(config, ROOT / "workflow/schemas/config.schema.yaml")
-    return cell_recipe(config, "vit", "cutmix") | SHORT
+    return cell_recipe(config, "vit", "cutmix")
 
 
 def varied(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def varied(changes: Mapping[str, Any]) -> dict[str, Any]:
     architecture = recipe["architecture"]
     options = architecture["options"] | changes.get("options", {})
     knobs = {key: value for key, value in changes.items() if key != "options"}
-    return recipe | knobs | {"architecture": architecture | {"options": options}}
+    return recipe | knobs | SHORT | {"architecture": architecture | {"options": options}}
 
 
 def _run(recipe: dict[str, Any], dataset: PackedDataset, seed: int, name: str) -> tuple[float, float]:

@@ -177,6 +177,24 @@ def test_muon_moves_the_rest_by_adamw_at_a_rate_of_its_own() -> None:
     assert len(apart) == 19 and all(reference[name].ndim == 4 for name in apart)  # the hidden layers
 
 
+def test_muon_beside_adamw_goes_on_from_a_saved_state_with_the_same_bits() -> None:
+    def made() -> tuple[nn.Module, torch.optim.Optimizer]:
+        model = convolutional()
+        return model, make_optimizer(model, recipe(optimizer="muon", adam_learning_rate=0.004))
+
+    model, optimizer = made()
+    learn(model, optimizer, range(4))
+    first, before = made()
+    learn(first, before, range(2))
+    again, after = made()
+    again.load_state_dict(first.state_dict())
+    after.load_state_dict(before.state_dict())
+    assert all(value.dtype == torch.float32 for state in after.state.values() for value in state.values())
+    learn(again, after, range(2, 4))
+    for wanted, got in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(wanted, got)
+
+
 def test_muon_without_hidden_layers_is_an_error() -> None:
     with pytest.raises(TriptychError, match="muon needs a model with a hidden layer"):
         make_optimizer(nn.Linear(3, 2), recipe(optimizer="muon"))

@@ -85,7 +85,8 @@ class Muon(torch.optim.Optimizer):
                     self.state[parameter]["velocity"] = torch.zeros_like(parameter)
                     if group["adam"]:
                         self.state[parameter]["square"] = torch.zeros_like(parameter)
-                        self.state[parameter]["step"] = torch.zeros((), device=parameter.device)
+                        # Not named `step`: torch would leave that on the CPU when a state is loaded.
+                        self.state[parameter]["count"] = torch.zeros((), device=parameter.device)
             velocities = [self.state[p]["velocity"] for p in parameters]
             gradients = [p.grad for p in parameters]
             if group["matrices"]:
@@ -120,7 +121,7 @@ class Muon(torch.optim.Optimizer):
             v,
             [self.state[parameter]["square"] for parameter in parameters],
             [],
-            [self.state[parameter]["step"] for parameter in parameters],
+            [self.state[parameter]["count"] for parameter in parameters],
             fused=True if parameters[0].device.type in ("cpu", "cuda") else None,
             amsgrad=False,
             beta1=BETAS[0],
