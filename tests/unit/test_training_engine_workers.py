@@ -1,11 +1,14 @@
 """The engine with two data-parallel workers."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
-from toy_training import fail, same, train, train_as_worker
+from toy_training import STEPS, fail, same, train, train_as_worker
 
 from triptych.run.errors import TriptychError
 from triptych.training.engine import Fitted
@@ -36,6 +39,24 @@ def test_workers_that_fail_resume_to_the_same_bits(tmp_path: Path) -> None:
         train_in_pair(tmp_path / "failed", evaluate=fail, **noisy)
     assert len(list((tmp_path / "failed/checkpoints").iterdir())) == 2
     resumed, _ = train_in_pair(tmp_path / "failed", **noisy)
+    straight, _ = train_in_pair(tmp_path / "straight", **noisy)
+    assert same(resumed, straight)
+
+
+def test_two_workers_that_are_asked_to_stop_save_the_step_they_have_reached(tmp_path: Path) -> None:
+    noisy = {"epochs": 2, "delay": 0.02}
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from toy_training import stop_all; from test_training_engine_workers import train_in_pair;"
+        f"train_in_pair(Path(sys.argv[2]), evaluate=stop_all, **{noisy})"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "stopped")]
+    # the signal reaches all processes of the group, as that of a scheduler does
+    stopped = subprocess.run(command, check=False, start_new_session=True)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    (saved,) = (tmp_path / "stopped/checkpoints").glob("step-*.pt")
+    assert STEPS <= int(saved.stem.removeprefix("step-")) < 2 * STEPS, "it must stop at once"
+    resumed, _ = train_in_pair(tmp_path / "stopped", **noisy)
     straight, _ = train_in_pair(tmp_path / "straight", **noisy)
     assert same(resumed, straight)
 

@@ -1,7 +1,6 @@
 """Trainings of the first two parts: an experiment handed to the engine, in one process or several."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from triptych.training import engine
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.engine import Batch, Fitted, Inputs
 from triptych.training.history import Row
-from triptych.training.stopping import saving_when_stopped
 from triptych.training.workers import run_workers
 
 
@@ -35,9 +33,7 @@ def run_training(function: Callable[..., None], experiment: Experiment, *argumen
                 f"{experiment.label}: gpus is {workers} but device '{experiment.device}' is a single one; "
                 f"set device: {kind}"
             )
-    # the workers of several end with this process, which is what a signal reaches
-    with saving_when_stopped() if workers == 1 else nullcontext():
-        run_workers(function, (experiment, *arguments), workers=workers, device_type=kind)
+    run_workers(function, (experiment, *arguments), workers=workers, device_type=kind)
 
 
 def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **more: str) -> Checkpoints:

@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,11 +15,14 @@ _received: list[int] = []
 
 
 @contextmanager
-def saving_when_stopped() -> Iterator[None]:
+def saving_when_stopped(ask: Callable[[int], None] | None = None) -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM makes the next checkpoint due, after which the process ends.
 
     A second one ends it as if this were not there. Does nothing outside the main thread, which alone may
     handle signals.
+
+    Args:
+        ask: called with the first signal's number; by default `ask_to_stop`. It must not fail.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -31,8 +34,8 @@ def saving_when_stopped() -> Iterator[None]:
             signal.signal(number, handler)
 
     def note(number: int, _frame: Any) -> None:
-        _received.append(number)
         restore()
+        (ask or ask_to_stop)(number)
 
     for number in SIGNALS:
         signal.signal(number, note)
@@ -41,6 +44,11 @@ def saving_when_stopped() -> Iterator[None]:
     finally:
         restore()
         _received.clear()
+
+
+def ask_to_stop(number: int) -> None:
+    """Make the next checkpoint due, as if this signal had come."""
+    _received.append(number)
 
 
 def asked_to_stop() -> bool:

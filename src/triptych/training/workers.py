@@ -1,9 +1,9 @@
 """Data-parallel workers: one process a device, which live and die with the job that starts them.
 
-Workers are plain subprocesses on one socket each. It carries the task there, log records, the
-result or an exception back, and tells either side when the other one is gone. (`multiprocessing` would run
-the main script anew in every worker, and a workflow's script is its job; torchrun's agent reports an
-error as its own, not as the one line that the user needs.)
+Workers are plain subprocesses on one socket each. It carries the task and the wish to stop there, log
+records, the result or an exception back, and tells either side when the other one is gone.
+(`multiprocessing` would run the main script anew in every worker, and a workflow's script is its job;
+torchrun's agent reports an error as its own, not as the one line that the user needs.)
 """
 
 import logging
@@ -32,6 +32,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from triptych.run.errors import TriptychError
 from triptych.training.collectives import barrier
+from triptych.training.stopping import SIGNALS, ask_to_stop, saving_when_stopped
 
 log = logging.getLogger("triptych")
 
@@ -74,7 +75,7 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
     On `cuda` worker r has device r as its current one and talks by NCCL (by gloo in CPU tensors); on `cpu`
     workers share this process' threads and talk by gloo. Log records and progress of worker 0
     alone reach the caller. No worker outlives this process, however that ends. One worker is this
-    process itself, without a group.
+    process itself, without a group. SIGINT and SIGTERM end the training by a checkpoint (see `stopping`).
 
     Args:
         function: importable by name; it and its arguments are pickled.
@@ -87,10 +88,12 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
 
     Raises:
         TriptychError: there are too few devices, a worker raised it, or a worker died.
+        SystemExit: this process was asked to stop, and the training has saved where it stood.
         Exception: whatever else a worker raised first, with its traceback as a note.
     """
     if workers == 1:
-        return function(*arguments)
+        with saving_when_stopped():
+            return function(*arguments)
     _check_devices(workers, device_type)
     # The store listens on a port that is ours already, on the loopback interface only.
     listener = socket.create_server((HOST, 0))
@@ -104,7 +107,8 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
         for rank in range(workers):
             task = _Task(rank, workers, device_type, port, threads, log.getEffectiveLevel(), call)
             started.append(_start(task))
-        result: T = _wait_for_result(started)
+        with saving_when_stopped(lambda number: _ask(started[0], number)):
+            result: T = _wait_for_result(started)
         finished = True
     finally:
         for worker in started:
@@ -151,8 +155,14 @@ def _start(task: _Task) -> _Worker:
     return _Worker(f"worker {task.rank + 1} of {task.workers}", process, ours, output)
 
 
+def _ask(worker: _Worker, number: int) -> None:
+    """Let a worker save and stop; the others then wait for it, and `run_workers` ends them."""
+    with suppress(OSError):  # it is gone already; its closed connection says so
+        worker.connection.send_bytes(pickle.dumps(number))
+
+
 def _wait_for_result(workers: list[_Worker]) -> Any:
-    """Worker 0's result once all have one; else raise what went wrong first."""
+    """Worker 0's result once all have one; else raise what went wrong first, or its stop."""
     waiting = {worker.connection: worker for worker in workers}
     results: dict[str, Any] = {}
     reported: list[Exception] = []
@@ -175,6 +185,8 @@ def _wait_for_result(workers: list[_Worker]) -> Any:
             del waiting[connection]
             if kind == "result":
                 results[worker.name] = value
+            elif kind == "stop":
+                raise SystemExit(value)
             elif isinstance(value, TriptychError):
                 raise value
             else:
@@ -214,14 +226,15 @@ class _ToParent(QueueHandler):
 
 def work(descriptor: int) -> None:
     """Main function of a worker, which has its socket to the parent at this file descriptor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, and it ends the workers
+    for number in SIGNALS:  # one sent to all reaches the parent, too, and it ends the workers
+        signal.signal(number, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
     try:
         task: _Task = pickle.loads(connection.recv_bytes())
     except EOFError:
         return
-    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
+    threading.Thread(target=_heed_parent, args=(connection,), daemon=True).start()
     lock = threading.Lock()
 
     def tell(message: tuple[str, Any]) -> None:
@@ -239,16 +252,20 @@ def work(descriptor: int) -> None:
         barrier()  # nobody leaves while another one may still need it
         dist.destroy_process_group()
         tell(("result", result if task.rank == 0 else None))
+        return
+    except SystemExit as stop:
+        tell(("stop", stop.code))
     except Exception as error:
         tell(("error", _portable(error, task)))
-        # Leaving now would break the others' connections, and they would report that.
-        threading.Event().wait()
+    # Leaving now would break the others' connections, and they would report that.
+    threading.Event().wait()
 
 
-def _die_with_parent(connection: Connection) -> None:
-    # The parent sends nothing more: this returns when its end of the socket is closed.
+def _heed_parent(connection: Connection) -> None:
+    """Stop when it says so by a signal's number; die with it, which closes its end of the socket."""
     with suppress(EOFError, OSError):
-        connection.recv_bytes()
+        while True:
+            ask_to_stop(pickle.loads(connection.recv_bytes()))
     os._exit(1)
 
 
