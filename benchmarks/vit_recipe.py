@@ -37,8 +37,8 @@ BY_SGD = {"adam_learning_rate": None}  # what Muon leaves over
 PLAIN = {"options": {"stochastic_depth": 0.0}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "adamw": {},
-    "adamw_mimetic": {"options": PRESET["options"]},
-    "muon_rate_002": PRESET | BY_SGD | {"learning_rate": 0.02, "options": {}},
+    "adamw_mimetic": {"options": {"mimetic": True}},
+    "muon_rate_002": PRESET | BY_SGD | {"learning_rate": 0.02, "options": {}},  # depth as in config.yaml
     "muon": PRESET | BY_SGD | PLAIN,
     "muon_adam": PRESET | PLAIN,
     "muon_mimetic": PRESET | BY_SGD,

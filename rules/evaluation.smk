@@ -94,7 +94,7 @@ if AUGMENTED_PROBE:
             "../envs/learning.yaml"
         threads: THREADS
         resources:
-            mem_mb=8000,
+            mem_mb=8000 * config["self_supervision"]["probe"]["gpus"],
             runtime=720,
             gpu=GPU * config["self_supervision"]["probe"]["gpus"],
         params:
@@ -248,7 +248,7 @@ rule fine_tune_encoder:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000,
+        mem_mb=8000 * config["self_supervision"]["fine_tune"]["gpus"],
         runtime=1440,
         gpu=GPU * config["self_supervision"]["fine_tune"]["gpus"],
     params:

@@ -22,7 +22,7 @@ rule train_cell:
         "../envs/learning.yaml"
     threads: config["compute"]["cell_threads"] or THREADS
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards: 8000 * recipe_of_cell(wildcards)["gpus"],
         runtime=1440,
         gpu=lambda wildcards: GPU * recipe_of_cell(wildcards)["gpus"],
     params:

@@ -68,7 +68,7 @@ rule pretrain_simclr:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000,
+        mem_mb=8000 * config["self_supervision"]["simclr"]["gpus"],
         runtime=2880,
         gpu=GPU * config["self_supervision"]["simclr"]["gpus"],
     params:
@@ -128,7 +128,7 @@ rule train_supervised:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000,
+        mem_mb=8000 * config["self_supervision"]["supervised"]["gpus"],
         runtime=1440,
         gpu=GPU * config["self_supervision"]["supervised"]["gpus"],
     params:

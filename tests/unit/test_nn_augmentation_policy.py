@@ -113,6 +113,14 @@ def test_results_of_another_shape_are_one_clear_line(write: Write) -> None:
         augment(*batch(), seeded())
 
 
+def test_a_users_option_may_have_any_name_but_those_that_we_pass(write: Write) -> None:
+    module = write("def augment(images, targets, *, generator, label):\n    return images + label, targets\n")
+    augment = make_augmentation(STILL, {"module": module, "options": {"label": 3.0}}, normalise)
+    augment(*batch(), seeded())
+    with pytest.raises(TriptychError, match="multiple values for keyword argument 'generator'; check"):
+        make_augmentation(STILL, {"module": module, "options": {"generator": 3}}, normalise)
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [

@@ -86,6 +86,7 @@ def test_attention_is_the_same_on_every_device() -> None:
     q, k, v = attention.qkv(x).view(3, 9, 3, 4, 8).permute(2, 0, 3, 1, 4)
     fused = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(3, 9, 32)
     torch.testing.assert_close(attention(x), attention.projection(fused), rtol=1e-4, atol=1e-5)
+    assert attention.to("meta")(x.to("meta")).shape == x.shape
 
 
 def test_stochastic_depth_leaves_out_branches_image_by_image_and_keeps_the_mean() -> None:

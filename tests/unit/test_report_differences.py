@@ -133,7 +133,7 @@ CELLS = grid(
 
 
 def test_each_family_holds_the_right_cells_against_each_other() -> None:
-    pairs = {(contrast.ours, contrast.theirs) for contrast in against_baseline(CELLS, METRIC)}
+    pairs = {(contrast.ours, contrast.theirs) for contrast in against_baseline(CELLS, METRIC, "baseline")}
     assert pairs == {
         ((row, column), (row, "baseline")) for row in ("vit", "net") for column in ("mixup", "cutmix")
     }
@@ -211,7 +211,7 @@ def test_what_is_not_a_number_has_no_interval() -> None:
 def test_cells_that_were_left_out_are_held_against_nothing() -> None:
     cells = grid(net_mixup=(19.0, 20.5), net_cutmix=(18.0, 18.5))  # no baseline
     cells |= grid(vit_baseline=(40.0, 41.0), vit_mixup=(39.0, 39.5), mixer_mixup=(30.0, 31.0))
-    pairs = [(contrast.ours, contrast.theirs) for contrast in against_baseline(cells, METRIC)]
+    pairs = [(contrast.ours, contrast.theirs) for contrast in against_baseline(cells, METRIC, "baseline")]
     assert pairs == [(("vit", "mixup"), ("vit", "baseline"))]
     assert set(best_in_validation(cells, METRIC)) == {"net", "vit"}  # mixer has no choice
     between = [(contrast.ours, contrast.theirs) for contrast in between_architectures(cells, METRIC)]
@@ -220,7 +220,14 @@ def test_cells_that_were_left_out_are_held_against_nothing() -> None:
     table = difference_tables(
         cells, METRIC, architectures=dict.fromkeys(("net", "vit", "mixer"), "x"), augmentations=titles
     )[0]
-    assert [row[0] for row in table.rows] == ["x"] and table.rows[0][2] is None
+    assert table.rows == (("x", "−1.25 [−4.43, +1.93]", "not run"),)
+
+
+def test_without_a_baseline_the_first_column_is_held_against_even_where_it_is_left_out() -> None:
+    cells = grid(net_cutmix=(18.0,), vit_mixup=(39.0,), vit_cutmix=(38.0,))
+    titles = {"architectures": {"net": "Net", "vit": "ViT"}, "augmentations": {"mixup": "M", "cutmix": "C"}}
+    table = difference_tables(cells, METRIC, **titles)[0]
+    assert table.caption.endswith("minus that of M") and table.rows == (("ViT", "−1.00"),)
 
 
 def test_one_seed_claims_nothing() -> None:
@@ -229,7 +236,7 @@ def test_one_seed_claims_nothing() -> None:
     assert marks_note(cells, METRIC).endswith(
         "So few seeds cannot say which other errors are distinguishable from its."
     )
-    rows = contrast_rows(cells, [METRIC])
+    rows = contrast_rows(cells, [METRIC], "baseline")
     assert rows["p"].isna().all() and list(rows["against"]) == ["baseline", "best_in_validation"]
 
 
@@ -237,7 +244,7 @@ def test_a_grid_of_one_cell_has_no_differences() -> None:
     cells = grid(net_baseline=(20.0, 21.0))
     titles = {"architectures": {"net": "Net"}, "augmentations": {"baseline": "Baseline"}}
     assert difference_tables(cells, METRIC, **titles) == []
-    assert marks_note(cells, METRIC) == "" and contrast_rows(cells, [METRIC]).empty
+    assert marks_note(cells, METRIC) == "" and contrast_rows(cells, [METRIC], "baseline").empty
 
 
 def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
@@ -245,16 +252,18 @@ def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
         ("net", "baseline"): runs("net-baseline", 20.0, 22.0),
         ("net", "mixup"): runs("net-mixup", 19.0, seeds=(9,)),
     }
-    rows = cost_rows(cells).set_index(["architecture", "augmentation"])
+    titles = {
+        "architectures": {"net": "Net"},
+        "augmentations": {"baseline": "Baseline", "mixup": "Mixup", "cutmix": "CutMix"},
+    }
+    rows = cost_rows(cells, **titles).set_index(["architecture", "augmentation"])
     assert rows.loc[("net", "baseline"), "images_per_second"] == 15.0
     assert rows.loc[("net", "baseline"), "training_flops"] == 3e15
-    assert list(rows["hardware"]) == ["a CPU; 2 threads a training", "another; 1 thread a training"]
-    table = cost_table(
-        cells, architectures={"net": "Net"}, augmentations={"baseline": "Baseline", "mixup": "Mixup"}
-    )
-    text = markdown(table)
-    assert "| Net, Baseline | 21.00 ± 1.41 | 1,000 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
-    assert "| Net, Mixup | 19.00 | 1,000 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
+    assert list(rows["hardware"])[:2] == ["a CPU; 2 threads a training", "another; 1 thread a training"]
+    text = markdown(cost_table(cells, **titles))
+    assert "| Net, Baseline | 21.00 ± 1.41 | 21.00 ± 1.41 | 1,000 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
+    assert "| Net, Mixup | 19.00 | 19.00 | 1,000 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
+    assert "| Net, CutMix | not run | – |" in text and rows.loc[("net", "cutmix"), "n"] == 0
     assert "Machine 1: a CPU; 2 threads a training." in text and "Machine 2: another; 1 thread" in text
 
 
@@ -262,3 +271,6 @@ def test_runs_that_agree_to_the_last_image_are_marked_as_indistinguishable() -> 
     cells = grid(net_baseline=(20.0, 21.0, 22.0), net_mixup=(20.0, 21.0, 22.0), net_cutmix=(30.0, 31.1, 32.3))
     marks = {cell[1]: value.mark for cell, value in marked_estimates(cells, METRIC).items()}
     assert marks == {"baseline": BEST, "mixup": NEAR, "cutmix": ""}
+    assert "1 comparisons" in marks_note(cells, METRIC)
+    del cells["net", "cutmix"]
+    assert marks_note(cells, METRIC).endswith(f"{NEAR}: not distinguishable from it on test images.")

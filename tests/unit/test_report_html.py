@@ -69,7 +69,7 @@ def test_every_link_has_its_target_and_no_id_occurs_twice(page: Page) -> None:
 
 def test_every_number_of_a_table_leads_to_the_provenance_of_its_runs(page: Page) -> None:
     links = [value for value in page.values("href") if value.startswith("#from-grid.vit-cutmix")]
-    assert links == ["#from-grid.vit-cutmix"] * 5  # top-1, top-5, both against the report, cost
+    assert links == ["#from-grid.vit-cutmix"] * 6  # top-1, top-5, both against the report, both costs
     block = page.source.split('id="from-grid.vit-cutmix"')[1].split('class="origin"')[0]
     for seed in (0, 1, 2):
         assert f"grid/vit-cutmix/seed{seed}/metrics.json" in block
@@ -90,7 +90,7 @@ def test_differences_and_costs_stand_below_the_errors(page: Page) -> None:
     assert "minus that of Baseline" in text and "minus that of the best in validation" in text
     assert "ResNet18 −0.60 [−1.02, −0.18] +0.90 [−0.17, +1.97] −2.40 [−3.33, −1.47]" in text
     assert "ResNet18 +2.40 [+1.47, +3.33] * +1.80 [+0.73, +2.87] +3.30 [+2.65, +3.95] * best" in text
-    assert "ResNet18, CutMix 24.68 ± 0.22 11,220,132 20 30 1 min 14 s 170 1" in text
+    assert "ResNet18, CutMix 24.68 ± 0.22 7.48 ± 0.07 11,220,132 20 30 1 min 14 s 170 1" in text
     assert "ResNet18, CutMix 24.57 24.68 ± 0.22 +0.11 " in text  # against the report
     assert "Machine 1: " in text and "Machine 2" not in text
 

@@ -140,12 +140,14 @@ def test_every_published_error_stands_beside_ours_and_what_was_not_run_says_so()
 def test_long_form_has_a_row_a_cell_and_empty_fields_where_there_is_nothing() -> None:
     cells = {("vit", "mixup"): cell("vit", "mixup", 48.0, 50.0), ("vit", "mine"): cell("vit", "mine", 40.0)}
     estimates = grid_estimates(cells, "test_top1_error")
-    rows = grid_rows(estimates, compare("grid", CIFAR100, epochs={}, models={}))
+    comparison = compare("grid", CIFAR100, epochs={}, models={})
+    rows = grid_rows(estimates, comparison, architectures=["vit"], augmentations=["mixup", "mine", "cutmix"])
     assert list(rows.columns[:6]) == ["architecture", "augmentation", "n", "mean", "std", "published"]
-    first, second = rows.to_dict("records")
+    first, second, third = rows.to_dict("records")
     assert (first["n"], first["mean"], first["published"]) == (2, 49.0, 48.7)
     assert first["std"] == pytest.approx(math.sqrt(2))
     assert math.isnan(second["std"]) and math.isnan(second["published"])
+    assert third["n"] == 0 and math.isnan(third["mean"])
 
 
 def test_another_data_set_is_called_not_comparable_wherever_the_published_numbers_stand() -> None:
@@ -326,6 +328,11 @@ def test_markdown_and_latex_take_every_character_literally() -> None:
     assert r"\caption{50 \% of A\_B \& C}" in tex
     assert r"\#1 & \$2\textasciicircum{}3\textasciitilde{}\textbackslash{} \\" in tex
     assert r"\{note\}" in tex
+
+
+def test_latex_does_not_take_the_beginning_of_a_row_for_an_option_of_the_line_before() -> None:
+    tex = latex(Table("t", ("a", "b"), (("[ours]", "1"), ("* net", "2"))))
+    assert "{}[ours] & 1" in tex and "{}* net & 2" in tex
 
 
 @given(st.text())

@@ -63,14 +63,15 @@ def test_checkpoints_that_cannot_be_read_now_do_not_push_out_those_that_are_save
     assert Checkpoints(tmp_path, "run").load() == {"step": 5}
 
 
-def test_a_run_that_goes_on_with_other_threads_says_what_that_means(
+def test_a_run_that_goes_on_by_other_means_says_what_that_means(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Checkpoints(tmp_path, "run", threads=4).save(1, {"step": 1})
-    assert Checkpoints(tmp_path, "run", threads=4).load() == {"step": 1}
+    before, after = "bfloat16 on 4 threads", "float32 on 2 threads"
+    Checkpoints(tmp_path, "run", conditions=before).save(1, {"step": 1})
+    assert Checkpoints(tmp_path, "run", conditions=before).load() == {"step": 1}
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
-    assert Checkpoints(tmp_path, "run", threads=2).load() == {"step": 1}
-    assert "began with 4 threads and goes on with 2" in caplog.text
+    assert Checkpoints(tmp_path, "run", conditions=after).load() == {"step": 1}
+    assert f"was in {before} and goes on in {after}" in caplog.text
 
 
 def test_a_torn_checkpoint_counts_no_more(tmp_path: Path) -> None:

@@ -64,15 +64,19 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
     assert not list((tmp_path / "killed/checkpoints").glob(".*")), "what was half written is cleared away"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)],  # Slurm repeats it
+)
 def test_a_run_that_is_asked_to_stop_saves_the_step_it_has_reached(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
     script = (
         "import os, sys, signal, torch; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
         "from toy_training import train; from triptych.training.stopping import saving_when_stopped;"
         "torch.set_num_threads(1);"
-        f"signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), {int(number)}));"
+        f"numbers = {times * [int(number)]};"
+        "signal.signal(signal.SIGALRM, lambda *_: [os.kill(os.getpid(), n) for n in numbers]);"
         "signal.setitimer(signal.ITIMER_REAL, 0.3); stop = saving_when_stopped(); stop.__enter__();"
         "train(Path(sys.argv[2]), delay=0.02)"
     )

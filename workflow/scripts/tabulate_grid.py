@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from triptych.report.difference_tables import difference_tables
-from triptych.report.grid_contrasts import contrast_rows
+from triptych.report.grid_contrasts import baseline_of, contrast_rows
 from triptych.report.grid_costs import cost_rows, cost_table
 from triptych.report.grid_table import METRICS, error_table, grid_comparison, grid_rows, marked_estimates
 from triptych.report.published_table import published_rows, published_tables
@@ -32,14 +32,15 @@ def main(
     )
     comparison = grid_comparison(cells, read_result(dataset).values)
     for name, metric in zip(("top1", "top5"), METRICS, strict=True):
-        rows = grid_rows(marked_estimates(cells, metric), comparison)
+        rows = grid_rows(marked_estimates(cells, metric), comparison, **titles)
         table = error_table(cells, metric, comparison=comparison, **titles)
         write_tables([table], rows, stem=stems[name])
     held = published_tables(cells, comparison, **titles)
     write_tables(held, published_rows(cells, comparison), stem=stems["published"])
     differences = [table for metric in METRICS for table in difference_tables(cells, metric, **titles)]
-    write_tables(differences, contrast_rows(cells, list(METRICS)), stem=stems["differences"])
-    write_tables([cost_table(cells, **titles)], cost_rows(cells), stem=stems["cost"])
+    contrasts = contrast_rows(cells, list(METRICS), baseline_of(augmentations))
+    write_tables(differences, contrasts, stem=stems["differences"])
+    write_tables([cost_table(cells, **titles)], cost_rows(cells, **titles), stem=stems["cost"])
 
 
 if "snakemake" in globals():

@@ -28,7 +28,7 @@ def build_model(module: str, num_classes: int, image_size: int, options: Mapping
     arguments = [num_classes, image_size]
     if "image_size" not in inspect.signature(build).parameters:
         arguments.pop()
-    check_call(f"{name}: build", build, *arguments, **options)
+    check_call(f"{name}: build", build, *arguments, options=options)
     try:
         model = build(*arguments, **options)
     except TriptychError:

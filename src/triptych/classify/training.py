@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from triptych.classify.experiment import Experiment
 from triptych.data.packed import PackedDataset
+from triptych.run.devices import describe_precision
 from triptych.run.errors import TriptychError
 from triptych.run.files import digest_of_value
+from triptych.run.provenance import describe_hardware
 from triptych.training import engine
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.engine import Batch, Fitted, Inputs
@@ -55,8 +57,18 @@ def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **more: str
         experiment.checkpoints,
         fingerprint,
         every=60 * experiment.checkpoint_minutes,
-        threads=torch.get_num_threads() if experiment.device.type == "cpu" else None,
+        conditions=_conditions(experiment),
     )
+
+
+def _conditions(experiment: Experiment) -> str:
+    """`bfloat16 on 2 threads of <CPU>`, or on one of its GPUs: what may differ where a run goes on."""
+    device = experiment.device
+    hardware = describe_hardware(device=device.type)
+    where = hardware.get("gpu", device.type)
+    if device.type == "cpu":
+        where = f"{hardware['threads']} threads of {hardware['cpu']}"
+    return f"{describe_precision(device, experiment.recipe['precision'])} on {where}"
 
 
 def fit(

@@ -69,7 +69,7 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
     label = f"augmentation module '{module}'"
     usage = "augment(images, targets, *, generator, ...)"
     function = own_function("augmentation", module, "augment", usage)
-    check_call(f"{label}: augment", function, None, None, generator=None, **options)
+    check_call(f"{label}: augment", function, None, None, generator=None, options=options)
     tried = False
 
     def own(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from triptych.report.grid_contrasts import (
     best_in_validation,
     between_architectures,
 )
-from triptych.report.grid_table import METRICS, unequal_note
+from triptych.report.grid_table import METRICS, NOT_RUN, unequal_note
 from triptych.report.render_table import Table
 
 Titles = Mapping[str, str]
@@ -21,9 +21,13 @@ def difference_tables(
     cells: Cells, metric: str, *, architectures: Titles, augmentations: Titles
 ) -> list[Table]:
     """Against the baseline, against the best in validation, between architectures, where there are such."""
-    baseline = baseline_of(cells)
+    baseline = baseline_of(augmentations)
     best = best_in_validation(cells, metric)
     unequal = unequal_note(cells, architectures)
+
+    def missing(names: tuple[str, str], column: str) -> str | None:
+        """Why a row has no difference there."""
+        return NOT_RUN if any((name, column) not in cells for name in names) else None
 
     def table(
         caption: str, contrasts: list[Contrast], columns: list[str], row_of: Callable[[Contrast], str]
@@ -39,7 +43,10 @@ def difference_tables(
         return Table(
             caption=f"{METRICS[metric]} in percentage points: {caption}",
             header=("Method", *[augmentations[name] for name in columns]),
-            rows=tuple((title, *[row.get(name) for name in columns]) for title, row in shown.values()),
+            rows=tuple(
+                (title, *[row.get(name) or missing(names, name) for name in columns])
+                for names, (title, row) in shown.items()
+            ),
             notes=tuple(filter(None, (difference_note(contrasts), unequal if within else ""))),
             published_label=None,
         )
@@ -47,7 +54,7 @@ def difference_tables(
     tables = [
         table(
             f"minus that of {augmentations[baseline]}",
-            against_baseline(cells, metric),
+            against_baseline(cells, metric, baseline),
             [name for name in augmentations if name != baseline],
             lambda contrast: architectures[contrast.ours[0]],
         ),

@@ -1,6 +1,6 @@
 """Which cells of the grid are held against which, and what comes of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -67,15 +67,14 @@ def _family(cells: Cells, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> li
     ]
 
 
-def baseline_of(cells: Cells) -> str:
+def baseline_of(augmentations: Iterable[str]) -> str:
     """What the others are held against: `baseline`, or the first where there is none of that name."""
-    augmentations = _augmentations(cells)
-    return "baseline" if "baseline" in augmentations else augmentations[0]
+    names = list(augmentations)
+    return "baseline" if "baseline" in names else names[0]
 
 
-def against_baseline(cells: Cells, metric: str) -> list[Contrast]:
-    """Each other augmentation minus the baseline, within each architecture."""
-    baseline = baseline_of(cells)
+def against_baseline(cells: Cells, metric: str, baseline: str) -> list[Contrast]:
+    """Each other augmentation minus the baseline, within each architecture that was run with it."""
     pairs = [
         (cell, (cell[0], baseline)) for cell in cells if cell[1] != baseline and (cell[0], baseline) in cells
     ]
@@ -124,14 +123,15 @@ def between_architectures(cells: Cells, metric: str) -> list[Contrast]:
     return _family(cells, metric, pairs)
 
 
-FAMILIES = {
-    "baseline": against_baseline,
-    "best_in_validation": against_best,
-    "architecture": between_architectures,
-}
+def _families(cells: Cells, metric: str, baseline: str) -> dict[str, list[Contrast]]:
+    return {
+        "baseline": against_baseline(cells, metric, baseline),
+        "best_in_validation": against_best(cells, metric),
+        "architecture": between_architectures(cells, metric),
+    }
 
 
-def contrast_rows(cells: Cells, metrics: Sequence[str]) -> pd.DataFrame:
+def contrast_rows(cells: Cells, metrics: Sequence[str], baseline: str) -> pd.DataFrame:
     """Long form: one row a contrast of `metrics` (percentage points), by family."""
     rows = [
         (
@@ -148,7 +148,7 @@ def contrast_rows(cells: Cells, metrics: Sequence[str]) -> pd.DataFrame:
             contrast.distinguishable,
         )
         for metric in metrics
-        for family, contrasts in FAMILIES.items()
-        for contrast in contrasts(cells, metric)
+        for family, contrasts in _families(cells, metric, baseline).items()
+        for contrast in contrasts
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

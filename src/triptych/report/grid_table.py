@@ -1,7 +1,9 @@
 """Architecture x augmentation: test errors in the published layout."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -58,18 +60,22 @@ def marked_estimates(cells: Cells, metric: str) -> dict[tuple[str, str], Estimat
 def marks_note(cells: Cells, metric: str) -> str:
     """What the marks mean, and how they came about."""
     contrasts = against_best(cells, metric)
-    told = sum(contrast.p_holm is not None for contrast in contrasts)
     if not contrasts:
         return ""
+    told = sum(contrast.p_holm is not None for contrast in contrasts)
     best = f"{BEST}: the row's least error on validation images."
-    if not told:
+    if all(contrast.difference.n < 2 for contrast in contrasts):
         return f"{best} So few seeds cannot say which other errors are distinguishable from its."
     unsaid = sum(contrast.distinguishable is None for contrast in contrasts)
     ties = f" {unsaid} without a mark are not tested: all seeds differ by the same amount." if unsaid else ""
-    return (
-        f"{best} {NEAR}: not distinguishable from it on test images (paired t test over the seeds, p ≥ 0.05 "
-        f"after Holm's correction for the {told} comparisons of this table).{ties}"
-    )
+    near = f" {NEAR}: not distinguishable from it on test images"
+    if told:
+        near += (
+            f" (paired t test over the seeds, p ≥ 0.05 after Holm's correction for the {told} comparisons of "
+            "this table)"
+        )
+    shown = told or any(contrast.distinguishable is False for contrast in contrasts)
+    return f"{best}{f'{near}.' if shown else ''}{ties}"
 
 
 def unequal_note(cells: Cells, architectures: Mapping[str, str]) -> str:
@@ -92,11 +98,23 @@ def unequal_note(cells: Cells, architectures: Mapping[str, str]) -> str:
     return f"Not only the augmentation differs between a row's cells: {'; '.join(found)}." if found else ""
 
 
-def grid_rows(estimates: Mapping[tuple[str, str], Estimate], comparison: Comparison) -> pd.DataFrame:
+def every_cell(architectures: Iterable[str], augmentations: Iterable[str]) -> list[tuple[str, str]]:
+    """All cells of the grid, whether or not they were run, row by row."""
+    return list(product(architectures, augmentations))
+
+
+def grid_rows(
+    estimates: Mapping[tuple[str, str], Estimate],
+    comparison: Comparison,
+    *,
+    architectures: Iterable[str],
+    augmentations: Iterable[str],
+) -> pd.DataFrame:
     """Long form: one row a cell; `same_dataset` says whether `published` was measured on our data.
 
-    `mark` is that of the table (see `marked_estimates`).
+    `mark` is that of the table (see `marked_estimates`); a cell that was not run has `n` 0.
     """
+    nothing = Estimate(n=0, mean=math.nan, std=None)
     return pd.DataFrame(
         [
             {
@@ -110,7 +128,8 @@ def grid_rows(estimates: Mapping[tuple[str, str], Estimate], comparison: Compari
                 "same_dataset": comparison.same_dataset,
                 "mark": value.mark,
             }
-            for (architecture, augmentation), value in estimates.items()
+            for architecture, augmentation in every_cell(architectures, augmentations)
+            for value in [estimates.get((architecture, augmentation), nothing)]
         ]
     )
 

@@ -100,8 +100,9 @@ LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """Make text literal in LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
+    """Make text literal in LaTeX, even behind a line's end, which would take `*` or `[...]` for its own."""
+    literal = "".join(LATEX.get(character, character) for character in text)
+    return f"{{}}{literal}" if literal.startswith(("*", "[")) else literal
 
 
 def latex(table: Table) -> str:

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,22 @@ def own_function(what: str, module: str, name: str, usage: str) -> Callable[...,
     return found
 
 
-def check_call(label: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+def check_call(
+    label: str, function: Callable[..., Any], *arguments: Any, options: Mapping[str, Any], **ours: Any
+) -> None:
     """Ask whether a function takes these arguments, without calling it.
+
+    Args:
+        label: names the function in the error.
+        function: the user's.
+        arguments, ours: what we pass.
+        options: what the user's config adds.
 
     Raises:
         TriptychError: it does not.
     """
     try:
-        inspect.signature(function).bind(*arguments, **options)
+        inspect.signature(function).bind(*arguments, **ours, **options)
     except TypeError as error:
         raise TriptychError(f"{label}: {error}; check the options in the config") from error
 

@@ -31,13 +31,15 @@ class Checkpoints:
         fingerprint: digest of everything that decides the result (recipe, seed, data, code).
             A checkpoint with another fingerprint belongs to another training and is discarded.
         every: seconds between two checkpoints.
-        threads: of this process, where their number decides the last bits; None where it does not.
+        conditions: number format and machine, which decide the last bits and may change from one part of
+            a run to the next.
     """
 
     def __init__(
-        self, folder: str | Path, fingerprint: str, *, every: float = 300.0, threads: int | None = None
+        self, folder: str | Path, fingerprint: str, *, every: float = 300.0, conditions: str = ""
     ) -> None:
-        self.folder, self.fingerprint, self.every, self.threads = Path(folder), fingerprint, every, threads
+        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+        self.conditions = conditions
         self._last = time.monotonic()
 
     def _files(self) -> list[Path]:
@@ -71,20 +73,20 @@ class Checkpoints:
                 continue
             if saved.get("fingerprint") == self.fingerprint:
                 log.info("resuming from %s", path)
-                self._compare_threads(saved["threads"])
+                self._compare_conditions(saved["conditions"])
                 state: dict[str, Any] = saved["state"]
                 return state
             log.info("discarding %s: it belongs to another recipe, data set or version of the code", path)
             path.unlink()
         return None
 
-    def _compare_threads(self, saved: int | None) -> None:
-        if saved != self.threads:
+    def _compare_conditions(self, saved: str) -> None:
+        if saved != self.conditions:
             log.warning(
-                "the training began with %s threads and goes on with %s: the result is as good, but not in "
-                "every bit that of an uninterrupted run",
+                "the training was in %s and goes on in %s: not in every bit is the result that of an "
+                "uninterrupted run, and its record names what it ends with",
                 saved,
-                self.threads,
+                self.conditions,
             )
 
     def due(self) -> bool:
@@ -103,7 +105,7 @@ class Checkpoints:
         """
         # By way of memory: torch's writer would turn a full disk into an error without an errno.
         content = io.BytesIO()
-        saved = {"fingerprint": self.fingerprint, "threads": self.threads, "state": state}
+        saved = {"fingerprint": self.fingerprint, "conditions": self.conditions, "state": state}
         torch.save(saved, content)
         with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
             content.write(hashlib.sha256(content.getbuffer()).digest())

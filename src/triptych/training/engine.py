@@ -41,7 +41,8 @@ class Fitted:
         rows: of the history.
         best_epoch: the selected one, from 1; 0 if none was asked for.
         seconds: of the whole run, over all its resumed parts.
-        model_share: share of the steps' time that was forward, backward and optimizer.
+        model_share: share of the steps' time that was forward, backward and optimizer; what several
+            workers say to each other is a part of these.
         images: taken through forward and backward in all epochs together.
         images_per_second: of the steps.
     """

@@ -18,8 +18,9 @@ _received: list[int] = []
 def saving_when_stopped(ask: Callable[[int], None] | None = None) -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM makes the next checkpoint due, after which the process ends.
 
-    A second one ends it as if this were not there. Does nothing outside the main thread, which alone may
-    handle signals.
+    A second SIGINT (somebody's Ctrl-C) ends it as if this were not there. A second SIGTERM changes
+    nothing: schedulers send several, and SIGKILL if they mean it. Does nothing outside the main
+    thread, which alone may handle signals.
 
     Args:
         ask: called with the first signal's number; by default `ask_to_stop`. It must not fail.
@@ -33,9 +34,16 @@ def saving_when_stopped(ask: Callable[[int], None] | None = None) -> Iterator[No
         for number, handler in before.items():
             signal.signal(number, handler)
 
+    asked = False
+
     def note(number: int, _frame: Any) -> None:
-        restore()
-        (ask or ask_to_stop)(number)
+        nonlocal asked
+        if not asked:
+            asked = True
+            (ask or ask_to_stop)(number)
+        elif number == signal.SIGINT:
+            restore()
+            signal.raise_signal(number)
 
     for number in SIGNALS:
         signal.signal(number, note)

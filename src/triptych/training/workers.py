@@ -141,7 +141,12 @@ def _start(task: _Task) -> _Worker:
     ours, theirs = Pipe()
     output = tempfile.TemporaryFile() if task.rank else None  # noqa: SIM115 - lives as long as the worker
     # sys.path rather than PYTHONPATH: a worker must find what this process finds, its children need not.
-    begin = f"import sys; sys.path[:] = {sys.path!r}; from triptych.training.workers import work; "
+    # A signal that is sent to all reaches this process, too, and it ends the workers: they ignore it from
+    # the first moment on.
+    begin = (
+        f"import signal, sys; [signal.signal(n, signal.SIG_IGN) for n in {[int(n) for n in SIGNALS]}]; "
+        f"sys.path[:] = {sys.path!r}; from triptych.training.workers import work; "
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", f"{begin} work({theirs.fileno()})"],
         pass_fds=[theirs.fileno()],
@@ -226,8 +231,6 @@ class _ToParent(QueueHandler):
 
 def work(descriptor: int) -> None:
     """Main function of a worker, which has its socket to the parent at this file descriptor."""
-    for number in SIGNALS:  # one sent to all reaches the parent, too, and it ends the workers
-        signal.signal(number, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
     try:
