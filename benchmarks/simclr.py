@@ -43,7 +43,13 @@ VIEWS: dict[str, Any] = {
     "blur_probability": 0.0,
 }
 SGD = {"optimizer": "sgd", "learning_rate": 0.12, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
-MUON = {"optimizer": "muon", "learning_rate": 0.05, "momentum": 0.95, "weight_decay": 0.01}
+MUON = {
+    "optimizer": "muon",
+    "learning_rate": 0.05,
+    "adam_learning_rate": None,
+    "momentum": 0.95,
+    "weight_decay": 0.01,
+}
 FOUR = {"views": VIEWS | {"count": 4}, "epochs": 2, "batch_size": 128}
 BASE: dict[str, Any] = SGD | {
     "width": 64,
@@ -69,6 +75,8 @@ BASE: dict[str, Any] = SGD | {
 VARIANTS: dict[str, dict[str, Any]] = {
     "sgd": {},
     "sgd_rate_024": {"learning_rate": 0.24},
+    "adamw": {"optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.01},
+    "lars": {"optimizer": "lars", "learning_rate": 1.0, "weight_decay": 1e-6},
     "views_4": FOUR,
     "muon": MUON,
     "muon_rate_002": MUON | {"learning_rate": 0.02},
@@ -83,6 +91,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "muon_views_4_blur_and_grey": MUON
     | FOUR
     | {"views": VIEWS | {"count": 4, "grayscale_probability": 0.2, "blur_probability": 0.5}},
+    "muon_views_4_crop_008": MUON | FOUR | {"views": VIEWS | {"count": 4, "crop_scale": [0.08, 1.0]}},
+    "muon_views_4_head_without_norm": MUON | FOUR | {"head_norm": False},
     "muon_views_4_head_512": MUON | FOUR | {"head_hidden": 512},
     "muon_views_4_head_2048": MUON | FOUR | {"head_hidden": 2048},
     "muon_views_4_from_12_pixels": MUON
