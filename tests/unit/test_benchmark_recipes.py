@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from benchmarks import simclr, vit_recipe
 from torch import nn
 
-from benchmarks import simclr, vit_recipe
 from triptych.training.optimizer import make_optimizer
 from triptych.training.schedule import learning_rate
 
