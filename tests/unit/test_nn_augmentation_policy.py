@@ -81,10 +81,11 @@ def test_a_users_function_gets_normalised_images_and_its_options(write: Write) -
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("import nix_da\n", "cannot be imported: No module named 'nix_da'; install it"),
         ("x = 1\n", r"augmentation module 'own_.*has no attribute 'augment'.*name a module with augment\("),
         (
             "def augment(images, targets, *, generator): ...\n",
-            "augment: got an unexpected keyword argument 'shift'; check the options in the config",
+            "got an unexpected keyword argument 'shift'; check its arguments and the options in the config",
         ),
         ("def augment(images, targets, *, shift): ...\n", "unexpected keyword argument 'generator'"),
         (

@@ -224,10 +224,12 @@ def test_cells_that_were_left_out_are_held_against_nothing() -> None:
 
 
 def test_without_a_baseline_the_first_column_is_held_against_even_where_it_is_left_out() -> None:
-    cells = grid(net_cutmix=(18.0,), vit_mixup=(39.0,), vit_cutmix=(38.0,))
+    cells = grid(net_cutmix=(18.0, 18.1), vit_mixup=(39.0, 40.0), vit_cutmix=(38.0, 39.0))
     titles = {"architectures": {"net": "Net", "vit": "ViT"}, "augmentations": {"mixup": "M", "cutmix": "C"}}
     table = difference_tables(cells, METRIC, **titles)[0]
     assert table.caption.endswith("minus that of M") and table.rows == (("ViT", "−1.00"),)
+    assert "Not here, as M was not run: Net." in table.notes
+    assert marks_note(cells, METRIC).endswith("An architecture with one cell has no mark.")
 
 
 def test_one_seed_claims_nothing() -> None:

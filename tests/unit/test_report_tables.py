@@ -123,8 +123,8 @@ def test_every_published_error_stands_beside_ours_and_what_was_not_run_says_so()
     top1, top5 = published_tables(cells, comparison, **titles)
     text = markdown(top1)
     assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 \\[−6.42, +6.28\\] |" in text
-    assert "| vit, CutMix | 43.67 | 44.00 | +0.33 |" in text
-    assert "| ResNet18, mixup | 25.73 | not run | – |" in text
+    assert "| ViT, CutMix | 43.67 | 44.00 | +0.33 |" in text
+    assert "| ResNet18, Mixup | 25.73 | not run | – |" in text
     assert len(top1.rows) == len(top5.rows) == 8 and "Mixer" not in text and not top1.notes
     text = markdown(top5)
     assert "| ResNet18, CutMix | 6.55 | 50.00 ± 0.00 | +43.45 |" in text
@@ -141,13 +141,19 @@ def test_long_form_has_a_row_a_cell_and_empty_fields_where_there_is_nothing() ->
     cells = {("vit", "mixup"): cell("vit", "mixup", 48.0, 50.0), ("vit", "mine"): cell("vit", "mine", 40.0)}
     estimates = grid_estimates(cells, "test_top1_error")
     comparison = compare("grid", CIFAR100, epochs={}, models={})
-    rows = grid_rows(estimates, comparison, architectures=["vit"], augmentations=["mixup", "mine", "cutmix"])
+    rows = grid_rows(
+        estimates,
+        comparison,
+        metric="test_top1_error",
+        architectures=["vit"],
+        augmentations=["mixup", "mine", "cutmix"],
+    )
     assert list(rows.columns[:6]) == ["architecture", "augmentation", "n", "mean", "std", "published"]
     first, second, third = rows.to_dict("records")
     assert (first["n"], first["mean"], first["published"]) == (2, 49.0, 48.7)
     assert first["std"] == pytest.approx(math.sqrt(2))
     assert math.isnan(second["std"]) and math.isnan(second["published"])
-    assert third["n"] == 0 and math.isnan(third["mean"])
+    assert third["n"] == 0 and math.isnan(third["mean"]) and third["published"] == 43.67
 
 
 def test_another_data_set_is_called_not_comparable_wherever_the_published_numbers_stand() -> None:

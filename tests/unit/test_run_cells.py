@@ -147,6 +147,15 @@ def test_modules_of_chosen_rows_and_columns_must_lie_where_edits_are_noticed(tab
             check_modules(config)
 
 
+def test_a_users_syntax_error_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("import this\ndef build(:\n")
+    monkeypatch.setattr("triptych.run.imports.SOURCE_ROOT", tmp_path)
+    config = configured(architectures=["resnet18"])
+    config["architectures"]["resnet18"]["module"] = "mine"
+    with pytest.raises(TriptychError, match=r"mine.py, line 2: invalid syntax"):
+        check_modules(config)
+
+
 def test_a_policy_is_code_of_the_columns_that_have_it_and_of_no_others() -> None:
     config = configured()
     columns = {name: modules_of([column]) for name, column in config["augmentations"].items()}

@@ -32,7 +32,7 @@ def main(
     )
     comparison = grid_comparison(cells, read_result(dataset).values)
     for name, metric in zip(("top1", "top5"), METRICS, strict=True):
-        rows = grid_rows(marked_estimates(cells, metric), comparison, **titles)
+        rows = grid_rows(marked_estimates(cells, metric), comparison, metric=metric, **titles)
         table = error_table(cells, metric, comparison=comparison, **titles)
         write_tables([table], rows, stem=stems[name])
     held = published_tables(cells, comparison, **titles)

@@ -29,8 +29,15 @@ def difference_tables(
         """Why a row has no difference there."""
         return NOT_RUN if any((name, column) not in cells for name in names) else None
 
+    apart = [title for name, title in architectures.items() if (name, baseline) not in cells]
+    without = f"Not here, as {augmentations[baseline]} was not run: {', '.join(apart)}." if apart else ""
+
     def table(
-        caption: str, contrasts: list[Contrast], columns: list[str], row_of: Callable[[Contrast], str]
+        caption: str,
+        contrasts: list[Contrast],
+        columns: list[str],
+        row_of: Callable[[Contrast], str],
+        more: str = "",
     ) -> Table:
         within = all(contrast.ours[0] == contrast.theirs[0] for contrast in contrasts)
         shown: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
@@ -47,7 +54,7 @@ def difference_tables(
                 (title, *[row.get(name) or missing(names, name) for name in columns])
                 for names, (title, row) in shown.items()
             ),
-            notes=tuple(filter(None, (difference_note(contrasts), unequal if within else ""))),
+            notes=tuple(filter(None, (difference_note(contrasts), unequal if within else "", more))),
             published_label=None,
         )
 
@@ -57,6 +64,7 @@ def difference_tables(
             against_baseline(cells, metric, baseline),
             [name for name in augmentations if name != baseline],
             lambda contrast: architectures[contrast.ours[0]],
+            without,
         ),
         table(
             "minus that of the best in validation",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from triptych.report.comparison import Comparison, compare, recipe_differences
 from triptych.report.estimates import Estimate, estimate, spread_note
-from triptych.report.grid_contrasts import Cells, against_best, best_in_validation
+from triptych.report.grid_contrasts import Cells, against_best, alone_in_row, best_in_validation
 from triptych.report.published import published_result
 from triptych.report.render_table import Table
 from triptych.report.titles import dataset_title
@@ -40,8 +40,7 @@ def grid_estimates(cells: Cells, metric: str) -> dict[tuple[str, str], Estimate]
     """A metric (percent) of every cell over its seeds, beside the published one where there is one."""
     estimates = {}
     for cell, results in cells.items():
-        published = published_result("grid", "-".join(cell), metric)
-        estimates[cell] = estimate(results, metric, published=published.value if published else None)
+        estimates[cell] = estimate(results, metric, published=_published(cell, metric))
     return estimates
 
 
@@ -68,6 +67,8 @@ def marks_note(cells: Cells, metric: str) -> str:
         return f"{best} So few seeds cannot say which other errors are distinguishable from its."
     unsaid = sum(contrast.distinguishable is None for contrast in contrasts)
     ties = f" {unsaid} without a mark are not tested: all seeds differ by the same amount." if unsaid else ""
+    if alone_in_row(cells):
+        ties += " An architecture with one cell has no mark."
     near = f" {NEAR}: not distinguishable from it on test images"
     if told:
         near += (
@@ -103,10 +104,16 @@ def every_cell(architectures: Iterable[str], augmentations: Iterable[str]) -> li
     return list(product(architectures, augmentations))
 
 
+def _published(cell: tuple[str, str], metric: str) -> float | None:
+    published = published_result("grid", "-".join(cell), metric)
+    return published.value if published else None
+
+
 def grid_rows(
     estimates: Mapping[tuple[str, str], Estimate],
     comparison: Comparison,
     *,
+    metric: str,
     architectures: Iterable[str],
     augmentations: Iterable[str],
 ) -> pd.DataFrame:
@@ -114,7 +121,6 @@ def grid_rows(
 
     `mark` is that of the table (see `marked_estimates`); a cell that was not run has `n` 0.
     """
-    nothing = Estimate(n=0, mean=math.nan, std=None)
     return pd.DataFrame(
         [
             {
@@ -123,13 +129,13 @@ def grid_rows(
                 "n": value.n,
                 "mean": value.mean,
                 "std": value.std,
-                "published": value.published,
+                "published": _published((architecture, augmentation), metric),
                 "dataset": comparison.dataset,
                 "same_dataset": comparison.same_dataset,
                 "mark": value.mark,
             }
             for architecture, augmentation in every_cell(architectures, augmentations)
-            for value in [estimates.get((architecture, augmentation), nothing)]
+            for value in [estimates.get((architecture, augmentation), Estimate(math.nan, None, 0))]
         ]
     )
 

@@ -12,6 +12,7 @@ from triptych.report.grid_table import METRICS, NOT_RUN
 from triptych.report.paired import Difference, difference_from
 from triptych.report.published import published_result, published_runs
 from triptych.report.render_table import Table
+from triptych.report.titles import CELLS
 
 
 def _published() -> list[tuple[Cell, str, float]]:
@@ -72,9 +73,9 @@ def published_tables(
         ours = _ours(cells, cell, metric, comparison)
         difference = difference_from(cells[cell] if ours else [], published, metric)
         differences.append(difference)
-        title = f"{architectures.get(cell[0], cell[0])}, {augmentations.get(cell[1], cell[1])}"
+        row, column = architectures.get(cell[0], CELLS[cell[0]]), augmentations.get(cell[1], CELLS[cell[1]])
         told = NOT_RUN if ours is None else ours
-        rows[metric].append((title, f"{published:.2f}", told, str(difference)))
+        rows[metric].append((f"{row}, {column}", f"{published:.2f}", told, str(difference)))
     last = list(METRICS)[-1]
     return [
         Table(

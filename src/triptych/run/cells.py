@@ -5,7 +5,7 @@ from typing import Any
 
 from triptych.nn.policies import MODULES
 from triptych.run.errors import TriptychError
-from triptych.run.imports import module_path
+from triptych.run.imports import module_closure, module_path
 
 Config = Mapping[str, Any]
 
@@ -77,19 +77,23 @@ def modules_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def check_modules(config: Config) -> None:
-    """The modules of the grid's rows and columns must lie under `src/`.
+    """The modules of the grid's rows and columns must lie under `src/` and be Python.
 
     Elsewhere their edits could not be noticed, and results would be stale.
 
     Raises:
-        TriptychError: one does not.
+        TriptychError: one does not, or it or a file that it imports has a syntax error.
     """
     used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
     used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["mixing"]])
     for table, names in used.items():
         for name in names:
             module = config[table][name].get("module")
-            if module is not None and module_path(module) is None:
+            if module is None:
+                continue
+            path = module_path(module)
+            if path is None:
                 raise TriptychError(
                     f"config: {table}.{name}: there is no module '{module}' under src/; put its file there"
                 )
+            module_closure(path)

@@ -53,6 +53,8 @@ def _explain(error: ValidationError) -> str:
         unknown = next(name for name in value if name not in known)
         close = difflib.get_close_matches(str(unknown), known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+        if not close and "options" in known:
+            hint += f"; what your module takes stands under {where}.options"
         return f"unknown key '{unknown}' in {where}; {hint}"
     if error.validator == "type":
         hint = ""

@@ -24,7 +24,10 @@ def own_function(what: str, module: str, name: str, usage: str) -> Callable[...,
     label = f"{what} module '{module}'"
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ModuleNotFoundError, AttributeError) as error:
+        # what is missing may be something that the module itself imports
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise TriptychError(f"{label} cannot be imported: {error}; install it") from error
         raise TriptychError(f"{label}: {error}; name a module with {usage}") from error
     except Exception as error:
         raise TriptychError(f"{label} cannot be imported: {told(error)}") from error
@@ -48,7 +51,10 @@ def check_call(
     try:
         inspect.signature(function).bind(*arguments, **ours, **options)
     except TypeError as error:
-        raise TriptychError(f"{label}: {error}; check the options in the config") from error
+        reason = str(error).removeprefix("inspect.Signature.bind() ")
+        raise TriptychError(
+            f"{label}: {reason}; check its arguments and the options in the config"
+        ) from error
 
 
 def told(error: Exception) -> str:

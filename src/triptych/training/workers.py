@@ -215,8 +215,8 @@ def _death(worker: _Worker) -> TriptychError:
             log.error("last output of %s:\n%s", worker.name, said)
     if code == -signal.SIGKILL:
         return TriptychError(
-            f"{worker.name} was killed (SIGKILL), most likely for want of memory; lower batch_size or gpus "
-            "and run again: the run resumes from its last checkpoint"
+            f"{worker.name} was killed (SIGKILL), most likely for want of memory; run again: the run resumes "
+            "from its last checkpoint; or lower batch_size or gpus, with which it starts anew"
         )
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended early with exit code {code}"
     return TriptychError(f"{worker.name} {how}; run again: the run resumes from its last checkpoint")
