@@ -172,7 +172,7 @@ def test_architectures_classify_images_of_any_reasonable_size(module: str, size:
 def test_a_wrong_architecture_is_one_clear_line() -> None:
     with pytest.raises(TriptychError, match=r"architecture module 'triptych.nn.nothing'.*build"):
         build_model("triptych.nn.nothing", 10, 32, {})
-    with pytest.raises(TriptychError, match=r"'wide'.*check the options"):
+    with pytest.raises(TriptychError, match=r"'wide'.*check its arguments and the options"):
         build_model("triptych.nn.resnet", 10, 32, {"wide": 3})
     with pytest.raises(TriptychError, match=r"patch \(5\) must divide the image size \(32\)"):
         build_model("triptych.nn.vit", 10, 32, {"patch": 5})
