@@ -1,10 +1,10 @@
-"""How fast are single layers' products of our own on a CPU without tiles, against PyTorch's in bfloat16?
+"""How fast are single layers' products of our own on a CPU without tiles, against PyTorch's?
 
 Milliseconds of the output, the input's gradient and the parameters' gradient, the best of several turns with
 PyTorch's. Convolutions, named by their channels and the maps' side: of 256 images by minimal filtering, of
-512 images, where 2 x 2 maps come out, by plain products; a linear layer of 8320 rows, 512 to 1536 channels.
-Attention of the config's ViT for 128 images, there and back, by our kernel, by plain products and by
-PyTorch's fused form. Only where the CPU multiplies pairs (AVX512-BF16).
+512 images, where 2 x 2 maps come out, by plain products; in float32 (AVX2) and, where the CPU multiplies
+pairs (AVX512-BF16), in bfloat16. There, too, a linear layer of 8320 rows, 512 to 1536 channels, and attention
+of the config's ViT for 128 images, there and back, by our kernel, by plain products, in PyTorch's fused form.
 """
 
 import time
@@ -15,43 +15,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.kernels.jit import has_pairs
-from triptych.nn import pair_linear, small_maps, winograd
+from triptych.kernels.jit import has_float_products, has_pairs
+from triptych.nn import pair_linear, small_maps, winograd, winograd_float32
 from triptych.nn.attention import attention
 from triptych.run.errors import TriptychError
 from triptych.training.allocator import keep_large_allocations
 
 ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
 ATTENTION = 128, 65, 8, 64  # images, tokens, heads, their width: the config's ViT
-IMAGES = {winograd: 256, small_maps: 512}
+IMAGES = {winograd: 256, winograd_float32: 256, small_maps: 512}
 # channels in and out, side of the input, stride
+PLAIN = (64, 64, 32, 1), (128, 128, 16, 1), (256, 256, 8, 1), (512, 512, 4, 1)
+STRIDED = (64, 128, 32, 2), (128, 256, 16, 2), (256, 512, 8, 2)
+SMALL = (512, 512, 2, 1), (256, 512, 4, 2)
 CONVOLUTIONS = {
-    winograd: (
-        (64, 64, 32, 1),
-        (128, 128, 16, 1),
-        (256, 256, 8, 1),
-        (512, 512, 4, 1),
-        (64, 128, 32, 2),
-        (128, 256, 16, 2),
-        (256, 512, 8, 2),
-    ),
-    small_maps: ((512, 512, 2, 1), (256, 512, 4, 2)),
+    torch.bfloat16: {winograd: PLAIN + STRIDED, small_maps: SMALL},
+    torch.float32: {winograd_float32: PLAIN, small_maps: SMALL},
 }
 WHAT = "output", "input_gradient", "parameter_gradient"
 Ways = list[Callable[[], object]]
 
 
 def convolution(
-    way: ModuleType, channels_in: int, channels: int, side: int, stride: int
+    dtype: torch.dtype, way: ModuleType, channels_in: int, channels: int, side: int, stride: int
 ) -> tuple[Ways, Ways]:
     """Ours and PyTorch's three products."""
     layout = torch.channels_last
-    x = torch.randn(IMAGES[way], channels_in, side, side).bfloat16().contiguous(memory_format=layout)
-    dy = torch.randn(IMAGES[way], channels, side // stride, side // stride).bfloat16()
+    x = torch.randn(IMAGES[way], channels_in, side, side).to(dtype).contiguous(memory_format=layout)
+    dy = torch.randn(IMAGES[way], channels, side // stride, side // stride).to(dtype)
     dy = dy.contiguous(memory_format=layout)
     filters = torch.randn(channels, channels_in, 3, 3).contiguous(memory_format=layout)
-    rounded = filters.bfloat16()
-    taken = filters.to(way.FILTERS)
+    rounded = filters.to(dtype)
+    taken = filters.to(way.FILTERS or dtype)
 
     def back(*wanted: bool) -> object:
         return torch.ops.aten.convolution_backward(
@@ -129,20 +124,24 @@ def measure() -> dict[str, float | str]:
     """Layer by layer.
 
     Raises:
-        TriptychError: the CPU does not multiply pairs.
+        TriptychError: the CPU has none of what our products need.
     """
-    if not has_pairs():
-        raise TriptychError("layers: this CPU does not multiply pairs of bfloat16 (AVX512-BF16)")
+    formats = {torch.bfloat16: has_pairs(), torch.float32: has_float_products()}
+    if not any(formats.values()):
+        raise TriptychError("layers: this CPU has neither AVX2 nor AVX512-BF16, so all layers are PyTorch's")
     keep_large_allocations()
     layers = {
-        f"{channels_in}_to_{channels}_side_{side}": convolution(way, channels_in, channels, side, stride)
-        for way, shapes in CONVOLUTIONS.items()
+        f"{prefix}{channels_in}_to_{channels}_side_{side}": (dtype, way, channels_in, channels, side, stride)
+        for dtype, prefix in ((torch.bfloat16, ""), (torch.float32, "float32_"))
+        if formats[dtype]
+        for way, shapes in CONVOLUTIONS[dtype].items()
         for channels_in, channels, side, stride in shapes
-    } | {"linear": linear()}
+    }
     metrics: dict[str, float | str] = {}
-    for name, (ours, theirs) in layers.items():
+    for name, shape in [*layers.items(), *([("linear", None)] if has_pairs() else [])]:
+        ours, theirs = convolution(*shape) if shape else linear()
         times = milliseconds([*ours, *theirs])
         for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
             metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}
-    forms = attention_forms()
+    forms = attention_forms() if has_pairs() else {}
     return metrics | dict(zip(forms, milliseconds(list(forms.values())), strict=True))

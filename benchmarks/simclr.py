@@ -3,15 +3,17 @@
 Each variant changes `BASE` and pretrains a ResNet18 on 45,000 training images of CIFAR-10 for the same
 number of views; then the other 5,000 are classified by a linear probe and by nearest neighbours. The
 test images are not read. A variant takes some minutes on a CPU; BENCH_VARIANTS="muon views_4" runs only
-these, BENCH_SEEDS="0 1 2" several seeds (0).
+these, BENCH_SEEDS="0 1 2" several seeds (0), BENCH_IMAGES=22500 trains on fewer images, for fewer views.
 
 - `VARIANT_linear`, `VARIANT_knn`: percent, mean over the seeds; `VARIANT_linear_std` with several.
 - `VARIANT_minutes`: of pretraining, which depends on what else the machine does.
+- `images`: trained on.
 
 CIFAR-10 must have been packed: `snakemake --cores 1 results/data/cifar10/dataset.json`.
 """
 
 import logging
+import os
 from dataclasses import replace
 from statistics import mean, stdev
 from typing import Any
@@ -146,11 +148,14 @@ def measure() -> dict[str, float | str]:
     device = choose_device("auto")
     dataset = packed("cifar10")
     rest, held_out = stratified_split(dataset.train_labels, HELD_OUT, seed=0)
+    images = int(os.environ.get("BENCH_IMAGES", len(rest)))
+    if images < len(rest):
+        rest = rest[stratified_split(dataset.train_labels[rest], images, seed=0)[1]]
     train, held = _part(dataset, rest), _part(dataset, held_out)
     queries = DeviceImages(
         held.train_images, held.train_labels, mean=dataset.mean, std=dataset.std, device=device
     )
-    found: dict[str, float | str] = {}
+    found: dict[str, float | str] = {"images": len(rest)}
     for name in names:
         runs = [_run(BASE | VARIANTS[name], train, queries, seed, name) for seed in seeds]
         linear, neighbours, minutes = zip(*runs, strict=True)

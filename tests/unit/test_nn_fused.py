@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from triptych.kernels.jit import has_tiles
+from triptych.kernels.jit import has_float_products, has_tiles
 from triptych.nn import convolution, normalization, small_maps, tiled_convolution
 from triptych.nn.convolution import Convolution
 from triptych.nn.kernels import correlation
@@ -22,7 +22,13 @@ from triptych.run.devices import has_fast_bfloat16
 
 CPU = torch.device("cpu")
 needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
+needs_float_products = pytest.mark.skipif(not has_float_products(), reason="this CPU has no AVX2")
 needs_bfloat16 = pytest.mark.skipif(not has_fast_bfloat16(CPU), reason="this CPU has no bfloat16 units")
+
+FORMATS = [
+    pytest.param(torch.bfloat16, marks=needs_bfloat16),
+    pytest.param(torch.float32, marks=needs_float_products),
+]
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -112,7 +118,7 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.kernels.jit import has_tiles
+from triptych.kernels.jit import has_float_products, has_tiles
 from triptych.nn.tiled_convolution import filter_gradient, output
 assert has_tiles()
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
@@ -203,7 +209,6 @@ def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: 
         assert ours(small[:31])  # not in tiles, which hold 16 or 32 images
         assert ours(small.repeat(1, 1, 5, 5)) == tiles  # a large map
         torch.relu_(layer(small)).sum().backward()  # may be changed in place, as torch's own
-    assert not ours(small)  # float32
     assert layer.state_dict().keys() == {"weight"}
 
 
@@ -226,18 +231,20 @@ def test_gradients_are_right_where_one_is_ours_and_the_other_torchs(monkeypatch:
         assert (mine - theirs).norm() < 0.01 * theirs.norm()
 
 
-@needs_bfloat16
+@pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize(("shortcut", "relu"), [(False, False), (False, True), (True, True)])
-def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool) -> None:
+def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool, dtype: torch.dtype) -> None:
     n, c, side = 6, 40, 5  # neither fills vectors nor divides into tasks
-    x = draw(n, c, side, side).mul(3).add(50).requires_grad_()  # far from zero: sums of squares cancel
-    other = draw(n, c, side, side, seed=1).requires_grad_() if shortcut else None
-    dy = draw(n, c, side, side, seed=2)
+    # far from zero: sums of squares cancel
+    x = draw(n, c, side, side).to(dtype).mul(3).add(50).requires_grad_()
+    other = draw(n, c, side, side, seed=1).to(dtype).requires_grad_() if shortcut else None
+    dy = draw(n, c, side, side, seed=2).to(dtype)
     norm = nn.BatchNorm2d(c)
     nn.init.uniform_(norm.weight, 0.5, 2)
     nn.init.normal_(norm.bias)
     reference = copy.deepcopy(norm).double()
     y = batch_norm_relu(norm, x, other, relu=relu)
+    assert type(y.grad_fn).__name__ == "_BatchNormReLUBackward" and y.dtype == dtype
     y.backward(dy)
 
     exact_x = x.detach().double().requires_grad_()
@@ -251,8 +258,9 @@ def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool) -
         assert ours is not None and theirs is not None
         torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
 
-    close(y.detach(), exact.detach(), 2**-7)
-    close(x.grad, exact_x.grad, 2**-7)
+    rounding = 2**-7 if dtype == torch.bfloat16 else 2e-5
+    close(y.detach(), exact.detach(), rounding)
+    close(x.grad, exact_x.grad, rounding)
     if other is not None and exact_other is not None:
         close(other.grad, exact_other.grad, 1e-6)
     close(norm.weight.grad, reference.weight.grad, 1e-3)
@@ -284,10 +292,12 @@ def test_running_statistics_may_be_plain_averages() -> None:
     torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-4, atol=1e-5)
 
 
-@needs_bfloat16
+@pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize(("shortcut", "relu"), [(False, False), (False, True), (True, True)])
-def test_evaluation_without_gradients_equals_torchs_in_float64(shortcut: bool, relu: bool) -> None:
-    x, other = draw(6, 40, 5, 5), draw(6, 40, 5, 5, seed=1)
+def test_evaluation_without_gradients_equals_torchs_in_float64(
+    shortcut: bool, relu: bool, dtype: torch.dtype
+) -> None:
+    x, other = draw(6, 40, 5, 5).to(dtype), draw(6, 40, 5, 5, seed=1).to(dtype)
     norm = nn.BatchNorm2d(40).eval()
     for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
         assert values is not None
@@ -298,14 +308,18 @@ def test_evaluation_without_gradients_equals_torchs_in_float64(shortcut: bool, r
     before = copy.deepcopy(norm.state_dict())
     with torch.no_grad():
         y = batch_norm_relu(norm, x, other if shortcut else None, relu=relu)
-    assert y.dtype == torch.bfloat16
-    torch.testing.assert_close(y.double(), exact.detach(), rtol=2**-8, atol=2**-8)
+    assert y.dtype == dtype
+    rounding = 2**-8 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(y.double(), exact.detach(), rtol=rounding, atol=rounding)
     assert all(torch.equal(before[key], value) for key, value in norm.state_dict().items())
 
 
-def test_evaluation_with_gradients_and_float32_are_torchs_own_operations() -> None:
+def test_evaluation_with_gradients_other_layouts_and_formats_are_torchs_own_operations() -> None:
     norm, x = nn.BatchNorm2d(8), torch.randn(4, 8, 3, 3)
     expected = torch.relu(copy.deepcopy(norm)(x) + x)
-    assert torch.equal(batch_norm_relu(norm, x, x), expected)
+    assert torch.equal(batch_norm_relu(norm, x, x), expected)  # not channels_last
     norm.eval()
+    x = x.contiguous(memory_format=torch.channels_last)
     assert torch.equal(batch_norm_relu(norm, x), torch.relu(norm(x)))
+    norm, x = nn.BatchNorm2d(8).double(), x.double()
+    assert torch.equal(batch_norm_relu(copy.deepcopy(norm), x), torch.relu(norm(x)))

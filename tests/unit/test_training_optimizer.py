@@ -116,6 +116,20 @@ def test_orthogonalised_matrices_have_singular_values_near_one_and_the_same_dire
     assert np.diag(inner).min() > 0.5 and np.diag(inner).max() < 1.3
 
 
+@pytest.mark.parametrize("smallest", [1.0, 1e-2, 1e-6])
+def test_wide_matrices_are_orthogonalised_by_their_squares_to_float32s_digits(smallest: float) -> None:
+    rng = np.random.default_rng(0)
+    u, _, v = np.linalg.svd(rng.normal(size=(64, 576)), full_matrices=False)
+    matrix = torch.tensor((u * np.geomspace(1, smallest, 64)) @ v)
+    x = matrix / matrix.norm()
+    for _ in range(5):  # as published
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    torch.testing.assert_close(orthogonalise(matrix), x)
+    for found in (orthogonalise(matrix.float()), orthogonalise(matrix.float().mT).mT):
+        assert (found - x).norm() < 1e-3 * x.norm()  # bfloat16 is off by 1e-2 to 2e-1
+
+
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
 def test_muon_on_matrices_is_the_published_one(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)

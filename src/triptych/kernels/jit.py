@@ -55,6 +55,12 @@ def has_pairs() -> bool:
     return _host_has("avx512bf16")
 
 
+@cache
+def has_float_products() -> bool:
+    """Whether the CPU multiplies and adds 8 float32 at a time (AVX2 and FMA)."""
+    return _host_has("avx2", "fma")
+
+
 def has_products() -> bool:
     """Whether kernels can multiply in bfloat16, by tiles or by pairs."""
     return has_tiles() or has_pairs()

@@ -26,13 +26,15 @@ from triptych.kernels.llvm import (
 
 
 @intrinsic
-def widen(typing: Any, bits: Any) -> Any:
-    """The float32 value of bfloat16 bits; loops over it become vector instructions."""
+def widen(typing: Any, number: Any) -> Any:
+    """The float32 value of bfloat16 bits, or a float32 itself; loops over it become vector instructions."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        if number == types.float32:
+            return arguments[0]
         return builder.bitcast(builder.shl(builder.zext(arguments[0], INT32), ir.Constant(INT32, 16)), FLOAT)
 
-    return types.float32(types.uint16), generate
+    return types.float32(number), generate
 
 
 @intrinsic
@@ -43,6 +45,18 @@ def narrow(typing: Any, value: Any) -> Any:
         return builder.bitcast(builder.fptrunc(arguments[0], Bfloat16()), HALF)
 
     return types.uint16(types.float32), generate
+
+
+@intrinsic
+def as_stored(typing: Any, value: Any, like: Any) -> Any:
+    """A float32 in the type of `like`: float32, or uint16 for bits of bfloat16."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        if like == types.float32:
+            return arguments[0]
+        return builder.bitcast(builder.fptrunc(arguments[0], Bfloat16()), HALF)
+
+    return like(types.float32, like), generate
 
 
 @intrinsic

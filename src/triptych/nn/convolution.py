@@ -1,8 +1,8 @@
 """A convolution that takes ways of ours where the library is slower.
 
-Under autocast to bfloat16 on a CPU with bfloat16 units: `tiled_convolution` where it has tiles, `winograd`
-where it has none but multiplies pairs, and where those do not suit `small_maps`. For other devices and
-formats, and wherever no shape suits, this is `nn.Conv2d` and nothing more.
+On a CPU, under autocast to bfloat16 where it has units for that: `tiled_convolution` where it has tiles,
+`winograd` where it has none but multiplies pairs. In float32: `winograd_float32`. Where those do not suit:
+`small_maps`. For other devices and formats, and where no shape suits, this is `nn.Conv2d` and nothing more.
 """
 
 from types import ModuleType
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from triptych.kernels.jit import has_pairs, has_tiles
-from triptych.nn import small_maps, tiled_convolution, winograd
+from triptych.kernels.jit import has_float_products, has_pairs, has_tiles
+from triptych.nn import small_maps, tiled_convolution, winograd, winograd_float32
 from triptych.run.devices import has_fast_bfloat16
 
 
@@ -27,11 +27,12 @@ class Convolution(nn.Conv2d):
         """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
         if not self._may_differ(x):
             return super().forward(x)
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         n, channels, side, _ = x.shape
-        for way in _ways():
+        for way in _ways(dtype):
             ours = way.suits(n, channels, self.out_channels, side, self.kernel_size[0], self.stride[0])
             if ours[0] or (any(ours) and torch.is_grad_enabled()):
-                result: Tensor = _Convolution.apply(x, self.weight, self.stride[0], way, ours)
+                result: Tensor = _Convolution.apply(x, self.weight, self.stride[0], dtype, way, ours)
                 return result
         return super().forward(x)
 
@@ -42,13 +43,16 @@ class Convolution(nn.Conv2d):
             and x.dim() == 4
             and x.shape[1] == self.in_channels  # anything else is torch's to refuse
             and x.shape[2] == x.shape[3]
-            and torch.is_autocast_enabled("cpu")
-            and torch.get_autocast_dtype("cpu") == torch.bfloat16
-            and has_fast_bfloat16(x.device)
+            and self.weight.dtype == torch.float32
+            and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and torch.is_autocast_enabled("cpu")))
         )
 
 
-def _ways() -> tuple[ModuleType, ...]:
+def _ways(dtype: torch.dtype) -> tuple[ModuleType, ...]:
+    if dtype == torch.float32:
+        return (winograd_float32, small_maps) if has_float_products() else ()
+    if dtype != torch.bfloat16 or not has_fast_bfloat16(torch.device("cpu")):
+        return ()
     if has_tiles():
         return tiled_convolution, small_maps
     return (winograd, small_maps) if has_pairs() else (small_maps,)
@@ -59,10 +63,16 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, stride: int, way: ModuleType, ours: tuple[bool, bool, bool]
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        stride: int,
+        dtype: torch.dtype,
+        way: ModuleType,
+        ours: tuple[bool, bool, bool],
     ) -> Tensor:
-        x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        filters = weight.to(way.FILTERS).contiguous(memory_format=torch.channels_last)
+        x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+        filters = weight.to(way.FILTERS or dtype).contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, filters)
         ctx.stride, ctx.way, ctx.ours = stride, way, ours
         if ours[0]:
@@ -75,7 +85,7 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, filters = ctx.saved_tensors
         stride, way, ours, size = ctx.stride, ctx.way, ctx.ours, filters.shape[2]
-        dy = dy.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx = dw = None
         if ctx.needs_input_grad[0] and ours[1]:
             dx = way.input_gradient(dy, filters, x.shape[2], stride)
@@ -88,4 +98,4 @@ class _Convolution(torch.autograd.Function):
                 dy, x, filters, None, [stride] * 2, around, [1, 1], False, [0, 0], 1, [*left, False]
             )
             dx, dw = (theirs[0] if dx is None else dx), (theirs[1] if dw is None else dw)
-        return dx, None if dw is None else dw.float(), None, None, None
+        return dx, None if dw is None else dw.float(), None, None, None, None

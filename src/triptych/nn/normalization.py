@@ -1,8 +1,8 @@
 """Batch normalisation, addition of a shortcut and ReLU as one operation.
 
 In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. On
-a CPU with bfloat16 activations kernels of ours fuse them, in training with gradients and in evaluation
-without; otherwise these are torch's own operations.
+CPUs with wide enough registers kernels of ours fuse them, in bfloat16 and in float32, in training with
+gradients and in evaluation without; otherwise these are torch's own operations.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from triptych.kernels.jit import has_float_products
 from triptych.kernels.threads import parallel
 from triptych.nn.kernels import normalization as kernels
 from triptych.run.devices import has_fast_bfloat16
@@ -55,17 +56,22 @@ def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
         and norm.affine
         and norm.track_running_stats
         and x.device.type == "cpu"
-        and x.dtype == torch.bfloat16
-        and has_fast_bfloat16(x.device)
+        and (
+            has_float_products()
+            if x.dtype == torch.float32
+            else x.dtype == torch.bfloat16 and has_fast_bfloat16(x.device)
+        )
         and x.is_contiguous(memory_format=torch.channels_last)
-        and (residual is None or residual.dtype == torch.bfloat16)
+        and (residual is None or residual.dtype == x.dtype)
     )
 
 
 def _rows(x: Tensor) -> NDArray[Any]:
-    """A channels_last map as (rows, channels) uint16, sharing memory."""
-    array: NDArray[Any] = x.detach().view(torch.int16).permute(0, 2, 3, 1).reshape(-1, x.shape[1]).numpy()
-    return array.view(np.uint16)
+    """A channels_last map as (rows, channels), bfloat16 as uint16, sharing memory."""
+    x = x.detach()
+    plain = x if x.dtype == torch.float32 else x.view(torch.int16)
+    array: NDArray[Any] = plain.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).numpy()
+    return array if x.dtype == torch.float32 else array.view(np.uint16)
 
 
 def _normalise(
@@ -123,7 +129,7 @@ class _BatchNormReLU(torch.autograd.Function):
         rows = _rows(x)
         count, channels = rows.shape
         size = -(-count // TASKS)
-        dy = dy.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         sums, products = (np.empty((TASKS, channels), np.float32) for _ in range(2))
         shift = ctx.mean.astype(np.float32)
         scale = weight.detach().double().numpy() * ctx.inverse

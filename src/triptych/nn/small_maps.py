@@ -1,4 +1,4 @@
-"""Convolution of small maps in bfloat16 as plain products over the batch, for CPUs without tiles.
+"""Convolution of small maps as plain products over the batch, for CPUs without tiles.
 
 Libraries slide windows over one image at a time, and a map of 2 x 2 is mostly border. Here the positions
 that a filter connects are gathered from all images of a batch, so border taps do not occur (on a 2 x 2
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from triptych.nn.kernels.convolution import connections
 
-FILTERS = torch.bfloat16  # how they are taken
-# By output positions a side and the product of channels, measured with AVX512-BF16 and batches of 128 and
-# 512: gradients of filters gain most and on more maps than the rest.
+FILTERS = None  # how they are taken: as the maps
+# By output positions a side and the product of channels, measured in bfloat16 (AVX512-BF16) and in float32
+# (AVX2) with batches of 64 to 512: gradients of filters gain most and on more maps than the rest.
 LEAST = 2**14
-SMALLEST, SMALL, WIDE = 2, 4, 2**18
+SMALLEST, SMALL = 2, 4
 MANY = 64  # images, below which maps of 4 x 4 are faster elsewhere
 
 
@@ -30,7 +30,7 @@ def suits(
     channels = channels_in * channels_out
     if channels < LEAST or out > (SMALL if n >= MANY else SMALLEST):
         return False, False, False
-    rest = out <= SMALLEST or channels >= WIDE
+    rest = out <= SMALLEST
     return rest, rest, True
 
 

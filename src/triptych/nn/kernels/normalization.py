@@ -1,15 +1,16 @@
-"""Batch normalisation, residual addition and ReLU in as few passes over memory as can be, in bfloat16.
+"""Batch normalisation, residual addition and ReLU in as few passes over memory as can be.
 
-Maps are (rows, channels) as channels_last tensors lie in memory, bfloat16 seen as uint16. A task is a
-slice of rows; sums of a task go to rows of their own, so results do not depend on the number of threads.
+Maps are (rows, channels) as channels_last tensors lie in memory, in float32, or bfloat16 seen as uint16. A
+task is a slice of rows; sums of a task go to rows of their own, so results do not depend on the number of
+threads.
 """
 
 import numpy as np
 
 from triptych.kernels.jit import kernel
-from triptych.kernels.vectors import narrow, widen
+from triptych.kernels.vectors import as_stored, widen
 
-ZERO, LOW = np.float32(0), np.uint16(0)
+ZERO = np.float32(0)
 
 
 @kernel
@@ -31,20 +32,21 @@ def moments(task, x, size, shift, sums, squares):
 @kernel
 def normalise(task, x, size, scale, bias, residual, add, rectify, y):
     """Y = max(0, x * scale + bias + residual), each part if asked for."""
-    channels = x.shape[1]
+    channels, like = x.shape[1], y.dtype.type(0)
     for row in range(task * size, min((task + 1) * size, x.shape[0])):
         source, target = x[row], y[row]
         if add:
             other = residual[row]
             for channel in range(channels):
                 value = widen(source[channel]) * scale[channel] + bias[channel] + widen(other[channel])
-                target[channel] = narrow(max(value, ZERO))
+                target[channel] = as_stored(max(value, ZERO), like)
         elif rectify:
             for channel in range(channels):
-                target[channel] = narrow(max(widen(source[channel]) * scale[channel] + bias[channel], ZERO))
+                value = widen(source[channel]) * scale[channel] + bias[channel]
+                target[channel] = as_stored(max(value, ZERO), like)
         else:
             for channel in range(channels):
-                target[channel] = narrow(widen(source[channel]) * scale[channel] + bias[channel])
+                target[channel] = as_stored(widen(source[channel]) * scale[channel] + bias[channel], like)
 
 
 @kernel
@@ -75,14 +77,14 @@ def shortcut_sums(task, x, dy, y, size, shift, g, sums, products):
 
     g is written: it is the shortcut's gradient.
     """
-    channels = x.shape[1]
+    channels, zero = x.shape[1], y.dtype.type(0)
     total, product = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     for row in range(task * size, min((task + 1) * size, x.shape[0])):
         line, gradient, output, masked = x[row], dy[row], y[row], g[row]
         for channel in range(channels):
-            bits = gradient[channel] if output[channel] > LOW else LOW
-            masked[channel] = bits
-            value = widen(bits)
+            kept = gradient[channel] if output[channel] > zero else zero
+            masked[channel] = kept
+            value = widen(kept)
             total[channel] += value
             product[channel] += value * (widen(line[channel]) - shift[channel])
     sums[task] = total
@@ -92,15 +94,16 @@ def shortcut_sums(task, x, dy, y, size, shift, g, sums, products):
 @kernel
 def input_gradient(task, x, g, size, of_g, of_x, constant, scale, bias, rectify, dx):
     """Dx = of_g * g + of_x * x + constant; with `rectify`, g counts where x * scale + bias > 0 only."""
-    channels = x.shape[1]
+    channels, like = x.shape[1], dx.dtype.type(0)
     for row in range(task * size, min((task + 1) * size, x.shape[0])):
         line, gradient, target = x[row], g[row], dx[row]
         if rectify:
             for channel in range(channels):
                 value = widen(line[channel])
                 part = widen(gradient[channel]) if value * scale[channel] + bias[channel] > ZERO else ZERO
-                target[channel] = narrow(part * of_g[channel] + value * of_x[channel] + constant[channel])
+                value = part * of_g[channel] + value * of_x[channel] + constant[channel]
+                target[channel] = as_stored(value, like)
         else:
             for channel in range(channels):
                 value = widen(gradient[channel]) * of_g[channel] + widen(line[channel]) * of_x[channel]
-                target[channel] = narrow(value + constant[channel])
+                target[channel] = as_stored(value + constant[channel], like)

@@ -51,8 +51,8 @@ def pack_filters(task, filters, channels, depth, packed, line):
     for channel in range(0, depth, 32):
         for number in range(16):
             source, target = filters + (out + number) * row + channel * 4, at + number * 64
-            transform_filters(source, depth * 4, target, 16 * 64, line)
-            transform_filters(source + 64, depth * 4, target + 32, 16 * 64, line)
+            transform_filters(source, depth * 4, target, 16 * 64, line, BITS)
+            transform_filters(source + 64, depth * 4, target + 32, 16 * 64, line, BITS)
         for place in range(places):
             first = (out // SQUARE * places + place) * depth + channel
             target = packed + first * SQUARE * 2 + out % SQUARE * 4
@@ -73,13 +73,13 @@ def pack_turned_filters(task, filters, channels, depth, packed, line):
 
 
 @kernel
-def _corner(number, maps, half, size, row):
+def corner_of(number, maps, half, size, row):
     """The address of the first of a tile's `size` x `size` positions, `row` bytes being one position."""
     return maps + (number // half * size * half * size + number % half * size) * row
 
 
 @kernel
-def _look_around(number, corner, half, size, row, nowhere, window, table):
+def look_around(number, corner, half, size, row, nowhere, window, table):
     """The addresses of the window around a tile; `nowhere` for positions outside its image."""
     side = half * size
     before = 0 if len(window) == 3 else 1
@@ -92,7 +92,7 @@ def _look_around(number, corner, half, size, row, nowhere, window, table):
 
 
 @kernel
-def _fetch(corner, rows, distance, bytes_):
+def fetch(corner, rows, distance, bytes_):
     """Ask for what is new in `rows` lines of a map, `distance` bytes apart, for a tile that comes later."""
     for line in range(rows):
         for byte in range(0, bytes_, LINE):
@@ -121,11 +121,12 @@ def convolve(task, tasks, source, size, depth, filters, target, channels, half, 
         first = block * at_once
         count = min(at_once, tiles - first)
         for number in range(count):
-            corner = _corner(first + number, source, half, size, row)
-            _fetch(corner + below * distance, size, distance, size * row)
-            _look_around(first + number, corner, half, size, row, nowhere, window, table)
+            corner = corner_of(first + number, source, half, size, row)
+            fetch(corner + below * distance, size, distance, size * row)
+            look_around(first + number, corner, half, size, row, nowhere, window, table)
             for channel in range(0, depth, 16):
-                transform_inputs(addresses, channel * 2, left + number * row + channel * 2, step, window)
+                at = left + number * row + channel * 2
+                transform_inputs(addresses, channel * 2, at, step, window, window, BITS)
         for wide in range(0, channels, SQUARE):
             for place in range(places):
                 right = filters + (wide // SQUARE * places + place) * depth * SQUARE * 2
@@ -133,10 +134,10 @@ def convolve(task, tasks, source, size, depth, filters, target, channels, half, 
                     a, c = left + place * step + number * row, out + place * out_step + number * WIDE
                     multiply_strip(a, row, 4, right, WIDE, c, WIDE, depth // 2, ROWS, VECTORS, BITS)
             for number in range(count):
-                corner = _corner(first + number, target, half, len(tile), out_row) + wide * 2
+                corner = corner_of(first + number, target, half, len(tile), out_row) + wide * 2
                 for channel in range(0, SQUARE, 16):
                     sums, at = out + number * WIDE + channel * 4, corner + channel * 2
-                    transform_outputs(sums, out_step, at, out_row, out_distance, line, tile)
+                    transform_outputs(sums, out_step, at, out_row, out_distance, line, tile, BITS)
     nothing[0] = inputs[0] + products[0] + table[0]  # uses, as above
 
 
@@ -175,15 +176,15 @@ def correlate(task, source, size, depth, gradient, channels, span, half, tiles, 
                     pair[a : a + 2 * lines] = nowhere
                     corners[b : b + 4] = nowhere
                     continue
-                corner = _corner(this, source, half, size, row)
-                _fetch(corner + (upper + size - 1) * distance, 2, (lower - upper) * distance, size * row)
-                _look_around(this, corner, half, size, row, nowhere, line, around)
+                corner = corner_of(this, source, half, size, row)
+                fetch(corner + (upper + size - 1) * distance, 2, (lower - upper) * distance, size * row)
+                look_around(this, corner, half, size, row, nowhere, line, around)
                 for x in range(lines):
                     pair[a + x] = around[lines * upper + x]
                     pair[a + lines + x] = around[lines * lower + x]
-                corner = _corner(this, gradient, half, 2, out_row) + first_channel * 2
+                corner = corner_of(this, gradient, half, 2, out_row) + first_channel * 2
                 for x in range(2):
-                    _fetch(corner + 2 * out_distance + x * out_row, 2, out_distance, 2 * span)
+                    fetch(corner + 2 * out_distance + x * out_row, 2, out_distance, 2 * span)
                     corners[b + x] = corner + x * out_row
                     corners[b + 2 + x] = corner + out_distance + x * out_row
             for channel in range(0, depth, 16):

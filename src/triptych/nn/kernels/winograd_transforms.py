@@ -1,28 +1,8 @@
 """Transforms of Winograd's minimal filtering for 3 x 3 filters, 16 channels at a time.
 
-Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1. In one dimension two
-values of the output, y = A' [(G w) * (B' x)], take four products instead of six:
-
-    B' = | 1  0 -1  0 |    G = | 1    0    0  |    A' = | 1  1  1  0 |
-         | 0  1  1  0 |        | 1/2  1/2  1/2|         | 0  1 -1 -1 |
-         | 0 -1  1  0 |        | 1/2 -1/2  1/2|
-         | 0  1  0 -1 |        | 0    0    1  |
-
-and in two dimensions 16 instead of 36: the same along rows, then along columns.
-
-With a stride of 2 the filter's middle meets every other value of the input, and its ends the rest, a
-filter of two taps, of which two outputs take three products. Two outputs y = A' [(G w) * (B' x)] take five:
-
-    B' = | 0  1  0  0  0 |    G = | 0  1  0 |    A' = | 1  0  1  1  0 |
-         | 0  0  0  1  0 |        | 0  1  0 |         | 0  1  0  1  1 |
-         | 1  0 -1  0  0 |        | 1  0  0 |
-         | 0  0  1  0  0 |        | 1  0  1 |
-         | 0  0 -1  0  1 |        | 0  0  1 |
-
-and in two dimensions 25 instead of 36. Its input's gradient is found in the same way: four values from three.
-
-How many places a line has, and how many values a window, are given as tuples of that length. Addresses are
-integers, all numbers bfloat16 unless said.
+`winograd_lines` along columns, then along rows. How many places a line has, and how many values a window,
+are given as tuples of that length. Addresses are integers. Numbers are bfloat16 unless said; `like` is a
+number of the type they have instead, uint16 for bfloat16.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +13,6 @@ from numba import types
 from numba.extending import intrinsic
 
 from triptych.kernels.llvm import (
-    FLOAT,
     INT32,
     as_bfloat16,
     load,
@@ -42,71 +21,14 @@ from triptych.kernels.llvm import (
     pointer,
     splat,
 )
-
-LANES = ir.VectorType(FLOAT, 16)
-
-
-def _half(builder: Any, value: Any) -> Any:
-    return builder.fmul(value, ir.Constant(LANES, [0.5] * 16))
-
-
-def _input(b: Any, x: list[Any]) -> list[Any]:
-    return [b.fsub(x[0], x[2]), b.fadd(x[1], x[2]), b.fsub(x[2], x[1]), b.fsub(x[1], x[3])]
-
-
-def _output(b: Any, m: list[Any]) -> list[Any]:
-    total, difference = b.fadd(m[1], m[2]), b.fsub(m[1], m[2])
-    return [b.fadd(m[0], total), b.fsub(difference, m[3])]
-
-
-def _output_gradient(b: Any, y: list[Any]) -> list[Any]:
-    return [y[0], b.fadd(y[0], y[1]), b.fsub(y[0], y[1]), b.fneg(y[1])]
-
-
-def _filters(b: Any, w: list[Any]) -> list[Any]:
-    ends, middle = _half(b, b.fadd(w[0], w[2])), _half(b, w[1])
-    return [w[0], b.fadd(ends, middle), b.fsub(ends, middle), w[2]]
-
-
-def _filter_gradient(b: Any, u: list[Any]) -> list[Any]:
-    total, difference = _half(b, b.fadd(u[1], u[2])), _half(b, b.fsub(u[1], u[2]))
-    return [b.fadd(u[0], total), difference, b.fadd(total, u[3])]
-
-
-def _input_2(b: Any, x: list[Any]) -> list[Any]:
-    return [x[1], x[3], b.fsub(x[0], x[2]), x[2], b.fsub(x[4], x[2])]
-
-
-def _output_2(b: Any, m: list[Any]) -> list[Any]:
-    return [b.fadd(b.fadd(m[0], m[2]), m[3]), b.fadd(b.fadd(m[1], m[3]), m[4])]
-
-
-def _output_gradient_2(b: Any, y: list[Any]) -> list[Any]:
-    return [y[0], y[1], y[0], b.fadd(y[0], y[1]), y[1]]
-
-
-def _filters_2(b: Any, w: list[Any]) -> list[Any]:
-    return [w[1], w[1], w[0], b.fadd(w[0], w[2]), w[2]]
-
-
-def _filter_gradient_2(b: Any, u: list[Any]) -> list[Any]:
-    return [b.fadd(u[2], u[3]), b.fadd(u[0], u[1]), b.fadd(u[3], u[4])]
-
-
-def _back_input_2(b: Any, y: list[Any]) -> list[Any]:
-    return [y[0], y[1], b.fsub(y[0], y[1]), y[1], b.fsub(y[2], y[1])]
-
-
-def _back_output_2(b: Any, m: list[Any]) -> list[Any]:
-    return [m[0], b.fadd(m[2], m[3]), m[1], b.fadd(m[3], m[4])]
-
-
-# By the length of a window, of a line of places, and, of outputs, of a tile, too.
-INPUTS = {4: _input, 5: _input_2, 3: _back_input_2}
-OUTPUTS = {(4, 2): _output, (5, 2): _output_2, (5, 4): _back_output_2}
-OUTPUT_GRADIENTS = {4: _output_gradient, 5: _output_gradient_2}
-FILTERS = {4: _filters, 5: _filters_2}
-FILTER_GRADIENTS = {4: _filter_gradient, 5: _filter_gradient_2}
+from triptych.nn.kernels.winograd_lines import (
+    FILTER_GRADIENTS,
+    FILTERS,
+    INPUTS,
+    LANES,
+    OUTPUT_GRADIENTS,
+    OUTPUTS,
+)
 
 
 def _along_both(builder: Any, step: Callable[..., list[Any]], rows: list[list[Any]]) -> list[list[Any]]:
@@ -123,9 +45,9 @@ def _addresses(builder: Any, table: Any, rows: int, width: int, shift: Any) -> l
     return [flat[row * width : (row + 1) * width] for row in range(rows)]
 
 
-def _store_bits(builder: Any, value: Any, target: Any) -> None:
-    bits = as_bfloat16(builder, value)
-    builder.store(bits, pointer(builder, target, bits.type), align=2)
+def _store(builder: Any, value: Any, target: Any, like: Any) -> None:
+    stored = value if like == types.float32 else as_bfloat16(builder, value)
+    builder.store(stored, pointer(builder, target, stored.type), align=2)
 
 
 def _store_pairs(builder: Any, pairs: Iterable[tuple[Any, Any]], target: Any, step: Any) -> None:
@@ -152,26 +74,34 @@ def _transformed_filters(builder: Any, source: Any, tap: Any, line: int) -> list
     return [value for row in rows for value in row]
 
 
-@intrinsic
-def transform_inputs(typing: Any, table: Any, shift: Any, target: Any, step: Any, window: Any) -> Any:
-    """B' x B of a window whose positions' addresses stand in a table, to places `step` bytes apart."""
+def _transform_windows(steps: dict[int, Callable[..., list[Any]]]) -> Any:
+    """B' x B, or A y A', of a window whose addresses stand in a table, to places `step` bytes apart."""
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        table, shift, target, step, _ = arguments
-        places = _addresses(builder, table, window.count, window.count, shift)
-        values = [[load_activations(builder, a, None, 16) for a in row] for row in places]
-        for row in _along_both(builder, INPUTS[window.count], values):
-            for value in row:
-                _store_bits(builder, value, target)
-                target = builder.add(target, step)
-        return context.get_dummy_value()
+    def transform(
+        typing: Any, table: Any, shift: Any, target: Any, step: Any, window: Any, line: Any, like: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            table, shift, target, step, *_ = arguments
+            places = _addresses(builder, table, window.count, window.count, shift)
+            values = [[load_activations(builder, a, like, 16) for a in row] for row in places]
+            for row in _along_both(builder, steps[line.count], values):
+                for value in row:
+                    _store(builder, value, target, like)
+                    target = builder.add(target, step)
+            return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 4, window), generate
+        return types.void(*[types.intp] * 4, window, line, like), generate
+
+    return intrinsic(transform)
+
+
+transform_inputs = _transform_windows(INPUTS)
+transform_output_gradients = _transform_windows(OUTPUT_GRADIENTS)
 
 
 @intrinsic
 def transform_outputs(
-    typing: Any, source: Any, step: Any, corner: Any, column: Any, row: Any, line: Any, tile: Any
+    typing: Any, source: Any, step: Any, corner: Any, column: Any, row: Any, line: Any, tile: Any, like: Any
 ) -> Any:
     """A' m A of float32 places `step` bytes apart, to the positions of a tile at `corner`."""
 
@@ -181,26 +111,28 @@ def transform_outputs(
         for results in _along_both(builder, OUTPUTS[line.count, tile.count], values):
             target = corner
             for value in results:
-                _store_bits(builder, value, target)
+                _store(builder, value, target, like)
                 target = builder.add(target, column)
             corner = builder.add(corner, row)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 5, line, tile), generate
+    return types.void(*[types.intp] * 5, line, tile, like), generate
 
 
 @intrinsic
-def transform_filters(typing: Any, source: Any, tap: Any, target: Any, step: Any, line: Any) -> Any:
+def transform_filters(
+    typing: Any, source: Any, tap: Any, target: Any, step: Any, line: Any, like: Any
+) -> Any:
     """G w G' of nine float32 taps `tap` bytes apart, to places `step` bytes apart."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, tap, target, step, _ = arguments
+        source, tap, target, step, *_ = arguments
         for value in _transformed_filters(builder, source, tap, line.count):
-            _store_bits(builder, value, target)
+            _store(builder, value, target, like)
             target = builder.add(target, step)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 4, line), generate
+    return types.void(*[types.intp] * 4, line, like), generate
 
 
 @intrinsic
