@@ -1,9 +1,14 @@
-"""The ceiling that training steps are held against: a large bfloat16 matrix product."""
+"""The ceiling that training steps are held against: a large matrix product in the format they compute in.
+
+That is bfloat16, or float32 where the hardware has no units for it.
+"""
 
 import time
 from collections.abc import Callable
 
 import torch
+
+from triptych.run.devices import has_fast_bfloat16
 
 SIDE = 4096
 PRODUCT_FLOPS = 2 * SIDE**3
@@ -11,7 +16,8 @@ PRODUCT_FLOPS = 2 * SIDE**3
 
 def matmul_seconds(device: torch.device) -> Callable[[int], float]:
     """Times a number of products; gives the seconds of one."""
-    square = torch.rand(SIDE, SIDE, device=device, dtype=torch.bfloat16)
+    dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    square = torch.rand(SIDE, SIDE, device=device, dtype=dtype)
 
     def seconds(times: int) -> float:
         began = time.perf_counter()

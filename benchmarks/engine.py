@@ -4,18 +4,20 @@ All are measured alternately in one run, so that other work on the machine hits 
 ResNet18 for 32x32 images on batches of 128 images, two views each; loading and augmentation count.
 
 - `images_per_second`: the step that a training takes, with automatic precision, Adam, head 512-512-128.
-- `step_over_float32`: over the same step in float32, NCHW.
+- `step_over_float32`: over the same step in float32, NCHW, by PyTorch's own layers.
 - `step_over_report`: over float32, NCHW, torchvision's transforms on PIL images in 2 loader workers.
 - `step_over_lightly_default`, `step_over_lightly_bf16`: over lightly's SimCLR parts in a plain loop with 2
   loader workers, as its examples run and with bfloat16 autocast added.
-- `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 bfloat16 product's. Counted are
-  those of plain convolutions: where minimal filtering (`triptych.nn.winograd`) needs fewer, it may exceed 1.
+- `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 product's, in bfloat16 or, where the
+  hardware has no units for it, in float32. Counted are those of plain convolutions: where minimal filtering
+  (`triptych.nn.winograd`, `winograd_float32`) needs fewer, it may exceed 1.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
 - `checkpoint_share`: share of a run's time that saving a checkpoint every five minutes takes, if it is killed
   and resumed after each of them.
 
 lightly runs in an environment of its own, made here from benchmarks/peers/lightly.txt. benchmarks/peers/
-has what the others run. One that cannot be installed or run has no number, for the reason given.
+has what the others run. One that cannot be installed or run, or runs in a format that the hardware only
+emulates, has no number, for the reason given.
 """
 
 import logging
@@ -27,12 +29,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from benchmarks._simclr_peers import Peer, lightly_python
 from triptych.classify.simclr import Pretraining
 from triptych.data.packed import PackedDataset
-from triptych.run.devices import choose_device
+from triptych.nn.convolution import Convolution
+from triptych.run.devices import choose_device, has_fast_bfloat16
 from triptych.run.errors import TriptychError
 from triptych.training.allocator import keep_large_allocations
 from triptych.training.average import WeightAverage
@@ -85,6 +89,8 @@ class Engine:
         recipe = RECIPE | {"precision": precision}
         training = Pretraining(recipe, random_images(), device)
         model = training.model.to(memory_format=layout)
+        if layout == torch.contiguous_format:
+            take_torchs_convolutions(model)
         self.learner = Learner(model, make_optimizer(model, recipe), WeightAverage(model, 0.0))
         self.batches = Batches(
             size=IMAGES, batch_size=BATCH, accumulate=1, epochs=1, seed=0, device=device, label="bench"
@@ -113,6 +119,13 @@ class Engine:
         return self.watch.total / steps
 
 
+def take_torchs_convolutions(model: nn.Module) -> None:
+    """Make the convolutions of ours PyTorch's; its batch norm is what other layouts than ours get anyway."""
+    for layer in model.modules():
+        if isinstance(layer, Convolution):
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]
+
+
 def random_images() -> PackedDataset:
     """As many as CIFAR-10 has, of its size and statistics."""
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
@@ -129,6 +142,9 @@ def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
         ("lightly_default", lightly_python, ["run_lightly.py", str(device), "default"]),
         ("lightly_bf16", lightly_python, ["run_lightly.py", str(device), "bf16"]),
     ):
+        if name == "lightly_bf16" and not has_fast_bfloat16(device):
+            missing[name] = "missing: the hardware has no bfloat16 units"
+            continue
         try:
             peers[name] = Peer(name, python(), arguments)
         except TriptychError as error:

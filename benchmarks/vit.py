@@ -6,7 +6,7 @@ augmentation counts.
 
 - `images_per_second`: the step with automatic precision.
 - `vit_step_over_float32`: over the same step in float32, with attention by explicit products.
-- `vit_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 bfloat16 product's.
+- `vit_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 product's in the same format.
 - `dropout_step_over_float32`: as `vit_step_over_float32`, both with the report's dropout of 0.1.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
 """

@@ -5,6 +5,9 @@ On a CPU, under autocast to bfloat16 where it has units for that: `tiled_convolu
 `small_maps`. For other devices and formats, and where no shape suits, this is `nn.Conv2d` and nothing more.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +18,19 @@ from torch.autograd.function import once_differentiable
 from triptych.kernels.jit import has_float_products, has_pairs, has_tiles
 from triptych.nn import small_maps, tiled_convolution, winograd, winograd_float32
 from triptych.run.devices import has_fast_bfloat16
+
+
+_only_torchs = ContextVar("_only_torchs", default=False)
+
+
+@contextmanager
+def only_torchs() -> Iterator[None]:
+    """Convolutions by torch's own operations alone, for whoever watches those."""
+    token = _only_torchs.set(True)
+    try:
+        yield
+    finally:
+        _only_torchs.reset(token)
 
 
 class Convolution(nn.Conv2d):
@@ -39,6 +55,7 @@ class Convolution(nn.Conv2d):
     def _may_differ(self, x: Tensor) -> bool:
         return (
             not torch.compiler.is_compiling()  # a graph cannot hold our kernels
+            and not _only_torchs.get()
             and x.device.type == "cpu"
             and x.dim() == 4
             and x.shape[1] == self.in_channels  # anything else is torch's to refuse

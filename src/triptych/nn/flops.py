@@ -5,6 +5,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from triptych.nn.convolution import only_torchs
+
 TRAINING = 3  # a step in units of its forward pass: the backward pass has two products for each of its
 
 
@@ -12,7 +14,7 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
     """Floating-point operations of the forward pass for one image, two a multiply-add.
 
     Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent
-    more. The pass is in eval mode, float32 and without gradients, where all is done by torch's own
+    more. The pass is in eval mode, float32 and without gradients, and all is done by torch's own
     operations, attention by plain products: faster forms, ours among them, would escape the count, as the
     products inside of recurrent layers do.
 
@@ -24,7 +26,12 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with (
+            torch.no_grad(),
+            only_torchs(),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):
             model(torch.zeros(1, 3, image_size, image_size))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
