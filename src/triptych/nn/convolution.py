@@ -19,7 +19,6 @@ from triptych.kernels.jit import has_float_products, has_pairs, has_tiles
 from triptych.nn import small_maps, tiled_convolution, winograd, winograd_float32
 from triptych.run.devices import has_fast_bfloat16
 
-
 _only_torchs = ContextVar("_only_torchs", default=False)
 
 
