@@ -13,7 +13,7 @@ from triptych.kernels.threads import parallel
 from triptych.nn.kernels import winograd_float32 as kernels
 
 FILTERS = torch.float32  # how they are taken
-LEAST = 12  # tiles, below which transformed filters do not pay
+LEAST = 48  # tiles, below which transformed filters do not pay
 TASKS = 32  # slices of the tiles: what a thread works on at a time
 AT_ONCE = 24  # tiles that a core transforms at a time: a multiple of 6
 CHUNK = 2**23  # numbers of both transformed maps whose products are added at a time

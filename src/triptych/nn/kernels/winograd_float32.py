@@ -104,7 +104,7 @@ def spread(task, tasks, source, depth, half, first, count, gradient, packed):
     distance = half * 4 * row
     for number in range(task * count // tasks, (task + 1) * count // tasks):
         corner = corner_of(first + number, source, half, 4, row)
-        fetch(corner + 5 * distance, 4, distance, 4 * row)
+        fetch(corner + (4 if gradient else 5) * distance, 4, distance, 4 * row)
         if gradient:
             for position in range(16):
                 table[position] = corner + position // 4 * distance + position % 4 * row
