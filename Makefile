@@ -30,7 +30,7 @@ view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCE
 	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view results/scenes/$(SCENE) --port $(PORT)
 
 test: $(INSTALLED) ## all tests, with coverage
-	$(BIN)/python -m pytest --cov=triptych --cov-report=term-missing:skip-covered --cov-fail-under=85
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=triptych --cov-report=term-missing:skip-covered --cov-fail-under=85
 
 lint: $(INSTALLED) ## format, lint and types
 	$(BIN)/ruff format --check .
