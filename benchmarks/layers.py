@@ -9,6 +9,7 @@ of the config's ViT for 128 images, there and back, by our kernel, by plain prod
 
 import time
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -131,15 +132,17 @@ def measure() -> dict[str, float | str]:
         raise TriptychError("layers: this CPU has neither AVX2 nor AVX512-BF16, so all layers are PyTorch's")
     keep_large_allocations()
     layers = {
-        f"{prefix}{channels_in}_to_{channels}_side_{side}": (dtype, way, channels_in, channels, side, stride)
+        f"{prefix}{shape[0]}_to_{shape[1]}_side_{shape[2]}": partial(convolution, dtype, way, *shape)
         for dtype, prefix in ((torch.bfloat16, ""), (torch.float32, "float32_"))
         if formats[dtype]
         for way, shapes in CONVOLUTIONS[dtype].items()
-        for channels_in, channels, side, stride in shapes
+        for shape in shapes
     }
+    if has_pairs():
+        layers["linear"] = partial(linear)
     metrics: dict[str, float | str] = {}
-    for name, shape in [*layers.items(), *([("linear", None)] if has_pairs() else [])]:
-        ours, theirs = convolution(*shape) if shape else linear()
+    for name, draw in layers.items():
+        ours, theirs = draw()
         times = milliseconds([*ours, *theirs])
         for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
             metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}

@@ -50,14 +50,17 @@ def _product_of_steps(square: Tensor) -> Tensor:
 
     Each is a polynomial of S, P = a + b S + c S^2, after which S is P S P.
     """
-    product = None
-    for iteration in range(ITERATIONS):
+
+    def polynomial(square: Tensor) -> Tensor:
         step = torch.addmm(square, square, square, beta=CUBIC, alpha=QUINTIC)
         step.diagonal().add_(LINEAR)
-        product = step if product is None else step @ product
-        if iteration < ITERATIONS - 1:
-            square = step @ square @ step
-    assert product is not None
+        return step
+
+    product = step = polynomial(square)
+    for _ in range(ITERATIONS - 1):
+        square = step @ square @ step
+        step = polynomial(square)
+        product = step @ product
     return product
 
 
