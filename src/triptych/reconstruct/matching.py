@@ -207,7 +207,8 @@ def match_features(
         first_octave: -1 doubles the image first: more and finer features, four times the work.
             None does so for images of up to 640 pixels and takes 0 for larger ones.
         seed: of RANSAC.
-        threads: COLMAP's; the result does not depend on it.
+        threads: COLMAP's; the result does not depend on it (one run in some hundreds, on a busy
+            machine, led to poses 1e-5 away: not COLMAP's seeds, and not found out what).
 
     Raises:
         TriptychError: if there is nothing to match or no pair of images fits together.
