@@ -38,11 +38,15 @@ if PLAN:
             runtime=30,
             gpu=GPU,
         params:
-            # Only what measuring reads: another schedule must not mean another number of epochs.
+            # Only what measuring reads: another schedule or rate must not mean another number of epochs.
             recipe={
                 key: value
                 for key, value in config["self_supervision"]["simclr"].items()
-                if key not in ("epochs", "schedule", "final_share", "milestones", "decay", "compile", "gpus")
+                if key
+                not in (
+                    *("epochs", "schedule", "final_share", "milestones", "decay", "compile", "gpus"),
+                    *("learning_rate", "weight_decay", "temperature"),
+                )
             },
         message:
             "SimCLR: how many epochs fit into the minutes"

@@ -57,6 +57,17 @@ def complaint(config: dict[str, Any]) -> str:
         ("self_supervision.supervised.mixing", "magic", "self_supervision.supervised.mixing names 'magic'"),
         ("grid.cells", {"vit-magic": {"epochs": 3}}, "grid.cells names 'vit-magic', which is no cell"),
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
+        (
+            "self_supervision.simclr.temperature",
+            float("nan"),
+            "simclr.temperature is nan but must be a finite",
+        ),
+        ("self_supervision.simclr.views.crop_scale", [0, float("inf")], "crop_scale[1] is inf but must be a"),
+        (
+            "self_supervision.simclr.stages",
+            [{"share": 0.5, "size": 16}, {"share": 0.2, "size": 32}],
+            "stages have the shares 0.5, 0.2, 0.7 in all; they must add up to 1",
+        ),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
         (
             "reconstruction.export.box",

@@ -32,6 +32,8 @@ log = logging.getLogger("triptych")
 
 WARM_UP = 3  # steps that are not counted: kernels are compiled, memory is fetched
 LEAST_SECONDS, LEAST_STEPS = 10.0, 5  # of a measurement
+# What a step's time does not depend on; a plan measured with these stands when the recipe's change.
+UNTIMED = {"learning_rate": 1e-3, "weight_decay": 0.0, "temperature": 0.5}
 
 
 def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float, monitor_every: int) -> int:
@@ -65,6 +67,11 @@ def typical_seconds(step: Callable[[], None]) -> float:
 def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> dict[str, Any]:
     """Train some steps of each stage of `recipe`, throw them away, and lay out the epochs.
 
+    Args:
+        recipe: of the pretraining; `UNTIMED` is neither needed nor read.
+        dataset: its training images are drawn from.
+        device: whose speed counts.
+
     Returns:
         `epochs`; `step_seconds`, one for each stage; `epoch_seconds`, their mean over the whole training;
         `monitor_seconds`.
@@ -76,6 +83,7 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     if device.type == "cpu":
         keep_large_allocations()
     torch.manual_seed(0)
+    recipe = {**recipe, **UNTIMED}
     training = Pretraining(recipe, dataset, device)
     if recipe["batch_size"] > len(training.images):
         raise TriptychError(

@@ -1,6 +1,7 @@
 """The config, checked against its schema before anything is built from it."""
 
 import difflib
+import math
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def _sort_keys(config: Any) -> None:
             _sort_keys(value)
 
 
+def _check_finite(value: Any, place: str = "") -> None:
+    """A limit does not keep out .nan, which is neither below nor above it, nor .inf."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TriptychError(f"config: {place} is {value} but must be a finite number")
+    items = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, item in items:
+        _check_finite(item, f"{place}[{key}]" if isinstance(value, list) else f"{place}.{key}".lstrip("."))
+
+
 def _check_pairs(config: Mapping[str, Any]) -> None:
     """Values that are fine alone and wrong together."""
     learning = config["self_supervision"]
@@ -166,6 +178,12 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
             raise TriptychError(
                 f"config: {where}.export.box is [{lowest}, {highest}]; the lowest corner comes first"
             )
+    shares = [stage["share"] for stage in learning["simclr"]["stages"]]
+    if shares and not math.isclose(sum(shares), 1):
+        raise TriptychError(
+            f"config: self_supervision.simclr.stages have the shares {', '.join(map(str, shares))}, "
+            f"{sum(shares):g} in all; they must add up to 1"
+        )
     low, high = learning["simclr"]["views"]["crop_scale"]
     if low > high:
         raise TriptychError(
@@ -269,6 +287,7 @@ def validate_config(config: dict[str, Any], schema_file: str | Path) -> None:
         TriptychError: the first problem, as one line that names the key and what it should be.
     """
     root = yaml.safe_load(Path(schema_file).read_text(encoding="utf-8"))
+    _check_finite(config)
     _check_unread(config)
     _fill_defaults(config, root, root)
     errors = list(Draft202012Validator(root).iter_errors(config))
