@@ -79,6 +79,17 @@ def complaint(config: dict[str, Any]) -> str:
             {"box": [[0, 0, 1], [1, 1, 1]]},
             "scenes.orbit.export.box is [[0, 0, 1], [1, 1, 1]]; the lowest corner comes first",
         ),
+        (
+            "self_supervision.simclr.device",
+            "cudaa",
+            "simclr.device: 'cudaa' must be auto, cpu, mps, cuda, xpu,",
+        ),
+        (
+            "scenes.My Desk",
+            {"source": "orbit"},
+            "scenes: 'My Desk' must be a name of small letters, digits and",
+        ),
+        ("datasets.cifar10.md5", "abc", "datasets.cifar10.md5: 'abc' must be 32 hexadecimal digits"),
         ("reconstruction.radiance.steps", "many", "is 'many' but must be of type integer or null"),
         (
             "reconstruction.radiance.steps",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from distributed_workers import want_memory
+from distributed_workers import train_in_limited_memory
 
 from triptych.run.errors import TriptychError, is_out_of_memory
 from triptych.training.out_of_memory import advice, largest_that_fits
@@ -171,13 +171,30 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-def test_several_workers_are_told_no_more_than_is_known(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
+def test_several_workers_are_told_what_fits_all_of_them_and_that_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A step of 2048 images a worker takes 193 MiB, by the address space that it was seen to need.
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**20))  # what is freed is free for any size
+
+    def trained(batch_size: int, accumulate: int) -> str:
+        arguments = (str(tmp_path), batch_size, accumulate)
+        return run_workers(train_in_limited_memory, arguments, workers=2, device_type="cpu")
+
     with pytest.raises(TriptychError) as caught:
-        run_workers(want_memory, (), workers=2, device_type="cpu")
-    assert str(caught.value) == (
-        "toy: out of memory on cpu with batch_size 8 over all gpus; what would fit was not tried: lower "
-        "batch_size, or set accumulate: 2 to keep the batch size"
+        trained(32768, 2)
+    told = re.fullmatch(
+        r"toy: out of memory on cpu with batch_size 32768 in 2 pieces over 2 workers; (\d+) images at a "
+        r"time fit: set batch_size: (\d+), or accumulate: (\d+) to keep the batch size",
+        str(caught.value),
     )
+    assert told is not None, str(caught.value)
+    fits, smaller, pieces = map(int, told.groups())
+    assert 512 <= fits <= 4096 and smaller == fits * 2 and pieces * fits == 32768
+    assert trained(smaller, 2) == "fits"
+    assert trained(32768, pieces) == "fits"
 
 
 def test_where_nothing_fits_the_advice_is_another_one() -> None:

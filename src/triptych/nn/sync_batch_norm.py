@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def _global_moments(x: Tensor) -> tuple[Tensor, Tensor, float]:
+def _global_moments(x: Tensor, alone: bool) -> tuple[Tensor, Tensor, float]:
     """Mean and biased variance (C,) over all workers' (n, C, ...), and the number of values a channel.
 
     Each worker centres on its own mean and the moments are merged after Chan et al. 1983, in float64:
@@ -23,7 +23,7 @@ def _global_moments(x: Tensor) -> tuple[Tensor, Tensor, float]:
     variance, mean = torch.var_mean(x, dims, correction=0)
     count = x.numel() / x.shape[1]
     own = torch.cat([mean.double(), variance.double(), mean.new_tensor([count]).double()])[None]
-    if not dist.is_initialized():
+    if alone or not dist.is_initialized():
         return mean, variance, count
     parts = own.new_empty((dist.get_world_size(), own.shape[1]))
     dist.all_gather_single(parts, own)
@@ -40,12 +40,12 @@ class _GlobalNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, alone: bool
     ) -> tuple[Tensor, Tensor, Tensor, float]:
         """Output like `x`, mean and biased variance (C,) in float32 or wider, global count."""
-        mean, variance, count = _global_moments(x.to(torch.promote_types(x.dtype, torch.float32)))
+        mean, variance, count = _global_moments(x.to(torch.promote_types(x.dtype, torch.float32)), alone)
         ctx.save_for_backward(x, weight, mean, variance)
-        ctx.eps, ctx.count = eps, count
+        ctx.eps, ctx.count, ctx.alone = eps, count, alone
         ctx.mark_non_differentiable(mean, variance)
         return F.batch_norm(x, mean, variance, weight, bias, eps=eps), mean, variance, count
 
@@ -53,7 +53,7 @@ class _GlobalNorm(torch.autograd.Function):
     @once_differentiable
     def backward(
         ctx: Any, gradient: Tensor, *_: Any
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         """Gradients of weight and bias are this worker's; that of `x` has all workers' losses in it."""
         x, weight, mean, variance = ctx.saved_tensors
         shape = (1, -1, *(1,) * (x.dim() - 2))
@@ -65,13 +65,13 @@ class _GlobalNorm(torch.autograd.Function):
         of_bias, of_weight = sums.clone() if weight is not None else (None, None)
         of_x = None
         if ctx.needs_input_grad[0]:
-            if dist.is_initialized():
+            if not ctx.alone and dist.is_initialized():
                 dist.all_reduce(sums)
             of_mean, of_variance = (sums / ctx.count).view(2, *shape)
             if weight is not None:
                 scale = scale * weight
             of_x = ((dy - of_mean - normal * of_variance) * scale.view(shape)).to(x.dtype)
-        return of_x, of_weight, of_bias, None
+        return of_x, of_weight, of_bias, None, None
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -80,7 +80,12 @@ class SyncBatchNorm(_BatchNorm):
     In training mode every worker must call it, in the same order, with at least one value a channel.
     Each channel's running variance is updated with the unbiased variance of the global batch. In eval
     mode it is ordinary batch norm. The reference for torch's own class, which knows no CPU tensors.
+
+    Attributes:
+        alone: it asks no other worker (False).
     """
+
+    alone = False
 
     def _check_input_dim(self, input: Tensor) -> None:
         if not 2 <= input.dim() <= 4:
@@ -93,7 +98,7 @@ class SyncBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
-        output, mean, variance, count = _GlobalNorm.apply(input, self.weight, self.bias, self.eps)
+        output, mean, variance, count = _GlobalNorm.apply(input, self.weight, self.bias, self.eps, self.alone)
         if self.running_mean is not None and self.running_var is not None:
             assert self.num_batches_tracked is not None
             self.num_batches_tracked.add_(1)
@@ -138,3 +143,12 @@ def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     for name, child in model.named_children():
         model.add_module(name, synchronise_batch_norm(child, device))
     return model
+
+
+def unsynchronise_batch_norm(model: nn.Module) -> None:
+    """Let synchronised batch norms ask no other worker from now on, and take as much memory as before."""
+    for module in model.modules():
+        if isinstance(module, SyncBatchNorm):
+            module.alone = True
+        elif isinstance(module, nn.SyncBatchNorm):
+            module.eval()  # the only way to make torch's class ask nobody

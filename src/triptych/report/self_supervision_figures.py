@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from triptych.report.curves import DASHES, count_epochs, draw_published, draw_runs
 from triptych.report.style import COLOURS, MUTED, label_axes, new_figure
 
-SIZE = (4.6, 3.3)
+SIZE = (4.6, 3.3)  # inches: two stand side by side
+WIDE = (9.2, 3.6)  # alone
 DOTS = (0, (1, 1.2))
 # name of ours, our title, published run
 ACCURACIES = (
@@ -44,7 +45,7 @@ def accuracy_figure(
         levels: accuracies of what was fitted without epochs, likewise: lines across the figure.
         with_published: draw the published curves, which are test accuracies.
     """
-    figure = new_figure(*SIZE)
+    figure = new_figure(*WIDE)
     axes = figure.add_subplot()
     for (name, title, run), colour in zip(ACCURACIES, COLOURS, strict=False):
         if with_published and run:
@@ -59,7 +60,7 @@ def accuracy_figure(
         axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
     label_axes(axes, title="Top-1 accuracy on images held out", x="epoch", y="%")
     count_epochs(axes)
-    figure.legend(loc="outside lower left", ncols=2, fontsize=8)
+    figure.legend(loc="outside lower left", ncols=4, fontsize=8)
     return figure
 
 

@@ -68,6 +68,8 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "required":
         missing = next(name for name in wanted if name not in value)
         return f"{where} lacks the key '{missing}'; add it"
+    if error.validator == "pattern":
+        return f"{where}: {value!r} must be {error.schema['expected']}"
     limits = {
         "minimum": "at least",
         "maximum": "at most",

@@ -7,6 +7,7 @@ loss is the mean over its own images and where every worker computes the loss of
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -19,15 +20,31 @@ T = TypeVar("T")
 
 BUCKET_BYTES = 2**25  # sent at a time: enough to saturate a link, little beside the model's gradients
 
+_alone = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it this worker takes itself for the only one and speaks to nobody; the others may wait.
+
+    Synchronised batch norms do not know of it; see `unsynchronise_batch_norm`.
+    """
+    global _alone
+    _alone = True
+    try:
+        yield
+    finally:
+        _alone = False
+
 
 def world_size() -> int:
     """Number of workers; 1 outside of `run_workers`."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_initialized() and not _alone else 1
 
 
 def rank() -> int:
     """Number of this worker, from 0; worker 0 alone writes files and draws progress."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if dist.is_initialized() and not _alone else 0
 
 
 def own_share(batch: Tensor) -> Tensor:

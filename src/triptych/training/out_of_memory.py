@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from triptych.run.errors import TriptychError, is_out_of_memory
-from triptych.training.collectives import world_size
+from triptych.training.collectives import alone, world_size
 
 
 def release(error: BaseException) -> None:
@@ -47,7 +47,7 @@ def explained(
     """Turn want of memory in the body, a step with a batch, into `advice`.
 
     Args:
-        try_size: runs forwards and backwards on so many images.
+        try_size: runs forwards and backwards on so many images, by this worker alone.
         label, device, batch_size, accumulate: see `advice`.
 
     Raises:
@@ -59,24 +59,19 @@ def explained(
         if not is_out_of_memory(error):
             raise
         release(error)
-        fits = None
-        if world_size() == 1:  # several workers would have to fail and try together
-            fits = largest_that_fits(try_size, math.ceil(batch_size / accumulate))
+        workers = world_size()
+        with alone():  # the others wait for this worker, or try, too
+            fits = workers * largest_that_fits(try_size, math.ceil(batch_size / accumulate / workers))
         raise advice(label, device, batch_size=batch_size, accumulate=accumulate, fits=fits) from None
 
 
-def advice(
-    label: str, device: torch.device, *, batch_size: int, accumulate: int, fits: int | None
-) -> TriptychError:
-    """The error to end with; `fits` images at a time are known to fit (0: none; None: it was not tried)."""
+def advice(label: str, device: torch.device, *, batch_size: int, accumulate: int, fits: int) -> TriptychError:
+    """The error to end with; `fits` images at a time, over all workers, are known to fit (0: none)."""
     told = f"{label}: out of memory on {device} with batch_size {batch_size}"
     if accumulate > 1:
         told += f" in {accumulate} pieces"
-    if fits is None:
-        return TriptychError(
-            f"{told} over all gpus; what would fit was not tried: lower batch_size, or set accumulate: "
-            f"{2 * accumulate} to keep the batch size"
-        )
+    if world_size() > 1:
+        told += f" over {world_size()} workers"
     if fits == 0:
         return TriptychError(
             f"{told}; no smaller batch was found to fit either: take a smaller model or images"

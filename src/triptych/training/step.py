@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from triptych.nn.sync_batch_norm import unsynchronise_batch_norm
 from triptych.run.devices import autocast
 from triptych.training.batch import Batch
 from triptych.training.collectives import average, average_gradients
@@ -74,11 +75,13 @@ class Step(Generic[Inputs]):
     def try_size(self, piece: Batch, size: int) -> None:
         """Run forwards and backwards on the first `size` examples of `piece`, with room for the optimizer.
 
-        Twice: the second pass meets the gradients of the first, as pieces of a batch do.
+        Twice: the second pass meets the gradients of the first, as pieces of a batch do. Called within
+        `alone` where there are several workers; the model is good for nothing else afterwards.
 
         Raises:
             Exception: the allocator's, if they do not fit.
         """
+        unsynchronise_batch_norm(self.learner.model)
         learnt = [p for p in self.learner.model.parameters() if p.requires_grad]
         # Room for what the optimizer allocates at its first step: at most two values a weight.
         reserved = (
