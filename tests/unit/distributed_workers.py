@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import signal
 import time
 from pathlib import Path
@@ -10,15 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from toy_training import RECIPE
 
 from triptych.nn.heads import projection_head
 from triptych.nn.nt_xent import nt_xent
 from triptych.nn.resnet import ResNet18
 from triptych.nn.sync_batch_norm import SyncBatchNorm, synchronise_batch_norm
 from triptych.run.errors import TriptychError
-from triptych.training import engine
-from triptych.training.checkpoint import Checkpoints
 from triptych.training.collectives import (
     average,
     average_gradients,
@@ -35,39 +31,6 @@ from triptych.training.muon import Muon
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS, SIDE, STEPS = 16, 2, 8, 3
-
-
-def train_in_limited_memory(folder: str, batch_size: int, accumulate: int) -> str:
-    """A training whose losses look at all workers' images, in 290 MiB more than each worker has."""
-    engine.keep_large_allocations = lambda: None  # type: ignore[attr-defined]  # comes in pieces
-    torch.set_num_threads(1)
-
-    def train(batch_size: int, accumulate: int) -> None:
-        torch.manual_seed(0)
-        hidden = [nn.Linear(8, 4096), nn.BatchNorm1d(4096), nn.ReLU()]
-        model = synchronise_batch_norm(nn.Sequential(*hidden, nn.Linear(4096, 1)), CPU)
-        place = Path(folder) / f"{batch_size}-{accumulate}"
-        x = torch.ones(batch_size, 8)
-        engine.fit(
-            model,
-            lambda batch: x[batch.indices],
-            lambda inputs: gather_views(model(inputs), views=1).square().mean(),
-            size=batch_size,
-            recipe={**RECIPE, "batch_size": batch_size, "accumulate": accumulate, "epochs": 1},
-            seed=0,
-            device=CPU,
-            label="toy",
-            checkpoints=Checkpoints(place / "checkpoints", "toy"),
-            events=place / "tensorboard",
-            history=place / "history.csv",
-        )
-
-    train(64, 2)  # what starts with the first training is in memory now
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + 290 * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    train(batch_size, accumulate)
-    return "fits"
 
 
 def contrastive_run(dtype: torch.dtype = torch.float32) -> dict[str, Any]:

@@ -8,68 +8,32 @@ from pathlib import Path
 
 import pytest
 import torch
-from distributed_workers import train_in_limited_memory
+from limited_training import train_in_limited_memory
 
 from triptych.run.errors import TriptychError, is_out_of_memory
 from triptych.training.out_of_memory import advice, largest_that_fits
 from triptych.training.workers import run_workers
 
 LIMITED = """
-import resource, sys
-from pathlib import Path
-import torch
-from torch import nn
+import sys
 sys.path.insert(0, sys.argv[1])
-from toy_training import RECIPE
+from limited_training import train_in_limited_memory
 from triptych.run.errors import TriptychError
-from triptych.training.checkpoint import Checkpoints
-from triptych.training import engine
-from triptych.training.engine import fit
 
-# Kept memory comes in pieces, and which piece fits where differs from process to process.
-engine.keep_large_allocations = lambda: None
-torch.set_num_threads(1)
-folder = Path(sys.argv[2])
-
-def train(batch_size, accumulate):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(8, 4096), nn.BatchNorm1d(4096), nn.ReLU(), nn.Linear(4096, 1))
-    recipe = {**RECIPE, "batch_size": batch_size, "accumulate": accumulate, "epochs": 1, "optimizer": "adam"}
-    place = folder / f"{batch_size}-{accumulate}"
-    x = torch.ones(16384, 8)
-    fit(
-        model,
-        lambda batch: x[batch.indices],
-        lambda inputs: model(inputs).square().mean(),
-        size=batch_size,
-        recipe=recipe,
-        seed=0,
-        device=torch.device("cpu"),
-        label="toy",
-        checkpoints=Checkpoints(place / "checkpoints", "toy"),
-        events=place / "tensorboard",
-        history=place / "history.csv",
-    )
-
-train(64, 2)  # what starts with the first training is in memory now
-pages = int(Path("/proc/self/statm").read_text().split()[0])
-limit = pages * resource.getpagesize() + 190 * 2**20
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-for line in sys.argv[3:]:
-    try:
-        train(*map(int, line.split(",")))
-        print("fits")
-    except TriptychError as error:
-        print(error)
+try:
+    print(train_in_limited_memory(sys.argv[2], *map(int, sys.argv[3:])))
+except TriptychError as error:
+    print(error)
 """
 
 
 LIMITED_PLAN = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np
 import torch
 sys.path.insert(0, sys.argv[1])
+from limited_training import limit_memory
 from test_classify import SIMCLR
 from triptych.classify import budget
 from triptych.data.packed import LabelledImages, load_packed, save_packed
@@ -89,9 +53,7 @@ def plan(batch_size):
     budget.measure_plan(recipe, load_packed(folder), torch.device("cpu"))
 
 plan(64)  # what starts with the first step is in memory now
-pages = int(Path("/proc/self/statm").read_text().split()[0])
-limit = pages * resource.getpagesize() + 190 * 2**20
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+limit_memory(190)
 try:
     plan(4096)
 except TriptychError as error:
@@ -99,10 +61,10 @@ except TriptychError as error:
 """
 
 
-def in_limited_memory(folder: Path, *pairs: str, script: str = LIMITED) -> list[str]:
-    """What each training of `batch_size,accumulate` ends with, one after the other in one new process."""
+def in_limited_memory(folder: Path, *numbers: int, script: str = LIMITED) -> str:
+    """What a new process says that runs the script."""
     done = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent), str(folder), *pairs],
+        [sys.executable, "-c", script, str(Path(__file__).parent), str(folder), *map(str, numbers)],
         capture_output=True,
         text=True,
         check=False,
@@ -110,7 +72,7 @@ def in_limited_memory(folder: Path, *pairs: str, script: str = LIMITED) -> list[
         env={**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return done.stdout.strip()
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
@@ -120,25 +82,25 @@ def test_a_batch_beyond_the_memory_is_told_what_would_fit_and_that_is_true(
 ) -> None:
     # 16384 x 4096 float32 values are 256 MiB, and a step holds four such arrays at once: of 190 MiB, 2048
     # images need 128 and 4096 need 256, so that some MiB more or less decide nothing.
-    told = in_limited_memory(tmp_path, f"16384,{accumulate}")
+    told = in_limited_memory(tmp_path, 190, 16384, accumulate)
     found = re.fullmatch(
         r"toy: out of memory on cpu with batch_size 16384( in 2 pieces)?; (\d+) images at a time fit: "
         r"set batch_size: (\d+), or accumulate: (\d+) to keep the batch size",
-        told[0],
+        told,
     )
-    assert found is not None, told[0]
+    assert found is not None, told
     assert (found[1] is not None) == (accumulate == 2)
     fits, smaller, pieces = map(int, found.groups()[1:])
     assert 128 <= fits <= 4096 and smaller == fits * accumulate and pieces * fits == 16384
-    assert in_limited_memory(tmp_path, f"{smaller},{accumulate}") == ["fits"]
-    assert in_limited_memory(tmp_path, f"16384,{pieces}") == ["fits"]
+    assert in_limited_memory(tmp_path, 190, smaller, accumulate) == "fits"
+    assert in_limited_memory(tmp_path, 190, 16384, pieces) == "fits"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
 def test_a_batch_beyond_the_memory_is_told_what_would_fit_already_where_its_minutes_are_planned(
     tmp_path: Path,
 ) -> None:
-    (told,) = in_limited_memory(tmp_path, script=LIMITED_PLAN)
+    told = in_limited_memory(tmp_path, script=LIMITED_PLAN)
     assert re.fullmatch(
         r"simclr: out of memory on cpu with batch_size 4096; (\d+) images at a time fit: "
         r"set batch_size: \1, or accumulate: \d+ to keep the batch size",
@@ -180,7 +142,7 @@ def test_several_workers_are_told_what_fits_all_of_them_and_that_is_true(
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**20))  # what is freed is free for any size
 
     def trained(batch_size: int, accumulate: int) -> str:
-        arguments = (str(tmp_path), batch_size, accumulate)
+        arguments = (str(tmp_path), 290, batch_size, accumulate)
         return run_workers(train_in_limited_memory, arguments, workers=2, device_type="cpu")
 
     with pytest.raises(TriptychError) as caught:
