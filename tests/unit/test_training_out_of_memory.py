@@ -160,6 +160,25 @@ def test_several_workers_are_told_what_fits_all_of_them_and_that_is_true(
 
 
 def test_where_nothing_fits_the_advice_is_another_one() -> None:
-    error = advice("toy", torch.device("cpu"), batch_size=8, accumulate=2, fits=0)
+    error = advice("toy", torch.device("cpu"), batch_size=8, accumulate=2, workers=1, fits=0)
     assert isinstance(error, TriptychError)
     assert "batch_size 8 in 2 pieces; no smaller batch was found to fit" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "workers", "fits", "told"),
+    [
+        (512, 2, 64, "set batch_size: 64, or accumulate: 8 to keep"),
+        (100, 2, 12, "set batch_size: 12, or accumulate: 10 to keep"),  # nine pieces would not be equal
+        (106, 2, 12, "set batch_size: 12"),  # of 53 images a worker no equal pieces can be made
+        (100, 1, 12, "set batch_size: 12, or accumulate: 9 to keep"),
+        (5, 1, 2, "set batch_size: 2"),  # three pieces would leave one with a single image
+    ],
+)
+def test_only_pieces_that_a_recipe_may_have_are_advised(
+    batch_size: int, workers: int, fits: int, told: str
+) -> None:
+    error = advice(
+        "toy", torch.device("cpu"), batch_size=batch_size, accumulate=1, workers=workers, fits=fits
+    )
+    assert told in str(error) and ("accumulate" in str(error)) == ("accumulate" in told)

@@ -62,22 +62,27 @@ def explained(
         workers = world_size()
         with alone():  # the others wait for this worker, or try, too
             fits = workers * largest_that_fits(try_size, math.ceil(batch_size / accumulate / workers))
-        raise advice(label, device, batch_size=batch_size, accumulate=accumulate, fits=fits) from None
+        raise advice(
+            label, device, batch_size=batch_size, accumulate=accumulate, workers=workers, fits=fits
+        ) from None
 
 
-def advice(label: str, device: torch.device, *, batch_size: int, accumulate: int, fits: int) -> TriptychError:
+def advice(
+    label: str, device: torch.device, *, batch_size: int, accumulate: int, workers: int, fits: int
+) -> TriptychError:
     """The error to end with; `fits` images at a time, over all workers, are known to fit (0: none)."""
     told = f"{label}: out of memory on {device} with batch_size {batch_size}"
     if accumulate > 1:
         told += f" in {accumulate} pieces"
-    if world_size() > 1:
-        told += f" over {world_size()} workers"
+    if workers > 1:
+        told += f" over {workers} workers"
     if fits == 0:
         return TriptychError(
             f"{told}; no smaller batch was found to fit either: take a smaller model or images"
         )
-    pieces = math.ceil(batch_size / fits)
-    return TriptychError(
-        f"{told}; {fits} images at a time fit: set batch_size: {fits * accumulate}, or accumulate: {pieces} "
-        "to keep the batch size"
-    )
+    told += f"; {fits} images at a time fit: set batch_size: {fits * accumulate}"
+    # Every worker needs two images of a piece, and several workers equal shares of equal pieces.
+    for pieces in range(math.ceil(batch_size / fits), batch_size // (2 * workers) + 1):
+        if workers == 1 or batch_size % (workers * pieces) == 0:
+            return TriptychError(f"{told}, or accumulate: {pieces} to keep the batch size")
+    return TriptychError(told)
