@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from triptych.run.errors import TriptychError
-from triptych.run.files import write_json
-from triptych.run.provenance import provenance
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import write_json
+from triptych.workflow.provenance import provenance
 
 HERE = Path(__file__).parent
 

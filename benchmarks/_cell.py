@@ -6,11 +6,11 @@ import time
 import torch
 import torch.nn.functional as F
 
-from triptych.nn.resnet import build as resnet18
-from triptych.nn.vit import ViT
-from triptych.run.devices import autocast
+from triptych.models.resnet import build as resnet18
+from triptych.models.vit import ViT
 from triptych.training.allocator import keep_large_allocations
 from triptych.training.optimizer import make_optimizer
+from triptych.workflow.devices import autocast
 
 CLASSES, SIDE, BATCH, WARM_UP = 100, 32, 128, 2
 RECIPES = {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from triptych.run.devices import has_fast_bfloat16
+from triptych.workflow.devices import has_fast_bfloat16
 
 SIDE = 4096
 PRODUCT_FLOPS = 2 * SIDE**3

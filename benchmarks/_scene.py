@@ -10,12 +10,12 @@ import yaml
 
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.recipe import Recipe
-from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import save_field
-from triptych.radiance.training import Training
-from triptych.run.errors import TriptychError
-from triptych.run.files import write_json
+from triptych.radiance.trainer import Training
+from triptych.scenes.scene import Scene, read_scene
 from triptych.training.allocator import keep_large_allocations
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import write_json
 
 HOLDOUT = 8
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))

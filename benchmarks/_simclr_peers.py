@@ -8,8 +8,8 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.run.errors import TriptychError
-from triptych.run.files import digest_of_files, read_json, write_json
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import digest_of_files, read_json, write_json
 
 log = logging.getLogger("triptych")
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from triptych.data.packed import PackedDataset, load_packed
-from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.engine import Batch, Fitted, Inputs, fit
 from triptych.training.history import Row
+from triptych.workflow.errors import TriptychError
 
 
 def wanted(variants: Mapping[str, Any]) -> tuple[list[str], list[int]]:

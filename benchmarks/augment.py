@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from torchvision import transforms as T
 
-from triptych.nn.views import draw_views
-from triptych.run.seeds import torch_generator
+from triptych.augment.views import draw_views
+from triptych.workflow.seeds import torch_generator
 
 BATCH, VIEWS_OF_EACH, ROUNDS = 128, 2, 15
 BATCHES = 20  # of ours for one of torchvision's, so that a turn of either takes about as long

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from statistics import median
 
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 SECONDS, ROUNDS = 20, 2
 

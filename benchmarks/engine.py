@@ -10,7 +10,7 @@ ResNet18 for 32x32 images on batches of 128 images, two views each; loading and 
   loader workers, as its examples run and with bfloat16 autocast added.
 - `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 product's, in bfloat16 or, where the
   hardware has no units for it, in float32. Counted are those of plain convolutions: where minimal filtering
-  (`triptych.nn.winograd`, `winograd_float32`) needs fewer, it may exceed 1.
+  (`triptych.kernels.conv.winograd_bf16`, `winograd_float32`) needs fewer, it may exceed 1.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
 - `checkpoint_share`: share of a run's time that saving a checkpoint every five minutes takes, if it is killed
   and resumed after each of them.
@@ -32,19 +32,19 @@ import torch
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from benchmarks._simclr_peers import Peer, lightly_python
-from triptych.classify.simclr import Pretraining
 from triptych.data.packed import PackedDataset
-from triptych.nn.convolution import only_torchs
-from triptych.run.devices import choose_device, has_fast_bfloat16
-from triptych.run.errors import TriptychError
+from triptych.kernels.conv.layer import only_torchs
+from triptych.ssl.simclr import Pretraining
 from triptych.training.allocator import keep_large_allocations
-from triptych.training.average import WeightAverage
 from triptych.training.batch import Batches
 from triptych.training.checkpoint import time_checkpoint
 from triptych.training.optimizer import make_optimizer
 from triptych.training.state import Learner, State
 from triptych.training.step import Step
 from triptych.training.stopwatch import Stopwatch
+from triptych.training.weight_average import WeightAverage
+from triptych.workflow.devices import choose_device, has_fast_bfloat16
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 

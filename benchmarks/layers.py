@@ -16,11 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.kernels.jit import has_float_products, has_pairs
-from triptych.nn import pair_linear, small_maps, winograd, winograd_float32
-from triptych.nn.attention import attention
-from triptych.run.errors import TriptychError
+from triptych.kernels.attention.op import attention
+from triptych.kernels.compiler.jit import has_float_products, has_pairs
+from triptych.kernels.conv import batched_gemm as small_maps
+from triptych.kernels.conv import winograd_bf16 as winograd
+from triptych.kernels.conv import winograd_fp32 as winograd_float32
+from triptych.kernels.linear import avx512_bf16 as pair_linear
 from triptych.training.allocator import keep_large_allocations
+from triptych.workflow.errors import TriptychError
 
 ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
 ATTENTION = 128, 65, 8, 64  # images, tokens, heads, their width: the config's ViT

@@ -32,21 +32,21 @@ import numpy as np
 import torch
 
 from benchmarks import _scene
-from triptych.kernels.jit import kernel
-from triptych.kernels.threads import parallel
-from triptych.radiance.kernels import encode, networks
-from triptych.radiance.kernels.field import FieldKernels
-from triptych.radiance.kernels.matmul import aligned
-from triptych.radiance.kernels.rows import gather_row, scatter_row
+from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.threads import parallel
+from triptych.kernels.radiance import encode, networks
+from triptych.kernels.radiance.field import FieldKernels
+from triptych.kernels.radiance.matmul import aligned
+from triptych.kernels.radiance.rows import gather_row, scatter_row
 from triptych.radiance.metrics import image_psnr
-from triptych.radiance.pixels import read_images
+from triptych.radiance.ray_sampler import read_images
 from triptych.radiance.render import RadianceField, render_image
 from triptych.radiance.snapshot import load_field
 from triptych.radiance.spherical_harmonics import WIDTH
 from triptych.radiance.trace import make_tracer, trace_reference
-from triptych.radiance.training import Training
-from triptych.run.files import read_json
+from triptych.radiance.trainer import Training
 from triptych.training.allocator import keep_large_allocations
+from triptych.workflow.files import read_json
 
 SAMPLES, ROUNDS, ZERO = 2**18, 7, np.float32(0)
 FLOPS = 61_440  # 2 · 3 · (32·64 + 64·16 + 32·64 + 64·64 + 64·16)

@@ -29,10 +29,10 @@ import yaml
 from PIL import Image
 
 from triptych.radiance.metrics import image_psnr
-from triptych.radiance.pixels import read_images
-from triptych.radiance.scene import OFFSET, SCALE, Scene, read_scene
-from triptych.run.errors import TriptychError
-from triptych.run.files import atomic_folder, digest_of_files, read_json, write_json
+from triptych.radiance.ray_sampler import read_images
+from triptych.scenes.scene import OFFSET, SCALE, Scene, read_scene
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import atomic_folder, digest_of_files, read_json, write_json
 
 log = logging.getLogger("triptych")
 

@@ -21,15 +21,15 @@ from typing import Any
 import torch
 
 from benchmarks._variants import fit_and_forget, packed, wanted
-from triptych.classify.encoding import encode
-from triptych.classify.knn import knn_accuracy
-from triptych.classify.simclr import Pretraining
-from triptych.classify.softmax_regression import SoftmaxRegression
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
-from triptych.run.devices import choose_device
-from triptych.run.seeds import derive_seed
+from triptych.ssl.encoding import encode
+from triptych.ssl.knn import knn_accuracy
+from triptych.ssl.simclr import Pretraining
+from triptych.ssl.softmax_regression import SoftmaxRegression
+from triptych.workflow.devices import choose_device
+from triptych.workflow.seeds import derive_seed
 
 log = logging.getLogger("triptych")
 

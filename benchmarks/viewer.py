@@ -28,7 +28,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from benchmarks._viewer_client import PICTURE, Client
-from triptych.radiance.camera_path import camera_path
+from triptych.scenes.camera_path import camera_path
 from triptych.view.subject import Subject, read_subject
 
 CANVAS, SHORTEST = (540, 960), 135

@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
-from triptych.nn.augmentation import make_augmentation
-from triptych.nn.flops import forward_flops, training_flops
-from triptych.nn.vit import ViT
-from triptych.run.devices import autocast, choose_device
-from triptych.run.seeds import torch_generator
+from triptych.augment.augmentation import make_augmentation
+from triptych.classify.operation_count import forward_flops, training_flops
+from triptych.models.vit import ViT
 from triptych.training.allocator import keep_large_allocations
 from triptych.training.optimizer import make_optimizer
+from triptych.workflow.devices import autocast, choose_device
+from triptych.workflow.seeds import torch_generator
 
 log = logging.getLogger("triptych")
 

@@ -21,11 +21,11 @@ import yaml
 
 from benchmarks._variants import fit_and_forget, packed, wanted
 from triptych.classify.classifier import Classification
+from triptych.config.cells import cell_recipe
+from triptych.config.validation import validate_config
 from triptych.data.packed import PackedDataset
-from triptych.run.cells import cell_recipe
-from triptych.run.config import validate_config
-from triptych.run.devices import choose_device
-from triptych.run.seeds import derive_seed
+from triptych.workflow.devices import choose_device
+from triptych.workflow.seeds import derive_seed
 
 log = logging.getLogger("triptych")
 

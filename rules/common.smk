@@ -17,10 +17,10 @@ if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
 # Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from triptych.run.cells import cell_recipe, check_modules, column_setting, grid_cells, modules_of
-from triptych.run.config import validate_config
-from triptych.run.errors import TriptychError
-from triptych.run.imports import module_closure, module_path
+from triptych.config.cells import cell_recipe, check_modules, column_setting, grid_cells, modules_of
+from triptych.config.validation import validate_config
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import module_closure, module_path
 
 STARTED = time.time()
 

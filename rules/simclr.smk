@@ -117,7 +117,7 @@ rule initialise_encoder:
 rule train_supervised:
     input:
         data=packed(DATASET),
-        code=code_of("train_classifier.py", "triptych.nn.resnet", *modules_of([MIXING])),
+        code=code_of("train_classifier.py", "triptych.models.resnet", *modules_of([MIXING])),
     output:
         model="results/supervised/seed{seed}/model.safetensors",
         metrics="results/supervised/seed{seed}/metrics.json",
@@ -138,7 +138,7 @@ rule train_supervised:
     params:
         recipe={
             "architecture": {
-                "module": "triptych.nn.resnet",
+                "module": "triptych.models.resnet",
                 "options": {"width": config["self_supervision"]["simclr"]["width"]},
             },
             **config["self_supervision"]["supervised"],

@@ -7,8 +7,8 @@ from contestant import arguments, contest
 
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.recipe import Recipe
-from triptych.radiance.scene import read_scene
 from triptych.radiance.train import train
+from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
 
 

@@ -10,7 +10,7 @@ from triptych.data.sources import (
     download_name,
     downloads,
 )
-from triptych.run.listing import folder_fingerprint
+from triptych.workflow.folder_fingerprint import folder_fingerprint
 
 PACKED = {Path(file).stem: file for file in packed("{dataset}")}
 DATA_TARGETS = [file for dataset in DATASETS for file in packed(dataset)]

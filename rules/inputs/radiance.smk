@@ -1,6 +1,6 @@
 """The camera paths that films follow."""
 
-from triptych.radiance.keyframes import read_camera_path
+from triptych.scenes.keyframes import read_camera_path
 
 
 def recorded_path(scene):

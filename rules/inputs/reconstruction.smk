@@ -1,8 +1,8 @@
 """Where the frames and reference poses of each scene come from, and what decides them."""
 
-from triptych.reconstruct.known_poses import poses_fingerprint
-from triptych.reconstruct.sources import check_scene
-from triptych.run.listing import folder_fingerprint
+from triptych.sfm.known_poses import poses_fingerprint
+from triptych.sfm.sources import check_scene
+from triptych.workflow.folder_fingerprint import folder_fingerprint
 
 
 def check_scenes():

@@ -20,7 +20,7 @@ from ball_field import write_ball_results
 from PIL import Image
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
-from triptych.radiance.keyframes import read_camera_path
+from triptych.scenes.keyframes import read_camera_path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = [

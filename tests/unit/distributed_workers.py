@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.nn.heads import projection_head
-from triptych.nn.nt_xent import nt_xent
-from triptych.nn.resnet import ResNet18
-from triptych.nn.sync_batch_norm import SyncBatchNorm, synchronise_batch_norm
-from triptych.run.errors import TriptychError
-from triptych.training.collectives import (
+from triptych.models.resnet import ResNet18
+from triptych.ssl.heads import projection_head
+from triptych.ssl.nt_xent import nt_xent
+from triptych.training.distributed import (
     average,
     average_gradients,
     barrier,
@@ -28,6 +26,8 @@ from triptych.training.collectives import (
     world_size,
 )
 from triptych.training.muon import Muon
+from triptych.training.sync_batch_norm import SyncBatchNorm, synchronise_batch_norm
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 IMAGES, VIEWS, SIDE, STEPS = 16, 2, 8, 3

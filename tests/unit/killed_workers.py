@@ -5,7 +5,7 @@ import signal
 from typing import Any
 
 from triptych.classify.experiment import Experiment
-from triptych.classify.simclr import pretrain
+from triptych.ssl.simclr import pretrain
 from triptych.training.checkpoint import Checkpoints
 
 

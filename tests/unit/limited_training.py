@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from toy_training import RECIPE
 
-from triptych.nn.sync_batch_norm import synchronise_batch_norm
 from triptych.training import engine
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.collectives import gather_views
+from triptych.training.distributed import gather_views
+from triptych.training.sync_batch_norm import synchronise_batch_norm
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import av
 import numpy as np
 from PIL import Image
 
-from triptych.run.files import write_json
-from triptych.run.named_arrays import write_arrays
-from triptych.run.provenance import provenance
 from triptych.training.history import History
+from triptych.workflow.files import write_json
+from triptych.workflow.named_arrays import write_arrays
+from triptych.workflow.provenance import provenance
 
 ARCHITECTURES = {"resnet18": "ResNet18", "vit": "ViT", "mixer": "Mixer <small>"}
 AUGMENTATIONS = {

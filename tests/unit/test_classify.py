@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.classify.augmented_probe import FrozenEncoderClassifier, augmented_probe
 from triptych.classify.classifier import train_classifier
 from triptych.classify.evaluation import Answers, evaluate
 from triptych.classify.experiment import Experiment, load_weights, training_and_validation
-from triptych.classify.simclr import initialise, pretrain
+from triptych.classify.operation_count import forward_flops
 from triptych.data.device import DeviceImages
 from triptych.data.packed import LabelledImages, PackedDataset, load_packed, save_packed
-from triptych.nn import resnet
-from triptych.nn.flops import forward_flops
-from triptych.nn.resnet import ResNet18
-from triptych.run.errors import TriptychError
-from triptych.run.job import Job
+from triptych.models import resnet
+from triptych.models.resnet import ResNet18
+from triptych.ssl.sgd_probe import FrozenEncoderClassifier, augmented_probe
+from triptych.ssl.simclr import initialise, pretrain
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.job import Job
 
 TRAINING = {
     "epochs": 2,
@@ -68,7 +68,7 @@ SIMCLR = {
 PROBE = {**TRAINING, "width": 8, "validation": 20}
 CLASSIFIER = {
     **TRAINING,
-    "architecture": {"module": "triptych.nn.resnet", "options": {"width": 8}},
+    "architecture": {"module": "triptych.models.resnet", "options": {"width": 8}},
     "augmentation": {"padding": 2, "flip": 0.5, "degrees": 15},
     "mixing": {"method": "cutmix", "alpha": 0.4, "probability": 0.5, "size": 4},
     "validation": 20,

@@ -14,12 +14,12 @@ from toy_training import same
 from triptych.classify import classifier
 from triptych.classify.classifier import train_classifier
 from triptych.classify.experiment import load_weights, save_weights
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 RECIPE = {
     **CLASSIFIER,
     "architecture": {
-        "module": "triptych.nn.vit",
+        "module": "triptych.models.vit",
         "options": {"dim": 16, "depth": 2, "heads": 2, "mlp": 16, "dropout": 0.1, "stochastic_depth": 0.5},
     },
     "mixing": {
@@ -38,7 +38,7 @@ RECIPE = {
 }
 
 RESNET = {
-    "architecture": {"module": "triptych.nn.resnet", "options": {"width": 16}},
+    "architecture": {"module": "triptych.models.resnet", "options": {"width": 16}},
     "precision": "bfloat16",
     "optimizer": "muon",
     "learning_rate": 0.02,

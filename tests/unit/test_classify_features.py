@@ -16,30 +16,30 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from test_classify import CLASSIFIER, TRAINING, experiment, metrics, save_colours
 
-from triptych.classify.augmented_probe import augmented_probe
 from triptych.classify.checks import check_labels
 from triptych.classify.classifier import train_classifier
-from triptych.classify.compute_features import compute_features
 from triptych.classify.experiment import save_weights
-from triptych.classify.feature_map import map_features
-from triptych.classify.features import LabelledFeatures, load_features, save_features
-from triptych.classify.few_labels import probe_few_labels
-from triptych.classify.fine_tune import fine_tune
-from triptych.classify.knn_evaluation import evaluate_knn
-from triptych.classify.label_share import labelled_images
-from triptych.classify.probe import probe
-from triptych.classify.simclr import initialise
 from triptych.classify.training import run_training
-from triptych.classify.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
-from triptych.classify.weight_decay import (
+from triptych.data.packed import PackedDataset, load_packed
+from triptych.models.resnet import ResNet18
+from triptych.ssl.compute_features import compute_features
+from triptych.ssl.feature_map import map_features
+from triptych.ssl.features import LabelledFeatures, load_features, save_features
+from triptych.ssl.fine_tune import fine_tune
+from triptych.ssl.knn_evaluation import evaluate_knn
+from triptych.ssl.label_fraction import labelled_images
+from triptych.ssl.label_fraction_probe import probe_few_labels
+from triptych.ssl.linear_probe import probe
+from triptych.ssl.sgd_probe import augmented_probe
+from triptych.ssl.simclr import initialise
+from triptych.ssl.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
+from triptych.ssl.weight_decay_search import (
     search_folds,
     search_held_out,
     warn_at_end_of_grid,
     weight_decay_grid,
 )
-from triptych.data.packed import PackedDataset, load_packed
-from triptych.nn.resnet import ResNet18
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 CPU = {"device": "cpu", "precision": "float32"}
 GRID = {"least": 0.001, "most": 1.0, "count": 4}

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from triptych.classify.architectures import build_model
 from triptych.classify.attention_maps import attention_maps
+from triptych.classify.attention_rollout import attention_weights, class_token_maps, rollout
 from triptych.classify.augmentation_examples import augmentation_examples
 from triptych.classify.checks import check_attention
 from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
-from triptych.nn.attention_rollout import attention_weights, class_token_maps, rollout
-from triptych.nn.vit import ViT
-from triptych.run.errors import TriptychError
-from triptych.run.named_arrays import read_arrays, write_arrays
+from triptych.models.vit import ViT
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.named_arrays import read_arrays, write_arrays
 
 SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
 COLUMNS = {
@@ -97,7 +97,7 @@ def test_a_class_token_that_looks_at_one_patch_makes_that_patch_bright() -> None
 def test_maps_of_several_trainings_are_stacked_and_survive_a_file(
     tmp_path: Path, dataset: PackedDataset
 ) -> None:
-    network = {"module": "triptych.nn.vit", "options": OPTIONS}
+    network = {"module": "triptych.models.vit", "options": OPTIONS}
     weights = {}
     for seed, name in enumerate(("baseline", "cutmix")):
         torch.manual_seed(seed)
@@ -138,8 +138,8 @@ def test_a_network_whose_attention_cannot_be_rolled_out_says_so(module: nn.Modul
 
 
 def test_an_architecture_without_attention_is_one_clear_line(dataset: PackedDataset) -> None:
-    check_attention(dataset, "vit", {"module": "triptych.nn.vit", "options": OPTIONS})
+    check_attention(dataset, "vit", {"module": "triptych.models.vit", "options": OPTIONS})
     with pytest.raises(
         TriptychError, match=r"architectures\.mine: no attention rollout: .* set attention: false"
     ):
-        check_attention(dataset, "mine", {"module": "triptych.nn.resnet", "options": {"width": 8}})
+        check_attention(dataset, "mine", {"module": "triptych.models.resnet", "options": {"width": 8}})

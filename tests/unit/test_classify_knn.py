@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from triptych.classify.knn import KnnMonitor, feature_spread, knn_accuracy, knn_scores
 from triptych.data.device import DeviceImages
+from triptych.ssl.knn import KnnMonitor, feature_spread, knn_accuracy, knn_scores
 
 
 def brute_force(

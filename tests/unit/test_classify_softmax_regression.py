@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from triptych.classify.softmax_regression import LinearClassifier, SoftmaxRegression
+from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
 
 
 def draw(count: int, dimensions: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

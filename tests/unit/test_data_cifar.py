@@ -15,7 +15,7 @@ from data_archives import BATCHES, member_bytes, random_batches, write_tar, writ
 
 from triptych.data.cifar import read_cifar
 from triptych.data.pickles import load_pickled_dict
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/cifar"
 

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from triptych.data.download import download
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 CONTENT = hashlib.shake_256(b"content").digest(3_000_000)
 HASHES = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "md5": hashlib.md5(CONTENT).hexdigest()}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from triptych.data.folder import read_folder, read_image
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 
 def picture(path, value=128, size=(8, 8), mode="RGB"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from triptych.data.packed import LabelledImages, Superclasses, load_packed, save_packed
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 FILES = {"train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json"}
 

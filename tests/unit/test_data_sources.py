@@ -12,7 +12,7 @@ from triptych.data.sources import (
     download_name,
     downloads,
 )
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 OWN = "AB" * 32
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import stratified_split, stratified_subset
 from triptych.data.subset import take_subset
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 labels_and_count = st.lists(st.integers(0, 5), min_size=1, max_size=80).flatmap(
     lambda labels: st.tuples(st.just(np.array(labels)), st.integers(0, len(labels)))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import ColorJitter
 
-from triptych.nn import color, geometry
+from triptych.augment import color, geometry
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych.nn.augmentation import make_augmentation
-from triptych.nn.erasing import random_erasing
-from triptych.nn.geometry import random_shift_flip_rotate
-from triptych.nn.mixing import mix
-from triptych.nn.rand_augment import rand_augment
-from triptych.run.errors import TriptychError
+from triptych.augment.augmentation import make_augmentation
+from triptych.augment.geometry import random_shift_flip_rotate
+from triptych.augment.mixing import mix
+from triptych.augment.rand_augment import rand_augment
+from triptych.augment.random_erasing import random_erasing
+from triptych.workflow.errors import TriptychError
 
 SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
 STILL = {"padding": 0, "flip": 0.0, "degrees": 0}

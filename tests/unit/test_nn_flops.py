@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from triptych.nn import resnet, vit
-from triptych.nn.flops import forward_flops, training_flops
+from triptych.classify.operation_count import forward_flops, training_flops
+from triptych.models import resnet, vit
 
 
 def resnet18_multiply_adds(width: int, side: int, classes: int) -> int:

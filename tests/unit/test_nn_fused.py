@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from triptych.kernels.jit import has_float_products, has_tiles
-from triptych.nn import convolution, normalization, small_maps, tiled_convolution
-from triptych.nn.convolution import Convolution
-from triptych.nn.kernels import correlation
-from triptych.nn.kernels.convolution import connections
-from triptych.nn.normalization import batch_norm_relu
-from triptych.nn.resnet import BasicBlock, ResNet18
-from triptych.run.devices import has_fast_bfloat16
+from triptych.kernels.compiler.jit import has_float_products, has_tiles
+from triptych.kernels.conv import amx as tiled_convolution
+from triptych.kernels.conv import batched_gemm as small_maps
+from triptych.kernels.conv import compiled_amx_weight_gradient as correlation
+from triptych.kernels.conv import layer as convolution
+from triptych.kernels.conv.compiled_amx import connections
+from triptych.kernels.conv.layer import Convolution
+from triptych.kernels.norm import batch_norm as normalization
+from triptych.kernels.norm.batch_norm import batch_norm_relu
+from triptych.models.resnet import BasicBlock, ResNet18
+from triptych.workflow.devices import has_fast_bfloat16
 
 CPU = torch.device("cpu")
 needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
@@ -118,8 +121,8 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.kernels.jit import has_float_products, has_tiles
-from triptych.nn.tiled_convolution import filter_gradient, output
+from triptych.kernels.compiler.jit import has_float_products, has_tiles
+from triptych.kernels.conv.amx import filter_gradient, output
 assert has_tiles()
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 for side in (2, 8):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.nn.mixing import cutmix, cutout, mix, mixup
+from triptych.augment.mixing import cutmix, cutout, mix, mixup
 
 SEEDS = st.integers(0, 9999)
 

@@ -10,11 +10,11 @@ import yaml
 from torch import nn
 
 from triptych.classify.architectures import build_model
-from triptych.classify.parameters import count_parameters
-from triptych.nn import resnet, vit
-from triptych.nn.stochastic_depth import StochasticDepth, linear_depths
-from triptych.run.errors import TriptychError
-from triptych.run.imports import SOURCE_ROOT
+from triptych.classify.parameter_count import count_parameters
+from triptych.models import resnet, vit
+from triptych.models.stochastic_depth import StochasticDepth, linear_depths
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import SOURCE_ROOT
 
 
 def test_counts_are_the_published_ones() -> None:
@@ -159,7 +159,7 @@ def test_a_vit_with_dropout_and_stochastic_depth_is_decided_by_the_global_seed(
     assert outs[0].dtype == precision
 
 
-@pytest.mark.parametrize("module", ["triptych.nn.resnet", "triptych.nn.vit"])
+@pytest.mark.parametrize("module", ["triptych.models.resnet", "triptych.models.vit"])
 @pytest.mark.parametrize("size", [32, 64])
 def test_architectures_classify_images_of_any_reasonable_size(module: str, size: int) -> None:
     options: dict[str, object] = (
@@ -170,14 +170,14 @@ def test_architectures_classify_images_of_any_reasonable_size(module: str, size:
 
 
 def test_a_wrong_architecture_is_one_clear_line() -> None:
-    with pytest.raises(TriptychError, match=r"architecture module 'triptych.nn.nothing'.*build"):
-        build_model("triptych.nn.nothing", 10, 32, {})
+    with pytest.raises(TriptychError, match=r"architecture module 'triptych.models.nothing'.*build"):
+        build_model("triptych.models.nothing", 10, 32, {})
     with pytest.raises(TriptychError, match=r"'wide'.*check its arguments and the options"):
-        build_model("triptych.nn.resnet", 10, 32, {"wide": 3})
+        build_model("triptych.models.resnet", 10, 32, {"wide": 3})
     with pytest.raises(TriptychError, match=r"patch \(5\) must divide the image size \(32\)"):
-        build_model("triptych.nn.vit", 10, 32, {"patch": 5})
+        build_model("triptych.models.vit", 10, 32, {"patch": 5})
     with pytest.raises(TriptychError, match=r"stochastic_depth is 1\.0; it must be .* below 1"):
-        build_model("triptych.nn.vit", 10, 32, {"stochastic_depth": 1.0})
+        build_model("triptych.models.vit", 10, 32, {"stochastic_depth": 1.0})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.nn.nt_xent import nt_xent
+from triptych.ssl.nt_xent import nt_xent
 
 
 def nt_xent_by_hand(z: np.ndarray, temperature: float) -> float:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 
-from triptych.nn.erasing import random_erasing
-from triptych.nn.rand_augment import COLOURS, OPERATIONS, apply, rand_augment
+from triptych.augment.rand_augment import COLOURS, OPERATIONS, apply, rand_augment
+from triptych.augment.random_erasing import random_erasing
 
 BILINEAR = InterpolationMode.BILINEAR
 

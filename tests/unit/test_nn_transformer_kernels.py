@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.kernels.jit import has_pairs, has_products, has_tiles
-from triptych.nn import attention as attention_module
-from triptych.nn import gelu as gelu_module
-from triptych.nn import layer_norm as layer_norm_module
-from triptych.nn import linear as linear_module
-from triptych.nn import pair_linear
-from triptych.nn.attention import attention
-from triptych.nn.gelu import GELU
-from triptych.nn.layer_norm import add_layer_norm
-from triptych.nn.linear import Linear, weight_gradient
-from triptych.run.devices import has_fast_bfloat16
+from triptych.kernels.attention import op as attention_module
+from triptych.kernels.attention.op import attention
+from triptych.kernels.compiler.jit import has_pairs, has_products, has_tiles
+from triptych.kernels.linear import avx512_bf16 as pair_linear
+from triptych.kernels.linear import layer as linear_module
+from triptych.kernels.linear.layer import Linear, weight_gradient
+from triptych.kernels.norm import gelu as gelu_module
+from triptych.kernels.norm import layer_norm as layer_norm_module
+from triptych.kernels.norm.gelu import GELU
+from triptych.kernels.norm.layer_norm import add_layer_norm
+from triptych.workflow.devices import has_fast_bfloat16
 
 CPU = torch.device("cpu")
 needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
@@ -232,8 +232,8 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.nn.attention import attention
-from triptych.nn.linear import Linear
+from triptych.kernels.attention.op import attention
+from triptych.kernels.linear.layer import Linear
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 layer, x = Linear(192, 192), torch.ones(4, 64, 192, requires_grad=True)
 with torch.autocast("cpu", torch.bfloat16):

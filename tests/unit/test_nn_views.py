@@ -19,7 +19,14 @@ from torchvision.transforms import (
     RandomResizedCrop,
 )
 
-from triptych.nn.views import BLUR, Parameters, draw_parameters, draw_views, render_on_cpu, render_with_torch
+from triptych.augment.views import (
+    BLUR,
+    Parameters,
+    draw_parameters,
+    draw_views,
+    render_on_cpu,
+    render_with_torch,
+)
 
 VIEWS = {
     "crop_scale": [0.08, 1.0],

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.jit import has_pairs
-from triptych.nn import convolution, winograd
-from triptych.nn.convolution import Convolution
+from triptych.kernels.compiler.jit import has_pairs
+from triptych.kernels.conv import layer as convolution
+from triptych.kernels.conv import winograd_bf16 as winograd
+from triptych.kernels.conv.layer import Convolution
 
 needs_pairs = pytest.mark.skipif(not has_pairs(), reason="this CPU does not multiply pairs (AVX512-BF16)")
 
@@ -95,7 +96,7 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.nn import winograd
+from triptych.kernels.conv import winograd_bf16 as winograd
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 x = torch.ones(16, 64, 16, 16, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
 filters = torch.ones(64, 64, 3, 3)

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.jit import has_float_products
-from triptych.nn import convolution, winograd_float32
-from triptych.nn.convolution import Convolution
-from triptych.nn.resnet import ResNet18
+from triptych.kernels.compiler.jit import has_float_products
+from triptych.kernels.conv import layer as convolution
+from triptych.kernels.conv import winograd_fp32 as winograd_float32
+from triptych.kernels.conv.layer import Convolution
+from triptych.models.resnet import ResNet18
 
 needs_products = pytest.mark.skipif(not has_float_products(), reason="this CPU has no AVX2")
 CHANNELS = st.sampled_from([64, 128, 192])
@@ -83,7 +84,7 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.nn import winograd_float32 as way
+from triptych.kernels.conv import winograd_fp32 as way
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 x = torch.ones(16, 64, 16, 16).contiguous(memory_format=torch.channels_last)
 filters = torch.ones(64, 64, 3, 3)

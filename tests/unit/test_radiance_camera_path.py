@@ -13,13 +13,13 @@ import yaml
 from scipy.spatial.transform import Rotation
 from sphere_scene import ring_of_poses, write_ball_scene
 
-from triptych.radiance.camera_path import keyframe_path
-from triptych.radiance.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
-from triptych.radiance.scene import read_scene
-from triptych.radiance.world import World, read_world
-from triptych.run.config import validate_config
-from triptych.run.errors import TriptychError
-from triptych.run.imports import SOURCE_ROOT
+from triptych.config.validation import validate_config
+from triptych.scenes.camera_path import keyframe_path
+from triptych.scenes.coordinates import World, read_world
+from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
+from triptych.scenes.scene import read_scene
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import SOURCE_ROOT
 
 WORLD = World(0.33, np.full(3, 0.5))
 RING = CameraPath(

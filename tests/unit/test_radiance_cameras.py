@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from sphere_scene import write_ball_scene
 
-from triptych.radiance.cameras import Cameras, distort, fold, undistort
 from triptych.radiance.evaluate import check_sides
-from triptych.radiance.scene import natural_order, read_image, read_scene
-from triptych.run.errors import TriptychError
+from triptych.scenes.cameras import Cameras, distort, fold, undistort
+from triptych.scenes.scene import natural_order, read_image, read_scene
+from triptych.workflow.errors import TriptychError
 
 LENS = torch.tensor([0.0578, -0.0805, -0.00098, 0.00016], dtype=torch.float64)
 

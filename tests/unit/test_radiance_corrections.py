@@ -14,15 +14,15 @@ from scipy.spatial.transform import Rotation
 from sphere_scene import write_ball_scene
 from test_radiance_training import RECIPE
 
-from triptych.radiance.cameras import Cameras
+from triptych.radiance.camera_optimizer import Corrections, turn
 from triptych.radiance.composite import composite, distortion
-from triptych.radiance.corrections import Corrections, turn
 from triptych.radiance.field import Field, FieldShape
-from triptych.radiance.scene import read_scene
 from triptych.radiance.step import loss_of_rays
-from triptych.radiance.stepping import Stepping
+from triptych.radiance.step_schedule import Stepping
 from triptych.radiance.trace import Rays, trace_reference
-from triptych.radiance.training import Training
+from triptych.radiance.trainer import Training
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.scene import read_scene
 
 
 def one_camera(times: int) -> Cameras:

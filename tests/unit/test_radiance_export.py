@@ -15,7 +15,6 @@ import torch
 import trimesh
 from torch import Tensor, nn
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.density_grid import sample_density
 from triptych.radiance.evaluate import normal_colours
 from triptych.radiance.export import export_scene
@@ -28,8 +27,9 @@ from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.ply import write_ply
 from triptych.radiance.point_cloud import PointCloud, pixel_lattice, seen_density
 from triptych.radiance.render import Picture, RadianceField
-from triptych.radiance.world import World
-from triptych.run.errors import TriptychError
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 MIDDLE = torch.tensor([0.5, 0.45, 0.55])

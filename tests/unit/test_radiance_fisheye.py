@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from test_radiance_cameras import LENS, random_cameras, write_scene
 
-from triptych.radiance.cameras import Cameras, fisheye_distort, fisheye_undistort
-from triptych.radiance.scene import read_scene
-from triptych.radiance.visibility import meets_view
-from triptych.run.errors import TriptychError
+from triptych.radiance.frustum_culling import meets_view
+from triptych.scenes.cameras import Cameras, fisheye_distort, fisheye_undistort
+from triptych.scenes.scene import read_scene
+from triptych.workflow.errors import TriptychError
 
 FISHEYE = torch.tensor([0.03, -0.006, 0.0008, -0.00002], dtype=torch.float64)
 

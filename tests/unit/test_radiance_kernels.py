@@ -18,15 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels import arithmetic
-from triptych.kernels.jit import UNUSED, has_pairs, has_products, kernel, remove_unused
-from triptych.kernels.threads import parallel
-from triptych.radiance.composite import composite
-from triptych.radiance.field import Field, FieldShape
-from triptych.radiance.kernels import composite as composite_kernels
-from triptych.radiance.kernels import pair_parts
-from triptych.radiance.kernels.field import FieldKernels, activation_type
-from triptych.radiance.kernels.matmul import (
+from triptych.kernels.compiler import arithmetic
+from triptych.kernels.compiler.jit import UNUSED, has_pairs, has_products, kernel, remove_unused
+from triptych.kernels.compiler.threads import parallel
+from triptych.kernels.radiance import composite as composite_kernels
+from triptych.kernels.radiance import matmul_avx512_bf16 as pair_parts
+from triptych.kernels.radiance.field import FieldKernels, activation_type
+from triptych.kernels.radiance.matmul import (
     accumulate,
     begin,
     masked_product,
@@ -34,14 +32,16 @@ from triptych.radiance.kernels.matmul import (
     product,
     rectified_product,
 )
-from triptych.radiance.kernels.render import KernelRenderer
-from triptych.radiance.kernels.trace import KernelTracer
+from triptych.kernels.radiance.render import KernelRenderer
+from triptych.kernels.radiance.trace import KernelTracer
+from triptych.radiance.composite import composite
+from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField, _render_chunk
-from triptych.radiance.stepping import Stepping
+from triptych.radiance.step_schedule import Stepping
 from triptych.radiance.trace import Rays, compile_shade, trace_reference
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 TYPES = [

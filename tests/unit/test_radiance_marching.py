@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.march import Samples, box_interval, march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.stepping import MIN_STEP, Stepping, coarseness_for
+from triptych.radiance.step_schedule import MIN_STEP, Stepping, coarseness_for
+from triptych.scenes.cameras import Cameras
 
 CPU = torch.device("cpu")
 BALL = 0.08

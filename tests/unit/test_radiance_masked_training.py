@@ -11,7 +11,7 @@ from test_radiance_masks import give_mask, save
 from test_radiance_training import RECIPE, run
 
 from triptych.radiance.evaluate import evaluate_views
-from triptych.radiance.scene import read_scene
+from triptych.scenes.scene import read_scene
 
 
 def masked_balls(folder: Path, *, spoilt: bool) -> Path:

@@ -10,10 +10,10 @@ from PIL import Image
 from test_radiance_cameras import write_scene
 
 from triptych.radiance.metrics import image_psnr, image_ssim
-from triptych.radiance.pixels import Pixels, read_masks
-from triptych.radiance.scene import read_mask, read_scene
-from triptych.radiance.transforms_file import Mask
-from triptych.run.errors import TriptychError
+from triptych.radiance.ray_sampler import Pixels, read_masks
+from triptych.scenes.scene import read_mask, read_scene
+from triptych.scenes.transforms_file import Mask
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 

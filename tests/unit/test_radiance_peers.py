@@ -9,9 +9,9 @@ from benchmarks.radiance_peers import HOLDOUT, heldout_psnr, prepare
 from PIL import Image
 from sphere_scene import write_ball_scene
 
-from triptych.radiance.scene import OFFSET, read_image, read_scene
-from triptych.run.errors import TriptychError
-from triptych.run.files import read_json
+from triptych.scenes.scene import OFFSET, read_image, read_scene
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import read_json
 
 DOWNSCALE = 4
 

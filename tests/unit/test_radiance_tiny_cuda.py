@@ -16,7 +16,7 @@ from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.tiny_cuda import TINY_CUDA, modules_for
 from triptych.radiance.trace import precision_used
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 SHAPE = FieldShape(levels=3, features=2, log2_table=6, modules=TINY_CUDA)

@@ -18,22 +18,22 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 from sphere_scene import write_ball_scene
 
-from triptych.radiance.camera_path import camera_path
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.flythrough import render_flythrough
 from triptych.radiance.loss_scale import LossScale
 from triptych.radiance.metrics import image_psnr, image_ssim, psnr
-from triptych.radiance.pixels import Pixels, over, read_images
+from triptych.radiance.ray_sampler import Pixels, over, read_images
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.render import render_image
-from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.step import Outcome, next_ray_count
 from triptych.radiance.trace import trace_reference
 from triptych.radiance.train import Trained, train
-from triptych.radiance.training import Training
-from triptych.run.errors import TriptychError
+from triptych.radiance.trainer import Training
+from triptych.scenes.camera_path import camera_path
+from triptych.scenes.scene import Scene, read_scene
 from triptych.training.checkpoint import Checkpoints
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from triptych.reconstruct.frames import frames_of_folder, frames_of_video
-from triptych.reconstruct.video import write_video
-from triptych.run.errors import TriptychError
+from triptych.sfm.frames import frames_of_folder, frames_of_video
+from triptych.sfm.video import write_video
+from triptych.workflow.errors import TriptychError
 
 FOX = Path(__file__).parents[3] / "shared/data/fox"
 DEFAULTS = {"reject_below": 0.4, "neighbours": 4}

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from sphere_scene import write_ball_scene, write_blender_scene
 
-from triptych.radiance.pixels import over, read_images, read_masks
-from triptych.radiance.scene import Scene, read_scene
-from triptych.reconstruct.frames import COLUMNS
-from triptych.reconstruct.import_scene import import_scene
-from triptych.reconstruct.known_poses import poses_fingerprint, read_known_poses
-from triptych.run.errors import TriptychError
+from triptych.radiance.ray_sampler import over, read_images, read_masks
+from triptych.scenes.scene import Scene, read_scene
+from triptych.sfm.frames import COLUMNS
+from triptych.sfm.import_scene import import_scene
+from triptych.sfm.known_poses import poses_fingerprint, read_known_poses
+from triptych.workflow.errors import TriptychError
 
 
 def take(source: Path, target: Path, aabb_scale: int | None = None) -> Scene:

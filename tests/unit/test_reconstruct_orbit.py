@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from triptych.reconstruct.frames import frames_of_video
-from triptych.reconstruct.orbit import blurred_frames, camera_path, film_orbit, intrinsics, render
-from triptych.reconstruct.video import read_video
-from triptych.reconstruct.world import Ground, Sphere, Texture, World, still_life
+from triptych.sfm.frames import frames_of_video
+from triptych.sfm.orbit import blurred_frames, camera_path, film_orbit, intrinsics, render
+from triptych.sfm.still_life import Ground, Sphere, Texture, World, still_life
+from triptych.sfm.video import read_video
 
 SIZE = {"width": 160, "height": 120}
 OFFSETS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from triptych.reconstruct.poses import angles_between, compare_poses, read_poses, umeyama
-from triptych.run.errors import TriptychError
+from triptych.sfm.pose_error import angles_between, compare_poses, read_poses, umeyama
+from triptych.workflow.errors import TriptychError
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from triptych.reconstruct.frames import frames_of_video
-from triptych.reconstruct.mapping import largest_model, map_scene
-from triptych.reconstruct.matching import count_matches, image_pairs, images_by_size, match_features
-from triptych.reconstruct.orbit import film_orbit
-from triptych.reconstruct.poses import compare_poses, read_poses
-from triptych.reconstruct.transforms import write_transforms
-from triptych.run.errors import TriptychError
+from triptych.sfm.frames import frames_of_video
+from triptych.sfm.mapping import largest_model, map_scene
+from triptych.sfm.matching import count_matches, image_pairs, images_by_size, match_features
+from triptych.sfm.orbit import film_orbit
+from triptych.sfm.pose_error import compare_poses, read_poses
+from triptych.sfm.scene_frame import write_transforms
+from triptych.workflow.errors import TriptychError
 
 SIFT = {"max_image_size": 1600, "max_features": 2000, "first_octave": None, "seed": 0, "threads": 2}
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from triptych.reconstruct.sharpness import Candidate, choose, sharpness
+from triptych.sfm.sharpness import Candidate, choose, sharpness
 
 TEXTURE = gaussian_filter(np.random.default_rng(0).random((200, 300)), 1.2)
 TEXTURE = np.uint8(255 * (TEXTURE - TEXTURE.min()) / np.ptp(TEXTURE))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sphere_scene import write_ball_scene, write_blender_scene
 
-from triptych.reconstruct.sources import check_scene
-from triptych.run.errors import TriptychError
+from triptych.sfm.sources import check_scene
+from triptych.workflow.errors import TriptychError
 
 
 def settings(source: str, path: Path | None = None, reference: Path | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from triptych.reconstruct.transforms import (
+from triptych.sfm.scene_frame import (
     middle_of_view,
     moved,
     normalising,

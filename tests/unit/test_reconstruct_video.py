@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from triptych.reconstruct.video import read_video, write_video
-from triptych.run.errors import TriptychError
+from triptych.sfm.video import read_video, write_video
+from triptych.workflow.errors import TriptychError
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 30
 

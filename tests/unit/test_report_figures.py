@@ -16,7 +16,7 @@ from triptych.report.grid_figure import grid_figure
 from triptych.report.scene_figures import kept_frames, sharpness_figure, training_figure
 from triptych.report.self_supervision_figures import accuracy_figure, loss_figure, neighbours_figure
 from triptych.report.style import house_style, save_svg
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 ROOT = Path(__file__).parents[2]
 

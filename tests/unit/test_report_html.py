@@ -13,7 +13,7 @@ from report_results import AUGMENTATIONS, fabricate
 from triptych.report.overview import describe_machine, duration, overview
 from triptych.report.results import Result
 from triptych.report.scene_section import evenly
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 
 class Page(HTMLParser):

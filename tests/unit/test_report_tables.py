@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from report_pages import make_tables
 from report_results import MODELS, fabricate
 
+from triptych.config.cells import cell_recipe
+from triptych.config.validation import validate_config
 from triptych.report.comparison import Comparison, compare
 from triptych.report.estimates import estimate, spread_note
 from triptych.report.grid_table import error_table, grid_comparison, grid_estimates, grid_rows
@@ -25,10 +27,8 @@ from triptych.report.published_table import published_rows, published_tables
 from triptych.report.render_table import Table, escape_latex, escape_markdown, latex, markdown
 from triptych.report.results import Result, group_cells, read_result
 from triptych.report.self_supervision_table import self_supervision_comparison
-from triptych.run.cells import cell_recipe
-from triptych.run.config import validate_config
-from triptych.run.errors import TriptychError
-from triptych.run.files import read_json, write_json
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 

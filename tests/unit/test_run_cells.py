@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from triptych.run.cells import cell_recipe, check_modules, column_setting, modules_of
-from triptych.run.config import validate_config
-from triptych.run.errors import TriptychError
-from triptych.run.imports import SOURCE_ROOT, module_closure
+from triptych.config.cells import cell_recipe, check_modules, column_setting, modules_of
+from triptych.config.validation import validate_config
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import SOURCE_ROOT, module_closure
 
 ROOT = SOURCE_ROOT.parent
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -149,7 +149,7 @@ def test_modules_of_chosen_rows_and_columns_must_lie_where_edits_are_noticed(tab
 
 def test_a_users_syntax_error_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("import this\ndef build(:\n")
-    monkeypatch.setattr("triptych.run.imports.SOURCE_ROOT", tmp_path)
+    monkeypatch.setattr("triptych.workflow.imports.SOURCE_ROOT", tmp_path)
     config = configured(architectures=["resnet18"])
     config["architectures"]["resnet18"]["module"] = "mine"
     with pytest.raises(TriptychError, match=r"mine.py, line 2: invalid syntax"):
@@ -159,7 +159,7 @@ def test_a_users_syntax_error_is_one_clear_line(tmp_path: Path, monkeypatch: pyt
 def test_a_policy_is_code_of_the_columns_that_have_it_and_of_no_others() -> None:
     config = configured()
     columns = {name: modules_of([column]) for name, column in config["augmentations"].items()}
-    assert columns.pop("strong") == ["triptych.nn.rand_augment", "triptych.nn.erasing"]
+    assert columns.pop("strong") == ["triptych.augment.rand_augment", "triptych.augment.random_erasing"]
     assert not any(columns.values())
     closure = {Path(path).name for path in module_closure(ROOT / "workflow/scripts/train_classifier.py")}
     assert "mixing.py" in closure and not {"rand_augment.py", "erasing.py", "checks.py"} & closure

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from triptych.run.config import validate_config
-from triptych.run.errors import TriptychError
-from triptych.run.imports import SOURCE_ROOT
+from triptych.config.validation import validate_config
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import SOURCE_ROOT
 
 ROOT = SOURCE_ROOT.parent
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"

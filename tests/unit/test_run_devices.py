@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from triptych.run.devices import autocast, choose_device, describe_precision, has_fast_bfloat16
-from triptych.run.errors import TriptychError
+from triptych.workflow.devices import autocast, choose_device, describe_precision, has_fast_bfloat16
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 

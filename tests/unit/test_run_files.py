@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triptych.run.files import (
+from triptych.workflow.files import (
     atomic_folder,
     atomic_path,
     digest_of_files,

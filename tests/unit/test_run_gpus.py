@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from triptych.run.gpus import claim_gpus
+from triptych.workflow.gpus import claim_gpus
 
 HOLD = """
 import os, sys
 from pathlib import Path
-from triptych.run.gpus import claim_gpus
+from triptych.workflow.gpus import claim_gpus
 claim_gpus(int(sys.argv[1]), int(sys.argv[2]), folder=Path(sys.argv[3]), every=0.02)
 print(os.environ.get("CUDA_VISIBLE_DEVICES", "all"), flush=True)
 sys.stdin.read()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from triptych.run.errors import TriptychError
-from triptych.run.imports import SOURCE_ROOT, module_closure
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import SOURCE_ROOT, module_closure
 
 ROOT = SOURCE_ROOT.parent
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
@@ -29,13 +29,15 @@ def test_the_closure_holds_every_library_file_that_the_script_loads(script: Path
 
 def test_the_closure_is_no_larger_than_the_imports() -> None:
     probe = {Path(path).stem for path in module_closure(ROOT / "workflow/scripts/probe_encoder.py")}
-    assert {"probe", "features", "softmax_regression", "weight_decay", "seeds"} <= probe
+    assert {"linear_probe", "features", "softmax_regression", "weight_decay_search", "seeds"} <= probe
     assert probe.isdisjoint({"simclr", "engine", "resnet", "classifier", "mixing", "hash_grid"})
 
 
 def test_imports_inside_functions_and_from_packages_count(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("def f():\n    from triptych.run import seeds\n    import triptych.nn.heads as h\n")
+    script.write_text(
+        "def f():\n    from triptych.workflow import seeds\n    import triptych.ssl.heads as h\n"
+    )
     names = {Path(path).stem for path in module_closure(script)}
     assert {"script", "seeds", "heads", "__init__"} <= names
 
@@ -43,7 +45,7 @@ def test_imports_inside_functions_and_from_packages_count(tmp_path: Path) -> Non
 def test_relative_imports_and_modules_of_ones_own_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from triptych.run import imports
+    from triptych.workflow import imports
 
     monkeypatch.setattr(imports, "SOURCE_ROOT", tmp_path)
     for name, text in {

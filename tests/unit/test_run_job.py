@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from triptych.run.errors import TriptychError
-from triptych.run.job import job
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.job import job
 
 
 @pytest.fixture
@@ -90,7 +90,9 @@ def test_a_job_that_leaves_the_gpu_open_claims_as_many_as_its_recipe_says(
 ) -> None:
     claims: list[tuple[int, int]] = []
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    monkeypatch.setattr("triptych.run.job.claim_gpus", lambda wanted, count: claims.append((wanted, count)))
+    monkeypatch.setattr(
+        "triptych.workflow.job.claim_gpus", lambda wanted, count: claims.append((wanted, count))
+    )
     # Snakemake caps the resource at what the profile has, and the recipe means two all the same.
     fake.resources, fake.params = {"gpu": 1}, {"recipe": {"device": device, "gpus": 2}} if device else {}
     with job(fake):

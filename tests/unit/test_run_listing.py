@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from triptych.run.errors import TriptychError
-from triptych.run.listing import folder_fingerprint
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import folder_fingerprint
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from triptych.run.progress import Progress, format_seconds
+from triptych.workflow.progress import Progress, format_seconds
 
 
 def test_a_line_has_share_rate_eta_images_per_second_and_fields(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from killed_workers import pretrain_and_die
 from test_classify import SIMCLR, VIEWS, data, experiment, metrics
 
-from triptych.classify.budget import measure_plan, plan_epochs, typical_seconds
 from triptych.classify.experiment import load_weights
-from triptych.classify.knn import KnnMonitor
-from triptych.classify.simclr import Pretraining, pretrain, seconds_until, size_at
 from triptych.classify.training import run_training
 from triptych.data.packed import load_packed
-from triptych.nn.resnet import ResNet18
-from triptych.run.errors import TriptychError
-from triptych.run.seeds import torch_generator
+from triptych.models.resnet import ResNet18
+from triptych.ssl.epoch_budget import measure_plan, plan_epochs, typical_seconds
+from triptych.ssl.knn import KnnMonitor
+from triptych.ssl.simclr import Pretraining, pretrain, seconds_until, size_at
 from triptych.training.engine import Batch
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.seeds import torch_generator
 
 __all__ = ["data"]  # the fixture
 CPU = torch.device("cpu")
@@ -128,7 +128,7 @@ import torch
 sys.path.insert(0, sys.argv[1])
 from test_classify import experiment
 from test_simclr import FOR_KERNELS
-from triptych.classify.simclr import pretrain
+from triptych.ssl.simclr import pretrain
 from triptych.training.checkpoint import Checkpoints
 
 torch.set_num_threads(1)
@@ -208,7 +208,7 @@ def test_a_step_that_other_work_disturbs_does_not_lengthen_the_typical_one(
         nonlocal now
         now += next(durations)
 
-    monkeypatch.setattr("triptych.classify.budget.time.perf_counter", lambda: now)
+    monkeypatch.setattr("triptych.ssl.epoch_budget.time.perf_counter", lambda: now)
     assert typical_seconds(step) == 3.0
 
 
@@ -238,7 +238,7 @@ def test_a_plan_fills_its_minutes_and_no_more(
 def test_a_measured_plan_gives_more_epochs_to_more_minutes(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.classify.budget.LEAST_SECONDS", 0.2)
+    monkeypatch.setattr("triptych.ssl.epoch_budget.LEAST_SECONDS", 0.2)
     stages = [{"share": 0.9, "size": 8}, {"share": 0.1, "size": 16}]
     recipe = {**SIMCLR, "stages": stages, "accumulate": 3}
     short, long = (measure_plan({**recipe, "minutes": m}, load_packed(data), CPU) for m in (0.2, 2.0))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from toy_training import same, train
 
-from triptych.training.average import WeightAverage
+from triptych.training.weight_average import WeightAverage
 
 
 def test_it_is_the_exponential_average_with_a_growing_memory() -> None:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.nn.sync_batch_norm import SyncBatchNorm, synchronise_batch_norm
-from triptych.run.errors import TriptychError
-from triptych.training.collectives import gather_views, own_share, rank, world_size
+from triptych.training.distributed import gather_views, own_share, rank, world_size
+from triptych.training.sync_batch_norm import SyncBatchNorm, synchronise_batch_norm
 from triptych.training.workers import run_workers
+from triptych.workflow.errors import TriptychError
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +228,6 @@ def test_too_few_gpus_are_named() -> None:
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triptych.training.collectives.world_size", lambda: 3)
+    monkeypatch.setattr("triptych.training.distributed.world_size", lambda: 3)
     with pytest.raises(TriptychError, match="batch of 8 images cannot be shared equally by 3 workers"):
         own_share(torch.arange(8))

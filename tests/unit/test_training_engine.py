@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from toy_training import EVERYTHING, STEPS, same, train
 
-from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.engine import Batch
 from triptych.training.stopping import saving_when_stopped
+from triptych.workflow.errors import TriptychError
 
 
 def test_the_same_recipe_and_seed_give_the_same_bits(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from toy_training import STEPS, fail, same, train, train_as_worker
 
-from triptych.run.errors import TriptychError
 from triptych.training.engine import Fitted
 from triptych.training.workers import run_workers
+from triptych.workflow.errors import TriptychError
 
 STILL = {"dropout": 0.0, "noise": 0.0, "epochs": 2, "clip_norm": 0.5, "ema": 0.9}
 

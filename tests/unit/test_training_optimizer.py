@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from toy_training import RECIPE, train
 
-from triptych.nn import vit
-from triptych.nn.resnet import build
-from triptych.run.errors import TriptychError
+from triptych.models import vit
+from triptych.models.resnet import build
 from triptych.training.lars import LARS, TRUST
 from triptych.training.muon import Muon, orthogonalise
 from triptych.training.optimizer import make_optimizer
-from triptych.training.roles import additive, hidden
+from triptych.training.parameter_groups import additive, hidden
 from triptych.training.state import Learner
+from triptych.workflow.errors import TriptychError
 
 NAMES = ["sgd", "adam", "adamw", "lars", "muon"]
 

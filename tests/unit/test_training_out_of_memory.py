@@ -10,15 +10,15 @@ import pytest
 import torch
 from limited_training import train_in_limited_memory
 
-from triptych.run.errors import TriptychError, is_out_of_memory
 from triptych.training.out_of_memory import advice, largest_that_fits
 from triptych.training.workers import run_workers
+from triptych.workflow.errors import TriptychError, is_out_of_memory
 
 LIMITED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from limited_training import train_in_limited_memory
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 try:
     print(train_in_limited_memory(sys.argv[2], *map(int, sys.argv[3:])))
@@ -35,9 +35,9 @@ import torch
 sys.path.insert(0, sys.argv[1])
 from limited_training import limit_memory
 from test_classify import SIMCLR
-from triptych.classify import budget
+from triptych.ssl import epoch_budget as budget
 from triptych.data.packed import LabelledImages, load_packed, save_packed
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 budget.keep_large_allocations, budget.LEAST_SECONDS = lambda: None, 0.0
 torch.backends.mkldnn.set_flags(False)  # it wants memory of its own, for code, and says so less clearly

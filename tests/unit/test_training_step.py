@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from toy_training import EXAMPLES, same, train
 
-from triptych.run.errors import TriptychError
-from triptych.training.average import WeightAverage
 from triptych.training.batch import Batch, Batches
 from triptych.training.state import Learner
 from triptych.training.step import Step
 from triptych.training.stopwatch import Stopwatch
+from triptych.training.weight_average import WeightAverage
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 

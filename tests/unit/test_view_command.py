@@ -8,10 +8,10 @@ import pytest
 import torch
 from ball_field import write_ball_results
 
-from triptych.run.errors import TriptychError
 from triptych.view.__main__ import main
 from triptych.view.server import check_address
 from triptych.view.subject import read_subject
+from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
 

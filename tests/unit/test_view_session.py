@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks._viewer_client import Client, Message  # noqa: E402
 
-from triptych.radiance.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path  # noqa: E402
+from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path  # noqa: E402
 from triptych.view.server import serve  # noqa: E402
 from triptych.view.session import Options  # noqa: E402
 from triptych.view.subject import Subject, read_subject  # noqa: E402

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from triptych.radiance.cameras import Cameras
+from triptych.scenes.cameras import Cameras
 from triptych.view.viewpoint import Viewpoint
 
 CPU = torch.device("cpu")

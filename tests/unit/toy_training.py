@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.run.errors import TriptychError
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.engine import Batch, Fitted, fit
+from triptych.workflow.errors import TriptychError
 
 RECIPE = {
     "epochs": 3,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from triptych.radiance.keyframes import CameraPath, Keyframe, write_camera_path
+from triptych.scenes.keyframes import CameraPath, Keyframe, write_camera_path
 
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")

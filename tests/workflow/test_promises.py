@@ -124,7 +124,7 @@ def edit(study: Study, module: str) -> None:
 
 
 def test_editing_the_contrastive_loss_reruns_simclr_and_no_cell(study: Study) -> None:
-    edit(study, "nn/nt_xent.py")
+    edit(study, "ssl/nt_xent.py")
     plan = study.plan()
     assert "SimCLR: pretraining without labels, seed 0" in plan
     assert "Linear evaluation of the simclr encoder, seed 0" in plan
@@ -132,14 +132,14 @@ def test_editing_the_contrastive_loss_reruns_simclr_and_no_cell(study: Study) ->
 
 
 def test_editing_an_architecture_reruns_its_cells_only(study: Study) -> None:
-    edit(study, "nn/vit.py")
+    edit(study, "models/vit.py")
     plan = study.plan()
     assert {job for job in plan if job.startswith("Grid:")} == cells("vit with baseline", "vit with cutmix")
     assert not any("SimCLR" in job for job in plan)
 
 
 def test_editing_a_policy_that_no_column_has_reruns_nothing(study: Study) -> None:
-    edit(study, "nn/rand_augment.py")
+    edit(study, "augment/rand_augment.py")
     assert study.plan() == set()
 
 

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.reconstruct.poses import compare_poses, read_poses
-from triptych.run.files import write_json
-from triptych.run.job import job
+from triptych.sfm.pose_error import compare_poses, read_poses
+from triptych.workflow.files import write_json
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

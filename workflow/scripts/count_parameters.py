@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.parameters import count_parameters
-from triptych.run.files import write_json
-from triptych.run.job import job
+from triptych.classify.parameter_count import count_parameters
+from triptych.workflow.files import write_json
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

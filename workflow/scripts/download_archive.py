@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from triptych.data.download import download
 from triptych.data.sources import downloads
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

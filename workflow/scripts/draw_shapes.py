@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from triptych.data.packed import save_packed
 from triptych.data.shapes import generate_shapes
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.compute_features import compute_features
 from triptych.classify.experiment import experiment_of
-from triptych.run.job import job
+from triptych.ssl.compute_features import compute_features
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

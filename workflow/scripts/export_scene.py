@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.export import export_scene
-from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.radiance.world import read_world
-from triptych.run.files import read_json, write_json
-from triptych.run.job import Job, job
+from triptych.scenes.coordinates import read_world
+from triptych.scenes.scene import read_scene
+from triptych.workflow.files import read_json, write_json
+from triptych.workflow.job import Job, job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.reconstruct.frames import frames_of_folder, frames_of_video
-from triptych.run.job import job
+from triptych.sfm.frames import frames_of_folder, frames_of_video
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

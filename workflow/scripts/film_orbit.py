@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.reconstruct.orbit import film_orbit
-from triptych.run.job import job
+from triptych.sfm.orbit import film_orbit
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.classify.fine_tune import fine_tune
 from triptych.classify.training import run_training
-from triptych.run.job import job
+from triptych.ssl.fine_tune import fine_tune
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.reconstruct.import_scene import import_scene
-from triptych.run.job import job
+from triptych.sfm.import_scene import import_scene
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

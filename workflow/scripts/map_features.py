@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.classify.feature_map import map_features
-from triptych.run.job import job
+from triptych.ssl.feature_map import map_features
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.reconstruct.mapping import map_scene
-from triptych.run.files import write_json
-from triptych.run.job import job
+from triptych.sfm.mapping import map_scene
+from triptych.workflow.files import write_json
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.reconstruct.matching import match_features
-from triptych.run.job import job
+from triptych.sfm.matching import match_features
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

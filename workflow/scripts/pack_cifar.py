@@ -7,7 +7,7 @@ from triptych.data.cifar import read_cifar
 from triptych.data.packed import LabelledImages, save_packed
 from triptych.data.sources import given_hashes
 from triptych.data.subset import take_subset
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.data.folder import read_folder
 from triptych.data.packed import LabelledImages, save_packed
 from triptych.data.subset import take_subset
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

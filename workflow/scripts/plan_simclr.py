@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from triptych.classify.budget import measure_plan
 from triptych.data.packed import load_packed
-from triptych.run.devices import choose_device
-from triptych.run.files import write_json
-from triptych.run.job import job
+from triptych.ssl.epoch_budget import measure_plan
+from triptych.workflow.devices import choose_device
+from triptych.workflow.files import write_json
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from triptych.report.attention_figure import attention_figure
 from triptych.report.results import read_result
 from triptych.report.style import house_style, save_svg
-from triptych.run.job import job
-from triptych.run.named_arrays import read_arrays
+from triptych.workflow.job import job
+from triptych.workflow.named_arrays import read_arrays
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -7,7 +7,7 @@ import numpy as np
 from triptych.report.grid_confusion import grid_confusion_figure
 from triptych.report.results import group_cells, read_result, read_results
 from triptych.report.style import house_style, save_svg
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

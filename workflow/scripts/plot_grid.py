@@ -6,7 +6,7 @@ from triptych.report.comparison import same_dataset
 from triptych.report.grid_figure import grid_figure
 from triptych.report.results import read_history, read_result
 from triptych.report.style import house_style, save_svg
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

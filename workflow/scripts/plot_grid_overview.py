@@ -7,7 +7,7 @@ from triptych.report.grid_overview_figure import grid_overview_figure
 from triptych.report.grid_table import grid_estimates
 from triptych.report.results import group_cells, read_history, read_result, read_results
 from triptych.report.style import house_style, save_svg
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -7,7 +7,7 @@ from triptych.report.estimates import estimate
 from triptych.report.results import read_history, read_result, read_results
 from triptych.report.self_supervision_figures import accuracy_figure, loss_figure, neighbours_figure
 from triptych.report.style import house_style, save_svg
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

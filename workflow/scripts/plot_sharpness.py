@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from triptych.report.results import read_history
 from triptych.report.scene_figures import sharpness_figure
 from triptych.report.style import house_style, save_svg
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

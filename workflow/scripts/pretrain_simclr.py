@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.classify.simclr import pretrain
 from triptych.classify.training import run_training
-from triptych.run.job import job
+from triptych.ssl.simclr import pretrain
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.augmented_probe import augmented_probe
 from triptych.classify.experiment import experiment_of
 from triptych.classify.training import run_training
-from triptych.run.job import job
+from triptych.ssl.sgd_probe import augmented_probe
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

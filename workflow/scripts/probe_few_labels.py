@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.classify.few_labels import probe_few_labels
-from triptych.run.job import job
+from triptych.ssl.label_fraction_probe import probe_few_labels
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

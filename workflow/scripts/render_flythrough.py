@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.radiance.camera_path import camera_path, keyframe_path
 from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.flythrough import render_flythrough
-from triptych.radiance.keyframes import read_camera_path
-from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.radiance.world import read_world
-from triptych.run.files import read_json
-from triptych.run.job import job
+from triptych.scenes.camera_path import camera_path, keyframe_path
+from triptych.scenes.coordinates import read_world
+from triptych.scenes.keyframes import read_camera_path
+from triptych.scenes.scene import read_scene
+from triptych.workflow.files import read_json
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

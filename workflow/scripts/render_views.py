@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.evaluate import evaluate_views
-from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.run.files import atomic_folder, read_json, write_json
-from triptych.run.job import Job, job
+from triptych.scenes.scene import read_scene
+from triptych.workflow.files import atomic_folder, read_json, write_json
+from triptych.workflow.job import Job, job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

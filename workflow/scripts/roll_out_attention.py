@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.classify.attention_maps import attention_maps
 from triptych.data.packed import load_packed
-from triptych.run.job import job
-from triptych.run.named_arrays import write_arrays
+from triptych.workflow.job import job
+from triptych.workflow.named_arrays import write_arrays
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

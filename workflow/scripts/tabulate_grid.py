@@ -9,7 +9,7 @@ from triptych.report.grid_table import METRICS, error_table, grid_comparison, gr
 from triptych.report.published_table import published_rows, published_tables
 from triptych.report.render_table import write_tables
 from triptych.report.results import group_cells, read_result, read_results
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from triptych.report.parameter_table import parameter_rows, parameter_tables
 from triptych.report.render_table import write_tables
 from triptych.report.results import read_result
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

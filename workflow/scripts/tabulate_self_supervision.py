@@ -12,7 +12,7 @@ from triptych.report.self_supervision_table import (
     self_supervision_rows,
     self_supervision_table,
 )
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from triptych.classify.classifier import train_classifier
 from triptych.classify.experiment import experiment_of
 from triptych.classify.training import run_training
-from triptych.run.job import job
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -8,15 +8,15 @@ import torch
 from triptych.radiance.device import choose_radiance_device
 from triptych.radiance.evaluate import check_sides
 from triptych.radiance.recipe import Recipe
-from triptych.radiance.scene import read_scene
 from triptych.radiance.snapshot import save_field
 from triptych.radiance.tiny_cuda import modules_for
 from triptych.radiance.trace import precision_used
 from triptych.radiance.train import train
-from triptych.run.files import digest_of_files, digest_of_value, write_json
-from triptych.run.job import Job, job
+from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.stopping import saving_when_stopped
+from triptych.workflow.files import digest_of_files, digest_of_value, write_json
+from triptych.workflow.job import Job, job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

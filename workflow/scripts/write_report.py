@@ -6,8 +6,8 @@ from triptych.report.grid_section import grid_section
 from triptych.report.page import render_page
 from triptych.report.scene_section import scene_section
 from triptych.report.self_supervision_section import self_supervision_section
-from triptych.run.files import write_text
-from triptych.run.job import job
+from triptych.workflow.files import write_text
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

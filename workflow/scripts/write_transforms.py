@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.reconstruct.transforms import write_transforms
-from triptych.run.job import job
+from triptych.sfm.scene_frame import write_transforms
+from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from triptych.run.errors import TriptychError
-from triptych.run.own import check_call, own_function, told
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.plugins import check_call, own_function, told
 
 
 def build_model(module: str, num_classes: int, image_size: int, options: Mapping[str, Any]) -> nn.Module:

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from triptych.classify.architectures import build_model
+from triptych.classify.attention_rollout import class_token_maps
 from triptych.classify.experiment import load_weights
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
-from triptych.nn.attention_rollout import class_token_maps
 
 COUNT = 8  # images
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from triptych.augment.augmentation import make_augmentation
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
-from triptych.nn.augmentation import make_augmentation
-from triptych.run.seeds import torch_generator
+from triptych.workflow.seeds import torch_generator
 
 COUNT = 8  # images
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from triptych.classify.architectures import build_model
-from triptych.classify.label_share import labelled_images
+from triptych.classify.attention_rollout import class_token_maps
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
-from triptych.nn.attention_rollout import class_token_maps
-from triptych.run.errors import TriptychError
+from triptych.ssl.label_fraction import labelled_images
+from triptych.workflow.errors import TriptychError
 
 
 def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from triptych.augment.augmentation import make_augmentation
 from triptych.classify.architectures import build_model
 from triptych.classify.evaluation import ask, evaluate
 from triptych.classify.experiment import (
@@ -16,13 +17,12 @@ from triptych.classify.experiment import (
     test_images,
     training_and_validation,
 )
+from triptych.classify.operation_count import forward_flops, training_flops
 from triptych.classify.training import fit, open_checkpoints
 from triptych.data.packed import PackedDataset
-from triptych.nn.augmentation import make_augmentation
-from triptych.nn.flops import forward_flops, training_flops
-from triptych.nn.sync_batch_norm import synchronise_batch_norm
-from triptych.training.collectives import rank
+from triptych.training.distributed import rank
 from triptych.training.engine import Batch
+from triptych.training.sync_batch_norm import synchronise_batch_norm
 
 
 class Classification:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triptych.data.device import DeviceImages
-from triptych.run.devices import autocast
+from triptych.workflow.devices import autocast
 
 BATCH = 500
 

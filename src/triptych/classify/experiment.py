@@ -14,13 +14,13 @@ from torch import nn
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.data.splits import stratified_split
-from triptych.run.arrays import write_array
-from triptych.run.devices import choose_device, describe_precision
-from triptych.run.errors import TriptychError
-from triptych.run.files import atomic_path, write_json
-from triptych.run.job import Job
-from triptych.run.seeds import derive_seed
-from triptych.run.tensors import write_tensors
+from triptych.workflow.arrays import write_array
+from triptych.workflow.devices import choose_device, describe_precision
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import atomic_path, write_json
+from triptych.workflow.job import Job
+from triptych.workflow.seeds import derive_seed
+from triptych.workflow.tensors import write_tensors
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from triptych.classify.experiment import Experiment
 from triptych.data.packed import PackedDataset
-from triptych.run.devices import describe_precision
-from triptych.run.errors import TriptychError
-from triptych.run.files import digest_of_value
-from triptych.run.provenance import describe_hardware
 from triptych.training import engine
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.engine import Batch, Fitted, Inputs
 from triptych.training.history import Row
 from triptych.training.workers import run_workers
+from triptych.workflow.devices import describe_precision
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import digest_of_value
+from triptych.workflow.provenance import describe_hardware
 
 
 def run_training(function: Callable[..., None], experiment: Experiment, *arguments: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from triptych.data.layouts import LAYOUTS, Layout
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 LARGEST_MEMBER = 2**28  # CIFAR-100's training file has 155 MB; a member beyond this is no CIFAR
 

@@ -15,8 +15,8 @@ from triptych.data.hashes import mismatch
 from triptych.data.layouts import Layout, find_unpacked
 from triptych.data.packed import LabelledImages, Superclasses
 from triptych.data.pickles import load_pickled_dict
-from triptych.run.errors import TriptychError
-from triptych.run.files import digest_of_file, digest_of_files
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import digest_of_file, digest_of_files
 
 SIDE = 32
 

@@ -14,8 +14,8 @@ import requests
 import urllib3
 
 from triptych.data.hashes import mismatch
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 

@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import stratified_split
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from triptych.run.files import digest_of_file
+from triptych.workflow.files import digest_of_file
 
 
 def mismatch(path: str | Path, expected: Mapping[str, str]) -> str | None:

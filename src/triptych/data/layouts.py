@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.run.arrays import write_array
-from triptych.run.errors import TriptychError
-from triptych.run.files import atomic_path, read_json, write_json
+from triptych.workflow.arrays import write_array
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import atomic_path, read_json, write_json
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 
 class _Dtype:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from triptych.data.packed import LabelledImages
 from triptych.data.silhouettes import SILHOUETTES
-from triptych.run.seeds import numpy_generator
+from triptych.workflow.seeds import numpy_generator
 
 CLASSES = tuple(SILHOUETTES)
 SAMPLES = 4  # the outline is anti-aliased by SAMPLES x SAMPLES points a pixel

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.data.layouts import find_unpacked
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.run.errors import TriptychError
-from triptych.run.seeds import numpy_generator
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.seeds import numpy_generator
 
 Indices = NDArray[np.int64]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import stratified_subset
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 
 def take_subset(

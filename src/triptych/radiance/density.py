@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from triptych.radiance.field import Field, runs_on_kernels
-from triptych.run.devices import autocast
+from triptych.workflow.devices import autocast
 
 
 def density_of(field: Field, precision: str) -> Callable[[Tensor], Tensor]:
@@ -15,7 +15,7 @@ def density_of(field: Field, precision: str) -> Callable[[Tensor], Tensor]:
     It follows the field while that is trained.
     """
     if runs_on_kernels(field):
-        from triptych.radiance.kernels.field import FieldKernels
+        from triptych.kernels.radiance.field import FieldKernels
 
         kernels = FieldKernels(field, precision)
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from triptych.radiance.density import density_of
 from triptych.radiance.render import RadianceField
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 BLOCK = 2**18  # nodes evaluated together
 

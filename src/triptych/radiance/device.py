@@ -2,8 +2,8 @@
 
 import torch
 
-from triptych.run.devices import choose_device
-from triptych.run.errors import TriptychError
+from triptych.workflow.devices import choose_device
+from triptych.workflow.errors import TriptychError
 
 
 def choose_radiance_device(name: str) -> torch.device:

@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.metrics import WINDOW, image_psnr, image_ssim
 from triptych.radiance.normals import picture_normals
-from triptych.radiance.pixels import over, read_images, read_masks
+from triptych.radiance.ray_sampler import over, read_images, read_masks
 from triptych.radiance.render import Picture, RadianceField, render_image
-from triptych.radiance.scene import Scene
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.scene import Scene
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 COLOURMAP = "turbo_r"  # near is red
 

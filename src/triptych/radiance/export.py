@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.density_grid import sample_density
 from triptych.radiance.evaluate import to_bytes
 from triptych.radiance.export_box import export_box
@@ -18,7 +17,8 @@ from triptych.radiance.mesh import extract_mesh, surface_colours
 from triptych.radiance.ply import write_ply
 from triptych.radiance.point_cloud import extract_points, seen_density
 from triptych.radiance.render import RadianceField
-from triptych.radiance.world import World
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
 
 log = logging.getLogger("triptych")
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from triptych.radiance.render import RadianceField
-from triptych.radiance.world import World
-from triptych.run.errors import TriptychError
+from triptych.scenes.coordinates import World
+from triptych.workflow.errors import TriptychError
 
 # In unit cubes, a power of two: cameras about an object are 1.3 from its middle on average, so
 # this holds the object and what it stands on, but not the scenery behind.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from triptych.radiance.embedding_rows import rows_of
 from triptych.radiance.hash_grid import HashGrid
-from triptych.radiance.rows import rows_of
 from triptych.radiance.spherical_harmonics import WIDTH, spherical_harmonics
 from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH, TinyCudaGrid, TinyCudaNetwork
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import av
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.evaluate import to_bytes
 from triptych.radiance.render import RadianceField, render_image
-from triptych.run.files import atomic_path
-from triptych.run.progress import Progress
+from triptych.scenes.cameras import Cameras
+from triptych.workflow.files import atomic_path
+from triptych.workflow.progress import Progress
 
 
 def render_flythrough(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 INITIAL = 1024.0
 LEAST = 2.0**-10

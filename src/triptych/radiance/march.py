@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.stepping import Stepping
+from triptych.radiance.step_schedule import Stepping
 
 SEGMENT = 16  # steps that are ruled out together
 

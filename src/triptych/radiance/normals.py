@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.render import Picture
+from triptych.scenes.cameras import Cameras
 
 REACH = 1 / 300  # to the neighbours, as a share of an image's longer side
 

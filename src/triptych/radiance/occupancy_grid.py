@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triptych.radiance.cameras import Cameras
-from triptych.radiance.stepping import MIN_STEP
-from triptych.radiance.visibility import meets_view
-from triptych.run.errors import TriptychError
+from triptych.radiance.frustum_culling import meets_view
+from triptych.radiance.step_schedule import MIN_STEP
+from triptych.scenes.cameras import Cameras
+from triptych.workflow.errors import TriptychError
 
 DECAY = 0.95
 THRESHOLD = 0.01  # optical thickness of a shortest step
@@ -112,7 +112,7 @@ class OccupancyGrid:
     def _points(self, cells: Tensor, begin: int, start: Tensor) -> Tensor:
         """One point (n, 3) in each cell, by a low-discrepancy sequence whose first number is `begin`."""
         if self.device.type == "cpu":
-            from triptych.radiance.kernels.occupancy import points
+            from triptych.kernels.radiance.occupancy import points
 
             return points(cells, begin, start, self.resolution)
         centres, widths = self.cell_centres(cells)

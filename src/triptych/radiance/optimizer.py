@@ -68,8 +68,8 @@ class TableAdam:
     def _step_by_kernel(
         self, table: Tensor, first: Tensor, second: Tensor, count: Tensor, learning_rate: float
     ) -> None:
-        from triptych.kernels.threads import parallel
-        from triptych.radiance.kernels import adam
+        from triptych.kernels.compiler.threads import parallel
+        from triptych.kernels.radiance import adam
 
         assert table.grad is not None
         sizes = (learning_rate * self._corrections).float().numpy()

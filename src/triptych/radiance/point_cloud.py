@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.density import density_of
 from triptych.radiance.normals import normals_between, reach_in_pixels
 from triptych.radiance.render import RadianceField, render_rays
-from triptych.run.progress import Progress
+from triptych.scenes.cameras import Cameras
+from triptych.workflow.progress import Progress
 
 OPAQUE = 0.9
 CROSS = ((0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))  # a point and its neighbours

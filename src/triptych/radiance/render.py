@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.composite import Rendered, accumulate, transmittance
 from triptych.radiance.field import Field, runs_on_kernels
 from triptych.radiance.march import Samples, march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.stepping import Stepping
-from triptych.run.devices import autocast
+from triptych.radiance.step_schedule import Stepping
+from triptych.scenes.cameras import Cameras
+from triptych.workflow.devices import autocast
 
 RAYS = 4096  # rays marched together: enough to fill the networks, few enough for 1 GiB of memory
 KERNEL_RAYS = 2**17  # the same for the CPU's kernels
@@ -45,7 +45,7 @@ class RadianceField:
 
     def __post_init__(self) -> None:
         if self.kernels is None and runs_on_kernels(self.field):
-            from triptych.radiance.kernels.render import KernelRenderer
+            from triptych.kernels.radiance.render import KernelRenderer
 
             object.__setattr__(self, "kernels", KernelRenderer(self.field, self.precision))
 

@@ -12,9 +12,9 @@ from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField
 from triptych.radiance.tiny_cuda import check_modules
-from triptych.run.errors import TriptychError
-from triptych.run.files import atomic_path, read_json, write_json
-from triptych.run.tensors import write_tensors
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import atomic_path, read_json, write_json
+from triptych.workflow.tensors import write_tensors
 
 FORMAT = "triptych-radiance-1"
 OCCUPANCY = "occupancy"

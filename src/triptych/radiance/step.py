@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triptych.radiance.cameras import Cameras
-from triptych.radiance.corrections import Corrections
+from triptych.radiance.camera_optimizer import Corrections
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.pixels import Pixels, over
-from triptych.radiance.stepping import Stepping
+from triptych.radiance.ray_sampler import Pixels, over
+from triptych.radiance.step_schedule import Stepping
 from triptych.radiance.trace import Rays, Tracer
+from triptych.scenes.cameras import Cameras
 
 HUBER_DELTA = 1.0
 

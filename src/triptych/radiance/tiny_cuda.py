@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 

@@ -17,9 +17,9 @@ from triptych.radiance.composite import Rendered, composite, distortion, transmi
 from triptych.radiance.field import Field, runs_on_kernels
 from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.stepping import Stepping
+from triptych.radiance.step_schedule import Stepping
 from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH
-from triptych.run.devices import autocast, describe_precision
+from triptych.workflow.devices import autocast, describe_precision
 
 log = logging.getLogger("triptych")
 
@@ -119,7 +119,7 @@ def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Trac
     compiler, no Triton), that is said and the field runs as it is. tiny-cuda-nn's modules are fused already.
     """
     if runs_on_kernels(field):
-        from triptych.radiance.kernels.trace import KernelTracer
+        from triptych.kernels.radiance.trace import KernelTracer
 
         return KernelTracer(field, precision)
     shade = compile_shade(field, precision) if compiled and field.shape.modules == TORCH else None
@@ -147,7 +147,7 @@ def compile_shade(field: Field, precision: str) -> Shade | None:
 def precision_used(field: Field, precision: str) -> str:
     """The number format of the networks that `precision` comes to for this field, by name."""
     if runs_on_kernels(field):
-        from triptych.radiance.kernels.field import activation_type
+        from triptych.kernels.radiance.field import activation_type
 
         return "float32" if activation_type(precision) is np.float32 else "bfloat16"
     if field.shape.modules == TINY_CUDA:

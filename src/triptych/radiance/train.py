@@ -6,13 +6,13 @@ from typing import Any
 
 from triptych.radiance.recipe import Recipe
 from triptych.radiance.render import RadianceField
-from triptych.radiance.scene import Scene
-from triptych.radiance.training import Training
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
+from triptych.radiance.trainer import Training
+from triptych.scenes.scene import Scene
 from triptych.training.allocator import keep_large_allocations
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.history import History
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 
 @dataclass(frozen=True)

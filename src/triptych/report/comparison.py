@@ -37,7 +37,7 @@ UNUSED = {
     "decay_biases": True,
     "final_share": 0.0,
 }
-MODULES = {"resnet18": "triptych.nn.resnet", "vit": "triptych.nn.vit"}
+MODULES = {"resnet18": "triptych.models.resnet", "vit": "triptych.models.vit"}
 PUBLISHED_AUGMENTATION = {"padding": 4, "flip": 0.5, "degrees": 15}
 WITHOUT = {"module": None, "rand_augment": None, "random_erasing": None}
 PUBLISHED_MIXING: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from triptych.report.style import COLOURS, INK, MUTED, RULE
-from triptych.run.errors import TriptychError
+from triptych.workflow.errors import TriptychError
 
 SMALL = 48 * 1024
 MAX_SIDE = 1280

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from triptych.report.estimates import Estimate
-from triptych.run.files import atomic_path, write_text
+from triptych.workflow.files import atomic_path, write_text
 
 Cell = str | int | None | Estimate
 MISSING = "–"

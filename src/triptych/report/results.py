@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from triptych.run.errors import TriptychError
-from triptych.run.files import read_json
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import read_json
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from triptych.run.files import atomic_path
+from triptych.workflow.files import atomic_path
 
 INK, MUTED, RULE = "#23272e", "#707780", "#dcdfe3"
 # Okabe and Ito's colours (Color Universal Design, 2008), the pale yellow left out.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.run.errors import TriptychError
-from triptych.run.seeds import derive_seed, torch_generator
-from triptych.training.collectives import own_share, rank
+from triptych.training.distributed import own_share, rank
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.seeds import derive_seed, torch_generator
 
 
 @dataclass(frozen=True)

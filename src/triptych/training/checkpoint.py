@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from triptych.run.errors import is_out_of_memory
-from triptych.run.files import atomic_path
 from triptych.training.stopping import asked_to_stop, stop_if_asked
+from triptych.workflow.errors import is_out_of_memory
+from triptych.workflow.files import atomic_path
 
 log = logging.getLogger("triptych")
 

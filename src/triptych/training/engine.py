@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.run.progress import Progress, format_seconds
 from triptych.training.allocator import keep_large_allocations
-from triptych.training.average import WeightAverage
 from triptych.training.batch import Batch, Batches
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.collectives import broadcast_object, rank
 from triptych.training.compilation import leave_uncompiled, uncompiled
+from triptych.training.distributed import broadcast_object, rank
 from triptych.training.history import History, Row
 from triptych.training.loop import Loop
 from triptych.training.optimizer import make_optimizer
 from triptych.training.state import Learner, State
 from triptych.training.step import Inputs, Step
 from triptych.training.stopwatch import Stopwatch
+from triptych.training.weight_average import WeightAverage
+from triptych.workflow.progress import Progress, format_seconds
 
 __all__ = ["Batch", "Fitted", "Inputs", "fit"]
 

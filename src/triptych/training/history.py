@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from triptych.run.files import atomic_path
+from triptych.workflow.files import atomic_path
 
 Row = dict[str, float]
 

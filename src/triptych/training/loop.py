@@ -8,16 +8,16 @@ from typing import Any, Generic
 import torch
 from torch import Tensor
 
-from triptych.run.errors import TriptychError
-from triptych.run.progress import Progress
 from triptych.training.batch import Batches
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.collectives import rank
 from triptych.training.compilation import compile_in_place, guarded
+from triptych.training.distributed import rank
 from triptych.training.out_of_memory import explained
 from triptych.training.schedule import learning_rate
 from triptych.training.state import Learner, State
 from triptych.training.step import Inputs, Step
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 CHECK_EVERY = 20  # steps between two looks at the loss: a look waits for the device
 

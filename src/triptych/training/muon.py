@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from triptych.training.collectives import share_work
+from triptych.training.distributed import share_work
 
 # The quintic's coefficients, chosen by its authors to be steepest at zero: singular values end between
 # about 0.7 and 1.2 instead of at 1, which does not matter to training.

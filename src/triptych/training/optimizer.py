@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from triptych.run.devices import describe_precision
-from triptych.run.errors import TriptychError
 from triptych.training.lars import LARS
 from triptych.training.muon import Muon
-from triptych.training.roles import additive, hidden
+from triptych.training.parameter_groups import additive, hidden
+from triptych.workflow.devices import describe_precision
+from triptych.workflow.errors import TriptychError
 
 
 def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.Optimizer:
@@ -23,8 +23,8 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     - `muon`: orthogonal steps for the hidden layers; the first layer, the last one, norms, biases and
       embeddings go by AdamW at `adam_learning_rate` or, where that is None, by Nesterov SGD.
 
-    Which is which: `triptych.training.roles`. In each step a group's rate is the schedule's times its
-    `rate_factor`.
+    Which is which: `triptych.training.parameter_groups`. In each step a group's rate is the schedule's times
+    its `rate_factor`.
 
     Args:
         model: on its device, which decides the implementation.

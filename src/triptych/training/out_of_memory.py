@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
-from triptych.run.errors import TriptychError, is_out_of_memory
-from triptych.training.collectives import alone, world_size
+from triptych.training.distributed import alone, world_size
+from triptych.workflow.errors import TriptychError, is_out_of_memory
 
 
 def release(error: BaseException) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.training.average import WeightAverage
 from triptych.training.history import Row
+from triptych.training.weight_average import WeightAverage
 
 
 @dataclass

@@ -6,12 +6,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from triptych.nn.sync_batch_norm import unsynchronise_batch_norm
-from triptych.run.devices import autocast
 from triptych.training.batch import Batch
-from triptych.training.collectives import average, average_gradients
+from triptych.training.distributed import average, average_gradients
 from triptych.training.state import Learner
 from triptych.training.stopwatch import Stopwatch
+from triptych.training.sync_batch_norm import unsynchronise_batch_norm
+from triptych.workflow.devices import autocast
 
 Inputs = TypeVar("Inputs")
 

@@ -30,9 +30,9 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from triptych.run.errors import TriptychError
-from triptych.training.collectives import barrier
+from triptych.training.distributed import barrier
 from triptych.training.stopping import SIGNALS, ask_to_stop, saving_when_stopped
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 

@@ -7,12 +7,12 @@ import threading
 from pathlib import Path
 
 from triptych.radiance.device import choose_radiance_device
-from triptych.radiance.keyframes import read_camera_path
-from triptych.run.errors import TriptychError
+from triptych.scenes.keyframes import read_camera_path
 from triptych.view.server import serve
 from triptych.view.session import Options
 from triptych.view.subject import read_subject
 from triptych.view.worker import Limits
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 

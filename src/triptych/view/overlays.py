@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from triptych.radiance.cameras import Cameras
-from triptych.radiance.world import World
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
 from triptych.view.stance import viewpoint_at
 from triptych.view.subject import Subject
 from triptych.view.viewpoint import Viewpoint

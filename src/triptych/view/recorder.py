@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import viser
 
-from triptych.radiance.camera_path import keyframe_path
-from triptych.radiance.cameras import Cameras
-from triptych.radiance.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
-from triptych.radiance.world import World
+from triptych.scenes.camera_path import keyframe_path
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
+from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
 from triptych.view.stance import stand_at, viewpoint_of
 from triptych.view.viewpoint import Viewpoint
 

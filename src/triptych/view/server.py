@@ -8,12 +8,12 @@ import time
 
 import viser
 
-from triptych.run.errors import TriptychError
 from triptych.view.resolution import full_size
 from triptych.view.session import Options, Session
 from triptych.view.stance import distance_ahead, viewpoint_at
 from triptych.view.subject import Subject
 from triptych.view.worker import Renderer
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 

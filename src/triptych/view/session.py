@@ -7,7 +7,7 @@ from pathlib import Path
 
 import viser
 
-from triptych.radiance.cameras import Cameras
+from triptych.scenes.cameras import Cameras
 from triptych.view.controls import Controls
 from triptych.view.overlays import Overlays
 from triptych.view.picture import pixels_of, planar_depth

@@ -10,9 +10,9 @@ import viser
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from triptych.radiance.cameras import Cameras
 from triptych.radiance.render import RadianceField
-from triptych.radiance.world import World
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
 from triptych.view.picture import SOLID
 from triptych.view.viewpoint import Viewpoint
 from triptych.view.worker import Renderer

@@ -11,10 +11,10 @@ import trimesh
 from numpy.typing import NDArray
 
 from triptych.radiance.render import RadianceField
-from triptych.radiance.scene import Scene, read_scene
 from triptych.radiance.snapshot import load_field
-from triptych.radiance.world import World, read_world
-from triptych.run.errors import TriptychError
+from triptych.scenes.coordinates import World, read_world
+from triptych.scenes.scene import Scene, read_scene
+from triptych.workflow.errors import TriptychError
 
 SCENES = Path("results/scenes")
 WEIGHTS = "radiance/field.safetensors"

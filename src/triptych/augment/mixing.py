@@ -1,0 +1,101 @@
+"""Mixup, Cutout and CutMix, drawn per sample.
+
+Zhang et al. 2018 (mixup); DeVries and Taylor 2017 (Cutout); Yun et al. 2019 (CutMix).
+All take normalised images (N, C, H, W) and label distributions (N, classes) and return the same, in the
+same order in memory.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.augment.geometry import inside_boxes
+
+
+def _beta(alpha: float, n: int, generator: torch.Generator) -> Tensor:
+    """(N,) samples of Beta(alpha, alpha), as G1 / (G1 + G2) of two Gamma(alpha) samples."""
+    # Apple's GPUs have no float64, in which the Gamma samples of a small alpha do not underflow.
+    dtype = torch.float32 if generator.device.type == "mps" else torch.float64
+    concentration = torch.full((2, n), alpha, dtype=dtype, device=generator.device)
+    gamma = torch._standard_gamma(concentration, generator=generator).clamp_(min=torch.finfo(dtype).tiny)
+    return (gamma[0] / gamma.sum(dim=0)).float()
+
+
+def _others(n: int, generator: torch.Generator) -> Tensor:
+    """(N,) a partner for each image: the next one in a random circle, hence never itself where N > 1."""
+    circle = torch.randperm(n, generator=generator, device=generator.device)
+    return torch.empty_like(circle).scatter_(0, circle, circle.roll(1))
+
+
+def _chosen(n: int, probability: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(n, generator=generator, device=generator.device) < probability
+
+
+def _boxes(height: int, width: int, tall: Tensor, wide: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, 4) boxes of the given sides, centred on uniform pixels, so that they may cross the border."""
+    n, device = len(tall), tall.device
+    centre_y = torch.randint(0, height, (n,), generator=generator, device=device)
+    centre_x = torch.randint(0, width, (n,), generator=generator, device=device)
+    return torch.stack([centre_y - tall // 2, centre_x - wide // 2, tall, wide], dim=1)
+
+
+def mixup(
+    images: Tensor, targets: Tensor, *, alpha: float, probability: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Blend each image and its label with another's, with a weight of Beta(alpha, alpha)."""
+    n = len(images)
+    weight = _beta(alpha, n, generator)
+    weight = torch.where(_chosen(n, probability, generator), weight, torch.ones_like(weight))
+    other = _others(n, generator)
+    pixels = torch.lerp(images[other], images, weight.view(-1, 1, 1, 1))
+    return pixels, torch.lerp(targets[other], targets, weight.view(-1, 1))
+
+
+def cutmix(
+    images: Tensor, targets: Tensor, *, alpha: float, probability: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Paste a box of another image; labels are weighted by the area that was truly pasted.
+
+    The box has a share of Beta(alpha, alpha) of the image before the border clips it.
+    """
+    n, _, height, width = images.shape
+    side = (1 - _beta(alpha, n, generator)).sqrt() * _chosen(n, probability, generator)
+    boxes = _boxes(height, width, (side * height).long(), (side * width).long(), generator)
+    rows, columns = inside_boxes(boxes, height, width)
+    other = _others(n, generator)
+    share = (rows.sum(1) * columns.sum(1) / (height * width)).unsqueeze(1)
+    mask = rows.view(n, 1, height, 1) & columns.view(n, 1, 1, width)
+    return torch.where(mask, images[other], images), torch.lerp(targets, targets[other], share)
+
+
+def cutout(
+    images: Tensor, targets: Tensor, *, size: int, probability: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Blank a square of `size` pixels, which may reach over the border; labels stay."""
+    n, _, height, width = images.shape
+    side = size * _chosen(n, probability, generator)
+    rows, columns = inside_boxes(_boxes(height, width, side, side, generator), height, width)
+    mask = rows.view(n, 1, height, 1) & columns.view(n, 1, 1, width)
+    # Not masked_fill, which loses the order in memory (channels last) that the network wants.
+    return torch.where(mask, 0.0, images), targets
+
+
+# The methods of the grid's settings, and the number that each reads beside its probability.
+METHODS: dict[str, tuple[Callable[..., tuple[Tensor, Tensor]], str]] = {
+    "mixup": (mixup, "alpha"),
+    "cutout": (cutout, "size"),
+    "cutmix": (cutmix, "alpha"),
+}
+
+
+def mix(
+    images: Tensor, targets: Tensor, setting: Mapping[str, Any], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Apply one setting of the grid: `method` (none, mixup, cutout, cutmix) and the numbers it reads."""
+    if setting["method"] == "none":
+        return images, targets
+    function, number = METHODS[setting["method"]]
+    numbers = {number: setting[number], "probability": setting["probability"]}
+    return function(images, targets, **numbers, generator=generator)

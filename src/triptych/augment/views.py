@@ -1,0 +1,140 @@
+"""Random views of images for contrastive learning (SimCLR, Chen et al. 2020, appendix A).
+
+A view is a crop resized, mirrored or not, with its colours distorted, perhaps grey, perhaps blurred.
+All that is random is drawn first and then applied: on a CPU by a kernel, elsewhere by PyTorch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.augment.color import draw_jitter, jitter, remove_color
+from triptych.augment.geometry import blur, blur_weights, crop_resize_flip, draw_crops
+from triptych.kernels.compiler.threads import parallel
+from triptych.kernels.views import compiled as kernels
+
+FLIP = 0.5  # probability of a mirror image
+BLUR = (0.1, 2.0)  # least and greatest standard deviation in pixels
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What decides N views of given images.
+
+    Attributes:
+        boxes: (N, 4) int64, the crops: top, left, height, width.
+        mirrored, jittered, grey: (N,) bool.
+        factors: (N, 4) float32, of brightness, contrast, saturation and hue.
+        order: (N, 4) int64, which of these comes first, and so on.
+        sigma: (N,) float32, of the blur, in pixels of the view; 0 for none.
+    """
+
+    boxes: Tensor
+    mirrored: Tensor
+    jittered: Tensor
+    factors: Tensor
+    order: Tensor
+    grey: Tensor
+    sigma: Tensor
+
+
+def draw_parameters(
+    n: int, height: int, width: int, views: Mapping[str, Any], generator: torch.Generator
+) -> Parameters:
+    """Draw N views of images of a size, on the generator's device; `views` is as of `draw_views`."""
+    low, high = views["crop_scale"]
+    brightness, contrast, saturation, hue = views["jitter"]
+    boxes = draw_crops(n, height, width, scale=(low, high), generator=generator)
+    factors, order = draw_jitter(n, strength=(brightness, contrast, saturation, hue), generator=generator)
+    mirror, jittered, grey, blurred, width_of_blur = torch.rand(
+        5, n, generator=generator, device=generator.device
+    )
+    return Parameters(
+        boxes=boxes,
+        mirrored=mirror < FLIP,
+        jittered=jittered < views["jitter_probability"],
+        factors=factors,
+        order=order,
+        grey=grey < views["grayscale_probability"],
+        sigma=(BLUR[0] + (BLUR[1] - BLUR[0]) * width_of_blur) * (blurred < views["blur_probability"]),
+    )
+
+
+def render_with_torch(
+    images: Tensor, parameters: Parameters, *, size: int, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """The views that `parameters` describe, on any device; arguments and result as of `draw_views`."""
+    pixels = images.float().div_(255).repeat(len(parameters.boxes) // len(images), 1, 1, 1)
+    pixels = crop_resize_flip(pixels, parameters.boxes, parameters.mirrored, size)
+    pixels = jitter(pixels, parameters.factors, parameters.order, parameters.jittered)
+    pixels = remove_color(pixels, parameters.grey)
+    if parameters.sigma.any():
+        pixels = blur(pixels, blur_weights(parameters.sigma, size))
+    centre, scale = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (mean, std))
+    return ((pixels - centre) / scale).contiguous(memory_format=torch.channels_last)
+
+
+def render_on_cpu(
+    images: Tensor, parameters: Parameters, *, size: int, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """As `render_with_torch`, by a kernel: the same pixels to rounding.
+
+    On any number of threads they are the same bits.
+    """
+    n = len(parameters.boxes)
+    views = torch.empty(n, size, size, 3)
+    arguments = (
+        images.permute(0, 2, 3, 1).contiguous(),
+        parameters.boxes,
+        parameters.mirrored,
+        parameters.jittered,
+        parameters.factors,
+        parameters.order,
+        parameters.grey,
+        parameters.sigma > 0,
+        blur_weights(parameters.sigma, size),
+        torch.tensor(mean, dtype=torch.float32),
+        torch.tensor(std, dtype=torch.float32),
+        views,
+    )
+    parallel(kernels.render, -(-n // kernels.VIEWS), *(tensor.numpy() for tensor in arguments))
+    return views.permute(0, 3, 1, 2)
+
+
+def draw_views(
+    images: Tensor,
+    views: Mapping[str, Any],
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    generator: torch.Generator,
+    count: int = 1,
+) -> Tensor:
+    """Random views of each image, normalised.
+
+    Args:
+        images: (B, 3, H, W) uint8; channels_last saves a copy.
+        views: `crop_scale` (least and greatest share of the area), `jitter` (strengths of
+            brightness, contrast, saturation, hue), `jitter_probability`, `grayscale_probability`,
+            `blur_probability`.
+        size: pixels of a view, in both directions.
+        mean, std: of the channels, for pixels in 0..1.
+        generator: on the device of the images.
+        count: views of each image.
+
+    Returns:
+        (count * B, 3, size, size) float32, channels_last; row i + v * B is view v of image i.
+
+    Raises:
+        TypeError: the images are not bytes.
+    """
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8, not {images.dtype}")
+    render = render_on_cpu if images.device.type == "cpu" else render_with_torch
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        parameters = draw_parameters(count * len(images), images.shape[2], images.shape[3], views, generator)
+        return render(images, parameters, size=size, mean=mean, std=std)

@@ -1,0 +1,47 @@
+"""What a network costs, in floating-point operations: the same count wherever it runs."""
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from triptych.kernels.conv.layer import only_torchs
+
+TRAINING = 3  # a step in units of its forward pass: the backward pass has two products for each of its
+
+
+def forward_flops(model: nn.Module, image_size: int) -> int:
+    """Floating-point operations of the forward pass for one image, two a multiply-add.
+
+    Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent
+    more. The pass is in eval mode, float32 and without gradients, and all is done by torch's own
+    operations, attention by plain products: faster forms, ours among them, would escape the count, as the
+    products inside of recurrent layers do.
+
+    Args:
+        model: on the CPU; takes (N, 3, `image_size`, `image_size`).
+        image_size: side of the images in pixels.
+    """
+    training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with (
+            torch.no_grad(),
+            only_torchs(),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):
+            model(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    model.train(training)
+    return int(counter.get_total_flops())
+
+
+def training_flops(forward: int, images: int) -> int:
+    """Floating-point operations of a training that takes `images` images forward and backward.
+
+    Kaplan et al., Scaling Laws for Neural Language Models, 2020 (section 2.1): backward is twice forward.
+    """
+    return TRAINING * forward * images

@@ -1,0 +1,99 @@
+"""What decides one cell of the grid: the config's rows, columns and recipe families put together."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from triptych.augment.policies import MODULES
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.imports import module_closure, module_path
+
+Config = Mapping[str, Any]
+
+# The numbers that each method of mixing reads: others must not rerun it.
+NUMBERS = {
+    "none": (),
+    "mixup": ("alpha", "probability"),
+    "cutout": ("size", "probability"),
+    "cutmix": ("alpha", "probability"),
+}
+
+
+def grid_cells(config: Config) -> list[str]:
+    """Names of the cells that are run, row by row."""
+    grid = config["grid"]
+    named = [f"{row}-{column}" for row in grid["architectures"] for column in grid["augmentations"]]
+    return [cell for cell in named if cell not in grid["leave_out"]]
+
+
+def training_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
+    """How a cell is trained: its architecture's recipe of the chosen family, with the cell's changes.
+
+    `options` are the family's for the architecture, with the cell's changes.
+    """
+    family = config["architectures"][architecture]["recipes"][config["grid"]["recipe"]]
+    changes = config["grid"]["cells"].get(f"{architecture}-{augmentation}", {})
+    return {**family, **changes, "options": {**family["options"], **changes.get("options", {})}}
+
+
+def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
+    """Everything that decides one cell, and nothing of any other cell or recipe family.
+
+    Args:
+        config: as `validate_config` leaves it.
+        architecture, augmentation: names of the row and the column.
+
+    Returns:
+        `architecture` (module, options), `augmentation` (every cell's crop, mirror and rotation),
+        `mixing` (what this column adds), `validation`, and the knobs of the training.
+    """
+    training = training_recipe(config, architecture, augmentation)
+    row = config["architectures"][architecture]
+    return {
+        "architecture": {"module": row["module"], "options": {**row["options"], **training.pop("options")}},
+        "augmentation": config["grid"]["augmentation"],
+        "mixing": column_setting(config["augmentations"][augmentation]),
+        "validation": config["grid"]["validation"],
+        **training,
+    }
+
+
+def column_setting(augmentation: Mapping[str, Any]) -> dict[str, Any]:
+    """What a column does to images: an entry of `augmentations` without its title and unread numbers."""
+    if "module" in augmentation:
+        kept: tuple[str, ...] = ("module", "options")
+    else:
+        kept = ("method", *NUMBERS[augmentation["method"]])
+    kept += tuple(MODULES)
+    return {key: augmentation[key] for key in kept if key in augmentation}
+
+
+def modules_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Modules that entries of `architectures` and `augmentations` load by name."""
+    found = []
+    for entry in entries:
+        found += [entry["module"]] if "module" in entry else []
+        found += [module for part, module in MODULES.items() if part in entry]
+    return found
+
+
+def check_modules(config: Config) -> None:
+    """The modules of the grid's rows and columns must lie under `src/` and be Python.
+
+    Elsewhere their edits could not be noticed, and results would be stale.
+
+    Raises:
+        TriptychError: one does not, or it or a file that it imports has a syntax error.
+    """
+    used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
+    used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["mixing"]])
+    for table, names in used.items():
+        for name in names:
+            module = config[table][name].get("module")
+            if module is None:
+                continue
+            path = module_path(module)
+            if path is None:
+                raise TriptychError(
+                    f"config: {table}.{name}: there is no module '{module}' under src/; put its file there"
+                )
+            module_closure(path)

@@ -1,0 +1,85 @@
+"""Multi-head self-attention of short sequences, by whichever form is fastest on the device."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych.kernels.attention import compiled as kernels
+from triptych.kernels.compiler.jit import has_products
+from triptych.kernels.compiler.threads import parallel
+
+LONGEST = 320  # tokens: longer ones' scores leave a core's second-level cache
+
+
+def attention(qkv: Tensor, heads: int, *, dropout: float = 0.0) -> Tensor:
+    """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
+
+    On a CPU with bfloat16 units by a kernel of ours; on other CPUs by two plain products, which are
+    faster there than torch's fused form; elsewhere by the fused form.
+
+    Args:
+        qkv: (N, tokens, 3 * dim), queries before keys before values, each by head.
+        heads: must divide dim.
+        dropout: share of the weights that are dropped.
+
+    Returns:
+        (N, tokens, dim), in the type of `qkv`.
+    """
+    n, tokens, triple = qkv.shape
+    width = triple // 3 // heads
+    if _fits(qkv, tokens, width, dropout):
+        result: Tensor = _Attention.apply(qkv, heads)
+        return result
+    q, k, v = qkv.view(n, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
+    if qkv.device.type == "cpu":
+        weights = (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1)
+        out = F.dropout(weights, dropout, training=dropout > 0).to(v.dtype) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    return out.transpose(1, 2).reshape(n, tokens, heads * width)
+
+
+def _fits(qkv: Tensor, tokens: int, width: int, dropout: float) -> bool:
+    return (
+        not torch.compiler.is_compiling()  # a graph cannot hold our kernels
+        and qkv.device.type == "cpu"
+        and qkv.dtype == torch.bfloat16
+        and dropout == 0
+        and tokens <= LONGEST
+        and width % 16 == 0
+        and has_products()
+    )
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, heads: int) -> Tensor:
+        qkv = qkv.contiguous()
+        n, tokens, triple = qkv.shape
+        dim = triple // 3
+        out = torch.empty(n, tokens, dim, dtype=torch.bfloat16)
+        logarithms = torch.empty(n, heads, tokens)
+        shape = tokens, heads, dim // heads, np.float32((dim // heads) ** -0.5)
+        parallel(kernels.attend, n, qkv.data_ptr(), *shape, out.data_ptr(), logarithms.numpy())
+        ctx.save_for_backward(qkv, logarithms)
+        ctx.shape = shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
+        qkv, logarithms = ctx.saved_tensors
+        dy = dy.to(torch.bfloat16).contiguous()
+        gradient = torch.empty_like(qkv)
+        parallel(
+            kernels.attend_back,
+            len(qkv),
+            qkv.data_ptr(),
+            dy.data_ptr(),
+            *ctx.shape,
+            logarithms.numpy(),
+            gradient.data_ptr(),
+        )
+        return gradient, None

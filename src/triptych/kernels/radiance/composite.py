@@ -1,0 +1,130 @@
+"""Compositing samples along rays, forward and backward: the mathematics of `triptych.radiance.composite`."""
+
+import numpy as np
+
+from triptych.kernels.compiler.arithmetic import exponential
+from triptych.kernels.compiler.jit import kernel
+
+RAYS = 256  # rays a task
+ZERO, ONE, THIRD = np.float32(0), np.float32(1), np.float32(1 / 3)
+TWO = np.float32(2)
+
+
+@kernel
+def composite(task, starts, distances, length, cone, last_seen, density, colour, rendered, seen):
+    """What RAYS rays see.
+
+    Args:
+        task: which rays.
+        starts: (rays + 1,) int64, where each ray's samples begin.
+        distances: (n,) float32.
+        length, cone: as of `Stepping`.
+        last_seen: light below which samples are left out.
+        density: (n,) float32.
+        colour: (n, 3) float32.
+        rendered: (rays, 6) float32, filled: colour, opacity, depth, distortion.
+        seen: (rays,) int64, filled with how many of each ray's samples took part.
+    """
+    for ray in range(task * RAYS, min(len(seen), (task + 1) * RAYS)):
+        light, red, green, blue, depth, distortion = ONE, ZERO, ZERO, ZERO, ZERO, ZERO
+        number = 0
+        for sample in range(starts[ray], starts[ray + 1]):
+            if light <= last_seen:
+                break
+            number += 1
+            distance = distances[sample]
+            step = max(distance * cone, length)
+            passing = exponential(-density[sample] * step)
+            weight = light * (ONE - passing)
+            # before this sample: opacity is 1 - light, weighted distance is depth
+            distortion += TWO * weight * (distance * (ONE - light) - depth) + THIRD * weight * weight * step
+            red += weight * colour[sample, 0]
+            green += weight * colour[sample, 1]
+            blue += weight * colour[sample, 2]
+            depth += weight * distance
+            light *= passing
+        line = rendered[ray]
+        line[0], line[1], line[2], line[3], line[4], line[5] = (
+            red,
+            green,
+            blue,
+            ONE - light,
+            depth,
+            distortion,
+        )
+        seen[ray] = number
+
+
+@kernel
+def composite_backward(
+    task,
+    starts,
+    seen_starts,
+    distances,
+    positions,
+    length,
+    cone,
+    damped,
+    density,
+    colour,
+    rendered,
+    incoming,
+    samples,
+    d_raw,
+    d_output,
+    seen_positions,
+):
+    """Gradients of the networks' outputs, for the samples that took part.
+
+    Args:
+        task, starts, distances, length, cone, density, colour, rendered: as of `composite`.
+        seen_starts: (rays + 1,) int64, where each ray's samples begin among those that took part.
+        positions: (3, n) float32.
+        damped: distance below which gradients are scaled down; see `damp_near_gradients`.
+        incoming: (rays, 6) float32, the gradient of `rendered`.
+        samples: (m,) int32, filled: the positions of those that took part among all.
+        d_raw: (m,) float32, filled: gradient of the logarithm of density.
+        d_output: (m, 3) float32, filled: gradient of the colour before its sigmoid.
+        seen_positions: (3, m) float32, filled.
+    """
+    for ray in range(task * RAYS, min(len(starts) - 1, (task + 1) * RAYS)):
+        d_red, d_green, d_blue = incoming[ray, 0], incoming[ray, 1], incoming[ray, 2]
+        d_opacity, d_depth, d_distortion = incoming[ray, 3], incoming[ray, 4], incoming[ray, 5]
+        opacity, depth = rendered[ray, 3], rendered[ray, 4]
+        count = seen_starts[ray + 1] - seen_starts[ray]
+        # sum of weight times its gradient, over all samples and then over those still to come
+        rest = ZERO
+        for again in range(2):
+            light, before = ONE, ZERO
+            for number in range(count):
+                sample = starts[ray] + number
+                distance = distances[sample]
+                step = max(distance * cone, length)
+                passing = exponential(-density[sample] * step)
+                weight = light * (ONE - passing)
+                red, green, blue = colour[sample, 0], colour[sample, 1], colour[sample, 2]
+                after, further = opacity - (ONE - light) - weight, depth - before - weight * distance
+                spread = distance * (ONE - light) - before + further - distance * after
+                slope = (
+                    d_red * red
+                    + d_green * green
+                    + d_blue * blue
+                    + d_opacity
+                    + d_depth * distance
+                    + d_distortion * (TWO * spread + TWO * THIRD * weight * step)
+                )
+                light *= passing
+                before += weight * distance
+                if again == 0:
+                    rest += weight * slope
+                    continue
+                rest -= weight * slope
+                near = min(ONE, (distance / damped) * (distance / damped))
+                place = seen_starts[ray] + number
+                samples[place] = sample
+                d_raw[place] = (light * slope - rest) * step * density[sample] * near
+                d_output[place, 0] = weight * d_red * red * (ONE - red) * near
+                d_output[place, 1] = weight * d_green * green * (ONE - green) * near
+                d_output[place, 2] = weight * d_blue * blue * (ONE - blue) * near
+                for axis in range(3):
+                    seen_positions[axis, place] = positions[axis, sample]

@@ -1,0 +1,114 @@
+"""A field's tensors as kernels want them: addresses of the tables, packed weights."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from triptych.kernels.compiler.jit import has_products
+from triptych.kernels.compiler.threads import parallel
+from triptych.kernels.radiance import encode, networks
+from triptych.kernels.radiance.matmul import pack
+from triptych.kernels.radiance.scratch import Scratch
+from triptych.radiance.field import GEOMETRY, HIDDEN, Field
+from triptych.workflow.errors import TriptychError
+
+MULTIPLE = 32  # of numbers that a product sums over
+
+
+def activation_type(precision: str) -> type:
+    """np.float32, or np.uint16 for bfloat16 bits.
+
+    Raises:
+        TriptychError: the CPU has no such products.
+    """
+    if precision == "float16":
+        raise TriptychError("precision: the CPU's kernels have no float16; use auto, bfloat16 or float32")
+    if precision == "bfloat16" and not has_products():
+        raise TriptychError(
+            "precision: this CPU has no bfloat16 products (AMX or AVX512-BF16); use auto or float32"
+        )
+    return np.uint16 if precision != "float32" and has_products() else np.float32
+
+
+def ray_activations(features: Tensor, dtype: type) -> np.ndarray:
+    """Ray features (n, m) in the type of the activations, with zeros up to a multiple of 16."""
+    wide = functional.pad(features.detach(), (0, -features.shape[1] % 16))
+    if dtype is np.float32:
+        return wide.contiguous().numpy()
+    return wide.bfloat16().contiguous().view(torch.uint16).numpy()
+
+
+def _padded(size: int) -> int:
+    return -(-size // MULTIPLE) * MULTIPLE
+
+
+class FieldKernels:
+    """Kernels bound to one field; not for two threads at a time, since buffers are reused.
+
+    Args:
+        field: whose tables and weights are read where they are; call `refresh` when weights change.
+        precision: `auto`, `float32` or `bfloat16`.
+    """
+
+    def __init__(self, field: Field, precision: str) -> None:
+        self.field, self.dtype, self.scratch = field, activation_type(precision), Scratch()
+        self.lanes = (0,) * field.grid.features
+        tables = [table.detach() for table in field.grid.tables]
+        scale = 1 / field.shape.aabb_scale
+        self.grid = (
+            np.array([table.data_ptr() for table in tables]),
+            np.array(field.grid.resolutions),
+            np.array([len(table) for table in tables]),
+            np.float32(scale),
+            np.float32(0.5 - 0.5 * scale),
+            self.lanes,
+        )
+        parts = (*field.density_network.modules(), *field.colour_network.modules())
+        self.layers = [layer for layer in parts if isinstance(layer, nn.Linear)]
+        inputs = [_padded(field.grid.width), HIDDEN, _padded(GEOMETRY + field.ray_width), HIDDEN, HIDDEN]
+        outputs = [HIDDEN, networks.NARROW, HIDDEN, HIDDEN, networks.NARROW]
+        self.shapes = list(zip(outputs, inputs, strict=True))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the networks' weights as they are now."""
+        forward, backward = [], []
+        for layer, (outputs, inputs) in zip(self.layers, self.shapes, strict=True):
+            weight = np.zeros((_padded(outputs), inputs), np.float32)
+            weight[: layer.out_features, : layer.in_features] = layer.weight.detach().numpy()
+            forward.append(pack(weight[:outputs].T, self.dtype))
+            backward.append(pack(weight, self.dtype))
+        self.forward, self.backward = tuple(forward), tuple(backward)
+
+    def encode(self, positions: np.ndarray, count: int) -> np.ndarray:
+        """Encode the first `count` of (3, n) float32 positions: (levels, count, features), in scratch."""
+        levels = len(self.field.grid.tables)
+        encoding = self.scratch.array("encoding", (levels, max(count, 1), len(self.lanes)), self.dtype)
+        chunks = -(-count // encode.CHUNK)
+        parallel(encode.encode, levels * chunks, self.grid, positions, count, encoding)
+        return encoding
+
+    def samples(self, count: int) -> np.ndarray:
+        """0 … count - 1 as int32."""
+        numbers = getattr(self, "_numbers", np.empty(0, np.int32))
+        if len(numbers) < count:
+            self._numbers = numbers = np.arange(2 * count, dtype=np.int32)
+        return numbers
+
+    def density(self, positions: Tensor) -> Tensor:
+        """`Field.density` of (n, 3) float32 positions, without gradients."""
+        count = len(positions)
+        by_axis = positions.detach().t().contiguous().numpy()
+        density = np.empty(count, np.float32)
+        parallel(
+            networks.evaluate_density,
+            -(-count // networks.TASK),
+            self.encode(by_axis, count),
+            self.lanes,
+            self.samples(count),
+            count,
+            self.forward,
+            density,
+        )
+        return torch.from_numpy(density)

@@ -1,0 +1,254 @@
+"""Marching: the same samples as `triptych.radiance.march`, ray by ray, skipping what is empty."""
+
+import math
+
+import numpy as np
+
+from triptych.kernels.compiler.arithmetic import exponential
+from triptych.kernels.compiler.integers import add32, multiply32, power_above, power_of_two, truncated
+from triptych.kernels.compiler.jit import kernel
+
+RAYS = 64  # rays a task
+LOOK = 16  # steps that are looked at together
+SHIFT = 2
+COARSE = 1 << SHIFT  # cells a side of the blocks that are skipped at once where they are empty
+ZERO, HALF, ONE, TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-20)
+
+
+@kernel
+def step_number(distance, length, cone):
+    """As `Stepping.number`."""
+    linear = distance / length
+    if cone == ZERO or linear < ONE / cone:
+        return linear
+    return ONE / cone + np.float32(math.log(linear * cone)) / cone
+
+
+@kernel
+def step_distance(number, length, cone):
+    """As `Stepping.distance`."""
+    bend = ONE / cone if cone > ZERO else np.float32(np.inf)
+    if number < bend:
+        return number * length
+    return length * bend * exponential(cone * (number - bend))
+
+
+@kernel
+def leap(ox, oy, oz, dx, dy, dz, ix, iy, iz, number, blocks, length, cone):
+    """Steps from `number`, which lies in an empty cell, to the first one behind that cell or its block.
+
+    Args:
+        ox, oy, oz, dx, dy, dz, ix, iy, iz: the ray's origin, direction and that one's `inverse`.
+        number: of the step.
+        blocks: (cascades, side / COARSE, …) bytes, whether any of a block's COARSE³ cells is occupied.
+        length, cone: as of `Stepping`.
+    """
+    cascades, side = blocks.shape[0], blocks.shape[1] << SHIFT
+    sidef = np.float32(side)
+    distance = step_distance(number, length, cone)
+    x = ox + distance * dx - HALF
+    y = oy + distance * dy - HALF
+    z = oz + distance * dz - HALF
+    extent = max(max(abs(x), abs(y)), abs(z))
+    step = max(distance * cone, length)
+    cascade, half = 0, HALF
+    while cascade < cascades - 1 and (extent > half or step * sidef > half + half):
+        cascade += 1
+        half += half
+    scale = sidef / (half + half)
+    fx, fy, fz = (x + half) * scale, (y + half) * scale, (z + half) * scale
+    cx = min(max(np.int64(fx), 0), side - 1)
+    cy = min(max(np.int64(fy), 0), side - 1)
+    cz = min(max(np.int64(fz), 0), side - 1)
+    size = ONE
+    if blocks[cascade, cx >> SHIFT, cy >> SHIFT, cz >> SHIFT] == 0:
+        cx, cy, cz = cx >> SHIFT << SHIFT, cy >> SHIFT << SHIFT, cz >> SHIFT << SHIFT
+        size = np.float32(COARSE)
+    # to the far side of the empty cell or block, but not to where longer steps look at larger cells
+    exit_x = (np.float32(cx) + (size if dx > ZERO else ZERO) - fx) * ix
+    exit_y = (np.float32(cy) + (size if dy > ZERO else ZERO) - fy) * iy
+    exit_z = (np.float32(cz) + (size if dz > ZERO else ZERO) - fz) * iz
+    way = min(min(exit_x, exit_y), exit_z) / scale
+    if cone > ZERO and cascade < cascades - 1:
+        limit = (half + half) / (sidef * cone)
+        if distance < limit:
+            way = min(way, limit - distance)
+    # the number of steps, or a little less: growing ones by log(1 + x) > x - x² / 2
+    if distance * cone < length:
+        if cone > ZERO:
+            way = min(way, length / cone - distance)
+        steps = way / length
+    else:
+        growth = way / distance
+        steps = (growth - HALF * growth * growth) / cone
+    return max(ONE, np.ceil(steps))
+
+
+@kernel
+def look_ahead(ox, oy, oz, dx, dy, dz, number, shape, length, cone, distances, cells):
+    """Work out LOOK steps from `number` on at once: their distances and their cells.
+
+    Without branches, so that the compiler makes vectors of it.
+
+    Args:
+        ox, oy, oz, dx, dy, dz, number, length, cone: as of `leap`.
+        shape: (cascades, side), both uint32.
+        distances: (LOOK,) float32, filled.
+        cells: (LOOK,) uint32, filled with the positions of the cells' bits.
+    """
+    cascades, side = shape
+    sidef = np.float32(side)
+    edge, most = sidef - ONE, np.float32(cascades) - ONE
+    for step in range(LOOK):
+        distance = step_distance(number + np.float32(step), length, cone)
+        distances[step] = distance
+        x = ox + distance * dx - HALF
+        y = oy + distance * dy - HALF
+        z = oz + distance * dz - HALF
+        extent = max(max(abs(x), abs(y)), abs(z))
+        reach = max(extent + extent, max(distance * cone, length) * sidef)
+        cascade = min(max(power_above(reach), ZERO), most)
+        scale, half = sidef * power_of_two(-cascade), HALF * power_of_two(cascade)
+        cx = truncated(min(max((x + half) * scale, ZERO), edge))
+        cy = truncated(min(max((y + half) * scale, ZERO), edge))
+        cz = truncated(min(max((z + half) * scale, ZERO), edge))
+        rows = add32(multiply32(truncated(cascade), side), cx)
+        cells[step] = add32(multiply32(add32(multiply32(rows, side), cy), side), cz)
+
+
+@kernel
+def find_samples(
+    ox,
+    oy,
+    oz,
+    dx,
+    dy,
+    dz,
+    number,
+    leave,
+    bits,
+    blocks,
+    length,
+    cone,
+    distances,
+    cells,
+    found,
+    filled,
+    end,
+):
+    """Write the distances of a ray's samples from step `number` on to found[filled:end].
+
+    Args:
+        ox, oy, oz, dx, dy, dz, blocks, length, cone: as of `leap`.
+        bits: (cascades * side³ / 8,) uint8, a bit for each cell.
+        leave: distance at which the ray leaves the box.
+        distances, cells: room for `look_ahead`.
+        found: (n,) float32.
+        filled, end: where to begin, and where to stop; the last LOOK places may stay free.
+
+    Returns:
+        The step to go on with, infinite behind the last one, and the end of what was written.
+    """
+    ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
+    shape = np.uint32(blocks.shape[0]), np.uint32(blocks.shape[1] << SHIFT)
+    while filled + LOOK <= end:
+        look_ahead(ox, oy, oz, dx, dy, dz, number, shape, length, cone, distances, cells)
+        if not distances[0] < leave:
+            return np.float32(np.inf), filled
+        begun = filled
+        for step in range(LOOK):
+            cell, distance = cells[step], distances[step]
+            occupied = (bits[cell >> 3] >> np.uint8(cell & 7)) & np.uint8(1)
+            found[filled] = distance  # overwritten by the next one if this is none
+            filled += occupied & (distance < leave)
+        number += np.float32(LOOK)
+        if filled == begun:
+            number += leap(ox, oy, oz, dx, dy, dz, ix, iy, iz, number - ONE, blocks, length, cone) - ONE
+    return number, filled
+
+
+@kernel
+def inverse(direction):
+    """One over a component of a direction, large where that is 0."""
+    return ONE / direction if abs(direction) > TINY else np.float32(1e20)
+
+
+@kernel
+def box_interval(origins, directions, ray, low, high, near):
+    """Distances at which a ray enters (or `near`, if later) and leaves the box."""
+    enter, leave = near, np.float32(np.inf)
+    for axis in range(3):
+        direction = directions[ray, axis]
+        inverse = ONE / (direction if direction != ZERO else TINY)
+        first, second = (low - origins[ray, axis]) * inverse, (high - origins[ray, axis]) * inverse
+        enter, leave = max(enter, min(first, second)), min(leave, max(first, second))
+    return enter, leave
+
+
+@kernel
+def march(task, origins, directions, jitter, bits, blocks, box, length, cone, found, counts):
+    """Distances of the samples of RAYS rays.
+
+    Args:
+        task: which rays.
+        origins, directions: (rays, 3) float32.
+        jitter: (rays,) float32 in [0, 1).
+        bits, blocks: as of `find_samples`.
+        box: low, high, near.
+        length, cone: as of `Stepping`.
+        found: (tasks, capacity) float32, filled with the distances one ray after the other; LOOK more than
+            there can be.
+        counts: (rays,) int32, filled with each ray's number of samples.
+    """
+    low, high, near = box
+    distances, cells = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
+    here, filled = found[task], 0
+    for ray in range(task * RAYS, min(len(counts), (task + 1) * RAYS)):
+        begun = filled
+        enter, leave = box_interval(origins, directions, ray, low, high, near)
+        if enter < leave < np.inf:  # not so for a ray of NaNs
+            _, filled = find_samples(
+                origins[ray, 0],
+                origins[ray, 1],
+                origins[ray, 2],
+                directions[ray, 0],
+                directions[ray, 1],
+                directions[ray, 2],
+                step_number(enter, length, cone) + jitter[ray],
+                leave,
+                bits,
+                blocks,
+                length,
+                cone,
+                distances,
+                cells,
+                here,
+                filled,
+                len(here),
+            )
+        counts[ray] = filled - begun
+
+
+@kernel
+def place_samples(task, origins, directions, found, starts, distances, rays, positions):
+    """Pack what `march` found.
+
+    Args:
+        task: which rays.
+        origins, directions: (rays, 3) float32.
+        found: as of `march`.
+        starts: (rays + 1,) int64, where each ray's samples begin.
+        distances: (n,) float32, filled.
+        rays: (n,) int32, filled.
+        positions: (3, n) float32, filled.
+    """
+    first = task * RAYS
+    base = starts[first]
+    for ray in range(first, min(len(starts) - 1, first + RAYS)):
+        begin, end = starts[ray], starts[ray + 1]
+        for sample in range(begin, end):
+            distance = found[task, sample - base]
+            distances[sample] = distance
+            rays[sample] = ray
+            for axis in range(3):
+                positions[axis, sample] = origins[ray, axis] + distance * directions[ray, axis]

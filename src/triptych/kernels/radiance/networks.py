@@ -1,0 +1,204 @@
+"""Both networks of a field, forward and backward, a block of samples at a time.
+
+Activations never leave the cache: the backward pass works them out again instead of reading them.
+The type of the encoding, float32 or uint16 with bfloat16 bits, is the type of all activations.
+"""
+
+import numpy as np
+
+from triptych.kernels.compiler.arithmetic import exponential, sigmoid
+from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.vectors import convert_row, copy_row
+from triptych.kernels.radiance.matmul import (
+    NUMBERS,
+    SIXTEEN,
+    accumulate,
+    begin,
+    masked_product,
+    matrix,
+    product,
+    rectified_product,
+)
+
+BLOCK = 256  # samples a block
+TASK = 2**13  # samples a task, which sums the gradients of the weights for itself
+HIDDEN, GEOMETRY, NARROW = 64, 16, 16  # widths: hidden layers, density network's output, any output
+GRADIENT = 32  # width of a narrow layer's gradient, padded for products
+ZERO, MAX_LOG_DENSITY = np.float32(0), np.float32(15)
+
+
+@kernel
+def _activations(encoding, forward):
+    """What goes into each of the five layers, for one block of samples."""
+    x = matrix(BLOCK, forward[0].size // HIDDEN, encoding)
+    c = matrix(BLOCK, forward[2].size // HIDDEN, encoding)
+    h1, h2 = matrix(BLOCK, HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
+    h3 = matrix(BLOCK, HIDDEN, encoding)
+    x[:], c[:] = 0, 0  # columns beyond the encoding and the features stay zero
+    return x, c, h1, h2, h3
+
+
+@kernel
+def _load_encoding(encoding, lanes, samples, start, count, out):
+    levels, total, features = encoding.shape
+    row, line, zero = features * encoding.itemsize, out.shape[1] * encoding.itemsize, encoding[0, 0, 0]
+    for level in range(levels):
+        source, target = encoding.ctypes.data + level * total * row, out.ctypes.data + level * row
+        for s in range(count):
+            copy_row(source + samples[start + s] * row, target + s * line, zero, lanes)
+
+
+@kernel
+def _density_network(encoding, lanes, samples, start, count, forward, x, h1, geometry, scratch):
+    _load_encoding(encoding, lanes, samples, start, count, x)
+    rectified_product(x, forward[0], h1, scratch)
+    product(h1, forward[1], geometry)
+
+
+@kernel
+def _colour_layers(geometry, rays, features, samples, start, count, forward, c, h2, h3, scratch):
+    like, size = c[0, 0], c.itemsize
+    target, source, width = c.ctypes.data, features.ctypes.data, features.shape[1]
+    for s in range(count):
+        line = target + s * c.shape[1] * size
+        convert_row(geometry.ctypes.data + s * GEOMETRY * 4, line, like)
+        ray = source + np.int64(rays[samples[start + s]]) * width * size
+        for f in range(0, width, 16):
+            copy_row(ray + f * size, line + (GEOMETRY + f) * size, like, SIXTEEN)
+    rectified_product(c, forward[2], h2, scratch)
+    rectified_product(h2, forward[3], h3, scratch)
+
+
+@kernel
+def _sigmoids(output, count, channels, colour):
+    """The first three columns' sigmoids; `channels` puts them side by side for vector instructions."""
+    for f in range(3):
+        for s in range(count):
+            channels[s] = output[s, f]
+        for s in range(BLOCK):
+            channels[s] = sigmoid(channels[s])
+        for s in range(count):
+            colour[s, f] = channels[s]
+
+
+@kernel
+def evaluate_density(task, encoding, lanes, samples, count, forward, density):
+    """Fill density (n,) float32 for the samples of one task; arguments as of `evaluate`."""
+    begin(encoding)
+    x, h1 = matrix(BLOCK, forward[0].size // HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
+    x[:] = 0  # columns beyond the encoding stay zero
+    geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
+    end = min(count, (task + 1) * TASK)
+    for start in range(task * TASK, end, BLOCK):
+        size = min(BLOCK, end - start)
+        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
+        for s in range(size):
+            density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
+
+
+@kernel
+def evaluate(task, encoding, lanes, samples, count, rays, features, forward, density, colour):
+    """Density and colour of the samples of one task.
+
+    Args:
+        task: which TASK samples.
+        encoding: (levels, n, features), in the type of the activations.
+        lanes: a tuple of `features` members.
+        samples: (n,) int32 positions in `encoding` and `rays`.
+        count: how many of `samples` to evaluate.
+        rays: (n,) int32, the ray of each sample.
+        features: (rays, m), what the colour network is told of each ray, in the type of the activations;
+            m is a multiple of 16.
+        forward: the packed matrices of the five layers.
+        density: (n,) float32, filled.
+        colour: (n, 3) float32, filled.
+    """
+    begin(encoding)
+    x, c, h1, h2, h3 = _activations(encoding, forward)
+    geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
+    output, channels = matrix(BLOCK, NARROW, NUMBERS), np.zeros(BLOCK, np.float32)
+    end = min(count, (task + 1) * TASK)
+    for start in range(task * TASK, end, BLOCK):
+        size = min(BLOCK, end - start)
+        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
+        for s in range(size):
+            density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
+        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3, scratch)
+        product(h3, forward[4], output)
+        _sigmoids(output, size, channels, colour[start:])
+
+
+@kernel
+def evaluate_backward(
+    task,
+    encoding,
+    lanes,
+    samples,
+    count,
+    rays,
+    features,
+    forward,
+    backward,
+    d_raw,
+    d_output,
+    d_weights,
+    d_encoding,
+    d_features,
+):
+    """Gradients of the weights, the encoding and, if asked for, the ray features of one task's samples.
+
+    Args:
+        task, encoding, lanes, samples, count, rays, features, forward: as of `evaluate`.
+        backward: the packed transposes of the five matrices.
+        d_raw: (count,) float32, gradient of the density network's first output.
+        d_output: (count, 3) float32, gradient of the colour network's outputs.
+        d_weights: five (tasks, outputs, inputs) float32 arrays of zeros, of which [task] is filled.
+        d_encoding: (levels, count, features), filled, in the type of the activations.
+        d_features: (count, m) float32, filled, or empty.
+    """
+    begin(encoding)
+    x, c, h1, h2, h3 = _activations(encoding, forward)
+    geometry = matrix(BLOCK, NARROW, NUMBERS)
+    scratch = matrix(BLOCK, (HIDDEN + max(HIDDEN, x.shape[1], c.shape[1])) // 2, NUMBERS)
+    d_input, d_x = matrix(BLOCK, c.shape[1], NUMBERS), matrix(BLOCK, x.shape[1], NUMBERS)
+    output = matrix(BLOCK, NARROW, NUMBERS)
+    narrow, line, like = matrix(BLOCK, GRADIENT, encoding), GRADIENT * encoding.itemsize, encoding[0, 0, 0]
+    hidden, hidden2 = matrix(BLOCK, HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
+    levels, _, width = encoding.shape
+    end = min(count, (task + 1) * TASK)
+    for start in range(task * TASK, end, BLOCK):
+        size = min(BLOCK, end - start)
+        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
+        _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3, scratch)
+
+        # rows beyond the last sample hold what an earlier block left: their gradients are zero
+        narrow[:] = 0
+        output[:] = ZERO
+        for s in range(size):
+            for f in range(3):
+                output[s, f] = d_output[start + s, f]
+            convert_row(output.ctypes.data + s * NARROW * 4, narrow.ctypes.data + s * line, like)
+        accumulate(narrow, h3, d_weights[4][task], scratch)
+        masked_product(narrow, backward[4], h3, hidden, scratch)
+        accumulate(hidden, h2, d_weights[3][task], scratch)
+        masked_product(hidden, backward[3], h2, hidden2, scratch)
+        accumulate(hidden2, c, d_weights[2][task], scratch)
+        product(hidden2, backward[2], d_input)
+        for s in range(size):
+            d_input[s, 0] += d_raw[start + s]
+            convert_row(d_input.ctypes.data + s * d_input.shape[1] * 4, narrow.ctypes.data + s * line, like)
+            if d_features.shape[0] > 0:
+                for f in range(features.shape[1]):
+                    d_features[start + s, f] = d_input[s, GEOMETRY + f]
+        accumulate(narrow, h1, d_weights[1][task], scratch)
+        masked_product(narrow, backward[1], h1, hidden, scratch)
+        accumulate(hidden, x, d_weights[0][task], scratch)
+        product(hidden, backward[0], d_x)
+        for place in range(0, x.size, 16):  # columns beyond the encoding stay zero
+            convert_row(d_x.ctypes.data + place * 4, x.ctypes.data + place * x.itemsize, like)
+        row, whole = width * x.itemsize, x.shape[1] * x.itemsize
+        for level in range(levels):
+            target = d_encoding[level, start:].ctypes.data
+            source = x.ctypes.data + level * row
+            for s in range(size):
+                copy_row(source + s * whole, target + s * row, like, lanes)

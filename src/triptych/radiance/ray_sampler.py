@@ -1,0 +1,83 @@
+"""The training set: every pixel of every training image, kept as bytes and drawn at random."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from triptych.scenes.scene import Scene, read_image, read_mask
+
+
+def read_images(scene: Scene, index: list[int]) -> list[Tensor]:
+    """The images at these positions of the scene, (h, w, 3 or 4) uint8 each."""
+    sizes = scene.cameras.size.tolist()
+    return [read_image(scene.files[i], (sizes[i][0], sizes[i][1])) for i in index]
+
+
+def read_masks(scene: Scene, index: list[int]) -> list[Tensor | None]:
+    """Which pixels of these images count, (h, w) bool each; None where all do."""
+    sizes = scene.cameras.size.tolist()
+    masks = [(scene.masks[i], (sizes[i][0], sizes[i][1])) for i in index]
+    return [None if mask is None else read_mask(mask, size) for mask, size in masks]
+
+
+class Pixels:
+    """Pixels of n images in one (total, 3 or 4) uint8 tensor; sizes may differ.
+
+    Args:
+        images: (h, w, 3 or 4) uint8 each. If one has alpha, opaque alpha is added to the others.
+        device: where the pixels live and are drawn.
+        masks: for each image, which pixels may be drawn, (h, w) bool or None for all of them;
+            costs 4 bytes for each such pixel of all images, or nothing if all are None.
+    """
+
+    def __init__(
+        self, images: list[Tensor], device: torch.device, masks: Sequence[Tensor | None] = ()
+    ) -> None:
+        self.has_alpha = any(image.shape[-1] == 4 for image in images)
+        flat = [image.reshape(-1, image.shape[-1]) for image in images]
+        if self.has_alpha:
+            flat = [torch.cat([f, torch.full_like(f[:, :1], 255)], 1) if f.shape[1] == 3 else f for f in flat]
+        self.values = torch.cat(flat).to(device)
+        sizes = torch.tensor([len(f) for f in flat], device=device)
+        self.ends = sizes.cumsum(0)
+        self.starts = self.ends - sizes
+        self.widths = torch.tensor([image.shape[1] for image in images], device=device)
+        self.unmasked: Tensor | None = None  # positions in `values`
+        if any(mask is not None for mask in masks):
+            number = torch.int32 if len(self.values) < 2**31 else torch.int64
+            kept: list[Tensor] = []
+            for start, f, mask in zip(self.starts.tolist(), flat, masks, strict=True):
+                within = torch.arange(len(f)) if mask is None else mask.flatten().nonzero()[:, 0]
+                kept.append((start + within).to(number))
+            self.unmasked = torch.cat(kept).to(device)
+
+    @classmethod
+    def of_scene(cls, scene: Scene, index: list[int], device: torch.device) -> "Pixels":
+        """The pixels of these images of a scene, without what their masks hide."""
+        return cls(read_images(scene, index), device, read_masks(scene, index))
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw unmasked pixels uniformly, with replacement.
+
+        Returns:
+            image index (m,) int64, image coordinates of the pixel centres (m, 2) float32,
+            and values (m, 3 or 4) float32 in [0, 1].
+        """
+        total = len(self.values if self.unmasked is None else self.unmasked)
+        chosen = torch.randint(total, (count,), generator=generator, device=self.values.device)
+        if self.unmasked is not None:
+            chosen = self.unmasked.index_select(0, chosen).long()
+        image = torch.searchsorted(self.ends, chosen, right=True)
+        within = chosen - self.starts[image]
+        width = self.widths[image]
+        centres = torch.stack([within % width, within // width], dim=-1).float() + 0.5
+        return image, centres, self.values.index_select(0, chosen).float() / 255
+
+
+def over(values: Tensor, background: Tensor) -> Tensor:
+    """Composite (…, 3 or 4) values over a background colour; RGB values are opaque."""
+    if values.shape[-1] == 3:
+        return values
+    alpha = values[..., 3:]
+    return values[..., :3] * alpha + background * (1 - alpha)

@@ -1,0 +1,103 @@
+"""A smooth way through cameras: those of a scene, or those that someone chose."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation, Slerp
+
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
+from triptych.scenes.keyframes import CameraPath
+
+Array = NDArray[np.float64]
+
+KEYFRAMES_PER_SECOND = 2.0  # fewer than the cameras: the hand that held them trembled
+
+
+def _spline(positions: Array, rotations: Rotation, values: Array, frames: int) -> tuple[Array, Array, Array]:
+    """Positions (frames, 3), rotations (frames, 3, 3) and values (frames, k) at an even pace.
+
+    A cubic spline runs through the positions, spherical linear interpolation through the rotations,
+    linear interpolation through the values (n, k). The pace is even in distance travelled, where a turn
+    of one radian counts as much as the mean distance between a position and their centre.
+    """
+    radius = np.linalg.norm(positions - positions.mean(axis=0), axis=1).mean() or 1.0
+    turns = (rotations[:-1].inv() * rotations[1:]).magnitude()
+    legs = np.linalg.norm(np.diff(positions, axis=0), axis=1) + radius * turns
+    way = np.concatenate([[0.0], np.cumsum(np.maximum(legs, 1e-6 * radius))])
+    at = np.linspace(0, way[-1], frames)
+    between = np.empty((frames, values.shape[1]))
+    for column in range(values.shape[1]):
+        between[:, column] = np.interp(at, way, values[:, column])
+    return CubicSpline(way, positions)(at), Slerp(way, rotations)(at).as_matrix(), between
+
+
+def _pinhole(position: Array, rotation: Array, focal: Array, size: tuple[int, int]) -> Cameras:
+    """Cameras without distortion, looking through the middle of pictures of `size`."""
+    count, sides = len(position), torch.tensor(size)
+    return Cameras(
+        focal=torch.from_numpy(focal).float(),
+        centre=(sides / 2).float().repeat(count, 1),
+        distortion=torch.zeros(count, 4),
+        rotation=torch.from_numpy(rotation).float(),
+        position=torch.from_numpy(position).float(),
+        size=sides.repeat(count, 1),
+    )
+
+
+def _even_size(width: int, aspect: float) -> tuple[int, int]:
+    """A size that films can have: both sides even."""
+    return width // 2 * 2, max(2, round(width / aspect / 2) * 2)
+
+
+def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) -> Cameras:
+    """Cameras of a film that passes by the given ones in order.
+
+    Args:
+        cameras: at least two, in the order of capture.
+        frames: number of cameras to make.
+        seconds: length of the film, which decides how many of the cameras are passed exactly.
+        width: of the pictures in pixels; the height keeps the first camera's shape. Both are even.
+
+    Returns:
+        Pinhole cameras without distortion, with the mean field of view of the given ones.
+    """
+    positions = cameras.position.cpu().double().numpy()
+    rotations = Rotation.from_matrix(cameras.rotation.cpu().double().numpy())
+    count = min(len(cameras), max(4, round(KEYFRAMES_PER_SECOND * seconds) + 1))
+    chosen = np.unique(np.linspace(0, len(cameras) - 1, count).round().astype(int))
+    position, rotation, _ = _spline(positions[chosen], rotations[chosen], np.zeros((len(chosen), 0)), frames)
+    first_width, first_height = cameras.size[0].tolist()
+    size = _even_size(width, first_width / first_height)
+    field_of_view = (cameras.focal / cameras.size).mean(dim=0).cpu().double().numpy()
+    # square pixels: the height was rounded, so both focal lengths follow the width
+    focal = field_of_view * size[0] * np.array([1.0, first_height / first_width])
+    return _pinhole(position, rotation, np.tile(focal, (frames, 1)), size)
+
+
+def keyframe_path(path: CameraPath, world: World, *, frames: int, width: int) -> Cameras:
+    """Cameras of a film through recorded keyframes.
+
+    Args:
+        path: the keyframes; the pictures take its shape.
+        world: of the scene it was recorded in.
+        frames: number of cameras to make.
+        width: of the pictures in pixels. Both sides are even.
+
+    Returns:
+        Pinhole cameras without distortion, with the field of view of the keyframes in between.
+    """
+    poses = [world.camera(keyframe.pose) for keyframe in path.keyframes]
+    fov = np.array([[math.radians(keyframe.fov)] for keyframe in path.keyframes])
+    position, rotation, fov = _spline(
+        np.stack([position for _, position in poses]),
+        Rotation.from_matrix(np.stack([rotation for rotation, _ in poses])),
+        fov,
+        frames,
+    )
+    size = _even_size(width, path.aspect)
+    focal = size[1] / 2 / np.tan(fov / 2)
+    return _pinhole(position, rotation, np.repeat(focal, 2, axis=1), size)

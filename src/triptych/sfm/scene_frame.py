@@ -1,0 +1,179 @@
+"""From COLMAP's world to instant-ngp's: which way is up, where the middle is, how large a unit is.
+
+COLMAP's camera looks along +z with y down and its world has no meaning of its own. In a
+transforms.json the camera looks along -z with y up (OpenGL), +z is up, the scene's middle is
+the origin, and the cameras are 4 away from it on average.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from triptych.sfm.pose_error import Similarity
+from triptych.workflow.files import atomic_path, write_json
+
+Array = NDArray[np.float64]
+
+CAMERA_DISTANCE = 4.0
+FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+def rotation_between(a: Array, b: Array) -> Array:
+    """The smallest rotation (3, 3) that turns direction `a` into direction `b` (Rodrigues)."""
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    cross, cosine = np.cross(a, b), float(a @ b)
+    if cosine < -1 + 1e-12:  # opposite: half a turn about anything perpendicular
+        axis = np.linalg.svd(a[None])[2][-1]
+        return np.asarray(2 * np.outer(axis, axis) - np.eye(3))
+    x, y, z = cross
+    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + cosine))
+
+
+def middle_of_view(poses: Array) -> Array:
+    """The point (3,) whose squared distances to all view axes have the smallest sum.
+
+    With P = I - d d^T projecting off an axis through o along d, the sum of |P (x - o)|^2 is
+    least where (sum P) x = sum P o. Where the axes leave a direction open (all parallel), the
+    solution nearest to the mean camera is taken.
+
+    Args:
+        poses: (n, 4, 4) camera-to-world.
+    """
+    centres, axes = poses[:, :3, 3], poses[:, :3, 2]
+    mean = centres.mean(axis=0)
+    off_axis = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    pull = np.einsum("nij,nj->i", off_axis, centres - mean)
+    return np.asarray(mean + np.linalg.pinv(off_axis.sum(axis=0), rcond=1e-9, hermitian=True) @ pull)
+
+
+def normalising(poses: Array) -> Similarity:
+    """The similarity that puts a scene upright, in the middle, and to size.
+
+    Args:
+        poses: (n, 4, 4) camera-to-world, y up.
+
+    Returns:
+        The change of world under which the cameras' mean up is +z, `middle_of_view` is the
+        origin, and the cameras' mean distance from it is 4.
+    """
+    rotation = rotation_between(poses[:, :3, 1].mean(axis=0), np.array([0.0, 0.0, 1.0]))
+    middle = middle_of_view(poses)
+    scale = CAMERA_DISTANCE / float(np.linalg.norm(poses[:, :3, 3] - middle, axis=1).mean())
+    return Similarity(scale, rotation, -scale * rotation @ middle)
+
+
+def moved(poses: Array, change: Similarity) -> Array:
+    """Camera-to-world poses (n, 4, 4) after a change of world."""
+    result = poses.copy()
+    result[:, :3, :3] = change.rotation @ poses[:, :3, :3]
+    result[:, :3, 3] = change.points(poses[:, :3, 3])
+    return result
+
+
+def opencv_intrinsics(camera: Any) -> dict[str, float]:
+    """Intrinsics of a COLMAP OPENCV camera under instant-ngp's names, in pixels and radians."""
+    fl_x, fl_y, cx, cy, k1, k2, p1, p2 = (float(value) for value in camera.params)
+    return {
+        "camera_angle_x": float(2 * np.arctan(camera.width / (2 * fl_x))),
+        "camera_angle_y": float(2 * np.arctan(camera.height / (2 * fl_y))),
+        "fl_x": fl_x,
+        "fl_y": fl_y,
+        "k1": k1,
+        "k2": k2,
+        "p1": p1,
+        "p2": p2,
+        "cx": cx,
+        "cy": cy,
+        "w": camera.width,
+        "h": camera.height,
+    }
+
+
+def write_cloud(target: str | Path, points: Array, colours: NDArray[np.uint8]) -> None:
+    """Write coloured points as binary PLY.
+
+    Args:
+        target: the file, written atomically.
+        points: (n, 3).
+        colours: (n, 3), red, green, blue.
+    """
+    vertices = np.empty(
+        len(points),
+        [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")],
+    )
+    for axis, name in enumerate("xyz"):
+        vertices[name] = points[:, axis]
+    for channel, name in enumerate(("red", "green", "blue")):
+        vertices[name] = colours[:, channel]
+    kinds = {"f4": "float", "u1": "uchar"}
+    properties = "".join(
+        f"property {kinds[vertices.dtype[name].str[1:]]} {name}\n" for name in vertices.dtype.names or ()
+    )
+    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(header.encode() + vertices.tobytes())
+
+
+def _sharpness_by_file(manifest: str | Path) -> dict[str, float]:
+    with open(manifest, newline="", encoding="utf-8") as stream:
+        return {row["file"]: float(row["sharpness"]) for row in csv.DictReader(stream) if row["file"]}
+
+
+def write_transforms(
+    model_folder: str | Path,
+    manifest: str | Path,
+    target: str | Path,
+    cloud: str | Path,
+    *,
+    aabb_scale: int,
+    images: str = "frames",
+    provenance: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write a COLMAP model as transforms.json, and its points as PLY in the same coordinates.
+
+    Intrinsics stand at the top if all frames share a camera, else with each frame.
+
+    Args:
+        model_folder: COLMAP binary model with OPENCV cameras.
+        manifest: of the frames; their sharpness is copied.
+        target: transforms.json.
+        cloud: .ply.
+        aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
+        images: folder of the frames, relative to `target`'s.
+        provenance: goes into `target`.
+
+    Returns:
+        What was written to `target`.
+    """
+    model = pycolmap.Reconstruction(model_folder)
+    registered = sorted((model.image(number) for number in model.reg_image_ids()), key=lambda one: one.name)
+    poses = np.tile(np.eye(4), (len(registered), 1, 1))
+    poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in registered]
+    poses = poses @ FLIP_YZ
+    change = normalising(poses)
+    sharpness = _sharpness_by_file(manifest)
+    shared = len({image.camera_id for image in registered}) == 1
+    frames = []
+    for image, pose in zip(registered, moved(poses, change), strict=True):
+        own = {} if shared else opencv_intrinsics(model.camera(image.camera_id))
+        path = f"{images}/{image.name}"
+        frames.append(
+            {
+                "file_path": path,
+                "sharpness": sharpness[image.name],
+                **own,
+                "transform_matrix": pose.tolist(),
+            }
+        )
+    common = opencv_intrinsics(model.camera(registered[0].camera_id)) if shared else {}
+    transforms = {**common, "aabb_scale": aabb_scale, "frames": frames, "provenance": provenance}
+    points = list(model.points3D.values())
+    where = np.array([point.xyz for point in points]).reshape(-1, 3)
+    write_cloud(cloud, change.points(where), np.array([point.color for point in points]).reshape(-1, 3))
+    write_json(target, transforms)
+    return transforms

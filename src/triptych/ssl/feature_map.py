@@ -1,0 +1,40 @@
+"""A map of the test images' features: which of them an encoder takes for alike."""
+
+import time
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from triptych.classify.experiment import Experiment
+from triptych.data.splits import stratified_subset
+from triptych.ssl.features import load_features
+from triptych.ssl.tsne import tsne
+from triptych.workflow.files import atomic_path
+
+
+def map_features(experiment: Experiment, *, test_file: str) -> None:
+    """Lay out the directions of some test features by `tsne`, which knows no label.
+
+    The recipe holds `points` (images, in the proportions of the classes, the same for all
+    encoders and seeds) and `perplexity`. Writes `map.csv` (image, class, x, y) and `metrics.json`.
+    """
+    recipe, dataset = experiment.recipe, experiment.dataset()
+    test = load_features(test_file)
+    points = min(recipe["points"], len(test.labels))
+    chosen = stratified_subset(test.labels.numpy(), points, seed=0)
+    began = time.monotonic()
+    features = F.normalize(test.features[torch.from_numpy(chosen)], dim=1)
+    places, divergence = tsne(features, perplexity=recipe["perplexity"])
+    seconds = time.monotonic() - began
+    rows = pd.DataFrame(
+        {
+            "image": chosen,
+            "class": [dataset.classes[label] for label in test.labels[torch.from_numpy(chosen)].tolist()],
+            "x": places[:, 0].numpy(),
+            "y": places[:, 1].numpy(),
+        }
+    )
+    with atomic_path(experiment.folder / "map.csv") as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n")
+    experiment.write_metrics({"points": points, "divergence": divergence}, dataset, seconds)

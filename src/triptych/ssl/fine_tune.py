@@ -1,0 +1,89 @@
+"""Fine-tuning: the pretrained encoder goes on learning, now with all or some of the labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.augment.geometry import random_shift_flip_rotate
+from triptych.classify.evaluation import evaluate
+from triptych.classify.experiment import (
+    Experiment,
+    load_weights,
+    save_weights,
+    test_images,
+    training_and_validation,
+)
+from triptych.classify.operation_count import forward_flops, training_flops
+from triptych.classify.training import fit, open_checkpoints
+from triptych.models.resnet import ResNet18
+from triptych.ssl.label_fraction import labelled_images
+from triptych.training.distributed import rank
+from triptych.training.engine import Batch
+from triptych.training.sync_batch_norm import synchronise_batch_norm
+from triptych.workflow.files import digest_of_file
+
+
+def fine_tune(experiment: Experiment, encoder_file: str) -> None:
+    """Train encoder and a new linear layer together on `percent` of the labels; test once.
+
+    The recipe holds `width`, `percent`, `validation`, `augmentation` (padding, flip, degrees),
+    `label_smoothing` and what the engine needs. The share is drawn from the training images without the
+    validation split. The last epoch's weights are taken: to choose by thousands of validation labels
+    would contradict knowing few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
+    `model.safetensors`.
+
+    Raises:
+        TriptychError: the recipe does not fit the data (see `fit`, `training_and_validation` and
+            `labelled_images`), or the weights do not fit the width.
+    """
+    recipe, device = experiment.recipe, experiment.device
+    dataset = experiment.dataset()
+    train, validation = training_and_validation(dataset, recipe["validation"], device)
+    labelled = labelled_images(train.labels, percent=recipe["percent"], seed=experiment.seed)
+    experiment.seed_weights()
+    encoder = ResNet18(width=recipe["width"])
+    load_weights(encoder, encoder_file)
+    model = nn.Sequential(encoder, nn.Linear(encoder.features, dataset.num_classes))
+    flops = forward_flops(model, dataset.image_size[0])
+    model.to(memory_format=torch.channels_last).to(device)
+    synchronise_batch_norm(model, device)
+    augmentation = recipe["augmentation"]
+
+    def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
+        images = labelled[batch.indices]
+        pixels = random_shift_flip_rotate(
+            train.pixels(images),
+            padding=augmentation["padding"],
+            flip=augmentation["flip"],
+            degrees=augmentation["degrees"],
+            generator=batch.generator,
+        )
+        return train.normalise(pixels), train.labels[images.to(device)]
+
+    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+        pixels, labels = inputs
+        return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
+
+    def validate() -> dict[str, float]:
+        return evaluate(model, validation, precision=recipe["precision"], prefix="validation_")
+
+    checkpoints = open_checkpoints(experiment, dataset, encoder=digest_of_file(encoder_file))
+    fitted = fit(
+        experiment, model, prepare, loss_of, size=len(labelled), checkpoints=checkpoints, evaluate=validate
+    )
+    if rank() > 0:
+        return
+    test = evaluate(model, test_images(dataset, device), precision=recipe["precision"])
+    save_weights(model, experiment.folder / "model.safetensors")
+    metrics = {
+        "test_top1_accuracy": 100 - test["top1_error"],
+        "test_top5_accuracy": 100 - test["top5_error"],
+        "validation_top1_accuracy": 100 - fitted.rows[-1]["validation_top1_error"],
+        "labels": len(labelled),
+        "epochs": recipe["epochs"],
+        "flops_per_image": flops,
+        "training_flops": training_flops(flops, fitted.images),
+        "images_per_second": fitted.images_per_second,
+    }
+    experiment.write_metrics(metrics, dataset, fitted.seconds)
+    checkpoints.remove()

@@ -1,0 +1,141 @@
+"""How strongly a linear classifier on features is penalised, chosen on examples that it was not fitted to."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from triptych.classify.accuracy import accuracies, cross_entropy
+from triptych.ssl.features import LabelledFeatures
+from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
+from triptych.workflow.seeds import numpy_generator
+
+log = logging.getLogger("triptych")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One weight decay: its fit, and what that is worth on held-out examples (percent, nats)."""
+
+    weight_decay: float
+    validation_top1_accuracy: float
+    validation_loss: float
+    train_loss: float
+    iterations: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """All trials from the strongest penalty to the weakest, the best of them, and a fit to start from."""
+
+    path: list[Trial]
+    best: Trial
+    start: LinearClassifier | None
+
+    @property
+    def at_end_of_grid(self) -> bool:
+        """Whether a weight decay beyond the grid may be better."""
+        return len(self.path) > 1 and self.best in (self.path[0], self.path[-1])
+
+    def record(self) -> dict[str, Any]:
+        """For `metrics.json`."""
+        return {
+            "validation_top1_accuracy": self.best.validation_top1_accuracy,
+            "weight_decay": self.best.weight_decay,
+            "at_end_of_grid": self.at_end_of_grid,
+            "path": [asdict(trial) for trial in self.path],
+        }
+
+
+def warn_at_end_of_grid(search: Search, label: str) -> None:
+    """Say it where the best weight decay may lie beyond the grid."""
+    if search.at_end_of_grid:
+        log.warning(
+            "%s: the best weight decay, %.2e, is at the end of the grid; widen weight_decays in the config",
+            label,
+            search.best.weight_decay,
+        )
+
+
+def weight_decay_grid(grid: Mapping[str, Any]) -> list[float]:
+    """`count` values evenly spaced in their logarithms, from `most` down to `least`."""
+    return [float(value) for value in np.geomspace(grid["most"], grid["least"], grid["count"])]
+
+
+def search_held_out(
+    train: LabelledFeatures, held_out: LabelledFeatures, num_classes: int, weight_decays: Sequence[float]
+) -> Search:
+    """Fit every weight decay, each from the solution before it, and take the most accurate on `held_out`.
+
+    Equal accuracies are told apart by the loss.
+    """
+    problem = SoftmaxRegression(train.features, train.labels, num_classes)
+    path: list[Trial] = []
+    classifiers: list[LinearClassifier] = []
+    for weight_decay in weight_decays:
+        solution = problem.fit(weight_decay, classifiers[-1] if classifiers else None)
+        logits = solution.classifier(held_out.features)
+        path.append(
+            Trial(
+                weight_decay,
+                accuracies(logits, held_out.labels)["top1_accuracy"],
+                cross_entropy(logits, held_out.labels),
+                solution.train_loss,
+                solution.iterations,
+            )
+        )
+        classifiers.append(solution.classifier)
+        log.info(
+            "weight decay %.2e: %.2f %% of held-out examples right, %d iterations",
+            weight_decay,
+            path[-1].validation_top1_accuracy,
+            solution.iterations,
+        )
+    best = _best(path)
+    return Search(path, best, classifiers[path.index(best)])
+
+
+def search_folds(
+    examples: LabelledFeatures,
+    num_classes: int,
+    weight_decays: Sequence[float],
+    *,
+    folds: int,
+    seed: int,
+) -> Search:
+    """Choose by cross-validation, for examples too few to hold some out for good.
+
+    Every fold has its share of every class; a trial's numbers are means over all examples.
+    """
+    parts = _stratified_folds(examples.labels.numpy(), folds, seed)
+    searches, sizes = [], []
+    for part in parts:
+        rest = np.setdiff1d(np.arange(len(examples.labels)), part)
+        inside, outside = (examples.take(torch.from_numpy(indices)) for indices in (rest, part))
+        searches.append(search_held_out(inside, outside, num_classes, weight_decays))
+        sizes.append(len(part))
+    path = [
+        Trial(
+            trials[0].weight_decay,
+            float(np.average([trial.validation_top1_accuracy for trial in trials], weights=sizes)),
+            float(np.average([trial.validation_loss for trial in trials], weights=sizes)),
+            float(np.mean([trial.train_loss for trial in trials])),
+            sum(trial.iterations for trial in trials),
+        )
+        for trials in zip(*(search.path for search in searches), strict=True)
+    ]
+    return Search(path, _best(path), None)
+
+
+def _best(path: Sequence[Trial]) -> Trial:
+    return max(path, key=lambda trial: (trial.validation_top1_accuracy, -trial.validation_loss))
+
+
+def _stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Indices of each fold: a seeded order, every class dealt out in turn."""
+    order = numpy_generator("folds", seed).permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    return [np.sort(by_class[fold::folds]) for fold in range(folds)]

@@ -1,0 +1,103 @@
+"""What every workflow script shares: its log, its threads, its clock and its last words."""
+
+import errno
+import logging
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.workflow.errors import TriptychError, is_out_of_memory
+from triptych.workflow.files import digest_of_files
+from triptych.workflow.gpus import claim_gpus, hide_gpus
+from triptych.workflow.provenance import provenance
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+log = logging.getLogger("triptych")
+
+
+class Job:
+    """The running job: how long it has taken, and the digest of the code it runs."""
+
+    def __init__(self, code: list[str]) -> None:
+        self.began = time.monotonic()
+        self.code_digest = digest_of_files(code)
+
+    def provenance(self, *, recipe: Any, seed: int | None = None, **facts: Any) -> dict[str, Any]:
+        """`provenance` with this job's wall time (unless given) and code digest."""
+        facts.setdefault("wall_seconds", time.monotonic() - self.began)
+        return provenance(recipe=recipe, seed=seed, code=self.code_digest[:16], **facts)
+
+
+class _NotWhileDrawn(logging.Filter):
+    """On a terminal the bar already shows progress: keep its plain lines for the log file."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (getattr(record, "progress", False) and sys.stderr.isatty())
+
+
+@contextmanager
+def job(snakemake: "Snakemake") -> Iterator[Job]:
+    """Run the body of a workflow script.
+
+    Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe
+    leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`); where that
+    resource is 0, `auto` sees none. A `TriptychError`, a full disk or exhausted memory ends the job with
+    one clear line and exit code 1; anything else is a defect and keeps its traceback.
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    to_terminal = logging.StreamHandler()
+    to_terminal.addFilter(_NotWhileDrawn())
+    log.handlers = [to_file, to_terminal]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
+    to_terminal.setFormatter(logging.Formatter(f"[{snakemake.rule}] %(message)s"))
+    # not at once, as by default: what is half written is cleared away
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(snakemake.threads)
+    try:
+        recipe = snakemake.params.get("recipe", {})
+        if torch is not None and recipe.get("device") in ("auto", "cuda"):
+            # Snakemake caps a resource at what there is of it: the recipe knows how many are really meant.
+            if snakemake.resources.get("gpu", 0):
+                claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
+            elif recipe["device"] == "auto":  # compute.gpus is 0: such jobs are as many as there are cores
+                hide_gpus()
+        yield Job(list(snakemake.input.get("code", [])))
+    except TriptychError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _crash()
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(
+            f"disk full while writing the outputs of {snakemake.rule}{where}; free some space and run again"
+        )
+    except Exception as error:
+        if is_out_of_memory(error):
+            _fail(
+                f"out of memory in {snakemake.rule}; use a smaller batch_size, fewer or smaller images, or a "
+                "machine with more memory"
+            )
+        _crash()
+
+
+def _fail(message: str) -> None:
+    log.error("error: %s", message)
+    raise SystemExit(1)
+
+
+def _crash() -> None:
+    log.error("unexpected failure, please report it with this traceback:\n%s", traceback.format_exc())
+    raise SystemExit(1)

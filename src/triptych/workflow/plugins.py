@@ -1,0 +1,68 @@
+"""Functions that users bring along by the name of their module, and errors in them told as theirs."""
+
+import importlib
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.workflow.errors import TriptychError
+
+
+def own_function(what: str, module: str, name: str, usage: str) -> Callable[..., Any]:
+    """The function `name` of a module.
+
+    Args:
+        what: the module is to the user, `architecture`.
+        module, name: where the function is.
+        usage: how it is called, for the message.
+
+    Raises:
+        TriptychError: there is no such module or function, or the module's own code fails.
+    """
+    label = f"{what} module '{module}'"
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        # what is missing may be something that the module itself imports
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise TriptychError(f"{label} cannot be imported: {error}; install it") from error
+        raise TriptychError(f"{label}: {error}; name a module with {usage}") from error
+    except Exception as error:
+        raise TriptychError(f"{label} cannot be imported: {told(error)}") from error
+    return found
+
+
+def check_call(
+    label: str, function: Callable[..., Any], *arguments: Any, options: Mapping[str, Any], **ours: Any
+) -> None:
+    """Ask whether a function takes these arguments, without calling it.
+
+    Args:
+        label: names the function in the error.
+        function: the user's.
+        arguments, ours: what we pass.
+        options: what the user's config adds.
+
+    Raises:
+        TriptychError: it does not.
+    """
+    try:
+        inspect.signature(function).bind(*arguments, **ours, **options)
+    except TypeError as error:
+        reason = str(error).removeprefix("inspect.Signature.bind() ")
+        raise TriptychError(
+            f"{label}: {reason}; check its arguments and the options in the config"
+        ) from error
+
+
+def told(error: Exception) -> str:
+    """The error and the line that raised it: it may be the user's own."""
+    if isinstance(error, SyntaxError):
+        file, line = error.filename or "?", error.lineno
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        file, line = last.filename, last.lineno
+    reason = (str(error.msg if isinstance(error, SyntaxError) else error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {reason} ({Path(file).name}, line {line})"
