@@ -66,7 +66,7 @@ RECIPE: dict[str, Any] = {
     "temperature": 0.5,
     "decoupled": False,
     "views": VIEWS,
-    "stages": [],
+    "progressive_resizing": [],
     "optimizer": "adam",
     "learning_rate": 0.001,
     "weight_decay": 0.000001,

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.kernels.attention.op import attention
-from triptych.kernels.compiler.jit import has_float_products, has_pairs
+from triptych.kernels.registry import supports
 from triptych.kernels.conv import batched_gemm as small_maps
 from triptych.kernels.conv import winograd_bf16 as winograd
 from triptych.kernels.conv import winograd_fp32 as winograd_float32
@@ -130,7 +130,7 @@ def measure() -> dict[str, float | str]:
     Raises:
         TriptychError: the CPU has none of what our products need.
     """
-    formats = {torch.bfloat16: has_pairs(), torch.float32: has_float_products()}
+    formats = {torch.bfloat16: supports("avx512_bf16"), torch.float32: supports("avx2")}
     if not any(formats.values()):
         raise TriptychError("layers: this CPU has neither AVX2 nor AVX512-BF16, so all layers are PyTorch's")
     keep_large_allocations()
@@ -141,7 +141,7 @@ def measure() -> dict[str, float | str]:
         for way, shapes in CONVOLUTIONS[dtype].items()
         for shape in shapes
     }
-    if has_pairs():
+    if supports("avx512_bf16"):
         layers["linear"] = partial(linear)
     metrics: dict[str, float | str] = {}
     for name, draw in layers.items():
@@ -149,5 +149,5 @@ def measure() -> dict[str, float | str]:
         times = milliseconds([*ours, *theirs])
         for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
             metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}
-    forms = attention_forms() if has_pairs() else {}
+    forms = attention_forms() if supports("avx512_bf16") else {}
     return metrics | dict(zip(forms, milliseconds(list(forms.values())), strict=True))

@@ -61,7 +61,7 @@ BASE: dict[str, Any] = SGD | {
     "temperature": 0.2,
     "decoupled": False,
     "views": VIEWS,
-    "stages": [{"share": 0.9, "size": 16}, {"share": 0.1, "size": 32}],
+    "progressive_resizing": [{"share": 0.9, "size": 16}, {"share": 0.1, "size": 32}],
     "epochs": 4,
     "batch_size": 256,
     "accumulate": 1,
@@ -69,7 +69,7 @@ BASE: dict[str, Any] = SGD | {
     "clip_norm": None,
     "ema": 0.0,
     "schedule": "cosine",
-    "final_share": 0.0,
+    "min_lr_ratio": 0.0,
     "warmup_epochs": 0.2,
     "compile": False,
     "precision": "auto",
@@ -99,11 +99,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "muon_views_4_head_2048": MUON | FOUR | {"head_hidden": 2048},
     "muon_views_4_from_12_pixels": MUON
     | FOUR
-    | {"stages": [{"share": 0.5, "size": 12}, {"share": 0.4, "size": 16}, {"share": 0.1, "size": 32}]},
+    | {
+        "progressive_resizing": [
+            {"share": 0.5, "size": 12},
+            {"share": 0.4, "size": 16},
+            {"share": 0.1, "size": 32},
+        ]
+    },
     "muon_views_4_over_24_pixels": MUON
     | FOUR
-    | {"stages": [{"share": 0.8, "size": 16}, {"share": 0.1, "size": 24}, {"share": 0.1, "size": 32}]},
-    "muon_views_4_full_size": MUON | FOUR | {"stages": [], "epochs": 1},
+    | {
+        "progressive_resizing": [
+            {"share": 0.8, "size": 16},
+            {"share": 0.1, "size": 24},
+            {"share": 0.1, "size": 32},
+        ]
+    },
+    "muon_views_4_full_size": MUON | FOUR | {"progressive_resizing": [], "epochs": 1},
 }
 
 

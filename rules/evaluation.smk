@@ -2,7 +2,7 @@
 
 ENCODERS = ["simclr", "random"]
 AUGMENTED_PROBE = config["self_supervision"]["probe"]["protocol"] == "report"
-FEW_PERCENTS = [f"{percent:g}" for percent in config["self_supervision"]["few_labels"]["percents"]]
+FEW_PERCENTS = [f"{percent:g}" for percent in config["self_supervision"]["label_fraction"]["percents"]]
 FINE_TUNE_PERCENTS = [f"{percent:g}" for percent in config["self_supervision"]["fine_tune"]["percents"]]
 # What is asked of cached features takes seconds on a CPU, and needs its precision.
 ON_FEATURES = {"device": "cpu", "precision": "float32"}
@@ -21,7 +21,7 @@ EVALUATION_TARGETS = (
     )
     + expand("results/knn/{encoder}/seed{seed}/metrics.json", encoder=ENCODERS, seed=SEEDS)
     + expand(
-        "results/few_labels/{encoder}/percent{percent}/seed{seed}/metrics.json",
+        "results/label_fraction/{encoder}/percent{percent}/seed{seed}/metrics.json",
         encoder=ENCODERS,
         percent=FEW_PERCENTS,
         seed=SEEDS,
@@ -172,18 +172,18 @@ rule evaluate_knn:
         "../workflow/scripts/evaluate_knn.py"
 
 
-rule probe_few_labels:
+rule probe_label_fraction:
     input:
         data=packed(DATASET),
         train="results/features/{encoder}/seed{seed}/train.safetensors",
         test="results/features/{encoder}/seed{seed}/test.safetensors",
-        code=code_of("probe_few_labels.py"),
+        code=code_of("probe_label_fraction.py"),
     output:
-        metrics="results/few_labels/{encoder}/percent{percent}/seed{seed}/metrics.json",
+        metrics="results/label_fraction/{encoder}/percent{percent}/seed{seed}/metrics.json",
     log:
-        "results/logs/few_labels/{encoder}/percent{percent}/seed{seed}.log",
+        "results/logs/label_fraction/{encoder}/percent{percent}/seed{seed}.log",
     benchmark:
-        "results/benchmarks/jobs/few_labels/{encoder}/percent{percent}/seed{seed}.tsv"
+        "results/benchmarks/jobs/label_fraction/{encoder}/percent{percent}/seed{seed}.tsv"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
@@ -193,15 +193,15 @@ rule probe_few_labels:
     params:
         recipe=lambda wildcards: {
             "percent": float(wildcards.percent),
-            "folds": config["self_supervision"]["few_labels"]["folds"],
-            "weight_decays": config["self_supervision"]["few_labels"]["weight_decays"],
+            "folds": config["self_supervision"]["label_fraction"]["folds"],
+            "weight_decays": config["self_supervision"]["label_fraction"]["weight_decays"],
             **ON_FEATURES,
         },
     message:
         "Linear evaluation of the {wildcards.encoder} encoder with {wildcards.percent} % of the labels, "
         "seed {wildcards.seed}"
     script:
-        "../workflow/scripts/probe_few_labels.py"
+        "../workflow/scripts/probe_label_fraction.py"
 
 
 rule map_features:

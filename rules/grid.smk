@@ -73,7 +73,7 @@ rule sample_augmentations:
         mem_mb=2000,
         runtime=10,
     params:
-        shared=config["grid"]["augmentation"],
+        shared=config["grid"]["base_augmentation"],
         columns={name: column_setting(config["augmentations"][name]) for name in AUGMENTATIONS},
     message:
         "The same images under every augmentation"

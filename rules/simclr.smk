@@ -2,7 +2,7 @@
 
 DATASET = config["self_supervision"]["dataset"]
 # What supervised training does to its images beside crop and mirror: one of the grid's columns.
-MIXING = config["augmentations"].get(config["self_supervision"]["supervised"]["mixing"], {"method": "none"})
+MIXING = config["augmentations"].get(config["self_supervision"]["supervised"]["augmentation"], {"method": "none"})
 PLAN = [] if config["self_supervision"]["simclr"]["minutes"] is None else ["results/simclr/plan.json"]
 SELF_SUPERVISION_TARGETS = (
     expand("results/simclr/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
@@ -44,7 +44,7 @@ if PLAN:
                 for key, value in config["self_supervision"]["simclr"].items()
                 if key
                 not in (
-                    *("epochs", "schedule", "final_share", "milestones", "decay", "compile", "gpus"),
+                    *("epochs", "schedule", "min_lr_ratio", "milestones", "gamma", "compile", "gpus"),
                     *("learning_rate", "weight_decay", "temperature"),
                 )
             },
@@ -142,7 +142,7 @@ rule train_supervised:
                 "options": {"width": config["self_supervision"]["simclr"]["width"]},
             },
             **config["self_supervision"]["supervised"],
-            "mixing": column_setting(MIXING),
+            "augmentation": column_setting(MIXING),
         },
     message:
         "Supervised ResNet18, seed {wildcards.seed}"

@@ -95,7 +95,7 @@ SELF_SUPERVISION = {
             evaluation(
                 f"labels{percent}",
                 f"Linear probe, {percent} % of the labels",
-                {encoder: f"few_labels/{encoder}/percent{percent}" for encoder in ENCODERS},
+                {encoder: f"label_fraction/{encoder}/percent{percent}" for encoder in ENCODERS},
             )
             for percent in FEW_PERCENTS
         ],

@@ -37,7 +37,7 @@ def _evaluations(results: Path) -> list[dict[str, object]]:
         "knn": ("200 nearest neighbours", {"simclr": "knn/simclr", "random": "knn/random"}),
         "labels1": (
             "Linear probe, 1 % of the labels",
-            {"simclr": "few_labels/simclr/percent1", "random": "few_labels/random/percent1"},
+            {"simclr": "label_fraction/simclr/percent1", "random": "label_fraction/random/percent1"},
         ),
         "fine_tune1": ("Fine-tuned, 1 % of the labels", {"simclr": "fine_tune/percent1"}),
     }

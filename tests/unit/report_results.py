@@ -139,8 +139,8 @@ def _evaluations(root: Path, seed: int) -> None:
     for name, accuracy in (
         ("knn/simclr", 74.0),
         ("knn/random", 30.1),
-        ("few_labels/simclr/percent1", 61.5),
-        ("few_labels/random/percent1", 22.2),
+        ("label_fraction/simclr/percent1", 61.5),
+        ("label_fraction/random/percent1", 22.2),
         ("fine_tune/percent1", 66.6),
     ):
         metrics = {"test_top1_accuracy": accuracy + (0.3, -0.2, 0.5)[seed], "provenance": _provenance(seed)}
@@ -191,8 +191,8 @@ def _grid(root: Path, classes: int) -> None:
                 method = "none" if augmentation == "baseline" else augmentation
                 recipe = {
                     "architecture": {"module": architecture, "options": OPTIONS.get(architecture, {})},
-                    "augmentation": {"padding": 4, "flip": 0.5, "degrees": 15},
-                    "mixing": {"method": method, "alpha": 0.4, "probability": 1.0},
+                    "base_augmentation": {"padding": 4, "flip": 0.5, "degrees": 15},
+                    "augmentation": {"method": method, "alpha": 0.4, "probability": 1.0},
                     "schedule": "cosine",
                 }
                 _classifier(folder, error, seed=seed, recipe=recipe, metrics=metrics)

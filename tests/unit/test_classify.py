@@ -32,7 +32,7 @@ TRAINING = {
     "weight_decay": 0.0,
     "schedule": "constant",
     "milestones": [],
-    "decay": 0.2,
+    "gamma": 0.2,
     "warmup_epochs": 0,
     "device": "cpu",
     "precision": "float32",
@@ -40,7 +40,7 @@ TRAINING = {
     "decay_biases": True,
     "clip_norm": None,
     "ema": 0.0,
-    "final_share": 0.0,
+    "min_lr_ratio": 0.0,
     "compile": False,
     "gpus": 1,
 }
@@ -61,7 +61,7 @@ SIMCLR = {
     "temperature": 0.5,
     "decoupled": False,
     "views": VIEWS,
-    "stages": [],
+    "progressive_resizing": [],
     "minutes": None,
     "monitor_every": 1,
 }
@@ -69,8 +69,8 @@ PROBE = {**TRAINING, "width": 8, "validation": 20}
 CLASSIFIER = {
     **TRAINING,
     "architecture": {"module": "triptych.models.resnet", "options": {"width": 8}},
-    "augmentation": {"padding": 2, "flip": 0.5, "degrees": 15},
-    "mixing": {"method": "cutmix", "alpha": 0.4, "probability": 0.5, "size": 4},
+    "base_augmentation": {"padding": 2, "flip": 0.5, "degrees": 15},
+    "augmentation": {"method": "cutmix", "alpha": 0.4, "probability": 0.5, "size": 4},
     "validation": 20,
     "label_smoothing": 0.1,
 }

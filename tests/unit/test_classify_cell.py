@@ -22,7 +22,7 @@ RECIPE = {
         "module": "triptych.models.vit",
         "options": {"dim": 16, "depth": 2, "heads": 2, "mlp": 16, "dropout": 0.1, "stochastic_depth": 0.5},
     },
-    "mixing": {
+    "augmentation": {
         "method": "cutmix",
         "alpha": 1.0,
         "probability": 0.5,
@@ -66,9 +66,9 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("changes", "threads"),
     [
-        ({"mixing": {**RECIPE["mixing"], "method": "none"}}, 1),
-        ({"mixing": {**RECIPE["mixing"], "method": "mixup"}}, 1),
-        ({"mixing": {**RECIPE["mixing"], "method": "cutmix"}}, 2),
+        ({"augmentation": {**RECIPE["augmentation"], "method": "none"}}, 1),
+        ({"augmentation": {**RECIPE["augmentation"], "method": "mixup"}}, 1),
+        ({"augmentation": {**RECIPE["augmentation"], "method": "cutmix"}}, 2),
         (RESNET, 1),
         (RESNET, 2),
     ],
@@ -100,7 +100,7 @@ def test_a_cell_killed_between_epochs_and_resumed_gives_the_same_bits(
 
 
 def test_a_column_that_cannot_be_is_said_before_training(tmp_path: Path, data: Path) -> None:
-    recipe = {**RECIPE, "mixing": {"module": "nowhere", "options": {}}}
+    recipe = {**RECIPE, "augmentation": {"module": "nowhere", "options": {}}}
     with pytest.raises(TriptychError, match="augmentation module 'nowhere': No module named"):
         train_classifier(experiment(tmp_path, data, recipe))
 

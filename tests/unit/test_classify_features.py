@@ -28,7 +28,7 @@ from triptych.ssl.features import LabelledFeatures, load_features, save_features
 from triptych.ssl.fine_tune import fine_tune
 from triptych.ssl.knn_evaluation import evaluate_knn
 from triptych.ssl.label_fraction import labelled_images
-from triptych.ssl.label_fraction_probe import probe_few_labels
+from triptych.ssl.label_fraction_probe import probe_label_fraction
 from triptych.ssl.linear_probe import probe
 from triptych.ssl.sgd_probe import augmented_probe
 from triptych.ssl.simclr import initialise
@@ -42,7 +42,7 @@ from triptych.ssl.weight_decay_search import (
 from triptych.workflow.errors import TriptychError
 
 CPU = {"device": "cpu", "precision": "float32"}
-GRID = {"least": 0.001, "most": 1.0, "count": 4}
+GRID = {"min": 0.001, "max": 1.0, "count": 4}
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_neighbours_and_a_few_labels_find_the_colours(
     evaluate_knn(experiment(tmp_path / "knn", data, {"k": 10, "temperature": 0.1, **CPU}), **files)
     assert metrics(tmp_path / "knn")["test_top1_accuracy"] > 60  # chance is 33
     recipe = {"percent": 20.0, "folds": 5, "weight_decays": GRID, **CPU}
-    probe_few_labels(experiment(tmp_path / "few", data, recipe), **files)
+    probe_label_fraction(experiment(tmp_path / "few", data, recipe), **files)
     few = metrics(tmp_path / "few")
     assert few["test_top1_accuracy"] > 60
     assert (few["labels"], few["folds"], len(few["path"])) == (24, 5, 4)
@@ -165,17 +165,17 @@ def test_a_share_without_two_images_of_each_class_is_one_clear_line(
 ) -> None:
     recipe = {"percent": 3.0, "folds": 5, "weight_decays": GRID, **CPU}
     with pytest.raises(TriptychError, match=r"3 % of the labels are 4, fewer than two .* raise percents"):
-        probe_few_labels(experiment(tmp_path, data, recipe), **files)
+        probe_label_fraction(experiment(tmp_path, data, recipe), **files)
 
 
 def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path, encoder: Path) -> None:
-    augmentation = CLASSIFIER["augmentation"]
+    augmentation = CLASSIFIER["base_augmentation"]
     recipe = {
         **TRAINING,
         "width": 8,
         "percent": 50.0,
         "validation": 20,
-        "augmentation": augmentation,
+        "base_augmentation": augmentation,
         "label_smoothing": 0.0,
     }
     fine_tune(experiment(tmp_path, data, recipe), str(encoder))
@@ -187,7 +187,7 @@ def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path,
     assert not torch.equal(before["stem.weight"], after["0.stem.weight"])
 
 
-TUNING = {"percent": 50.0, "augmentation": CLASSIFIER["augmentation"], "label_smoothing": 0.0}
+TUNING = {"percent": 50.0, "base_augmentation": CLASSIFIER["base_augmentation"], "label_smoothing": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def clusters(count: int, spread: float = 0.3, seed: int = 0) -> LabelledFeatures
 
 
 def test_the_grid_goes_from_strong_to_weak_in_equal_ratios() -> None:
-    assert weight_decay_grid({"least": 1e-4, "most": 1.0, "count": 5}) == pytest.approx(
+    assert weight_decay_grid({"min": 1e-4, "max": 1.0, "count": 5}) == pytest.approx(
         [1, 0.1, 0.01, 1e-3, 1e-4]
     )
-    assert weight_decay_grid({"least": 0.1, "most": 0.1, "count": 1}) == pytest.approx([0.1])
+    assert weight_decay_grid({"min": 0.1, "max": 0.1, "count": 1}) == pytest.approx([0.1])
 
 
 def test_cross_validation_asks_every_example_once_and_agrees_with_separate_fits() -> None:
@@ -270,7 +270,7 @@ def learning(**changes: dict[str, Any]) -> dict[str, Any]:
     base: dict[str, Any] = {
         "probe": {"validation": 100},
         "supervised": {"validation": 100},
-        "few_labels": {"percents": [10]},
+        "label_fraction": {"percents": [10]},
         "fine_tune": {"validation": 100, "percents": [], "batch_size": 32},
     }
     return {name: {**values, **changes.get(name, {})} for name, values in base.items()}
@@ -285,7 +285,7 @@ def learning(**changes: dict[str, Any]) -> dict[str, Any]:
             {"fine_tune": {"percents": [50, 10]}},
             r"fine_tune.batch_size is 32, but 10 % of the labels are 30; lower batch_size or raise percents",
         ),
-        ({"few_labels": {"percents": [0.5]}}, "0.5 % of the labels are 2, fewer than two for some"),
+        ({"label_fraction": {"percents": [0.5]}}, "0.5 % of the labels are 2, fewer than two for some"),
     ],
 )
 def test_what_would_fail_after_the_pretraining_is_asked_before(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from triptych.kernels.compiler.jit import has_float_products, has_tiles
+from triptych.kernels.registry import supports
 from triptych.kernels.conv import amx as tiled_convolution
 from triptych.kernels.conv import batched_gemm as small_maps
 from triptych.kernels.conv import compiled_amx_weight_gradient as correlation
@@ -24,8 +24,8 @@ from triptych.models.resnet import BasicBlock, ResNet18
 from triptych.workflow.devices import has_fast_bfloat16
 
 CPU = torch.device("cpu")
-needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
-needs_float_products = pytest.mark.skipif(not has_float_products(), reason="this CPU has no AVX2")
+needs_tiles = pytest.mark.skipif(not supports("amx_bf16"), reason="this CPU has no tile registers (AMX)")
+needs_float_products = pytest.mark.skipif(not supports("avx2"), reason="this CPU has no AVX2")
 needs_bfloat16 = pytest.mark.skipif(not has_fast_bfloat16(CPU), reason="this CPU has no bfloat16 units")
 
 FORMATS = [
@@ -121,9 +121,9 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.kernels.compiler.jit import has_float_products, has_tiles
+from triptych.kernels.registry import supports
 from triptych.kernels.conv.amx import filter_gradient, output
-assert has_tiles()
+assert supports("amx_bf16")
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 for side in (2, 8):
     x = torch.ones(64, 32, side, side, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
@@ -169,7 +169,7 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
 def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
     tiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolution, "has_tiles", lambda: tiles)
+    monkeypatch.setattr(convolution, "supports", lambda feature: tiles if feature == "amx_bf16" else supports(feature))
     x = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     x = x.contiguous(memory_format=torch.channels_last)
     fast = train_step(encoder(), x)
@@ -198,8 +198,8 @@ def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
 @needs_bfloat16
 @pytest.mark.parametrize("tiles", [False, pytest.param(True, marks=needs_tiles)])
 def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "has_tiles", lambda: tiles)
-    monkeypatch.setattr(convolution, "has_pairs", lambda: False)  # test_nn_winograd has those
+    monkeypatch.setattr(convolution, "supports", lambda feature: tiles if feature == "amx_bf16" else supports(feature))
+    monkeypatch.setattr(convolution, "supports", without("avx512_bf16"))  # test_nn_winograd has those
     layer = Convolution(128, 128, 3).to(memory_format=torch.channels_last)
     small = torch.randn(32, 128, 2, 2).contiguous(memory_format=torch.channels_last)
 
@@ -217,8 +217,8 @@ def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: 
 
 @needs_bfloat16
 def test_gradients_are_right_where_one_is_ours_and_the_other_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "has_tiles", lambda: False)
-    monkeypatch.setattr(convolution, "has_pairs", lambda: False)
+    monkeypatch.setattr(convolution, "supports", without("amx_bf16"))
+    monkeypatch.setattr(convolution, "supports", without("avx512_bf16"))
     x = draw(8, 128, 4, 4)  # the filters' gradient is ours there, the input's is torch's
     layer = Convolution(128, 128, 3)
     expected = Convolution(128, 128, 3)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.compiler.jit import has_pairs
+from triptych.kernels.registry import supports
 from triptych.kernels.conv import layer as convolution
 from triptych.kernels.conv import winograd_bf16 as winograd
 from triptych.kernels.conv.layer import Convolution
 
-needs_pairs = pytest.mark.skipif(not has_pairs(), reason="this CPU does not multiply pairs (AVX512-BF16)")
+needs_pairs = pytest.mark.skipif(not supports("avx512_bf16"), reason="this CPU does not multiply pairs (AVX512-BF16)")
 
 CHANNELS = st.sampled_from([64, 128, 192])
 SIDES = st.sampled_from([(4, 1), (6, 1), (10, 1), (8, 2), (12, 2)])  # with strides
@@ -138,7 +138,7 @@ def test_a_few_tiles_are_not_worth_transformed_filters() -> None:
 
 @needs_pairs
 def test_a_layer_takes_it_where_there_are_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "has_tiles", lambda: False)
+    monkeypatch.setattr(convolution, "supports", without("amx_bf16"))
     layer = Convolution(64, 64, 3)
     x, dy = whole(4, 64, 8, 8, seed=0, most=2).requires_grad_(), whole(4, 64, 8, 8, seed=2, most=1)
     with torch.no_grad():

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.compiler.jit import has_float_products
+from triptych.kernels.registry import supports
 from triptych.kernels.conv import layer as convolution
 from triptych.kernels.conv import winograd_fp32 as winograd_float32
 from triptych.kernels.conv.layer import Convolution
 from triptych.models.resnet import ResNet18
 
-needs_products = pytest.mark.skipif(not has_float_products(), reason="this CPU has no AVX2")
+needs_products = pytest.mark.skipif(not supports("avx2"), reason="this CPU has no AVX2")
 CHANNELS = st.sampled_from([64, 128, 192])
 
 
@@ -153,7 +153,7 @@ def test_other_formats_and_cpus_are_torchs_own(monkeypatch: pytest.MonkeyPatch) 
         assert not is_ours(Convolution(64, 64, 3), x)
     with pytest.raises(RuntimeError, match="type"):
         Convolution(64, 64, 3)(x.bfloat16())  # without autocast
-    monkeypatch.setattr(convolution, "has_float_products", lambda: False)
+    monkeypatch.setattr(convolution, "supports", without("avx2"))
     assert not is_ours(Convolution(64, 64, 3), x)
 
 

@@ -86,10 +86,10 @@ def radiance_of(density: Callable[[Tensor], Tensor], *, aabb_scale: int = 1) -> 
 
 
 def mesh_of(
-    density: Callable[[Tensor], Tensor], *, resolution: int = 48, least_share: float = 0.01
+    density: Callable[[Tensor], Tensor], *, resolution: int = 48, min_component_fraction: float = 0.01
 ) -> tuple[Mesh, float]:
     grid = sample_density(radiance_of(density), torch.zeros(3), torch.ones(3), resolution=resolution)
-    return extract_mesh(grid, density=LEVEL, least_share=least_share), grid.cell
+    return extract_mesh(grid, density=LEVEL, min_component_fraction=min_component_fraction), grid.cell
 
 
 def as_trimesh(mesh: Mesh) -> trimesh.Trimesh:
@@ -115,9 +115,9 @@ def test_the_mesh_of_a_ball_is_that_ball() -> None:
 
 
 def test_small_pieces_are_left_out() -> None:
-    both, alone = as_trimesh(mesh_of(ball_and_crumb, least_share=0)[0]), mesh_of(ball_and_crumb)[0]
+    both, alone = as_trimesh(mesh_of(ball_and_crumb, min_component_fraction=0)[0]), mesh_of(ball_and_crumb)[0]
     assert both.body_count == 2
-    large, _ = mesh_of(ball_and_crumb, least_share=0.1)
+    large, _ = mesh_of(ball_and_crumb, min_component_fraction=0.1)
     assert as_trimesh(large).body_count == 1
     assert len(large.vertices) == len(np.unique(large.faces))
     assert len(alone.faces) == len(both.faces)  # the crumb has more than a hundredth of the faces
@@ -129,14 +129,14 @@ def test_space_that_is_not_occupied_holds_no_surface() -> None:
     occupied[:, :8, :8, :8] = False
     radiance.occupancy.set_occupied(occupied)
     grid = sample_density(radiance, torch.zeros(3), torch.ones(3), resolution=48)
-    assert as_trimesh(extract_mesh(grid, density=LEVEL, least_share=0)).body_count == 1
+    assert as_trimesh(extract_mesh(grid, density=LEVEL, min_component_fraction=0)).body_count == 1
 
 
 def test_a_box_cuts_the_surface_open() -> None:
     low, high = torch.tensor([0.0, 0.0, 0.5]), torch.ones(3)
     grid = sample_density(radiance_of(ball), low, high, resolution=40)
     assert grid.values.shape == (41, 41, 21)
-    mesh = extract_mesh(grid, density=LEVEL, least_share=0)
+    mesh = extract_mesh(grid, density=LEVEL, min_component_fraction=0)
     assert not as_trimesh(mesh).is_watertight
     assert mesh.vertices[:, 2].min() == pytest.approx(0.5, abs=1e-6)
 
@@ -167,7 +167,7 @@ OPTIONS: dict[str, Any] = {
     "box": None,
     "resolution": 32,
     "density": LEVEL,
-    "least_share": 0.01,
+    "min_component_fraction": 0.01,
     "points": 1600,
 }
 

@@ -43,7 +43,7 @@ def runs(cell: str, *errors: float, seeds: tuple[int, ...] = (), validation: flo
                 "images_per_second": 10.0 * (1 + seed),
             },
             {
-                "recipe": {"epochs": 2, "mixing": {"method": cell}},
+                "recipe": {"epochs": 2, "augmentation": {"method": cell}},
                 "seed": seed,
                 "wall_seconds": 60.0,
                 "hardware": {"cpu": "another", "threads": 1} if seed == 9 else {"cpu": "a CPU", "threads": 2},

@@ -216,7 +216,7 @@ def test_what_differs_in_one_cell_or_one_column_is_said_of_it(config: dict[str, 
     config["grid"]["cells"] = {"vit-baseline": {"optimizer": "adamw", "ema": 0.999}}
     config["augmentations"]["mixup"]["alpha"] = 1.0
     config["augmentations"]["cutmix"]["probability"] = 0.1
-    config["grid"]["augmentation"]["degrees"] = 0
+    config["grid"]["base_augmentation"]["degrees"] = 0
     assert grid_of(config).differences == (
         "vit-baseline trained with another optimizer, ema",
         "images with another degrees",
@@ -241,10 +241,10 @@ def test_a_stronger_policy_or_another_network_under_a_published_name_is_a_differ
     config["augmentations"]["baseline"]["rand_augment"] = {"operations": 2, "magnitude": 9}
     config["architectures"]["vit"]["module"] = "mynet"
     recipe = config["architectures"]["resnet18"]["recipes"]["report"]
-    recipe |= {"decay_biases": False, "final_share": 0.5}
+    recipe |= {"decay_biases": False, "min_lr_ratio": 0.5}
     assert grid_of(config).differences == (
         "another network for vit",
-        "resnet18 trained with another decay biases, final share",
+        "resnet18 trained with another decay biases, min lr ratio",
         "baseline with another rand augment",
     )
 
@@ -267,8 +267,8 @@ def self_supervision_of(config: dict[str, Any]) -> Comparison:
         return Result(Path("metrics.json"), {}, {"recipe": recipe})
 
     learning = config["self_supervision"]
-    mixing = config["augmentations"].get(learning["supervised"]["mixing"], {"method": "none"})
-    network = {"architecture": {"options": {"width": learning["simclr"]["width"]}}, "mixing": mixing}
+    mixing = config["augmentations"].get(learning["supervised"]["augmentation"], {"method": "none"})
+    network = {"architecture": {"options": {"width": learning["simclr"]["width"]}}, "augmentation": mixing}
     return self_supervision_comparison(
         {
             "simclr_linear_probe": [result(learning["probe"])],
@@ -288,7 +288,7 @@ def test_part_one_is_alike_only_with_the_published_recipes(config: dict[str, Any
     assert self_supervision_of(config).likeness == "alike"
     learning["simclr"] |= {"temperature": 0.2, "optimizer": "muon"}
     learning["simclr"]["views"]["count"] = 4
-    learning["supervised"] |= {"mixing": "cutout", "ema": 0.998}
+    learning["supervised"] |= {"augmentation": "cutout", "ema": 0.998}
     learning["probe"]["learning_rate"] = 0.1
     assert self_supervision_of(config).differences == (
         "SimCLR with another temperature, optimizer",

@@ -36,7 +36,7 @@ def test_the_reports_recipes_are_the_published_ones() -> None:
         "learning_rate": 0.1,
         "momentum": 0.9,
         "weight_decay": 5e-4,
-        "decay": 0.2,
+        "gamma": 0.2,
     }
     published |= {"schedule": "step", "milestones": [20, 40, 60], "epochs": 100, "batch_size": 128}
     assert published.items() <= resnet.items()
@@ -53,9 +53,14 @@ def test_the_reports_recipes_are_the_published_ones() -> None:
 def test_the_four_settings_share_everything_but_their_mixing(family: str, row: str) -> None:
     config = configured(recipe=family)
     recipes = [cell_recipe(config, row, column) for column in ("baseline", "mixup", "cutout", "cutmix")]
-    assert [recipe.pop("mixing")["method"] for recipe in recipes] == ["none", "mixup", "cutout", "cutmix"]
+    assert [recipe.pop("augmentation")["method"] for recipe in recipes] == [
+        "none",
+        "mixup",
+        "cutout",
+        "cutmix",
+    ]
     assert all(recipe == recipes[0] for recipe in recipes)
-    assert recipes[0]["augmentation"] == {"padding": 4, "flip": 0.5, "degrees": 15}
+    assert recipes[0]["base_augmentation"] == {"padding": 4, "flip": 0.5, "degrees": 15}
 
 
 def test_the_baseline_is_crop_mirror_and_rotation_and_nothing_else() -> None:
@@ -71,7 +76,7 @@ def test_families_differ_in_the_training_and_in_what_it_changes_in_the_network()
         == (modern["architecture"]["options"])
     )
     assert (report["optimizer"], modern["optimizer"]) == ("adam", "adamw")
-    assert report["mixing"] == modern["mixing"]
+    assert report["augmentation"] == modern["augmentation"]
 
 
 def test_changes_reach_their_cells_only() -> None:
@@ -142,7 +147,7 @@ def test_modules_of_chosen_rows_and_columns_must_lie_where_edits_are_noticed(tab
         check_modules(config)
     if table == "augmentations":
         config["grid"][table].remove("mine")
-        config["self_supervision"]["supervised"]["mixing"] = "mine"
+        config["self_supervision"]["supervised"]["augmentation"] = "mine"
         with pytest.raises(TriptychError, match=missing):
             check_modules(config)
 

@@ -54,7 +54,11 @@ def complaint(config: dict[str, Any]) -> str:
         ),
         ("grid.dataset", "cifar1000", "grid.dataset names 'cifar1000', which is not defined under datasets"),
         ("grid.augmentations", ["mixup", "magic"], "grid.augmentations names 'magic'"),
-        ("self_supervision.supervised.mixing", "magic", "self_supervision.supervised.mixing names 'magic'"),
+        (
+            "self_supervision.supervised.augmentation",
+            "magic",
+            "self_supervision.supervised.augmentation names 'magic'",
+        ),
         ("grid.cells", {"vit-magic": {"epochs": 3}}, "grid.cells names 'vit-magic', which is no cell"),
         ("grid.cells", {"vit-mixup": {"epoch": 3}}, "unknown key 'epoch' in grid.cells.vit-mixup"),
         (
@@ -64,9 +68,9 @@ def complaint(config: dict[str, Any]) -> str:
         ),
         ("self_supervision.simclr.views.crop_scale", [0, float("inf")], "crop_scale[1] is inf but must be a"),
         (
-            "self_supervision.simclr.stages",
+            "self_supervision.simclr.progressive_resizing",
             [{"share": 0.5, "size": 16}, {"share": 0.2, "size": 32}],
-            "stages have the shares 0.5, 0.2, 0.7 in all; they must add up to 1",
+            "progressive_resizing has the shares 0.5, 0.2, 0.7 in all; they must add up to 1",
         ),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
         (
@@ -102,9 +106,9 @@ def complaint(config: dict[str, Any]) -> str:
             "scenes.orbit.radiance has neither steps nor minutes; give at least one of them",
         ),
         (
-            "self_supervision.few_labels.weight_decays",
-            {"least": 0.1, "most": 0.01},
-            "few_labels.weight_decays has least 0.1 and most 0.01; least must not be greater",
+            "self_supervision.label_fraction.weight_decays",
+            {"min": 0.1, "max": 0.01},
+            "label_fraction.weight_decays has min 0.1 and max 0.01; min must not be greater",
         ),
         (
             "self_supervision.fine_tune.percents",

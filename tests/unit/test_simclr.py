@@ -51,7 +51,7 @@ def test_the_time_that_is_left_knows_that_later_stages_are_slower() -> None:
 
 
 def test_a_step_sees_as_many_views_as_the_recipe_asks_for_in_the_size_of_its_stage(data: Path) -> None:
-    recipe = {**SIMCLR, "views": {**VIEWS, "count": 3}, "stages": [{"share": 1.0, "size": 12}]}
+    recipe = {**SIMCLR, "views": {**VIEWS, "count": 3}, "progressive_resizing": [{"share": 1.0, "size": 12}]}
     training = Pretraining(recipe, load_packed(data), CPU)
     views = training.prepare(Batch(torch.arange(4), torch_generator(CPU, 0), progress=0.5))
     assert views.shape == (12, 3, 12, 12)
@@ -64,7 +64,7 @@ def test_a_step_sees_as_many_views_as_the_recipe_asks_for_in_the_size_of_its_sta
 
 def test_pretraining_by_stages_with_more_views_and_the_decoupled_loss(tmp_path: Path, data: Path) -> None:
     stages = [{"share": 0.5, "size": 8}, {"share": 0.5, "size": 16}]
-    recipe = {**SIMCLR, "stages": stages, "decoupled": True, "views": {**VIEWS, "count": 4}}
+    recipe = {**SIMCLR, "progressive_resizing": stages, "decoupled": True, "views": {**VIEWS, "count": 4}}
     pretrain(experiment(tmp_path, data, {**recipe, "epochs": 3, "monitor_every": 2}), [0.01, 0.03])
     found = metrics(tmp_path)
     assert found["knn_accuracy"] > 50  # chance is 33
@@ -240,7 +240,7 @@ def test_a_measured_plan_gives_more_epochs_to_more_minutes(
 ) -> None:
     monkeypatch.setattr("triptych.ssl.epoch_budget.LEAST_SECONDS", 0.2)
     stages = [{"share": 0.9, "size": 8}, {"share": 0.1, "size": 16}]
-    recipe = {**SIMCLR, "stages": stages, "accumulate": 3}
+    recipe = {**SIMCLR, "progressive_resizing": stages, "accumulate": 3}
     short, long = (measure_plan({**recipe, "minutes": m}, load_packed(data), CPU) for m in (0.2, 2.0))
     assert len(short["step_seconds"]) == 2
     assert 1 <= short["epochs"] < long["epochs"]

@@ -13,8 +13,8 @@ BASE = {
     "epochs": 10,
     "warmup_epochs": 2,
     "milestones": [4, 8],
-    "decay": 0.1,
-    "final_share": 0.0,
+    "gamma": 0.1,
+    "min_lr_ratio": 0.0,
 }
 
 
@@ -48,7 +48,7 @@ def test_schedules_rise_to_their_peak_and_fall_to_their_share_without_jumps(
     schedule: str, epochs: int, steps: int, warm: float, peak: float, final: float
 ) -> None:
     warmup = warm * epochs
-    recipe = {"learning_rate": peak, "epochs": epochs, "warmup_epochs": warmup, "final_share": final}
+    recipe = {"learning_rate": peak, "epochs": epochs, "warmup_epochs": warmup, "min_lr_ratio": final}
     total = epochs * steps
     rates = [learning_rate({**recipe, "schedule": schedule}, step, steps) for step in range(total)]
     assert all(0 < rate <= peak * (1 + 1e-12) for rate in rates)

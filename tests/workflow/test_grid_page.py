@@ -64,7 +64,7 @@ def test_the_cells_were_trained_as_the_page_configures_them(extended: Study) -> 
     metrics = extended.folder / "results/grid/mynet-stripes/seed0/metrics.json"
     recipe = json.loads(metrics.read_text())["provenance"]["recipe"]
     assert recipe["architecture"] == {"module": "mynet", "options": {"width": 32}}
-    assert recipe["mixing"] == {"module": "stripes", "options": {"share": 0.25}}
+    assert recipe["augmentation"] == {"module": "stripes", "options": {"share": 0.25}}
     assert recipe["nesterov"] and recipe["ema"] == 0.999
 
 

@@ -36,7 +36,7 @@ def test_as_many_epochs_are_trained_as_were_planned_for_the_minutes(budgeted: St
 def test_a_plan_stands_until_something_changes_that_it_was_measured_for(budgeted: Study) -> None:
     budgeted.configure(self_supervision={"simclr": {"epochs": 7}})
     assert budgeted.plan(TARGET) == set()
-    budgeted.configure(self_supervision={"simclr": {"final_share": 0.1, "temperature": 0.3}})
+    budgeted.configure(self_supervision={"simclr": {"min_lr_ratio": 0.1, "temperature": 0.3}})
     assert budgeted.plan(TARGET) == {PRETRAINING}
     budgeted.configure(self_supervision={"simclr": {"minutes": 0.5}})
     assert budgeted.plan(TARGET) == {PLANNING, PRETRAINING}
@@ -44,14 +44,14 @@ def test_a_plan_stands_until_something_changes_that_it_was_measured_for(budgeted
 
 def test_a_share_with_too_few_labels_is_found_before_the_pretraining(budgeted: Study) -> None:
     budgeted.configure(
-        self_supervision={"simclr": {"minutes": None, "epochs": 1}, "few_labels": {"percents": [0.5, 20]}}
+        self_supervision={"simclr": {"minutes": None, "epochs": 1}, "label_fraction": {"percents": [0.5, 20]}}
     )
     done = budgeted.snakemake(TARGET)
     output = done.stdout + done.stderr
     assert done.returncode != 0
     assert "0.5 % of the labels are 2, fewer than two for some of the 10 classes; raise percents" in output
     assert "epoch=" not in output
-    budgeted.configure(self_supervision={"few_labels": {"percents": [20]}})
+    budgeted.configure(self_supervision={"label_fraction": {"percents": [20]}})
     budgeted.run(TARGET)
-    budgeted.configure(self_supervision={"few_labels": {"percents": [40]}})
+    budgeted.configure(self_supervision={"label_fraction": {"percents": [40]}})
     assert budgeted.plan(TARGET) == set()

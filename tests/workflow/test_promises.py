@@ -94,7 +94,7 @@ def test_the_probes_own_recipe_matters_to_the_protocol_that_reads_it(study: Stud
 
 
 def test_supervised_training_may_borrow_a_column_of_the_grid(study: Study) -> None:
-    study.configure(self_supervision={"supervised": {"mixing": "cutmix"}})
+    study.configure(self_supervision={"supervised": {"augmentation": "cutmix"}})
     report = {"Table: self-supervision", "Figures: self-supervision", PAGE}
     assert study.plan() == {"Supervised ResNet18, seed 0"} | report
 

@@ -39,7 +39,7 @@ def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
                 f"config: self_supervision.{name}.validation is {validation}, but there are only "
                 f"{len(labels)} training images; lower it"
             )
-    parts = [(labels, learning["few_labels"]["percents"])]
+    parts = [(labels, learning["label_fraction"]["percents"])]
     if tuning["percents"]:
         kept = stratified_split(labels, tuning["validation"], seed=0)[0]
         parts.append((labels[kept], tuning["percents"]))

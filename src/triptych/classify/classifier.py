@@ -29,7 +29,7 @@ class Classification:
     """What a step of supervised training computes: the model, its inputs and its loss.
 
     Args:
-        recipe: `architecture` (module, options), `augmentation` (padding, flip, degrees), `mixing`
+        recipe: `architecture` (module, options), `base_augmentation` (padding, flip, degrees), `augmentation`
             (the column's own part; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
         dataset: whose training images are used; test images are not.
         device: of model and images.
@@ -45,7 +45,9 @@ class Classification:
         model = build_model(architecture["module"], self.classes, side, architecture["options"])
         self.flops = forward_flops(model, side)
         self.model = synchronise_batch_norm(model.to(memory_format=torch.channels_last).to(device), device)
-        self.augment = make_augmentation(recipe["augmentation"], recipe["mixing"], self.train.normalise)
+        self.augment = make_augmentation(
+            recipe["base_augmentation"], recipe["augmentation"], self.train.normalise
+        )
 
     def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Augmented images of a batch and their labels as distributions, (N, classes)."""

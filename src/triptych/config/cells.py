@@ -50,8 +50,8 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
     row = config["architectures"][architecture]
     return {
         "architecture": {"module": row["module"], "options": {**row["options"], **training.pop("options")}},
-        "augmentation": config["grid"]["augmentation"],
-        "mixing": column_setting(config["augmentations"][augmentation]),
+        "base_augmentation": config["grid"]["base_augmentation"],
+        "augmentation": column_setting(config["augmentations"][augmentation]),
         "validation": config["grid"]["validation"],
         **training,
     }
@@ -85,7 +85,7 @@ def check_modules(config: Config) -> None:
         TriptychError: one does not, or it or a file that it imports has a syntax error.
     """
     used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
-    used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["mixing"]])
+    used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["augmentation"]])
     for table, names in used.items():
         for name in names:
             module = config[table][name].get("module")

@@ -155,12 +155,12 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
             "config: self_supervision.simclr.minutes is laid out over the speed of an uncompiled model; "
             "with compile: true set minutes: null and give epochs"
         )
-    for name in ("probe", "few_labels"):
+    for name in ("probe", "label_fraction"):
         grid = learning[name]["weight_decays"]
-        if grid["least"] > grid["most"]:
+        if grid["min"] > grid["max"]:
             raise TriptychError(
-                f"config: self_supervision.{name}.weight_decays has least {grid['least']} "
-                f"and most {grid['most']}; least must not be greater"
+                f"config: self_supervision.{name}.weight_decays has min {grid['min']} "
+                f"and max {grid['max']}; min must not be greater"
             )
     common = config["reconstruction"]["radiance"]
     budgets = {"reconstruction": common}
@@ -180,11 +180,11 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
             raise TriptychError(
                 f"config: {where}.export.box is [{lowest}, {highest}]; the lowest corner comes first"
             )
-    shares = [stage["share"] for stage in learning["simclr"]["stages"]]
+    shares = [stage["share"] for stage in learning["simclr"]["progressive_resizing"]]
     if shares and not math.isclose(sum(shares), 1):
         raise TriptychError(
-            f"config: self_supervision.simclr.stages have the shares {', '.join(map(str, shares))}, "
-            f"{sum(shares):g} in all; they must add up to 1"
+            "config: self_supervision.simclr.progressive_resizing has the shares "
+            f"{', '.join(map(str, shares))}, {sum(shares):g} in all; they must add up to 1"
         )
     low, high = learning["simclr"]["views"]["crop_scale"]
     if low > high:
@@ -209,10 +209,10 @@ def _expand_home(config: Mapping[str, Any]) -> None:
 
 def _check_names(config: Mapping[str, Any]) -> None:
     """Every name that one section uses must be defined in another."""
-    mixing = [name for name in [config["self_supervision"]["supervised"]["mixing"]] if name is not None]
+    mixing = [name for name in [config["self_supervision"]["supervised"]["augmentation"]] if name is not None]
     uses = [
         ("self_supervision.dataset", [config["self_supervision"]["dataset"]], "datasets"),
-        ("self_supervision.supervised.mixing", mixing, "augmentations"),
+        ("self_supervision.supervised.augmentation", mixing, "augmentations"),
         ("grid.dataset", [config["grid"]["dataset"]], "datasets"),
         ("grid.architectures", config["grid"]["architectures"], "architectures"),
         ("grid.augmentations", config["grid"]["augmentations"], "augmentations"),

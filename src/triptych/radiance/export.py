@@ -32,7 +32,7 @@ def export_scene(
     box: Sequence[Sequence[float]] | None,
     resolution: int,
     density: float | None,
-    least_share: float,
+    min_component_fraction: float,
     points: int,
 ) -> dict[str, Any]:
     """Write `cloud.ply`, `mesh.ply` and `mesh.glb`.
@@ -48,7 +48,7 @@ def export_scene(
         box: what to export, as for `export_box`.
         resolution: cells along the longest side of the box, for the mesh.
         density: of the mesh's surface, per unit-cube length; None: `seen_density` of the cloud.
-        least_share: pieces with less than this share of the largest piece's faces are left out.
+        min_component_fraction: pieces with less than this share of the largest piece's faces are left out.
         points: pixels to look at for the cloud, about; some of them show nothing in the box.
 
     Returns:
@@ -67,7 +67,7 @@ def export_scene(
     write_ply(folder / "cloud.ply", positions=positions, normals=normals, colours=to_bytes(cloud.colours))
 
     density = seen_density(radiance, cloud) if density is None else density
-    mesh = extract_mesh(grid, density=density, least_share=least_share)
+    mesh = extract_mesh(grid, density=density, min_component_fraction=min_component_fraction)
     if not len(mesh.faces):
         log.warning(
             "no surface: density in the box goes from %.3g to %.3g and, smoothed over a cell, never crosses "

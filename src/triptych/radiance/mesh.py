@@ -33,7 +33,7 @@ class Mesh:
     faces: NDArray[np.int32]
 
 
-def extract_mesh(grid: DensityGrid, *, density: float, least_share: float) -> Mesh:
+def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: float) -> Mesh:
     """The surface of equal density (Lorensen and Cline 1987; Lewiner et al. 2003), in unit-cube coordinates.
 
     Training sees density only through sums along rays, so it is rough from one node to the next,
@@ -44,7 +44,7 @@ def extract_mesh(grid: DensityGrid, *, density: float, least_share: float) -> Me
     Args:
         grid: the density.
         density: of the surface, per unit-cube length.
-        least_share: pieces with less than this share of the largest piece's faces are left out.
+        min_component_fraction: pieces with less than this share of the largest piece's faces are left out.
 
     Returns:
         The mesh; without any faces if density nowhere crosses `density`.
@@ -56,7 +56,7 @@ def extract_mesh(grid: DensityGrid, *, density: float, least_share: float) -> Me
     vertices, faces, normals, _ = marching_cubes(
         level, 0.0, gradient_direction="ascent", allow_degenerate=False
     )
-    vertices, faces, normals = _without_small_pieces(vertices, faces, normals, least_share)
+    vertices, faces, normals = _without_small_pieces(vertices, faces, normals, min_component_fraction)
     positions = torch.from_numpy(vertices).to(grid.low) * grid.cell + grid.low
     outward = torch.nn.functional.normalize(torch.from_numpy(normals).to(grid.low), dim=-1)
     return Mesh(positions, outward, faces)
@@ -66,14 +66,14 @@ def _without_small_pieces(
     vertices: NDArray[np.float32],
     faces: NDArray[np.int32],
     normals: NDArray[np.float32],
-    least_share: float,
+    min_component_fraction: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
     """Drop connected pieces with few faces, and the vertices that then belong to no face."""
     edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
     links = coo_array((np.ones(len(edges), np.int8), edges.T), shape=(len(vertices), len(vertices)))
     piece = connected_components(links, directed=False)[1][faces[:, 0]]
     sizes = np.bincount(piece)
-    faces = faces[sizes[piece] >= least_share * sizes.max()]
+    faces = faces[sizes[piece] >= min_component_fraction * sizes.max()]
     kept, renumbered = np.unique(faces, return_inverse=True)
     return vertices[kept], renumbered.reshape(-1, 3).astype(np.int32), normals[kept]
 

@@ -22,7 +22,7 @@ PUBLISHED_RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": 0.0005,
         "schedule": "step",
         "milestones": [20, 40, 60],
-        "decay": 0.2,
+        "gamma": 0.2,
     },
     "vit": {"optimizer": "adam", "learning_rate": 0.0001, "schedule": "cosine", "dropout": 0.1},
 }
@@ -35,7 +35,7 @@ UNUSED = {
     "mimetic": False,
     "clip_norm": None,
     "decay_biases": True,
-    "final_share": 0.0,
+    "min_lr_ratio": 0.0,
 }
 MODULES = {"resnet18": "triptych.models.resnet", "vit": "triptych.models.vit"}
 PUBLISHED_AUGMENTATION = {"padding": 4, "flip": 0.5, "degrees": 15}
@@ -146,14 +146,14 @@ def recipe_differences(recipes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     for cell, recipe in published.items():
         theirs = PUBLISHED_RECIPES[cell[0]] | SHARED | UNUSED
         if recipe["schedule"] != theirs["schedule"]:
-            theirs = {knob: value for knob, value in theirs.items() if knob not in ("milestones", "decay")}
+            theirs = {knob: value for knob, value in theirs.items() if knob not in ("milestones", "gamma")}
         text = changed_knobs({**recipe["architecture"]["options"], **recipe}, theirs)
         trained[cell] = f"trained with {text}" if text else ""
         if cell[1] in PUBLISHED_MIXING:  # a column is the same in all rows
-            text = changed_knobs(recipe["mixing"], PUBLISHED_MIXING[cell[1]])
+            text = changed_knobs(recipe["augmentation"], PUBLISHED_MIXING[cell[1]])
             mixed[cell[1],] = f"with {text}" if text else ""
     # So is what all cells share.
-    text = changed_knobs(next(iter(published.values()))["augmentation"], PUBLISHED_AUGMENTATION)
+    text = changed_knobs(next(iter(published.values()))["base_augmentation"], PUBLISHED_AUGMENTATION)
     images = [f"images with {text}"] if text else []
     return [*foreign, *_by_architecture(trained), *images, *_by_architecture(mixed)]
 

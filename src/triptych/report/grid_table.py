@@ -18,7 +18,7 @@ from triptych.report.titles import dataset_title
 METRICS = {"test_top1_error": "Top-1 error", "test_top5_error": "Top-5 error"}
 BEST, NEAR = "†", "≈"
 NOT_RUN = "not run"
-NO_PART = ("mixing", "device")  # of a recipe: what the columns are, and what changes no result
+NO_PART = ("augmentation", "device")  # of a recipe: what the columns are, and what changes no result
 
 
 def grid_comparison(cells: Cells, dataset: Mapping[str, Any]) -> Comparison:

@@ -5,7 +5,7 @@ from typing import Any
 
 from triptych.report.comparison import PUBLISHED_MIXING, changed_knobs
 
-PLAIN = {"schedule": "cosine", "batch_size": 128, "ema": 0.0, "clip_norm": None, "final_share": 0.0}
+PLAIN = {"schedule": "cosine", "batch_size": 128, "ema": 0.0, "clip_norm": None, "min_lr_ratio": 0.0}
 # As the report's scripts and logs have them; warm-ups and what is not listed are not known or change nothing.
 PUBLISHED_TRAININGS: dict[str, dict[str, Any]] = {
     "SimCLR": PLAIN
@@ -15,7 +15,7 @@ PUBLISHED_TRAININGS: dict[str, dict[str, Any]] = {
         "head_norm": False,
         "temperature": 0.5,
         "decoupled": False,
-        "stages": [],
+        "progressive_resizing": [],
         "accumulate": 1,
         "optimizer": "adam",
         "learning_rate": 0.001,
@@ -51,7 +51,7 @@ def recipe_differences(
         found += [f"{name} with {text}"] if text else []
     text = changed_knobs(simclr.get("views", {}), PUBLISHED_VIEWS)
     found += [f"views with {text}"] if text else []
-    images = {**supervised.get("augmentation", {}), **supervised.get("mixing", {})}
+    images = {**supervised.get("base_augmentation", {}), **supervised.get("augmentation", {})}
     text = changed_knobs(images, PUBLISHED_IMAGES)
     found += [f"supervised images with {text}"] if text else []
     if probe["protocol"] == "features":

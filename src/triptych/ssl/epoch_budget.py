@@ -116,7 +116,7 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
             loss = learning(((piece, len(piece.indices) / len(indices)) for piece in pieces), 0)
             loss.item()  # waits for the device
 
-    stages = recipe["stages"] or [{"share": 1.0, "size": dataset.image_size[0]}]
+    stages = recipe["progressive_resizing"] or [{"share": 1.0, "size": dataset.image_size[0]}]
     seconds = []
     for stage in stages:
         seconds.append(typical_seconds(partial(step, stage["size"])))

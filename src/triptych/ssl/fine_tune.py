@@ -26,7 +26,7 @@ from triptych.workflow.files import digest_of_file
 def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     """Train encoder and a new linear layer together on `percent` of the labels; test once.
 
-    The recipe holds `width`, `percent`, `validation`, `augmentation` (padding, flip, degrees),
+    The recipe holds `width`, `percent`, `validation`, `base_augmentation` (padding, flip, degrees),
     `label_smoothing` and what the engine needs. The share is drawn from the training images without the
     validation split. The last epoch's weights are taken: to choose by thousands of validation labels
     would contradict knowing few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
@@ -47,7 +47,7 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     flops = forward_flops(model, dataset.image_size[0])
     model.to(memory_format=torch.channels_last).to(device)
     synchronise_batch_norm(model, device)
-    augmentation = recipe["augmentation"]
+    augmentation = recipe["base_augmentation"]
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
         images = labelled[batch.indices]

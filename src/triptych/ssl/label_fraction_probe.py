@@ -12,7 +12,7 @@ from triptych.ssl.softmax_regression import SoftmaxRegression
 from triptych.ssl.weight_decay_search import search_folds, warn_at_end_of_grid, weight_decay_grid
 
 
-def probe_few_labels(experiment: Experiment, *, train_file: str, test_file: str) -> None:
+def probe_label_fraction(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     """Fit a linear classifier to a share of the training images; test it once.
 
     The recipe holds `percent` (of the labels), `folds` and `weight_decays`. The weight decay is

@@ -62,7 +62,9 @@ class Pretraining:
 
     def prepare(self, batch: Batch) -> Tensor:
         """The views of a batch, as large as the stage of the training wants them."""
-        return self.draw(batch, size_at(self.recipe["stages"], batch.progress, self.dataset.image_size[0]))
+        return self.draw(
+            batch, size_at(self.recipe["progressive_resizing"], batch.progress, self.dataset.image_size[0])
+        )
 
     def loss_of(self, views: Tensor) -> Tensor:
         """NT-Xent over the batches of all workers."""
@@ -147,7 +149,7 @@ def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None
 
     def cost(steps: int) -> float:
         total = recipe["epochs"] * (len(training.images) // recipe["batch_size"])
-        return seconds_until(recipe["stages"], step_seconds, steps / total)
+        return seconds_until(recipe["progressive_resizing"], step_seconds, steps / total)
 
     checkpoints = open_checkpoints(experiment, dataset)
     fitted = fit(
@@ -160,7 +162,7 @@ def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None
         evaluate=look,
         evaluate_every=recipe["monitor_every"],
         look_at_loss=look_at_loss,
-        cost=cost if recipe["stages"] and step_seconds else None,
+        cost=cost if recipe["progressive_resizing"] and step_seconds else None,
     )
     if rank() > 0:
         return

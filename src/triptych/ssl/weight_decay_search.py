@@ -61,8 +61,8 @@ def warn_at_end_of_grid(search: Search, label: str) -> None:
 
 
 def weight_decay_grid(grid: Mapping[str, Any]) -> list[float]:
-    """`count` values evenly spaced in their logarithms, from `most` down to `least`."""
-    return [float(value) for value in np.geomspace(grid["most"], grid["least"], grid["count"])]
+    """`count` values evenly spaced in their logarithms, from `max` down to `min`."""
+    return [float(value) for value in np.geomspace(grid["max"], grid["min"], grid["count"])]
 
 
 def search_held_out(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.ssl.label_fraction_probe import probe_few_labels
+from triptych.ssl.label_fraction_probe import probe_label_fraction
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        probe_few_labels(
+        probe_label_fraction(
             experiment_of(snakemake, running),
             train_file=snakemake.input.train,
             test_file=snakemake.input.test,
