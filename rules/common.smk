@@ -20,13 +20,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from triptych.config.cells import cell_recipe, check_modules, column_setting, grid_cells, modules_of
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.imports import module_closure, module_path
+from triptych.workflow.records import reconcile
+from triptych.workflow.tracked_code import TrackedCode as code_of
 
 STARTED = time.time()
 
 try:
     validate_config(config, SOURCE.parent / "workflow/schemas/config.schema.yaml")
     check_modules(config)
+    for path in reconcile() if workflow.is_main_process else []:
+        print(f"triptych: {path} is not as its job wrote it; it is computed again", file=sys.stderr)
 except TriptychError as error:
     raise WorkflowError(str(error)) from None
 
@@ -50,17 +53,6 @@ wildcard_constraints:
     encoder="simclr|random",
     percent=r"\d+(\.\d+)?",
     seed=r"\d+",
-
-
-def code_of(script, *modules):
-    """The script and every library file behind it; `modules` are those it names only at run time.
-
-    As an input, this reruns on an edit exactly what imports the edited file.
-    """
-    found = module_closure(SOURCE.parent / "workflow/scripts" / script)
-    for path in filter(None, map(module_path, modules)):
-        found = found + module_closure(path)
-    return sorted({os.path.relpath(file) for file in found})
 
 
 def scene_recipe(scene, section):

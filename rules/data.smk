@@ -36,7 +36,6 @@ rule download_archive:
 rule pack_cifar:
     input:
         files=archive_of,
-        code=code_of("pack_cifar.py"),
     output:
         **PACKED,
     log:
@@ -52,6 +51,7 @@ rule pack_cifar:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code_of("pack_cifar.py"),
         recipe=recipe_of,
     message:
         "Packing {wildcards.dataset} from the CIFAR archive"
@@ -60,8 +60,6 @@ rule pack_cifar:
 
 
 rule pack_folder:
-    input:
-        code=code_of("pack_folder.py"),
     output:
         **PACKED,
     log:
@@ -77,6 +75,7 @@ rule pack_folder:
         mem_mb=8000,
         runtime=120,
     params:
+        code=code_of("pack_folder.py"),
         recipe=recipe_of,
         contents=lambda wildcards: folder_fingerprint(recipe_of(wildcards)["path"]),
     message:
@@ -86,8 +85,6 @@ rule pack_folder:
 
 
 rule draw_shapes:
-    input:
-        code=code_of("draw_shapes.py"),
     output:
         **PACKED,
     log:
@@ -103,6 +100,7 @@ rule draw_shapes:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code_of("draw_shapes.py"),
         recipe=recipe_of,
     message:
         "Drawing {wildcards.dataset}"

@@ -47,7 +47,6 @@ rule encode_images:
     input:
         data=packed(DATASET),
         encoder="results/{encoder}/seed{seed}/encoder.safetensors",
-        code=code_of("encode_images.py"),
     output:
         train="results/features/{encoder}/seed{seed}/train.safetensors",
         test="results/features/{encoder}/seed{seed}/test.safetensors",
@@ -64,6 +63,7 @@ rule encode_images:
         runtime=60,
         gpu=GPU,
     params:
+        code=code_of("encode_images.py"),
         recipe={
             "width": config["self_supervision"]["simclr"]["width"],
             **{key: config["self_supervision"]["probe"][key] for key in ("device", "precision")},
@@ -80,7 +80,6 @@ if AUGMENTED_PROBE:
         input:
             data=packed(DATASET),
             encoder="results/{encoder}/seed{seed}/encoder.safetensors",
-            code=code_of("probe_augmented.py"),
         output:
             classifier="results/probe/{encoder}/seed{seed}/classifier.safetensors",
             metrics="results/probe/{encoder}/seed{seed}/metrics.json",
@@ -98,6 +97,7 @@ if AUGMENTED_PROBE:
             runtime=720,
             gpu=GPU * config["self_supervision"]["probe"]["gpus"],
         params:
+            code=code_of("probe_augmented.py"),
             recipe={
                 "width": config["self_supervision"]["simclr"]["width"],
                 **{
@@ -118,7 +118,6 @@ else:
             data=packed(DATASET),
             train="results/features/{encoder}/seed{seed}/train.safetensors",
             test="results/features/{encoder}/seed{seed}/test.safetensors",
-            code=code_of("probe_encoder.py"),
         output:
             classifier="results/probe/{encoder}/seed{seed}/classifier.safetensors",
             metrics="results/probe/{encoder}/seed{seed}/metrics.json",
@@ -133,6 +132,7 @@ else:
             mem_mb=4000,
             runtime=30,
         params:
+            code=code_of("probe_encoder.py"),
             recipe={
                 **{
                     key: config["self_supervision"]["probe"][key]
@@ -151,7 +151,6 @@ rule evaluate_knn:
         data=packed(DATASET),
         train="results/features/{encoder}/seed{seed}/train.safetensors",
         test="results/features/{encoder}/seed{seed}/test.safetensors",
-        code=code_of("evaluate_knn.py"),
     output:
         metrics="results/knn/{encoder}/seed{seed}/metrics.json",
     log:
@@ -165,6 +164,7 @@ rule evaluate_knn:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code_of("evaluate_knn.py"),
         recipe={**config["self_supervision"]["knn"], **ON_FEATURES},
     message:
         "Nearest neighbours by the {wildcards.encoder} encoder, seed {wildcards.seed}"
@@ -177,7 +177,6 @@ rule probe_label_fraction:
         data=packed(DATASET),
         train="results/features/{encoder}/seed{seed}/train.safetensors",
         test="results/features/{encoder}/seed{seed}/test.safetensors",
-        code=code_of("probe_label_fraction.py"),
     output:
         metrics="results/label_fraction/{encoder}/percent{percent}/seed{seed}/metrics.json",
     log:
@@ -191,6 +190,7 @@ rule probe_label_fraction:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code_of("probe_label_fraction.py"),
         recipe=lambda wildcards: {
             "percent": float(wildcards.percent),
             "folds": config["self_supervision"]["label_fraction"]["folds"],
@@ -208,7 +208,6 @@ rule map_features:
     input:
         data=packed(DATASET),
         test="results/features/{encoder}/seed{seed}/test.safetensors",
-        code=code_of("map_features.py"),
     output:
         map="results/feature_map/{encoder}/seed{seed}/map.csv",
         metrics="results/feature_map/{encoder}/seed{seed}/metrics.json",
@@ -223,6 +222,7 @@ rule map_features:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code_of("map_features.py"),
         recipe={**config["self_supervision"]["feature_map"], **ON_FEATURES},
     message:
         "Map of the {wildcards.encoder} encoder's features, seed {wildcards.seed}"
@@ -234,7 +234,6 @@ rule fine_tune_encoder:
     input:
         data=packed(DATASET),
         encoder="results/simclr/seed{seed}/encoder.safetensors",
-        code=code_of("fine_tune_encoder.py"),
     output:
         model="results/fine_tune/percent{percent}/seed{seed}/model.safetensors",
         metrics="results/fine_tune/percent{percent}/seed{seed}/metrics.json",
@@ -252,6 +251,7 @@ rule fine_tune_encoder:
         runtime=1440,
         gpu=GPU * config["self_supervision"]["fine_tune"]["gpus"],
     params:
+        code=code_of("fine_tune_encoder.py"),
         recipe=lambda wildcards: {
             "width": config["self_supervision"]["simclr"]["width"],
             "percent": float(wildcards.percent),

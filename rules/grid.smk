@@ -7,7 +7,6 @@ include: "inputs/grid.smk"
 rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
-        code=code_of_cell,
     output:
         model="results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
         metrics="results/grid/{architecture}-{augmentation}/seed{seed}/metrics.json",
@@ -26,6 +25,7 @@ rule train_cell:
         runtime=1440,
         gpu=lambda wildcards: GPU * recipe_of_cell(wildcards)["gpus"],
     params:
+        code=code_of("train_classifier.py", modules_of_cell),
         recipe=recipe_of_cell,
     message:
         "Grid: {wildcards.architecture} with {wildcards.augmentation}, seed {wildcards.seed}"
@@ -34,8 +34,6 @@ rule train_cell:
 
 
 rule count_parameters:
-    input:
-        code=code_of("count_parameters.py"),
     output:
         "results/grid/parameters.json",
     log:
@@ -48,6 +46,8 @@ rule count_parameters:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("count_parameters.py"),
     message:
         "Counting the parameters of the report's models"
     script:
@@ -57,9 +57,6 @@ rule count_parameters:
 rule sample_augmentations:
     input:
         data=packed(config["grid"]["dataset"]),
-        code=code_of(
-            "sample_augmentations.py", *modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
-        ),
     output:
         "results/grid/augmentations.npz",
     log:
@@ -73,6 +70,9 @@ rule sample_augmentations:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of(
+            "sample_augmentations.py", modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
+        ),
         shared=config["grid"]["base_augmentation"],
         columns={name: column_setting(config["augmentations"][name]) for name in AUGMENTATIONS},
     message:
@@ -85,9 +85,6 @@ rule roll_out_attention:
     input:
         data=packed(config["grid"]["dataset"]),
         weights=weights_of_row,
-        code=lambda wildcards: code_of(
-            "roll_out_attention.py", config["architectures"][wildcards.architecture]["module"]
-        ),
     output:
         "results/grid/attention/{architecture}.npz",
     log:
@@ -101,6 +98,7 @@ rule roll_out_attention:
         mem_mb=4000,
         runtime=10,
     params:
+        code=code_of("roll_out_attention.py", module_of_row),
         networks=networks_of_row,
     message:
         "Where {wildcards.architecture} looks"

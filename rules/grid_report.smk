@@ -6,7 +6,6 @@ rule tabulate_grid:
         dataset=data_of("grid"),
         metrics=expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
         published=PUBLISHED,
-        code=code_of("tabulate_grid.py"),
     output:
         **{
             f"{name}_{format}": marked
@@ -26,6 +25,7 @@ rule tabulate_grid:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("tabulate_grid.py"),
         architectures=ARCHITECTURE_TITLES,
         augmentations=AUGMENTATION_TITLES,
     message:
@@ -37,7 +37,6 @@ rule tabulate_grid:
 rule tabulate_parameters:
     input:
         parameters="results/grid/parameters.json",
-        code=code_of("tabulate_parameters.py"),
     output:
         **table(
             "parameters",
@@ -55,6 +54,8 @@ rule tabulate_parameters:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("tabulate_parameters.py"),
     message:
         "Table: parameters"
     script:
@@ -67,7 +68,6 @@ rule plot_grid_overview:
         metrics=expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
         histories=expand("results/grid/{cell}/seed{seed}/history.csv", cell=CELLS, seed=GRID_SEEDS),
         published=PUBLISHED,
-        code=code_of("plot_grid_overview.py"),
     output:
         in_report(
             "results/figures/grid.svg",
@@ -86,6 +86,7 @@ rule plot_grid_overview:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("plot_grid_overview.py"),
         architectures=ARCHITECTURE_TITLES,
         augmentations=AUGMENTATION_TITLES,
     message:
@@ -99,7 +100,6 @@ rule plot_grid:
         dataset=data_of("grid"),
         histories=histories_of_row,
         published=PUBLISHED,
-        code=code_of("plot_grid.py"),
     output:
         in_report(
             "results/figures/grid_{architecture}.svg",
@@ -118,6 +118,7 @@ rule plot_grid:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("plot_grid.py"),
         augmentations=titles_of_row,
     message:
         "Figure: curves of {wildcards.architecture}"
@@ -131,7 +132,6 @@ rule plot_confusion:
         metrics=expand("results/grid/{cell}/seed{seed}/metrics.json", cell=CELLS, seed=GRID_SEEDS),
         labels=f"results/data/{config['grid']['dataset']}/test_labels.npy",
         predictions=expand("results/grid/{cell}/seed{seed}/predictions.npy", cell=CELLS, seed=GRID_SEEDS),
-        code=code_of("plot_confusion.py"),
     output:
         in_report(
             "results/figures/confusion.svg",
@@ -150,6 +150,7 @@ rule plot_confusion:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("plot_confusion.py"),
         architectures=ARCHITECTURE_TITLES,
         augmentations=AUGMENTATION_TITLES,
     message:
@@ -162,7 +163,6 @@ rule plot_augmentations:
     input:
         dataset=data_of("grid"),
         examples="results/grid/augmentations.npz",
-        code=code_of("plot_augmentations.py"),
     output:
         in_report(
             "results/figures/augmentations.svg",
@@ -181,6 +181,7 @@ rule plot_augmentations:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("plot_augmentations.py"),
         augmentations=AUGMENTATION_TITLES,
     message:
         "Figure: what the augmentations do"
@@ -192,7 +193,6 @@ rule plot_attention:
     input:
         dataset=data_of("grid"),
         rollouts="results/grid/attention/{architecture}.npz",
-        code=code_of("plot_attention.py"),
     output:
         in_report(
             "results/figures/attention_{architecture}.svg",
@@ -211,6 +211,7 @@ rule plot_attention:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("plot_attention.py"),
         augmentations=titles_of_row,
     message:
         "Figure: where {wildcards.architecture} looks"

@@ -31,7 +31,6 @@ rule train_radiance:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
-        code=code_of("train_radiance.py"),
     output:
         weights="results/scenes/{scene}/radiance/field.safetensors",
         field="results/scenes/{scene}/radiance/field.json",
@@ -50,6 +49,7 @@ rule train_radiance:
         runtime=240,
         gpu=GPU,
     params:
+        code=code_of("train_radiance.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "radiance"),
     message:
         "Radiance field of {wildcards.scene}: training"
@@ -63,7 +63,6 @@ rule render_views:
         frames="results/scenes/{scene}/frames",
         weights="results/scenes/{scene}/radiance/field.safetensors",
         field="results/scenes/{scene}/radiance/field.json",
-        code=code_of("render_views.py"),
     output:
         views=report(
             directory("results/scenes/{scene}/views"),
@@ -85,6 +84,7 @@ rule render_views:
         runtime=120,
         gpu=GPU,
     params:
+        code=code_of("render_views.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "views"),
     message:
         "Radiance field of {wildcards.scene}: held-out views"
@@ -99,7 +99,6 @@ rule render_flythrough:
         weights="results/scenes/{scene}/radiance/field.safetensors",
         field="results/scenes/{scene}/radiance/field.json",
         path=lambda wildcards: recorded_path(wildcards.scene) or [],
-        code=code_of("render_flythrough.py"),
     output:
         film=report(
             "results/scenes/{scene}/flythrough.mp4",
@@ -120,6 +119,7 @@ rule render_flythrough:
         runtime=240,
         gpu=GPU,
     params:
+        code=code_of("render_flythrough.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "flythrough"),
     message:
         "Radiance field of {wildcards.scene}: fly-through"
@@ -133,7 +133,6 @@ rule export_scene:
         frames="results/scenes/{scene}/frames",
         weights="results/scenes/{scene}/radiance/field.safetensors",
         field="results/scenes/{scene}/radiance/field.json",
-        code=code_of("export_scene.py"),
     output:
         mesh="results/scenes/{scene}/export/mesh.ply",
         glb="results/scenes/{scene}/export/mesh.glb",
@@ -152,6 +151,7 @@ rule export_scene:
         runtime=120,
         gpu=GPU,
     params:
+        code=code_of("export_scene.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "export"),
     message:
         "Radiance field of {wildcards.scene}: mesh and point cloud"

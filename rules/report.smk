@@ -9,7 +9,6 @@ rule tabulate_self_supervision:
         dataset=data_of("self_supervision"),
         results=result_files(SELF_SUPERVISION),
         published=PUBLISHED,
-        code=code_of("tabulate_self_supervision.py"),
     output:
         **table(
             "self_supervision",
@@ -28,6 +27,7 @@ rule tabulate_self_supervision:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("tabulate_self_supervision.py"),
         # The same paths as the input, sorted into arguments.
         parts=SELF_SUPERVISION,
     message:
@@ -44,7 +44,6 @@ rule plot_self_supervision:
         random=expand(f"results/probe/random/seed{{seed}}/{PROBE_CURVE}", seed=SEEDS),
         supervised=expand("results/supervised/seed{seed}/history.csv", seed=SEEDS),
         published=PUBLISHED,
-        code=code_of("plot_self_supervision.py"),
     output:
         **{
             name: in_report(
@@ -69,6 +68,8 @@ rule plot_self_supervision:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("plot_self_supervision.py"),
     message:
         "Figures: self-supervision"
     script:
@@ -79,7 +80,6 @@ rule plot_feature_map:
     input:
         simclr=f"results/feature_map/simclr/seed{SEEDS[0]}/map.csv",
         random=f"results/feature_map/random/seed{SEEDS[0]}/map.csv",
-        code=code_of("plot_feature_map.py"),
     output:
         in_report(
             "results/figures/feature_map.svg",
@@ -97,6 +97,8 @@ rule plot_feature_map:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("plot_feature_map.py"),
     message:
         "Figure: map of the features"
     script:
@@ -106,7 +108,6 @@ rule plot_feature_map:
 rule plot_sharpness:
     input:
         frames="results/scenes/{scene}/frames.csv",
-        code=code_of("plot_sharpness.py"),
     output:
         in_report(
             "results/figures/scenes/{scene}/sharpness.svg",
@@ -120,13 +121,15 @@ rule plot_sharpness:
     benchmark:
         "results/benchmarks/jobs/figures/scenes/{scene}/sharpness.tsv"
     wildcard_constraints:
-        scene=FILMED,
+        scene=MAPPED,
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("plot_sharpness.py"),
     message:
         "Figure: sharpness of the frames of {wildcards.scene}"
     script:
@@ -136,7 +139,6 @@ rule plot_sharpness:
 rule plot_radiance:
     input:
         history="results/scenes/{scene}/radiance/history.csv",
-        code=code_of("plot_radiance.py"),
     output:
         in_report(
             "results/figures/scenes/{scene}/training.svg",
@@ -155,6 +157,8 @@ rule plot_radiance:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("plot_radiance.py"),
     message:
         "Figure: PSNR of {wildcards.scene} while training"
     script:
@@ -169,7 +173,6 @@ rule write_report:
             f"{os.path.relpath(SOURCE)}/triptych/report/page.{suffix}" for suffix in ("html", "css", "js")
         ],
         published=PUBLISHED,
-        code=code_of("write_report.py"),
     output:
         in_report("results/report/index.html", "Page", "page", page="The whole study"),
     log:
@@ -183,6 +186,7 @@ rule write_report:
         mem_mb=4000,
         runtime=20,
     params:
+        code=code_of("write_report.py"),
         # The same paths as the input, sorted into the sections' arguments.
         parts=PAGE,
     message:

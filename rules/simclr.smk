@@ -2,7 +2,9 @@
 
 DATASET = config["self_supervision"]["dataset"]
 # What supervised training does to its images beside crop and mirror: one of the grid's columns.
-MIXING = config["augmentations"].get(config["self_supervision"]["supervised"]["augmentation"], {"method": "none"})
+MIXING = config["augmentations"].get(
+    config["self_supervision"]["supervised"]["augmentation"], {"method": "none"}
+)
 PLAN = [] if config["self_supervision"]["simclr"]["minutes"] is None else ["results/simclr/plan.json"]
 SELF_SUPERVISION_TARGETS = (
     expand("results/simclr/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
@@ -23,7 +25,6 @@ if PLAN:
     rule plan_simclr:
         input:
             data=packed(DATASET),
-            code=code_of("plan_simclr.py"),
         output:
             plan="results/simclr/plan.json",
         log:
@@ -38,6 +39,7 @@ if PLAN:
             runtime=30,
             gpu=GPU,
         params:
+            code=code_of("plan_simclr.py"),
             # Only what measuring reads: another schedule or rate must not mean another number of epochs.
             recipe={
                 key: value
@@ -58,7 +60,6 @@ rule pretrain_simclr:
     input:
         data=packed(DATASET),
         plan=PLAN,
-        code=code_of("pretrain_simclr.py"),
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
         metrics="results/simclr/seed{seed}/metrics.json",
@@ -76,6 +77,7 @@ rule pretrain_simclr:
         runtime=2880,
         gpu=GPU * config["self_supervision"]["simclr"]["gpus"],
     params:
+        code=code_of("pretrain_simclr.py"),
         # A plan brings its own epochs.
         recipe={
             key: value
@@ -91,7 +93,6 @@ rule pretrain_simclr:
 rule initialise_encoder:
     input:
         data=packed(DATASET),
-        code=code_of("initialise_encoder.py"),
     output:
         encoder="results/random/seed{seed}/encoder.safetensors",
         metrics="results/random/seed{seed}/metrics.json",
@@ -107,6 +108,7 @@ rule initialise_encoder:
         runtime=30,
         gpu=GPU,
     params:
+        code=code_of("initialise_encoder.py"),
         recipe={key: config["self_supervision"]["simclr"][key] for key in ("width", "device", "precision")},
     message:
         "Encoder that has learnt nothing, seed {wildcards.seed}"
@@ -117,7 +119,6 @@ rule initialise_encoder:
 rule train_supervised:
     input:
         data=packed(DATASET),
-        code=code_of("train_classifier.py", "triptych.models.resnet", *modules_of([MIXING])),
     output:
         model="results/supervised/seed{seed}/model.safetensors",
         metrics="results/supervised/seed{seed}/metrics.json",
@@ -136,6 +137,7 @@ rule train_supervised:
         runtime=1440,
         gpu=GPU * config["self_supervision"]["supervised"]["gpus"],
     params:
+        code=code_of("train_classifier.py", ["triptych.models.resnet", *modules_of([MIXING])]),
         recipe={
             "architecture": {
                 "module": "triptych.models.resnet",

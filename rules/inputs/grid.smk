@@ -54,7 +54,11 @@ def histories_of_row(wildcards):
     )
 
 
-def code_of_cell(wildcards):
-    """The script and every library file behind it, with the modules that the cell's config names."""
-    chosen = config["architectures"][wildcards.architecture], config["augmentations"][wildcards.augmentation]
-    return code_of("train_classifier.py", *modules_of(chosen))
+def module_of_row(wildcards):
+    """The module of an architecture."""
+    return modules_of([config["architectures"][wildcards.architecture]])
+
+
+def modules_of_cell(wildcards):
+    """The modules that a cell's architecture and augmentation name."""
+    return module_of_row(wildcards) + modules_of([config["augmentations"][wildcards.augmentation]])

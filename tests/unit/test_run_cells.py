@@ -10,7 +10,7 @@ import yaml
 from triptych.config.cells import cell_recipe, check_modules, column_setting, modules_of
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.imports import SOURCE_ROOT, module_closure
+from triptych.workflow.tracked_code import SOURCE_ROOT, module_closure
 
 ROOT = SOURCE_ROOT.parent
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -154,7 +154,7 @@ def test_modules_of_chosen_rows_and_columns_must_lie_where_edits_are_noticed(tab
 
 def test_a_users_syntax_error_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("import this\ndef build(:\n")
-    monkeypatch.setattr("triptych.workflow.imports.SOURCE_ROOT", tmp_path)
+    monkeypatch.setattr("triptych.workflow.tracked_code.SOURCE_ROOT", tmp_path)
     config = configured(architectures=["resnet18"])
     config["architectures"]["resnet18"]["module"] = "mine"
     with pytest.raises(TriptychError, match=r"mine.py, line 2: invalid syntax"):

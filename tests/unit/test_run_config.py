@@ -9,7 +9,7 @@ import yaml
 
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.imports import SOURCE_ROOT
+from triptych.workflow.tracked_code import SOURCE_ROOT
 
 ROOT = SOURCE_ROOT.parent
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"

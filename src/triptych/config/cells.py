@@ -5,7 +5,7 @@ from typing import Any
 
 from triptych.augment.policies import MODULES
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.imports import module_closure, module_path
+from triptych.workflow.tracked_code import module_path, tracked_files
 
 Config = Mapping[str, Any]
 
@@ -96,4 +96,4 @@ def check_modules(config: Config) -> None:
                 raise TriptychError(
                     f"config: {table}.{name}: there is no module '{module}' under src/; put its file there"
                 )
-            module_closure(path)
+            tracked_files(path)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.workflow.errors import TriptychError, is_out_of_memory
-from triptych.workflow.files import digest_of_files
 from triptych.workflow.gpus import claim_gpus, hide_gpus
 from triptych.workflow.provenance import provenance
+from triptych.workflow.records import remove_record, write_record
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -25,9 +25,9 @@ log = logging.getLogger("triptych")
 class Job:
     """The running job: how long it has taken, and the digest of the code it runs."""
 
-    def __init__(self, code: list[str]) -> None:
+    def __init__(self, code: str) -> None:
         self.began = time.monotonic()
-        self.code_digest = digest_of_files(code)
+        self.code_digest = code
 
     def provenance(self, *, recipe: Any, seed: int | None = None, **facts: Any) -> dict[str, Any]:
         """`provenance` with this job's wall time (unless given) and code digest."""
@@ -48,8 +48,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
 
     Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe
     leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`); where that
-    resource is 0, `auto` sees none. A `TriptychError`, a full disk or exhausted memory ends the job with
-    one clear line and exit code 1; anything else is a defect and keeps its traceback.
+    resource is 0, `auto` sees none. The files that the job wrote are recorded (see `records`). A
+    `TriptychError`, a full disk or exhausted memory ends the job with one clear line and exit code 1;
+    anything else is a defect and keeps its traceback.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
                 claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
             elif recipe["device"] == "auto":  # compute.gpus is 0: such jobs are as many as there are cores
                 hide_gpus()
-        yield Job(list(snakemake.input.get("code", [])))
+        remove_record(snakemake.output)
+        yield Job(snakemake.params.get("code", ""))
+        write_record(snakemake.output)
     except TriptychError as error:
         _fail(str(error))
     except OSError as error:

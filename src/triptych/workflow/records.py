@@ -1,0 +1,142 @@
+"""What each job wrote, kept with its results, so that they are recognised in another place and edits noticed.
+
+Snakemake decides by modification times, and by what it notes in `.snakemake/metadata`. Times change when a
+folder is copied or checked out, and `.snakemake` may be lost. Therefore
+
+- Snakemake's notes are kept under `results/records`, too (`keep_metadata`);
+- each job records the digest of every file that it wrote (`write_record`). When Snakemake starts, files
+  with other times and the same content get their times back; a job whose files have another content is
+  marked as incomplete, which makes Snakemake run it again (`reconcile`).
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from triptych.workflow.errors import TriptychError, malformed
+from triptych.workflow.files import atomic_path, digest_of_file, read_json, write_json
+
+RECORDS = Path("results/records")
+METADATA = RECORDS / "metadata"
+TIMESTAMP = ".snakemake_timestamp"  # Snakemake's file in an output folder, whose time stands for the folder's
+CHANGED = "changed after its job"  # in Snakemake's mark of an incomplete file, where a job's id may stand
+
+
+def record_path(outputs: Iterable[str]) -> Path:
+    """The record of a job; its first output names it."""
+    first = Path(next(iter(outputs)))
+    return RECORDS / "jobs" / first.with_name(f"{first.name}.json")
+
+
+def remove_record(outputs: Iterable[str]) -> None:
+    """Forget what a job wrote; it is about to write anew."""
+    record_path(outputs).unlink(missing_ok=True)
+
+
+def write_record(outputs: Iterable[str]) -> None:
+    """Record what a job has just written: size and digest of each file, and the time.
+
+    Does nothing if an output is missing: Snakemake will say so.
+    """
+    paths = [str(path) for path in outputs]
+    if not all(map(os.path.exists, paths)):
+        return
+    files = {
+        path: {str(file): [file.stat().st_size, digest_of_file(file)] for file in _files(Path(path))}
+        for path in paths
+    }
+    target = record_path(paths)
+    # The file system's clock, which all machines of a cluster share.
+    with atomic_path(target) as probe:
+        finished = probe.stat().st_mtime_ns
+    write_json(target, {"finished": finished, "outputs": files})
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """A file itself, or all files of a folder but hidden ones."""
+    if path.is_dir():
+        yield from sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+    else:
+        yield path
+
+
+def _is_recorded(file: Path, size: int, digest: str, finished: int) -> bool:
+    """Whether a file is as its job wrote it; one that is gets its time back. Reads it only if in doubt."""
+    status = file.stat()
+    if status.st_size != size:
+        return False
+    if status.st_mtime_ns != finished:
+        if digest_of_file(file) != digest:
+            return False
+        os.utime(file, ns=(finished, finished))
+    return True
+
+
+def _changed_outputs(record: Any) -> list[str]:
+    """Outputs of one job that are there and are not as it wrote them; those that are get their time back."""
+    finished, changed = record["finished"], []
+    for output, files in record["outputs"].items():
+        path = Path(output)
+        if not path.exists():
+            continue  # Snakemake notices
+        if {str(file) for file in _files(path)} != files.keys() or not all(
+            _is_recorded(Path(file), size, digest, finished) for file, (size, digest) in files.items()
+        ):
+            changed.append(output)
+        elif path.is_dir():
+            for carrier in filter(Path.exists, (path / TIMESTAMP, path)):
+                if carrier.stat().st_mtime_ns != finished:
+                    os.utime(carrier, ns=(finished, finished))
+    return changed
+
+
+def keep_metadata() -> None:
+    """Make `.snakemake/metadata` a link to a folder with the results.
+
+    Notes in a folder of that name, from before or from a copy that followed links, are moved there.
+    """
+    METADATA.mkdir(parents=True, exist_ok=True)
+    link = Path(".snakemake/metadata")
+    # Snakemake takes notes without this folder for those of an old version.
+    (link.parent / "incomplete").mkdir(parents=True, exist_ok=True)
+    if link.is_dir() and not link.is_symlink():
+        shutil.copytree(link, METADATA, dirs_exist_ok=True)
+        shutil.rmtree(link)
+    if not link.is_symlink():
+        link.symlink_to(Path("..") / METADATA)
+
+
+def reconcile() -> list[str]:
+    """Compare the results with their records.
+
+    Returns:
+        The outputs that are not as their jobs wrote them: edited, truncated or damaged. Snakemake
+        computes them again when they are requested.
+
+    Raises:
+        TriptychError: a record cannot be read.
+    """
+    from snakemake.persistence.file import FilePersistence
+
+    keep_metadata()
+    marks = FilePersistence(path=Path(".snakemake").resolve())
+    changed = []
+    for path in sorted((RECORDS / "jobs").rglob("*.json")):
+        try:
+            record = read_json(path)
+            found = _changed_outputs(record)
+        except (ValueError, KeyError, TypeError) as error:
+            raise TriptychError(f"{path}: not a record of a job ({malformed(error)}); delete it") from error
+        for output in found:
+            marks._mark_incomplete(output, CHANGED)
+        for output in record["outputs"].keys() - set(found):
+            if marks._get_external_jobids([output]) == {CHANGED}:  # it was, and has been put back
+                marks._unmark_incomplete(output)
+        changed += found
+    return changed

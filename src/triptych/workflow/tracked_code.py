@@ -1,0 +1,164 @@
+"""The code that decides a result: a workflow script and the library files behind it.
+
+Snakemake compares params and inputs, not what a script imports. The digest of these files is therefore a
+param of each rule. It is taken of the syntax trees, without comments, docstrings and log lines, and leaves
+out the modules of `UNTRACKED`.
+"""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import digest_of_value
+
+SOURCE_ROOT = Path(__file__).parents[2]
+SCRIPTS = SOURCE_ROOT.parent / "workflow/scripts"
+
+# These modules, and what only they import, decide how fast a result is computed or what is shown of it. The
+# compiled kernels are held to the plain implementation by tests.
+UNTRACKED = (
+    "triptych.kernels",
+    "triptych.workflow.errors",
+    "triptych.workflow.gpus",
+    "triptych.workflow.job",
+    "triptych.workflow.progress",
+    "triptych.workflow.provenance",
+    "triptych.workflow.records",
+    "triptych.workflow.tracked_code",
+)
+
+
+@cache
+def module_path(name: str) -> Path | None:
+    """The file of a dotted module name under `src/`, or None if it is not there."""
+    base = SOURCE_ROOT.joinpath(*name.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def is_tracked(module: str) -> bool:
+    """Whether an edit of the module, given by its dotted name, makes results stale."""
+    return not any(f"{module}.".startswith(f"{name}.") for name in UNTRACKED)
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except SyntaxError as error:
+        raise TriptychError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except ValueError as error:  # not UTF-8, or a null character
+        raise TriptychError(f"{path}: no Python source: {error}") from error
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Dotted names of everything that a file may import, anywhere in it; relative ones made absolute.
+
+    Of `from a import b` both `a` and `a.b`, which may be a module or not.
+
+    Raises:
+        TriptychError: the file is no Python source.
+    """
+    inside = path.is_relative_to(SOURCE_ROOT)
+    package = list(path.relative_to(SOURCE_ROOT).parent.parts) if inside else []
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def _direct_imports(path: Path) -> frozenset[Path]:
+    """Tracked library files that one file imports, with their packages' `__init__` files."""
+    found = set()
+    for name in imported_names(path):
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            module = ".".join(parts[:length])
+            file = module_path(module) if is_tracked(module) else None
+            if file is not None:
+                found.add(file)
+    return frozenset(found)
+
+
+def tracked_files(*paths: Path) -> list[Path]:
+    """The given files and every tracked library file that they import, directly or not, sorted.
+
+    Raises:
+        TriptychError: one of them is no Python source.
+    """
+    closure: set[Path] = set()
+    waiting = [path.resolve() for path in paths]
+    while waiting:
+        path = waiting.pop()
+        if path not in closure:
+            closure.add(path)
+            waiting.extend(_direct_imports(path))
+    return sorted(closure)
+
+
+def _is_log_line(node: ast.AST) -> bool:
+    """Whether a statement is `log.info(...)` or the like."""
+    match node:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name("log")))):
+            return True
+    return False
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a docstring or another string on its own."""
+    match node:
+        case ast.Expr(ast.Constant(str())):
+            return True
+    return False
+
+
+def _normalised(node: Any) -> Any:
+    """A syntax tree as nested lists, alike in all versions of Python, without what decides nothing."""
+    if isinstance(node, list):
+        return [_normalised(item) for item in node if not (_is_text(item) or _is_log_line(item))]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind")]
+    # None and [] stand for what is absent, except as a value in the source
+    there = [field for field in fields if isinstance(node, ast.Constant) or field[1] not in (None, [])]
+    return [type(node).__name__, *([name, _normalised(value)] for name, value in there)]
+
+
+@cache
+def digest_of_source(path: Path) -> str:
+    """Hex digest of what a Python file does, whatever its comments, docstrings, formatting and log lines."""
+    return digest_of_value(_normalised(_parse(path)))
+
+
+class TrackedCode:
+    """The code of a rule, as its param: a function of the wildcards that returns the digest.
+
+    Args:
+        script: name of the rule's script.
+        modules: those that the script loads by name, or a function of the wildcards that returns them.
+    """
+
+    def __init__(self, script: str, modules: Iterable[str] | Callable[[Any], Iterable[str]] = ()) -> None:
+        self.script = SCRIPTS / script
+        self.modules = modules
+
+    def files(self, wildcards: Any) -> list[Path]:
+        """The tracked files of a job."""
+        modules = self.modules(wildcards) if callable(self.modules) else self.modules
+        return tracked_files(self.script, *filter(None, map(module_path, modules)))
+
+    def __call__(self, wildcards: Any) -> str:
+        """Hex digest of a job's code."""
+        root = SOURCE_ROOT.parent
+        files = self.files(wildcards)
+        return digest_of_value({str(file.relative_to(root)): digest_of_source(file) for file in files})
