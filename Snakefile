@@ -8,9 +8,6 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
-report: "workflow/report/workflow.rst"
-
-
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/simclr.smk"
@@ -19,11 +16,17 @@ include: "rules/grid.smk"
 include: "rules/reconstruction.smk"
 include: "rules/radiance.smk"
 include: "rules/report.smk"
-include: "rules/grid_report.smk"
 
 
 localrules:
     all,
+
+
+PART_TARGETS = {
+    "self_supervision": PRETRAINING_TARGETS + EVALUATION_TARGETS,
+    "grid": GRID_TARGETS,
+    "reconstruction": RECONSTRUCTION_TARGETS + RADIANCE_TARGETS,
+}
 
 
 # Every durable intermediate is named here, not only the report: Snakemake deletes the outputs of
@@ -33,11 +36,7 @@ rule all:
     input:
         "results/report/index.html",
         DATA_TARGETS,
-        SELF_SUPERVISION_TARGETS,
-        EVALUATION_TARGETS,
-        GRID_TARGETS,
-        RECONSTRUCTION_TARGETS,
-        RADIANCE_TARGETS,
+        [PART_TARGETS[part] for part in PARTS],
         REPORT_TARGETS,
     message:
         "All of it is there"

@@ -26,7 +26,7 @@ from triptych.workflow.tracked_code import TrackedCode as code_of
 STARTED = time.time()
 
 try:
-    validate_config(config, SOURCE.parent / "workflow/schemas/config.schema.yaml")
+    validate_config(config)
     check_modules(config)
     for path in reconcile() if workflow.is_main_process else []:
         print(f"triptych: {path} is not as its job wrote it; it is computed again", file=sys.stderr)
@@ -45,6 +45,11 @@ GPU = config["compute"]["gpus"]
 DATASETS = sorted({config[part]["dataset"] for part in ("self_supervision", "grid") if part in PARTS})
 
 
+pathvars:
+    logs="results/logs",
+    benchmarks="results/benchmarks/jobs",
+
+
 wildcard_constraints:
     architecture="|".join(config["architectures"]),
     augmentation="|".join(config["augmentations"]),
@@ -58,6 +63,26 @@ wildcard_constraints:
 def scene_recipe(scene, section):
     """One section of `reconstruction`, with what the scene overrides."""
     return {**config["reconstruction"][section], **config["scenes"][scene].get(section, {})}
+
+
+def only(recipe, *keys):
+    """These entries of a recipe."""
+    return {key: recipe[key] for key in keys}
+
+
+def without(recipe, *keys):
+    """A recipe without these entries."""
+    return {key: value for key, value in recipe.items() if key not in keys}
+
+
+def of_training(recipe, runtime):
+    """Resources of a training in `gpus` processes."""
+    return {"mem_mb": 8000 * recipe["gpus"], "runtime": runtime, "gpu": GPU * recipe["gpus"]}
+
+
+def results_of(rule, **wildcards):
+    """Every output of a rule, for all combinations of wildcards, but TensorBoard's files."""
+    return expand([str(path) for name, path in rule.output._allitems() if name != "events"], **wildcards)
 
 
 def packed(dataset):

@@ -13,9 +13,9 @@ rule download_archive:
     output:
         "results/downloads/{archive}",
     log:
-        "results/logs/downloads/{archive}.log",
+        "<logs>/downloads/{archive}.log",
     benchmark:
-        "results/benchmarks/jobs/downloads/{archive}.tsv"
+        "<benchmarks>/downloads/{archive}.tsv"
     wildcard_constraints:
         archive="|".join(map(re.escape, DOWNLOADS)) or "(?!)",
     conda:
@@ -39,9 +39,9 @@ rule pack_cifar:
     output:
         **PACKED,
     log:
-        "results/logs/data/{dataset}.log",
+        "<logs>/data/{dataset}.log",
     benchmark:
-        "results/benchmarks/jobs/data/{dataset}.tsv"
+        "<benchmarks>/data/{dataset}.tsv"
     wildcard_constraints:
         dataset=from_source("cifar10", "cifar100", "archive"),
     conda:
@@ -63,9 +63,9 @@ rule pack_folder:
     output:
         **PACKED,
     log:
-        "results/logs/data/{dataset}.log",
+        "<logs>/data/{dataset}.log",
     benchmark:
-        "results/benchmarks/jobs/data/{dataset}.tsv"
+        "<benchmarks>/data/{dataset}.tsv"
     wildcard_constraints:
         dataset=from_source("folder"),
     conda:
@@ -88,9 +88,9 @@ rule draw_shapes:
     output:
         **PACKED,
     log:
-        "results/logs/data/{dataset}.log",
+        "<logs>/data/{dataset}.log",
     benchmark:
-        "results/benchmarks/jobs/data/{dataset}.tsv"
+        "<benchmarks>/data/{dataset}.tsv"
     wildcard_constraints:
         dataset=from_source("shapes"),
     conda:

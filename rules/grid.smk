@@ -8,15 +8,17 @@ rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
     output:
-        model="results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
-        metrics="results/grid/{architecture}-{augmentation}/seed{seed}/metrics.json",
-        history="results/grid/{architecture}-{augmentation}/seed{seed}/history.csv",
-        predictions="results/grid/{architecture}-{augmentation}/seed{seed}/predictions.npy",
-        events=directory("results/grid/{architecture}-{augmentation}/seed{seed}/tensorboard"),
+        model="results/<cell>/model.safetensors",
+        metrics="results/<cell>/metrics.json",
+        history="results/<cell>/history.csv",
+        predictions="results/<cell>/predictions.npy",
+        events=directory("results/<cell>/tensorboard"),
     log:
-        "results/logs/grid/{architecture}-{augmentation}/seed{seed}.log",
+        "<logs>/<cell>.log",
     benchmark:
-        "results/benchmarks/jobs/grid/{architecture}-{augmentation}/seed{seed}.tsv"
+        "<benchmarks>/<cell>.tsv"
+    pathvars:
+        cell="grid/{architecture}-{augmentation}/seed{seed}",
     conda:
         "../envs/learning.yaml"
     threads: config["compute"]["cell_threads"] or THREADS
@@ -37,9 +39,9 @@ rule count_parameters:
     output:
         "results/grid/parameters.json",
     log:
-        "results/logs/grid/parameters.log",
+        "<logs>/grid/parameters.log",
     benchmark:
-        "results/benchmarks/jobs/grid/parameters.tsv"
+        "<benchmarks>/grid/parameters.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -60,9 +62,9 @@ rule sample_augmentations:
     output:
         "results/grid/augmentations.npz",
     log:
-        "results/logs/grid/augmentations.log",
+        "<logs>/grid/augmentations.log",
     benchmark:
-        "results/benchmarks/jobs/grid/augmentations.tsv"
+        "<benchmarks>/grid/augmentations.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -88,9 +90,9 @@ rule roll_out_attention:
     output:
         "results/grid/attention/{architecture}.npz",
     log:
-        "results/logs/grid/attention/{architecture}.log",
+        "<logs>/grid/attention/{architecture}.log",
     benchmark:
-        "results/benchmarks/jobs/grid/attention/{architecture}.tsv"
+        "<benchmarks>/grid/attention/{architecture}.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -104,3 +106,11 @@ rule roll_out_attention:
         "Where {wildcards.architecture} looks"
     script:
         "../workflow/scripts/roll_out_attention.py"
+
+
+GRID_TARGETS = [
+    *(path for output in ("model", "metrics", "history", "predictions") for path in of_cells(output)),
+    *results_of(rules.count_parameters),
+    *results_of(rules.sample_augmentations),
+    *results_of(rules.roll_out_attention, architecture=ATTENTIVE),
+]

@@ -4,29 +4,6 @@
 include: "inputs/radiance.smk"
 
 
-RADIANCE_TARGETS = (
-    expand(
-        "results/scenes/{scene}/{file}",
-        scene=SCENES,
-        file=[
-            "radiance/field.safetensors",
-            "radiance/field.json",
-            "radiance/metrics.json",
-            "radiance/history.csv",
-            "views",
-            "views.json",
-            "flythrough.mp4",
-            "export/mesh.ply",
-            "export/mesh.glb",
-            "export/cloud.ply",
-            "export/export.json",
-        ],
-    )
-    if "reconstruction" in PARTS
-    else []
-)
-
-
 rule train_radiance:
     input:
         transforms="results/scenes/{scene}/transforms.json",
@@ -38,9 +15,9 @@ rule train_radiance:
         history="results/scenes/{scene}/radiance/history.csv",
         events=directory("results/scenes/{scene}/radiance/tensorboard"),
     log:
-        "results/logs/scenes/{scene}/radiance.log",
+        "<logs>/scenes/{scene}/radiance.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/radiance.tsv"
+        "<benchmarks>/scenes/{scene}/radiance.tsv"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -61,21 +38,15 @@ rule render_views:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
-        weights="results/scenes/{scene}/radiance/field.safetensors",
-        field="results/scenes/{scene}/radiance/field.json",
+        weights=rules.train_radiance.output.weights,
+        field=rules.train_radiance.output.field,
     output:
-        views=report(
-            directory("results/scenes/{scene}/views"),
-            patterns=["{view}_{kind}.png"],
-            caption="../workflow/report/views.rst",
-            category="Reconstruction",
-            labels={"scene": "{scene}", "figure": "View {view}: {kind}"},
-        ),
+        views=directory("results/scenes/{scene}/views"),
         numbers="results/scenes/{scene}/views.json",
     log:
-        "results/logs/scenes/{scene}/views.log",
+        "<logs>/scenes/{scene}/views.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/views.tsv"
+        "<benchmarks>/scenes/{scene}/views.tsv"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -96,20 +67,15 @@ rule render_flythrough:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
-        weights="results/scenes/{scene}/radiance/field.safetensors",
-        field="results/scenes/{scene}/radiance/field.json",
+        weights=rules.train_radiance.output.weights,
+        field=rules.train_radiance.output.field,
         path=lambda wildcards: recorded_path(wildcards.scene) or [],
     output:
-        film=report(
-            "results/scenes/{scene}/flythrough.mp4",
-            caption="../workflow/report/flythrough.rst",
-            category="Reconstruction",
-            labels={"scene": "{scene}", "figure": "Fly-through"},
-        ),
+        film="results/scenes/{scene}/flythrough.mp4",
     log:
-        "results/logs/scenes/{scene}/flythrough.log",
+        "<logs>/scenes/{scene}/flythrough.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/flythrough.tsv"
+        "<benchmarks>/scenes/{scene}/flythrough.tsv"
     priority: -1  # takes longest, and nothing but the page waits for it
     conda:
         "../envs/reconstruction.yaml"
@@ -131,17 +97,17 @@ rule export_scene:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
-        weights="results/scenes/{scene}/radiance/field.safetensors",
-        field="results/scenes/{scene}/radiance/field.json",
+        weights=rules.train_radiance.output.weights,
+        field=rules.train_radiance.output.field,
     output:
         mesh="results/scenes/{scene}/export/mesh.ply",
         glb="results/scenes/{scene}/export/mesh.glb",
         cloud="results/scenes/{scene}/export/cloud.ply",
         numbers="results/scenes/{scene}/export/export.json",
     log:
-        "results/logs/scenes/{scene}/export.log",
+        "<logs>/scenes/{scene}/export.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/export.tsv"
+        "<benchmarks>/scenes/{scene}/export.tsv"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -157,3 +123,11 @@ rule export_scene:
         "Radiance field of {wildcards.scene}: mesh and point cloud"
     script:
         "../workflow/scripts/export_scene.py"
+
+
+RADIANCE_TARGETS = [
+    *results_of(rules.train_radiance, scene=SCENES),
+    *results_of(rules.render_views, scene=SCENES),
+    *results_of(rules.render_flythrough, scene=SCENES),
+    *results_of(rules.export_scene, scene=SCENES),
+]

@@ -1,26 +1,10 @@
-"""Part 1: SimCLR pretraining, an encoder that has learnt nothing, and supervised training."""
-
-DATASET = config["self_supervision"]["dataset"]
-# What supervised training does to its images beside crop and mirror: one of the grid's columns.
-MIXING = config["augmentations"].get(
-    config["self_supervision"]["supervised"]["augmentation"], {"method": "none"}
-)
-PLAN = [] if config["self_supervision"]["simclr"]["minutes"] is None else ["results/simclr/plan.json"]
-SELF_SUPERVISION_TARGETS = (
-    expand("results/simclr/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
-    + expand("results/random/seed{seed}/{file}", seed=SEEDS, file=["encoder.safetensors", "metrics.json"])
-    + expand(
-        "results/supervised/seed{seed}/{file}",
-        seed=SEEDS,
-        file=["model.safetensors", "metrics.json", "history.csv", "predictions.npy"],
-    )
-    + PLAN
-    if "self_supervision" in PARTS
-    else []
-)
+"""Part 1: SimCLR pretraining, an encoder with random weights, and supervised training."""
 
 
-if PLAN:
+include: "inputs/simclr.smk"
+
+
+if MINUTES is not None:
 
     rule plan_simclr:
         input:
@@ -28,9 +12,9 @@ if PLAN:
         output:
             plan="results/simclr/plan.json",
         log:
-            "results/logs/simclr/plan.log",
+            "<logs>/simclr/plan.log",
         benchmark:
-            "results/benchmarks/jobs/simclr/plan.tsv"
+            "<benchmarks>/simclr/plan.tsv"
         conda:
             "../envs/learning.yaml"
         threads: THREADS
@@ -40,16 +24,7 @@ if PLAN:
             gpu=GPU,
         params:
             code=code_of("plan_simclr.py"),
-            # Only what measuring reads: another schedule or rate must not mean another number of epochs.
-            recipe={
-                key: value
-                for key, value in config["self_supervision"]["simclr"].items()
-                if key
-                not in (
-                    *("epochs", "schedule", "min_lr_ratio", "milestones", "gamma", "compile", "gpus"),
-                    *("learning_rate", "weight_decay", "temperature"),
-                )
-            },
+            recipe=without(SIMCLR, *NOT_MEASURED),
         message:
             "SimCLR: how many epochs fit into the minutes"
         script:
@@ -59,31 +34,24 @@ if PLAN:
 rule pretrain_simclr:
     input:
         data=packed(DATASET),
-        plan=PLAN,
+        plan=[] if MINUTES is None else rules.plan_simclr.output.plan,
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
         metrics="results/simclr/seed{seed}/metrics.json",
         history="results/simclr/seed{seed}/history.csv",
         events=directory("results/simclr/seed{seed}/tensorboard"),
     log:
-        "results/logs/simclr/seed{seed}.log",
+        "<logs>/simclr/seed{seed}.log",
     benchmark:
-        "results/benchmarks/jobs/simclr/seed{seed}.tsv"
+        "<benchmarks>/simclr/seed{seed}.tsv"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000 * config["self_supervision"]["simclr"]["gpus"],
-        runtime=2880,
-        gpu=GPU * config["self_supervision"]["simclr"]["gpus"],
+        **of_training(SIMCLR, runtime=2880),
     params:
         code=code_of("pretrain_simclr.py"),
-        # A plan brings its own epochs.
-        recipe={
-            key: value
-            for key, value in config["self_supervision"]["simclr"].items()
-            if not (PLAN and key == "epochs")
-        },
+        recipe=SIMCLR if MINUTES is None else without(SIMCLR, "epochs"),
     message:
         "SimCLR: pretraining without labels, seed {wildcards.seed}"
     script:
@@ -97,9 +65,9 @@ rule initialise_encoder:
         encoder="results/random/seed{seed}/encoder.safetensors",
         metrics="results/random/seed{seed}/metrics.json",
     log:
-        "results/logs/random/seed{seed}.log",
+        "<logs>/random/seed{seed}.log",
     benchmark:
-        "results/benchmarks/jobs/random/seed{seed}.tsv"
+        "<benchmarks>/random/seed{seed}.tsv"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
@@ -109,9 +77,9 @@ rule initialise_encoder:
         gpu=GPU,
     params:
         code=code_of("initialise_encoder.py"),
-        recipe={key: config["self_supervision"]["simclr"][key] for key in ("width", "device", "precision")},
+        recipe=only(SIMCLR, "width", "device", "precision"),
     message:
-        "Encoder that has learnt nothing, seed {wildcards.seed}"
+        "Encoder with random weights, seed {wildcards.seed}"
     script:
         "../workflow/scripts/initialise_encoder.py"
 
@@ -126,27 +94,30 @@ rule train_supervised:
         predictions="results/supervised/seed{seed}/predictions.npy",
         events=directory("results/supervised/seed{seed}/tensorboard"),
     log:
-        "results/logs/supervised/seed{seed}.log",
+        "<logs>/supervised/seed{seed}.log",
     benchmark:
-        "results/benchmarks/jobs/supervised/seed{seed}.tsv"
+        "<benchmarks>/supervised/seed{seed}.tsv"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000 * config["self_supervision"]["supervised"]["gpus"],
-        runtime=1440,
-        gpu=GPU * config["self_supervision"]["supervised"]["gpus"],
+        **of_training(SUPERVISED, runtime=1440),
     params:
-        code=code_of("train_classifier.py", ["triptych.models.resnet", *modules_of([MIXING])]),
+        code=code_of("train_classifier.py", [RESNET18["module"], *modules_of([AUGMENTATION])]),
         recipe={
-            "architecture": {
-                "module": "triptych.models.resnet",
-                "options": {"width": config["self_supervision"]["simclr"]["width"]},
-            },
-            **config["self_supervision"]["supervised"],
-            "augmentation": column_setting(MIXING),
+            "architecture": RESNET18,
+            **SUPERVISED,
+            "augmentation": column_setting(AUGMENTATION),
         },
     message:
         "Supervised ResNet18, seed {wildcards.seed}"
     script:
         "../workflow/scripts/train_classifier.py"
+
+
+PRETRAINING_TARGETS = [
+    *([] if MINUTES is None else [rules.plan_simclr.output.plan]),
+    *results_of(rules.pretrain_simclr, seed=SEEDS),
+    *results_of(rules.initialise_encoder, seed=SEEDS),
+    *results_of(rules.train_supervised, seed=SEEDS),
+]

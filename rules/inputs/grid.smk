@@ -1,19 +1,7 @@
-"""Targets of the grid, and what decides one cell."""
+"""What decides one cell, and which cells there are."""
 
 # Architectures whose attention is drawn.
 ATTENTIVE = [name for name in ARCHITECTURES if config["architectures"][name]["attention"]]
-GRID_TARGETS = (
-    expand(
-        "results/grid/{cell}/seed{seed}/{file}",
-        cell=CELLS,
-        seed=GRID_SEEDS,
-        file=["model.safetensors", "metrics.json", "history.csv", "predictions.npy"],
-    )
-    + expand("results/grid/attention/{architecture}.npz", architecture=ATTENTIVE)
-    + ["results/grid/parameters.json", "results/grid/augmentations.npz"]
-    if "grid" in PARTS
-    else []
-)
 
 
 def recipe_of_cell(wildcards):
@@ -34,24 +22,28 @@ def networks_of_row(wildcards):
     }
 
 
+def of_cells(output, architectures=ARCHITECTURES, seeds=GRID_SEEDS):
+    """One output of each cell, row by row, all seeds of a cell one after the other."""
+    return [
+        path
+        for architecture in architectures
+        for path in expand(
+            rules.train_cell.output[output],
+            architecture=architecture,
+            augmentation=columns_of(architecture),
+            seed=seeds,
+        )
+    ]
+
+
 def weights_of_row(wildcards):
     """The weights of each cell of an architecture, first seed."""
-    return expand(
-        "results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
-        architecture=wildcards.architecture,
-        augmentation=columns_of(wildcards.architecture),
-        seed=GRID_SEEDS[0],
-    )
+    return of_cells("model", [wildcards.architecture], GRID_SEEDS[:1])
 
 
 def histories_of_row(wildcards):
-    """The curves of each cell of an architecture, all seeds of one after the other."""
-    return expand(
-        "results/grid/{architecture}-{augmentation}/seed{seed}/history.csv",
-        architecture=wildcards.architecture,
-        augmentation=columns_of(wildcards.architecture),
-        seed=GRID_SEEDS,
-    )
+    """The curves of each cell of an architecture, all seeds."""
+    return of_cells("history", [wildcards.architecture])
 
 
 def module_of_row(wildcards):

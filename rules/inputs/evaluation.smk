@@ -1,0 +1,16 @@
+"""Which encoders are evaluated, and by what."""
+
+ENCODERS = ["simclr", "random"]
+EVALUATION = config["self_supervision"]
+AUGMENTED_PROBE = EVALUATION["probe"]["protocol"] == "report"
+LABEL_PERCENTS = [f"{percent:g}" for percent in EVALUATION["label_fraction"]["percents"]]
+FINE_TUNE_PERCENTS = [f"{percent:g}" for percent in EVALUATION["fine_tune"]["percents"]]
+# Evaluations of cached features take seconds on a CPU, and need its precision.
+ON_FEATURES = {"device": "cpu", "precision": "float32"}
+
+
+def encoder_of(wildcards):
+    """The weights of an encoder."""
+    return {"simclr": rules.pretrain_simclr, "random": rules.initialise_encoder}[
+        wildcards.encoder
+    ].output.encoder
