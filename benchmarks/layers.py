@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.kernels.attention.op import attention
-from triptych.kernels.registry import supports
 from triptych.kernels.conv import batched_gemm as small_maps
 from triptych.kernels.conv import winograd_bf16 as winograd
 from triptych.kernels.conv import winograd_fp32 as winograd_float32
 from triptych.kernels.linear import avx512_bf16 as pair_linear
-from triptych.training.allocator import keep_large_allocations
+from triptych.kernels.registry import supports
+from triptych.training.memory import keep_large_allocations
 from triptych.workflow.errors import TriptychError
 
 ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
@@ -60,7 +60,7 @@ def convolution(
     ours: Ways = [
         lambda: way.output(x, taken, stride),
         lambda: way.input_gradient(dy, taken, side, stride),
-        lambda: way.filter_gradient(x, dy, 3, stride),
+        lambda: way.weight_gradient(x, dy, 3, stride),
     ]
     theirs: Ways = [
         lambda: torch.conv2d(x, rounded, None, stride, 1),

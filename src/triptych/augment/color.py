@@ -7,7 +7,7 @@ RandomGrayscale (on float images), which draw one set of parameters for a whole 
 import torch
 from torch import Tensor
 
-from triptych.kernels.views.compiled_color import LUMA
+LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, as torchvision has it
 
 
 def luminance(images: Tensor) -> Tensor:

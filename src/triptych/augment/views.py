@@ -1,10 +1,10 @@
 """Random views of images for contrastive learning (SimCLR, Chen et al. 2020, appendix A).
 
-A view is a crop resized, mirrored or not, with its colours distorted, perhaps grey, perhaps blurred.
-All that is random is drawn first and then applied: on a CPU by a kernel, elsewhere by PyTorch.
+A view is a random crop, resized, perhaps flipped, with jittered colours, perhaps grey, perhaps blurred.
+All that is random is drawn first and then applied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,14 @@ from torch import Tensor
 
 from triptych.augment.color import draw_jitter, jitter, remove_color
 from triptych.augment.geometry import blur, blur_weights, crop_resize_flip, draw_crops
-from triptych.kernels.compiler.threads import parallel
-from triptych.kernels.views import compiled as kernels
 
-FLIP = 0.5  # probability of a mirror image
-BLUR = (0.1, 2.0)  # least and greatest standard deviation in pixels
+FLIP = 0.5  # probability
+BLUR = (0.1, 2.0)  # range of the standard deviation in pixels
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What decides N views of given images.
+    """The random choices behind N views.
 
     Attributes:
         boxes: (N, 4) int64, the crops: top, left, height, width.
@@ -63,10 +61,10 @@ def draw_parameters(
     )
 
 
-def render_with_torch(
+def render_views(
     images: Tensor, parameters: Parameters, *, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """The views that `parameters` describe, on any device; arguments and result as of `draw_views`."""
+    """The views that `parameters` describe; arguments and result as of `draw_views`."""
     pixels = images.float().div_(255).repeat(len(parameters.boxes) // len(images), 1, 1, 1)
     pixels = crop_resize_flip(pixels, parameters.boxes, parameters.mirrored, size)
     pixels = jitter(pixels, parameters.factors, parameters.order, parameters.jittered)
@@ -75,33 +73,6 @@ def render_with_torch(
         pixels = blur(pixels, blur_weights(parameters.sigma, size))
     centre, scale = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (mean, std))
     return ((pixels - centre) / scale).contiguous(memory_format=torch.channels_last)
-
-
-def render_on_cpu(
-    images: Tensor, parameters: Parameters, *, size: int, mean: Sequence[float], std: Sequence[float]
-) -> Tensor:
-    """As `render_with_torch`, by a kernel: the same pixels to rounding.
-
-    On any number of threads they are the same bits.
-    """
-    n = len(parameters.boxes)
-    views = torch.empty(n, size, size, 3)
-    arguments = (
-        images.permute(0, 2, 3, 1).contiguous(),
-        parameters.boxes,
-        parameters.mirrored,
-        parameters.jittered,
-        parameters.factors,
-        parameters.order,
-        parameters.grey,
-        parameters.sigma > 0,
-        blur_weights(parameters.sigma, size),
-        torch.tensor(mean, dtype=torch.float32),
-        torch.tensor(std, dtype=torch.float32),
-        views,
-    )
-    parallel(kernels.render, -(-n // kernels.VIEWS), *(tensor.numpy() for tensor in arguments))
-    return views.permute(0, 3, 1, 2)
 
 
 def draw_views(
@@ -113,28 +84,28 @@ def draw_views(
     std: Sequence[float],
     generator: torch.Generator,
     count: int = 1,
+    render: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Random views of each image, normalised.
 
     Args:
         images: (B, 3, H, W) uint8; channels_last saves a copy.
-        views: `crop_scale` (least and greatest share of the area), `jitter` (strengths of
-            brightness, contrast, saturation, hue), `jitter_probability`, `grayscale_probability`,
-            `blur_probability`.
+        views: `crop_scale` (range of the area's share), `jitter` (strengths of brightness, contrast,
+            saturation, hue), `jitter_probability`, `grayscale_probability`, `blur_probability`.
         size: pixels of a view, in both directions.
         mean, std: of the channels, for pixels in 0..1.
         generator: on the device of the images.
         count: views of each image.
+        render: another implementation of `render_views`.
 
     Returns:
         (count * B, 3, size, size) float32, channels_last; row i + v * B is view v of image i.
 
     Raises:
-        TypeError: the images are not bytes.
+        TypeError: the images are not uint8.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, not {images.dtype}")
-    render = render_on_cpu if images.device.type == "cpu" else render_with_torch
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         parameters = draw_parameters(count * len(images), images.shape[2], images.shape[3], views, generator)
-        return render(images, parameters, size=size, mean=mean, std=std)
+        return (render or render_views)(images, parameters, size=size, mean=mean, std=std)

@@ -5,8 +5,6 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from triptych.kernels.conv.layer import only_torchs
-
 TRAINING = 3  # a step in units of its forward pass: the backward pass has two products for each of its
 
 
@@ -14,12 +12,11 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
     """Floating-point operations of the forward pass for one image, two a multiply-add.
 
     Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent
-    more. The pass is in eval mode, float32 and without gradients, and all is done by torch's own
-    operations, attention by plain products: faster forms, ours among them, would escape the count, as the
-    products inside of recurrent layers do.
+    more. The pass is in eval mode, float32 and without gradients. Attention runs as plain products, since
+    fused forms escape the count, as the products inside of recurrent layers and compiled kernels do.
 
     Args:
-        model: on the CPU; takes (N, 3, `image_size`, `image_size`).
+        model: on the CPU, not accelerated; takes (N, 3, `image_size`, `image_size`).
         image_size: side of the images in pixels.
     """
     training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
@@ -28,7 +25,6 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
     try:
         with (
             torch.no_grad(),
-            only_torchs(),
             sdpa_kernel(SDPBackend.MATH),
             FlopCounterMode(display=False) as counter,
         ):

@@ -1,8 +1,9 @@
-"""Weights of attention that begin as those of trained networks look.
+"""Initial weights of attention that resemble those of trained networks.
 
 Trockman and Kolter, Mimetic Initialization of Self-Attention Layers, 2023: in trained Vision Transformers
-queries meet keys as if by the identity, so tokens look at tokens like themselves, and values pass through
-projections as if by its negative. Positions begin as sines and cosines, so what is like a token is near it.
+the product of the query and key weights is close to the identity, so a token attends to similar tokens; the
+product of the value and output weights is close to the negative identity. Positions start as sines and
+cosines, which makes neighbouring patches similar.
 """
 
 import math
@@ -14,26 +15,26 @@ from torch import Tensor
 
 from triptych.workflow.errors import TriptychError
 
-# Shares of noise and of the identity, as in the paper.
-LOOKING = 0.7, 0.7
-PASSING = 0.4, -0.4
+# Weights of the noise and of the identity, as in the paper.
+QUERY_KEY = 0.7, 0.7
+VALUE_PROJECTION = 0.4, -0.4
 TEMPERATURE = 10_000.0  # between the shortest and the longest wave: Vaswani et al. 2017
 
 
-def _factors(dim: int, shares: tuple[float, float], rank: int) -> tuple[Tensor, Tensor]:
-    """Left (dim, rank) and right (rank, dim), whose product is next to noise and identity in these shares."""
-    noise, identity = shares
+def _factors(dim: int, weights: tuple[float, float], rank: int) -> tuple[Tensor, Tensor]:
+    """Left (dim, rank) and right (rank, dim): the best such product for a weighted noise and identity."""
+    noise, identity = weights
     u, s, vh = torch.linalg.svd(noise * torch.randn(dim, dim) / dim**0.5 + identity * torch.eye(dim))
     root = s[:rank].sqrt()
     return u[:, :rank] * root, root[:, None] * vh[:rank]
 
 
 @torch.no_grad()
-def begin_as_trained(positions: Tensor, attentions: Iterable[Any]) -> None:
-    """Set the weights of a Vision Transformer's attention and its positions.
+def mimetic_init(positions: Tensor, attentions: Iterable[Any]) -> None:
+    """Initialise the attention and the positions of a Vision Transformer.
 
     Args:
-        positions: (1, 1 + side * side, dim), the first of the class token, the others row by row.
+        positions: (1, 1 + side * side, dim), the class token's, then the patches' row by row.
         attentions: layers with `heads`, `qkv` (queries, keys, values one below the other) and `projection`.
 
     Raises:
@@ -44,18 +45,18 @@ def begin_as_trained(positions: Tensor, attentions: Iterable[Any]) -> None:
         raise TriptychError(f"mimetic: true needs a dim that is a multiple of 4, which {dim} is not")
     positions[0] = torch.cat([torch.zeros(1, dim), sinusoids(math.isqrt(tokens - 1), dim)])
     for layer in attentions:
-        pairs = [_factors(dim, LOOKING, dim // layer.heads) for _ in range(layer.heads)]
-        projection, values = _factors(dim, PASSING, dim)
-        layer.qkv.weight.copy_(
-            torch.cat([*(left.T for left, _ in pairs), *(right for _, right in pairs), values])
-        )
+        heads = [_factors(dim, QUERY_KEY, dim // layer.heads) for _ in range(layer.heads)]
+        projection, values = _factors(dim, VALUE_PROJECTION, dim)
+        queries, keys = [left.T for left, _ in heads], [right for _, right in heads]
+        layer.qkv.weight.copy_(torch.cat([*queries, *keys, values]))
         layer.projection.weight.copy_(projection)
 
 
 def sinusoids(side: int, dim: int) -> Tensor:
-    """Positions of a square of tokens, row by row: sines and cosines of the column, then of the row.
+    """Positions of a square of patches, row by row: sines and cosines of the column, then of the row.
 
     Args:
+        side: patches along a side.
         dim: a multiple of 4.
 
     Returns:

@@ -3,10 +3,13 @@
 He et al., Deep Residual Learning for Image Recognition, 2016 (section 4.2 has the CIFAR stem).
 """
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.kernels.conv.layer import Convolution
-from triptych.kernels.norm.batch_norm import batch_norm_relu
+
+def conv(channels_in: int, channels_out: int, size: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias, padded by half its size."""
+    return nn.Conv2d(channels_in, channels_out, size, stride, padding=size // 2, bias=False)
 
 
 class BasicBlock(nn.Module):
@@ -14,24 +17,20 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = Convolution(channels_in, channels_out, 3, stride)
+        self.conv1 = conv(channels_in, channels_out, 3, stride)
         self.norm1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = Convolution(channels_out, channels_out, 3)
+        self.conv2 = conv(channels_out, channels_out, 3)
         self.norm2 = nn.BatchNorm2d(channels_out)
-        self.shortcut: nn.Sequential | None = None
+        self.shortcut = nn.Sequential()
         if stride != 1 or channels_in != channels_out:
-            self.shortcut = nn.Sequential(
-                Convolution(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out)
-            )
+            self.shortcut.append(conv(channels_in, channels_out, 1, stride))
+            self.shortcut.append(nn.BatchNorm2d(channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels_in, H, W) -> (N, channels_out, H / stride, W / stride)."""
-        out = batch_norm_relu(self.norm1, self.conv1(x))
-        shortcut = x
-        if self.shortcut is not None:
-            convolution, norm = self.shortcut
-            shortcut = batch_norm_relu(norm, convolution(x), relu=False)
-        return batch_norm_relu(self.norm2, self.conv2(out), shortcut)
+        out = F.relu(self.norm1(self.conv1(x)))
+        out = self.norm2(self.conv2(out))
+        return F.relu(out + self.shortcut(x))
 
 
 class ResNet18(nn.Module):
@@ -44,23 +43,25 @@ class ResNet18(nn.Module):
     def __init__(self, *, width: int = 64) -> None:
         super().__init__()
         self.features = 8 * width
-        self.stem = Convolution(3, width, 3)
+        self.stem = conv(3, width, 3)
         self.norm = nn.BatchNorm2d(width)
-        blocks: list[nn.Module] = []
-        channels = width
-        for stage in range(4):
-            wider = width * 2**stage
-            blocks.append(BasicBlock(channels, wider, stride=1 if stage == 0 else 2))
-            blocks.append(BasicBlock(wider, wider, stride=1))
-            channels = wider
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(
+            BasicBlock(width, width, stride=1),
+            BasicBlock(width, width, stride=1),
+            BasicBlock(width, 2 * width, stride=2),
+            BasicBlock(2 * width, 2 * width, stride=1),
+            BasicBlock(2 * width, 4 * width, stride=2),
+            BasicBlock(4 * width, 4 * width, stride=1),
+            BasicBlock(4 * width, 8 * width, stride=2),
+            BasicBlock(8 * width, 8 * width, stride=1),
+        )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, 8 * width) features, averaged over space."""
-        x = batch_norm_relu(self.norm, self.stem(x))
+        x = F.relu(self.norm(self.stem(x)))
         return self.blocks(x).mean(dim=(2, 3))
 
 

@@ -6,14 +6,14 @@ the product of queries and keys to that of weights and values (as in Dao et al. 
 too long for one block); the way back computes them again from the logarithms of their sums.
 
 `qkv` is (N, tokens, 3, heads, width), bfloat16 seen as uint16, and so is its gradient; outputs are
-(N, tokens, heads, width). The width of a head comes in multiples of 16. Only where
-`has_products()`.
+(N, tokens, heads, width). The width of a head comes in multiples of 16. Only with
+hardware products of bfloat16.
 """
 
 import numpy as np
 
 from triptych.kernels.compiler.arithmetic import exponential
-from triptych.kernels.compiler.jit import has_tiles, kernel
+from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.vectors import (
     convert_row,
     copy_row,
@@ -23,8 +23,9 @@ from triptych.kernels.compiler.vectors import (
     prefetch,
     transpose_pairs,
 )
+from triptych.kernels.registry import supports
 
-if has_tiles():
+if supports("amx_bf16"):
     from triptych.kernels.attention.compiled_amx import DEPTH, begin, multiply, pair, turn_words
 else:
     from triptych.kernels.attention.compiled_avx512_bf16 import DEPTH, begin, multiply, pair, turn_words

@@ -1,4 +1,4 @@
-"""Products of matrices of a head's size on the CPU's bfloat16 tiles; only where `has_tiles()`.
+"""Products of matrices of a head's size on the CPU's bfloat16 tiles; only with AMX.
 
 Matrices are arrays, bfloat16 seen as uint16. What is contracted comes in multiples of 32, the rest of 16.
 """

@@ -1,4 +1,4 @@
-"""What `tile_products` does, by AVX512-BF16's products of pairs; only where `has_pairs()`."""
+"""What `tile_products` does, by AVX512-BF16's products of pairs; only with AVX512-BF16."""
 
 import numpy as np
 

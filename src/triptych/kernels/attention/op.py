@@ -1,4 +1,4 @@
-"""Multi-head self-attention of short sequences, by whichever form is fastest on the device."""
+"""Multi-head self-attention of short sequences on a CPU."""
 
 from typing import Any
 
@@ -8,29 +8,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.kernels.attention import compiled as kernels
-from triptych.kernels.compiler.jit import has_products
 from triptych.kernels.compiler.threads import parallel
+from triptych.kernels.registry import supports
 
-LONGEST = 320  # tokens: longer ones' scores leave a core's second-level cache
+LONGEST = 320  # tokens: the scores of longer sequences leave a core's second-level cache
 
 
 def attention(qkv: Tensor, heads: int, *, dropout: float = 0.0) -> Tensor:
     """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
 
-    On a CPU with bfloat16 units by a kernel of ours; on other CPUs by two plain products, which are
-    faster there than torch's fused form; elsewhere by the fused form.
+    In bfloat16 by a kernel; in float32, and with dropout, by two plain products, which are faster on a CPU
+    than PyTorch's fused form. On other devices by the fused form.
 
     Args:
         qkv: (N, tokens, 3 * dim), queries before keys before values, each by head.
         heads: must divide dim.
-        dropout: share of the weights that are dropped.
+        dropout: probability of dropping a weight.
 
     Returns:
         (N, tokens, dim), in the type of `qkv`.
     """
     n, tokens, triple = qkv.shape
     width = triple // 3 // heads
-    if _fits(qkv, tokens, width, dropout):
+    if _supported(qkv, tokens, width, dropout):
         result: Tensor = _Attention.apply(qkv, heads)
         return result
     q, k, v = qkv.view(n, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
@@ -42,15 +42,15 @@ def attention(qkv: Tensor, heads: int, *, dropout: float = 0.0) -> Tensor:
     return out.transpose(1, 2).reshape(n, tokens, heads * width)
 
 
-def _fits(qkv: Tensor, tokens: int, width: int, dropout: float) -> bool:
+def _supported(qkv: Tensor, tokens: int, width: int, dropout: float) -> bool:
     return (
-        not torch.compiler.is_compiling()  # a graph cannot hold our kernels
+        not torch.compiler.is_compiling()  # a graph cannot hold the kernels
         and qkv.device.type == "cpu"
         and qkv.dtype == torch.bfloat16
         and dropout == 0
         and tokens <= LONGEST
         and width % 16 == 0
-        and has_products()
+        and supports("bfloat16")
     )
 
 

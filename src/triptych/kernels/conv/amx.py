@@ -14,13 +14,13 @@ from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.conv import compiled_amx as kernels
 from triptych.kernels.conv import compiled_amx_weight_gradient as correlation
 
-FILTERS = torch.bfloat16  # how they are taken
+WEIGHTS = torch.bfloat16  # how they are taken
 SMALL = 6  # positions a side: largest output map whose values and input gradients we compute
 NARROW = 2**15  # product of channels: filters whose gradient stays in a core's cache
 ROWS = 4  # of the output, worked on at a time
 
 
-def suits(
+def supported(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient come from here, `side` being the input map's."""
@@ -69,7 +69,7 @@ def _gather(source: Tensor, filters: Tensor, pack: Any, target: Tensor, pairs: k
     return target
 
 
-def filter_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
+def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     """The filters' gradient (O, I, size, size), float32, from x (N, I, H, H) and dy (N, O, h, h)."""
     if dy.shape[2] > SMALL and x.shape[1] * dy.shape[1] <= NARROW:
         return _by_rows(x, dy, size, stride)

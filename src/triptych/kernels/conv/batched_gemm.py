@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triptych.kernels.conv.compiled_amx import connections
 
-FILTERS = None  # how they are taken: as the maps
+WEIGHTS = None  # how they are taken: as the maps
 # By output positions a side and the product of channels, measured in bfloat16 (AVX512-BF16) and in float32
 # (AVX2) with batches of 64 to 512: gradients of filters gain most and on more maps than the rest.
 LEAST = 2**14
@@ -22,7 +22,7 @@ SMALLEST, SMALL = 2, 4
 MANY = 64  # images, below which maps of 4 x 4 are faster elsewhere
 
 
-def suits(
+def supported(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient are faster here, `side` being the input map's."""
@@ -85,7 +85,7 @@ def input_gradient(dy: Tensor, filters: Tensor, side: int, stride: int) -> Tenso
     )
 
 
-def filter_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
+def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     """The filters' gradient (O, I, size, size) from x (N, I, H, H) and dy (N, O, h, h)."""
     inputs, outputs = _positions(x), _positions(dy)
     taps = [

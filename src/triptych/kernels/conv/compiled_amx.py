@@ -7,8 +7,8 @@ do not occur (on a 4 x 4 map a 3 x 3 filter has 100 such pairs where a window ha
 2 x 2 map 16 of 36).
 
 Maps are (N, positions, channels) as channels_last tensors lie in memory, bfloat16 seen as uint16, given
-by address. N and all channels come in multiples of 32. Positions are numbered row by row. Only where
-`has_tiles()`.
+by address. N and all channels come in multiples of 32. Positions are numbered row by row. Only with
+AMX.
 """
 
 from functools import cache

@@ -8,8 +8,8 @@ turned filters; with a stride a tile of it is 4 x 4 positions, a window 3 x 3.
 
 Maps are (N, side, side, channels) as channels_last tensors lie in memory, filters (out, 3, 3, in); all by
 address. `half` is how many tiles lie along a side; tiles are numbered image by image, row by row. Channels
-come in multiples of 64. `window`, `line` and `tile` are tuples, whose lengths count. Only where
-`has_pairs()`. Addresses are made signed: where numbers of both kinds meet, Numba makes them float64.
+come in multiples of 64. `window`, `line` and `tile` are tuples, whose lengths count. Only with
+AVX512-BF16. Addresses are made signed: where numbers of both kinds meet, Numba makes them float64.
 """
 
 import numpy as np

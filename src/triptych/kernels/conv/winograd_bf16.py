@@ -15,7 +15,7 @@ from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.conv import compiled_winograd_bf16 as kernels
 from triptych.kernels.gemm.avx512_bf16 import SQUARE
 
-FILTERS = torch.float32  # how they are taken: transformed, then rounded
+WEIGHTS = torch.float32  # how they are taken: transformed, then rounded
 TASKS = 32  # slices of the tiles: what a thread works on at a time
 SPAN = 128  # channels of the output whose share of the filters' gradient stays in a core's cache
 GRADIENT_TASKS = 16  # at least; the same for any number of threads, since sums depend on it
@@ -23,7 +23,7 @@ GRADIENT_TASKS = 16  # at least; the same for any number of threads, since sums 
 PLAIN, STRIDED, BACK, TWO = (0,) * 4, (0,) * 5, (0,) * 3, (0,) * 2
 
 
-def suits(
+def supported(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient are faster here."""
@@ -79,7 +79,7 @@ def _convolve(
     return target
 
 
-def filter_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
+def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     """The filters' gradient (O, I, 3, 3), float32, from x (N, I, H, H) and dy (N, O, h, h)."""
     (n, depth), channels, half = x.shape[:2], dy.shape[1], dy.shape[2] // 2
     line = STRIDED if stride == 2 else PLAIN

@@ -12,14 +12,14 @@ from torch import Tensor
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.conv import compiled_winograd_fp32 as kernels
 
-FILTERS = torch.float32  # how they are taken
+WEIGHTS = torch.float32  # how they are taken
 LEAST = 48  # tiles, below which transformed filters do not pay
 TASKS = 32  # slices of the tiles: what a thread works on at a time
 AT_ONCE = 24  # tiles that a core transforms at a time: a multiple of 6
 CHUNK = 2**23  # numbers of both transformed maps whose products are added at a time
 
 
-def suits(
+def supported(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
     """Whether output, input gradient and filter gradient are faster here."""
@@ -50,7 +50,7 @@ def _convolve(source: Tensor, filters: Tensor, pack: Any, channels: int) -> Tens
     return target
 
 
-def filter_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
+def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     """The filters' gradient (O, I, 3, 3) from x (N, I, H, H) and dy (N, O, H, H)."""
     (n, depth, side, _), channels = x.shape, dy.shape[1]
     half = side // 4

@@ -1,7 +1,7 @@
 """Sums of 32 x 32 float32 numbers on four tiles, over products of packed bfloat16 blocks.
 
 A left block is 32 rows by 32 of the contraction, in two tiles; a right one 32 of the contraction by 32
-columns, in two tiles of pairs of rows (see `tiles`). Addresses are integers. Only where `has_tiles()`.
+columns, in two tiles of pairs of rows (see `tiles`). Addresses are integers. Only with AMX.
 """
 
 from triptych.kernels.compiler.jit import kernel

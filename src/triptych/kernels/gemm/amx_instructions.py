@@ -1,7 +1,7 @@
 """AMX: products of 16 x 32 and 32 x 16 bfloat16 blocks in one instruction (Intel SDM, volume 1, chapter 18).
 
 Tiles 0 to 3 hold sums, 4 and 5 blocks of the left matrix, 6 and 7 of the right one. A right
-block is stored in pairs of rows: [k / 2][n][k % 2]. Only call these where `has_tiles()`.
+block is stored in pairs of rows: [k / 2][n][k % 2]. Only call these with AMX.
 """
 
 from typing import Any

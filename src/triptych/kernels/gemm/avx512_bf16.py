@@ -1,4 +1,4 @@
-"""Sums of 64 x 64 float32 numbers over products of pairs of bfloat16; only where `has_pairs()`.
+"""Sums of 64 x 64 float32 numbers over products of pairs of bfloat16; only with AVX512-BF16.
 
 Both sides lie as the contraction's pairs: word k of column n is the pair at 4 (64 k + n) bytes.
 """

@@ -2,7 +2,7 @@
 
 All matrices are given by addresses, which are integers, and distances in bytes; nothing is
 bounds-checked. Float32 runs anywhere. Bfloat16 goes by pairs along the contraction, of which a word
-of four bytes holds one, as AVX512-BF16 multiplies them: only call it where `has_pairs()`.
+of four bytes holds one, as AVX512-BF16 multiplies them: only call it there.
 """
 
 from typing import Any

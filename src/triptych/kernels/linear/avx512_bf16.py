@@ -6,7 +6,6 @@ Activations and weights (out, in) are contiguous and bfloat16, gradients of para
 import torch
 from torch import Tensor
 
-from triptych.kernels.compiler.jit import has_pairs
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.gemm.avx512_bf16 import SQUARE
 from triptych.kernels.linear import compiled_avx512_bf16 as kernels
@@ -15,13 +14,13 @@ TASKS = 32  # slices of the rows: what a thread works on at a time
 WIDE, DEEP = 256, 512  # the largest part of the weights' gradient that stays in a core's cache
 
 
-def suits(channels_in: int, channels_out: int) -> bool:
-    """Whether a layer of so many channels can be computed here."""
-    return has_pairs() and channels_in % SQUARE == channels_out % SQUARE == 0
+def supported(rows: int, channels_in: int, channels_out: int) -> bool:
+    """Whether the shapes are supported."""
+    return channels_in % SQUARE == channels_out % SQUARE == 0
 
 
 def output(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The sum x @ weight.T + bias: (..., in) -> (..., out); the bias is float32."""
+    """The output x @ weight.T + bias: (..., in) -> (..., out); the bias is float32."""
     channels, depth = weight.shape
     packed = torch.empty_like(weight)
     parallel(kernels.pack_weights, channels // SQUARE, weight.data_ptr(), depth, packed.data_ptr())
@@ -29,7 +28,7 @@ def output(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def input_gradient(dy: Tensor, weight: Tensor) -> Tensor:
-    """The product dy @ weight: (..., out) -> (..., in)."""
+    """The gradient dy @ weight: (..., out) -> (..., in)."""
     channels, depth = weight.shape
     packed = torch.empty_like(weight)
     addresses = weight.data_ptr(), channels, depth, packed.data_ptr()
@@ -47,7 +46,7 @@ def _multiply(x: Tensor, packed: Tensor, bias: Tensor, channels: int) -> Tensor:
 
 
 def weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
-    """The product dy.T @ x and the sum of dy over rows; x is (rows, in), dy (rows, out)."""
+    """The gradients dy.T @ x and the sum of dy over rows; x is (rows, in), dy (rows, out)."""
     (rows, depth), channels = x.shape, dy.shape[1]
     d_weight, d_bias = torch.zeros(channels, depth), torch.empty(channels)
     # rectangles, at least one a thread; how they are cut changes no bit

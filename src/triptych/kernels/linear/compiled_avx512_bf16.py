@@ -1,7 +1,7 @@
 """A linear layer's three products in bfloat16, by a CPU's products of pairs.
 
-Arrays are given by address, all bfloat16 unless said; channels come in multiples of 64. Only where
-`has_pairs()`. Addresses are made signed: where numbers of both kinds meet, Numba makes them float64.
+Arrays are given by address, all bfloat16 unless said; channels come in multiples of 64. Only with
+AVX512-BF16. Addresses are made signed: where numbers of both kinds meet, Numba makes them float64.
 """
 
 import numpy as np

@@ -1,8 +1,7 @@
-"""Batch normalisation, addition of a shortcut and ReLU as one operation.
+"""Batch normalisation, addition of a residual and ReLU as one operation.
 
-In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. On
-CPUs with wide enough registers kernels of ours fuse them, in bfloat16 and in float32, in training with
-gradients and in evaluation without; otherwise these are torch's own operations.
+In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. The
+kernels fuse them, in bfloat16 and in float32, in training with gradients and in evaluation without.
 """
 
 from typing import Any
@@ -12,55 +11,58 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from triptych.kernels.compiler.jit import has_float_products
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.norm import compiled_batch_norm as kernels
-from triptych.workflow.devices import has_fast_bfloat16
+from triptych.kernels.registry import supports
 
 TASKS = 32  # slices of a map: what a thread works on at a time
 
 
-def batch_norm_relu(
-    norm: nn.Module, x: Tensor, residual: Tensor | None = None, *, relu: bool = True
-) -> Tensor:
-    """relu(norm(x) + residual): (N, C, H, W) -> the same; `residual` needs `relu`."""
-    if not (isinstance(norm, nn.BatchNorm2d) and _fits(norm, x, residual)):
-        y = norm(x)
+class BatchNorm2d(nn.BatchNorm2d):
+    """`nn.BatchNorm2d`, by a kernel where its input is supported."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same."""
+        return batch_norm(self, x)
+
+
+def batch_norm(norm: nn.Module, x: Tensor, residual: Tensor | None = None, *, relu: bool = False) -> Tensor:
+    """norm(x), plus a residual, through ReLU: (N, C, H, W) -> the same.
+
+    Args:
+        norm: any module; a kernel runs it if it is an `nn.BatchNorm2d`.
+        x: (N, C, H, W).
+        residual: likewise; only with `relu`.
+        relu: whether to apply ReLU at the end.
+    """
+    if not (type(norm) in (nn.BatchNorm2d, BatchNorm2d) and _supported(norm, x, residual)):
+        y = nn.BatchNorm2d.forward(norm, x) if isinstance(norm, BatchNorm2d) else norm(x)
         y = y if residual is None else y + residual
         return torch.relu(y) if relu else y
-    assert (
-        norm.running_mean is not None
-        and norm.running_var is not None
-        and norm.num_batches_tracked is not None
-    )
     if not norm.training:
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
         offset = norm.bias.double() - norm.running_mean.double() * scale
         return _normalise(x, scale.numpy(), offset.numpy(), residual, relu)
-    y, mean, variance = _BatchNormReLU.apply(x, norm.weight, norm.bias, residual, relu, norm.eps)
+    result: Tensor
+    result, mean, variance = _BatchNorm.apply(x, norm.weight, norm.bias, residual, relu, norm.eps)
     with torch.no_grad():
         norm.num_batches_tracked += 1
-        share = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+        momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
         count = x.numel() // x.shape[1]
-        norm.running_mean.lerp_(mean, share)
-        norm.running_var.lerp_(variance * (count / max(count - 1, 1)), share)
-    result: Tensor = y
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
     return result
 
 
-def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
+def _supported(norm: Any, x: Tensor, residual: Tensor | None) -> bool:
     return (
-        not torch.compiler.is_compiling()  # a graph cannot hold our kernels
-        and type(norm) is nn.BatchNorm2d
+        not torch.compiler.is_compiling()  # a graph cannot hold the kernels
         and norm.training == torch.is_grad_enabled()
         and norm.affine
         and norm.track_running_stats
         and x.device.type == "cpu"
-        and (
-            has_float_products()
-            if x.dtype == torch.float32
-            else x.dtype == torch.bfloat16 and has_fast_bfloat16(x.device)
-        )
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and supports("avx2" if x.dtype == torch.float32 else "bfloat16")
         and x.is_contiguous(memory_format=torch.channels_last)
         and (residual is None or residual.dtype == x.dtype)
     )
@@ -77,7 +79,7 @@ def _rows(x: Tensor) -> NDArray[Any]:
 def _normalise(
     x: Tensor, scale: NDArray[Any], offset: NDArray[Any], residual: Tensor | None, relu: bool
 ) -> Tensor:
-    """The sum x * scale + offset + residual, rectified or not."""
+    """The sum x * scale + offset + residual, through ReLU or not."""
     rows, y = _rows(x), torch.empty_like(x)
     other = rows
     if residual is not None:
@@ -98,7 +100,7 @@ def _normalise(
     return y
 
 
-class _BatchNormReLU(torch.autograd.Function):
+class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, relu: bool, eps: float
@@ -106,13 +108,13 @@ class _BatchNormReLU(torch.autograd.Function):
         rows = _rows(x)
         count, channels = rows.shape
         size = -(-count // TASKS)
-        # the sums of squares lose digits unless taken around something near the mean
+        # sums of squares lose digits unless they are taken around a value near the mean
         shift = x.detach()[0, :, 0, 0].float().numpy()
         sums, squares = (np.empty((TASKS, channels), np.float32) for _ in range(2))
         parallel(kernels.moments, TASKS, rows, size, shift, sums, squares)
-        away = sums.sum(0, dtype=np.float64) / count
-        variance = np.maximum(squares.sum(0, dtype=np.float64) / count - away**2, 0)
-        mean = shift + away
+        from_shift = sums.sum(0, dtype=np.float64) / count
+        variance = np.maximum(squares.sum(0, dtype=np.float64) / count - from_shift**2, 0)
+        mean = shift + from_shift
         inverse = 1 / np.sqrt(variance + eps)
         scale = weight.detach().double().numpy() * inverse
         offset = bias.detach().double().numpy() - mean * scale

@@ -1,4 +1,4 @@
-"""GELU by a kernel of ours for bfloat16 on a CPU, where torch's takes about as long as a matrix product."""
+"""GELU in bfloat16 by table look-up: PyTorch's takes about as long as a matrix product on a CPU."""
 
 from functools import cache
 from typing import Any
@@ -11,30 +11,31 @@ from torch import Tensor, nn
 
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.norm import compiled_gelu as kernels
-from triptych.workflow.devices import has_fast_bfloat16
+from triptych.kernels.registry import supports
 
 TASKS = 32  # slices of the numbers: what a thread works on at a time
 
 
-class GELU(nn.Module):
+class GELU(nn.GELU):
     """x * Phi(x), elementwise (Hendrycks and Gimpel 2016)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same."""
         if (
-            torch.compiler.is_compiling()  # a graph cannot hold our kernels
+            torch.compiler.is_compiling()  # a graph cannot hold the kernels
+            or self.approximate != "none"
             or x.device.type != "cpu"
             or x.dtype != torch.bfloat16
-            or not has_fast_bfloat16(x.device)
+            or not supports("bfloat16")
         ):
-            return F.gelu(x)
+            return super().forward(x)
         result: Tensor = _GELU.apply(x)
         return result
 
 
 @cache
 def _tables() -> tuple[NDArray[Any], NDArray[Any]]:
-    """The unit of every bfloat16 number, as bfloat16, and its derivative, as float32; by their bits."""
+    """GELU of every bfloat16 number, as bfloat16, and its derivative, as float32, indexed by its bits."""
     x = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).float()
     with torch.enable_grad():
         y = F.gelu(x.requires_grad_())

@@ -1,8 +1,10 @@
 """Adam on a hash table, for the rows that got a gradient, in one pass over memory."""
 
 import numpy as np
+from torch import Tensor
 
 from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance.rows import adam_row
 
 ROWS = 2**13  # rows a task
@@ -41,3 +43,18 @@ def adam(task, values, gradient, first, second, count, sizes, rates, lanes):
                 rates,
                 lanes,
             )
+
+
+def step(
+    table: Tensor,
+    first: Tensor,
+    second: Tensor,
+    count: Tensor,
+    sizes: Tensor,
+    rates: tuple[float, float, float],
+) -> None:
+    """Step a table by its gradient, and clear that, in place; see `adam` for the arguments."""
+    assert table.grad is not None
+    arrays = [tensor.detach().numpy() for tensor in (table, table.grad, first, second, count)]
+    constants = tuple(np.float32(rate) for rate in rates)
+    parallel(adam, -(-len(table) // ROWS), *arrays, sizes.float().numpy(), constants, (0,) * table.shape[1])

@@ -11,15 +11,15 @@ TWO = np.float32(2)
 
 
 @kernel
-def composite(task, starts, distances, length, cone, last_seen, density, colour, rendered, seen):
+def composite(task, starts, distances, length, cone, min_transmittance, density, colour, rendered, seen):
     """What RAYS rays see.
 
     Args:
         task: which rays.
         starts: (rays + 1,) int64, where each ray's samples begin.
         distances: (n,) float32.
-        length, cone: as of `Stepping`.
-        last_seen: light below which samples are left out.
+        length, cone: as of `StepSchedule`.
+        min_transmittance: light below which samples are left out.
         density: (n,) float32.
         colour: (n, 3) float32.
         rendered: (rays, 6) float32, filled: colour, opacity, depth, distortion.
@@ -29,7 +29,7 @@ def composite(task, starts, distances, length, cone, last_seen, density, colour,
         light, red, green, blue, depth, distortion = ONE, ZERO, ZERO, ZERO, ZERO, ZERO
         number = 0
         for sample in range(starts[ray], starts[ray + 1]):
-            if light <= last_seen:
+            if light <= min_transmittance:
                 break
             number += 1
             distance = distances[sample]
@@ -80,7 +80,7 @@ def composite_backward(
         task, starts, distances, length, cone, density, colour, rendered: as of `composite`.
         seen_starts: (rays + 1,) int64, where each ray's samples begin among those that took part.
         positions: (3, n) float32.
-        damped: distance below which gradients are scaled down; see `damp_near_gradients`.
+        damped: distance below which gradients are scaled down; see `scale_gradients_by_distance`.
         incoming: (rays, 6) float32, the gradient of `rendered`.
         samples: (m,) int32, filled: the positions of those that took part among all.
         d_raw: (m,) float32, filled: gradient of the logarithm of density.

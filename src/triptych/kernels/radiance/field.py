@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.kernels.compiler.jit import has_products
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import encode, networks
 from triptych.kernels.radiance.matmul import pack
 from triptych.kernels.radiance.scratch import Scratch
+from triptych.kernels.registry import supports
 from triptych.radiance.field import GEOMETRY, HIDDEN, Field
 from triptych.workflow.errors import TriptychError
 
@@ -24,11 +24,11 @@ def activation_type(precision: str) -> type:
     """
     if precision == "float16":
         raise TriptychError("precision: the CPU's kernels have no float16; use auto, bfloat16 or float32")
-    if precision == "bfloat16" and not has_products():
+    if precision == "bfloat16" and not supports("bfloat16"):
         raise TriptychError(
             "precision: this CPU has no bfloat16 products (AMX or AVX512-BF16); use auto or float32"
         )
-    return np.uint16 if precision != "float32" and has_products() else np.float32
+    return np.uint16 if precision != "float32" and supports("bfloat16") else np.float32
 
 
 def ray_activations(features: Tensor, dtype: type) -> np.ndarray:

@@ -17,7 +17,7 @@ ZERO, HALF, ONE, TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float3
 
 @kernel
 def step_number(distance, length, cone):
-    """As `Stepping.number`."""
+    """As `StepSchedule.number`."""
     linear = distance / length
     if cone == ZERO or linear < ONE / cone:
         return linear
@@ -26,7 +26,7 @@ def step_number(distance, length, cone):
 
 @kernel
 def step_distance(number, length, cone):
-    """As `Stepping.distance`."""
+    """As `StepSchedule.distance`."""
     bend = ONE / cone if cone > ZERO else np.float32(np.inf)
     if number < bend:
         return number * length
@@ -41,7 +41,7 @@ def leap(ox, oy, oz, dx, dy, dz, ix, iy, iz, number, blocks, length, cone):
         ox, oy, oz, dx, dy, dz, ix, iy, iz: the ray's origin, direction and that one's `inverse`.
         number: of the step.
         blocks: (cascades, side / COARSE, …) bytes, whether any of a block's COARSE³ cells is occupied.
-        length, cone: as of `Stepping`.
+        length, cone: as of `StepSchedule`.
     """
     cascades, side = blocks.shape[0], blocks.shape[1] << SHIFT
     sidef = np.float32(side)
@@ -195,7 +195,7 @@ def march(task, origins, directions, jitter, bits, blocks, box, length, cone, fo
         jitter: (rays,) float32 in [0, 1).
         bits, blocks: as of `find_samples`.
         box: low, high, near.
-        length, cone: as of `Stepping`.
+        length, cone: as of `StepSchedule`.
         found: (tasks, capacity) float32, filled with the distances one ray after the other; LOOK more than
             there can be.
         counts: (rays,) int32, filled with each ray's number of samples.

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from triptych.kernels.compiler.jit import has_tiles, has_wide_registers, kernel
+from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.vectors import (
     convert_rectified,
     convert_where_positive,
@@ -18,8 +18,9 @@ from triptych.kernels.compiler.vectors import (
     transpose_pairs,
 )
 from triptych.kernels.gemm.registers import add_strip, multiply_strip
+from triptych.kernels.registry import supports
 
-if has_tiles():
+if supports("amx_bf16"):
     from triptych.kernels.radiance.matmul_amx import add_part, begin_parts, multiply_part
 else:
     from triptych.kernels.radiance.matmul_avx512_bf16 import add_part, begin_parts, multiply_part
@@ -27,7 +28,7 @@ else:
 ZERO, LINE = np.float32(0), 64
 SIXTEEN, ONE = (0,) * 16, (0,)
 # Rows of a strip: as many sums as hide the time that a product takes, and the CPU has registers for.
-ROWS = (0,) * (16 if has_wide_registers() else 4)
+ROWS = (0,) * (16 if supports("avx512f") else 4)
 NUMBERS = np.empty(0, np.float32)  # a type
 
 

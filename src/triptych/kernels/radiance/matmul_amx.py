@@ -1,4 +1,4 @@
-"""Products of 32 x 32 parts of bfloat16 matrices on AMX tiles; only where `has_tiles()`."""
+"""Products of 32 x 32 parts of bfloat16 matrices on AMX tiles; only with AMX."""
 
 from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.gemm.amx_instructions import (

@@ -15,7 +15,7 @@ from triptych.kernels.radiance.occupancy import packed_occupancy
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.step_schedule import Stepping
+from triptych.radiance.step_schedule import StepSchedule
 
 RAYS = 256  # rays a task
 WAVE = 4096  # samples evaluated together: their encodings and positions stay in the cache
@@ -34,7 +34,7 @@ def render(
     box,
     length,
     cone,
-    last_seen,
+    min_transmittance,
     grid,
     forward,
     like,
@@ -47,7 +47,7 @@ def render(
         origins, directions: (rays, 3) float32.
         features: (rays, m), in the type of the activations.
         bits, blocks, box, length, cone: as of `march`.
-        last_seen: light below which a ray is not followed any further.
+        min_transmittance: light below which a ray is not followed any further.
         grid, forward: as of `encode` and `evaluate`.
         like: an empty array of the type of the activations.
         rendered: (rays, 5) float32, filled: colour, opacity, depth.
@@ -134,7 +134,7 @@ def render(
                 sample += 1
             light[local] = bright
             rendered[ray, 3] = ONE - bright
-            if bright > last_seen and numbers[local] < np.inf:
+            if bright > min_transmittance and numbers[local] < np.inf:
                 active[kept] = local
                 kept += 1
         count = kept
@@ -157,9 +157,9 @@ class KernelRenderer:
         origins: Tensor,
         directions: Tensor,
         *,
-        stepping: Stepping,
+        schedule: StepSchedule,
         near: float,
-        last_seen: float,
+        min_transmittance: float,
     ) -> Rendered:
         """What rays see, given by (rays, 3) origins and unit directions."""
         kernels, aabb_scale = self.kernels, self.kernels.field.shape.aabb_scale
@@ -175,9 +175,9 @@ class KernelRenderer:
             features,
             *packed_occupancy(occupancy),
             box,
-            np.float32(stepping.length),
-            np.float32(stepping.cone),
-            np.float32(last_seen),
+            np.float32(schedule.length),
+            np.float32(schedule.cone),
+            np.float32(min_transmittance),
             kernels.grid,
             kernels.forward,
             np.empty(0, kernels.dtype),

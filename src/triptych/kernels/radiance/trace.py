@@ -1,4 +1,4 @@
-"""Rays to colours with gradients on the CPU: `trace_reference` as one differentiable function."""
+"""Rays to colours with gradients on the CPU: `trace_rays` as one differentiable function."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from triptych.kernels.radiance.occupancy import packed_occupancy
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.trace import DAMPED, LAST_SEEN, Rays, Traced
+from triptych.radiance.trace import GRADIENT_SCALE_DISTANCE, MIN_TRANSMITTANCE, Rays, Traced
 
 
 def _tasks(count: int, size: int) -> int:
@@ -41,11 +41,11 @@ class KernelTracer:
         self.kernels = FieldKernels(field, precision)
 
     def __call__(self, _field: Field, occupancy: OccupancyGrid, rays: Rays) -> Traced:
-        """As `trace_reference`."""
+        """As `trace_rays`."""
         self.kernels.refresh()
         self._march(occupancy, rays)
         weights = [layer.weight for layer in self.kernels.layers]
-        rendered = _Trace.apply(self, rays.stepping, rays.features, rays.origins, rays.directions, *weights)
+        rendered = _Trace.apply(self, rays.schedule, rays.features, rays.origins, rays.directions, *weights)
         return Traced(
             Rendered(rendered[:, :3], rendered[:, 3], rendered[:, 4]),
             rendered[:, 5],
@@ -58,9 +58,9 @@ class KernelTracer:
         scratch, aabb_scale = self.kernels.scratch, self.kernels.field.shape.aabb_scale
         origins, directions = rays.origins.detach().numpy(), rays.directions.detach().numpy()
         count, tasks = len(origins), _tasks(len(origins), march.RAYS)
-        length, cone = np.float32(rays.stepping.length), np.float32(rays.stepping.cone)
+        length, cone = np.float32(rays.schedule.length), np.float32(rays.schedule.cone)
         box = (np.float32(0.5 - aabb_scale / 2), np.float32(0.5 + aabb_scale / 2), np.float32(rays.near))
-        longest = rays.stepping.number(torch.tensor(3**0.5 * aabb_scale + rays.near))
+        longest = rays.schedule.number(torch.tensor(3**0.5 * aabb_scale + rays.near))
         found = scratch.array("found", (tasks, march.RAYS * (int(longest) + 2) + march.LOOK))
         counts = np.empty(count, np.int32)
         parallel(
@@ -120,7 +120,7 @@ class KernelTracer:
             self.distances,
             length,
             cone,
-            np.float32(LAST_SEEN),
+            np.float32(MIN_TRANSMITTANCE),
             self.density,
             self.colour,
             rendered,
@@ -155,7 +155,7 @@ class KernelTracer:
             self.positions,
             length,
             cone,
-            np.float32(DAMPED),
+            np.float32(GRADIENT_SCALE_DISTANCE),
             self.density,
             self.colour,
             rendered,
@@ -217,9 +217,9 @@ class KernelTracer:
 class _Trace(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, tracer: KernelTracer, stepping: Any, features: Tensor, origins: Tensor, *_others: Tensor
+        ctx: Any, tracer: KernelTracer, schedule: Any, features: Tensor, origins: Tensor, *_others: Tensor
     ) -> Tensor:
-        length, cone = np.float32(stepping.length), np.float32(stepping.cone)
+        length, cone = np.float32(schedule.length), np.float32(schedule.cone)
         ctx.tracer, ctx.steps = tracer, (length, cone)
         ctx.features = ray_activations(features, tracer.kernels.dtype)
         ctx.rendered = tracer.evaluate(length, cone, ctx.features)

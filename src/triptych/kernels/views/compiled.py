@@ -1,8 +1,15 @@
 """Random views of images, one at a time from bytes to normalised pixels while it is in the cache."""
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.augment.geometry import blur_weights
+from triptych.augment.views import Parameters
 from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.views.compiled_blur import blur
 from triptych.kernels.views.compiled_color import jitter, remove_color
 from triptych.kernels.views.compiled_resample import LANES, crop_resize_flip, resample_buffers
@@ -52,3 +59,27 @@ def render(
             for y in range(size):
                 for x in range(size):
                     view[y, x, channel] = (plane[x * size + y] - centre) * scale
+
+
+def render_views(
+    images: Tensor, parameters: Parameters, *, size: int, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """As `triptych.augment.views.render_views`, to rounding; the same bits on any number of threads."""
+    n = len(parameters.boxes)
+    views = torch.empty(n, size, size, 3)
+    arguments = (
+        images.permute(0, 2, 3, 1).contiguous(),
+        parameters.boxes,
+        parameters.mirrored,
+        parameters.jittered,
+        parameters.factors,
+        parameters.order,
+        parameters.grey,
+        parameters.sigma > 0,
+        blur_weights(parameters.sigma, size),
+        torch.tensor(mean, dtype=torch.float32),
+        torch.tensor(std, dtype=torch.float32),
+        views,
+    )
+    parallel(render, -(-n // VIEWS), *(tensor.numpy() for tensor in arguments))
+    return views.permute(0, 3, 1, 2)

@@ -7,7 +7,7 @@ import numpy as np
 
 from triptych.kernels.compiler.jit import kernel
 
-LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, as torchvision has it; here, where edits recompile the kernels
+LUMA = (0.2989, 0.587, 0.114)  # as in triptych.augment.color; here, where an edit recompiles the kernels
 ZERO, ONE, TWO, FOUR, SIX = np.float32(0), np.float32(1), np.float32(2), np.float32(4), np.float32(6)
 RED, GREEN, BLUE = np.float32(LUMA[0]), np.float32(LUMA[1]), np.float32(LUMA[2])
 

@@ -24,9 +24,9 @@ from triptych.augment.views import (
     Parameters,
     draw_parameters,
     draw_views,
-    render_on_cpu,
-    render_with_torch,
+    render_views,
 )
+from triptych.kernels.views.compiled import render_views as render_on_cpu
 
 VIEWS = {
     "crop_scale": [0.08, 1.0],
@@ -81,18 +81,14 @@ def threads() -> Iterator[Callable[[int], None]]:
 def test_kernel_renders_what_pytorch_renders(sides: tuple[int, int], size: int, blur: float) -> None:
     images = pictures(16, *sides)
     drawn = draw_parameters(48, *sides, VIEWS | {"blur_probability": blur}, seeded())
-    got, expected = (
-        render(images, drawn, size=size, **PLAIN) for render in (render_on_cpu, render_with_torch)
-    )
+    got, expected = (render(images, drawn, size=size, **PLAIN) for render in (render_on_cpu, render_views))
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("size", [3, 7, 37, 80])
 def test_kernel_knows_sizes_that_fill_no_vector(size: int) -> None:
     images, drawn = pictures(), draw_parameters(16, 32, 32, VIEWS, seeded())
-    got, expected = (
-        render(images, drawn, size=size, **PLAIN) for render in (render_on_cpu, render_with_torch)
-    )
+    got, expected = (render(images, drawn, size=size, **PLAIN) for render in (render_on_cpu, render_views))
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
 
 
@@ -109,7 +105,7 @@ def test_the_same_bits_on_any_number_of_threads(threads: Callable[[int], None]) 
 def test_an_untouched_view_is_the_normalised_image() -> None:
     images = pictures()
     expected = tv.normalize(images.float() / 255, MEAN, STD)
-    for render in (render_on_cpu, render_with_torch):
+    for render in (render_on_cpu, render_views):
         got = render(images, untouched(len(images)), size=32, mean=MEAN, std=STD)
         torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6)
         assert got.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,68 @@
+"""A pre-norm Transformer block: Vaswani et al., Attention Is All You Need, 2017, with stochastic depth.
+
+Stochastic depth: Huang et al., Deep Networks with Stochastic Depth, 2016.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (section 3.2.2) with its output projection."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, tokens, dim) -> the same."""
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        return self.projection(out.transpose(1, 2).flatten(2))
+
+
+class DropPath(nn.Module):
+    """Drop the residual branch of some images in training, each image independently.
+
+    Branches that stay are scaled up, so that the mean is what evaluation computes.
+
+    Args:
+        probability: of dropping, below 1.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def scale(self, branch: Tensor) -> Tensor | None:
+        """(N, ...) -> (N,) float32: the factor of each image's branch; None for 1."""
+        if not self.training or self.probability == 0:
+            return None
+        keep = torch.rand(len(branch), device=branch.device) >= self.probability
+        return keep / (1 - self.probability)
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """(N, tokens, dim) -> the same."""
+        scale = self.scale(branch)
+        return branch if scale is None else branch * scale.view(-1, 1, 1)
+
+
+class Block(nn.Module):
+    """Attention and a two-layer MLP, each behind a layer norm, on residual branches."""
+
+    def __init__(self, dim: int, heads: int, mlp: int, dropout: float, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads, dropout)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, dim))
+        self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, tokens, dim) -> the same."""
+        x = x + self.drop_path(self.dropout(self.attention(self.norm1(x))))
+        return x + self.drop_path(self.dropout(self.mlp(self.norm2(x))))
