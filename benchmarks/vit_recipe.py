@@ -53,7 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def base() -> dict[str, Any]:
     """The recipe that the variants change."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    validate_config(config, ROOT / "workflow/schemas/config.schema.yaml")
+    validate_config(config)
     return cell_recipe(config, "vit", "cutmix")
 
 
@@ -74,7 +74,7 @@ def _run(recipe: dict[str, Any], dataset: PackedDataset, seed: int, name: str) -
     fitted = fit_and_forget(
         training.model,
         training.prepare,
-        training.loss_of,
+        training.loss,
         size=len(training.train),
         recipe=recipe,
         seed=seed,

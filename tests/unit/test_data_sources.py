@@ -4,7 +4,6 @@ import pytest
 from data_archives import BATCHES, member_bytes, random_batches, write_unpacked
 
 from triptych.data.sources import (
-    KEYS,
     OFFICIAL,
     archive_files,
     check_dataset,
@@ -32,17 +31,6 @@ def test_mirrors_are_no_part_of_the_recipe_but_hashes_are():
     assert dataset_recipe(plain) != dataset_recipe(plain | {"sha256": OWN})
 
 
-@pytest.mark.parametrize("source", KEYS)
-def test_null_stands_for_the_default(source):
-    everything = {key: None for keys in KEYS.values() for key in keys}
-    assert dataset_recipe({"source": source, **everything}) == dataset_recipe({"source": source})
-
-
-def test_a_recipe_holds_only_what_its_source_reads():
-    recipe = dataset_recipe({"source": "shapes", "train": 50, "path": None})
-    assert recipe == {"source": "shapes", "train": 50, "test": 1000, "image_size": 32, "seed": 0}
-
-
 def test_ones_own_hash_replaces_both_official_ones_and_names_the_file():
     found = downloads({"a": {"source": "cifar10", "sha256": OWN}, "b": {"source": "cifar10"}})
     assert found["cifar-10-python-abababababab.tar.gz"].hashes == {"sha256": OWN.lower()}
@@ -64,8 +52,6 @@ def test_data_sets_of_one_archive_share_its_download_and_their_mirrors():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"source": "shapes", "path": "/x"}, "'path' means nothing to source shapes"),
-        ({"source": "cifar10", "image_size": 64}, "'image_size' means nothing to source cifar10"),
         ({"source": "folder"}, "source folder needs a `path`"),
         ({"source": "archive", "path": "nowhere/x.tar.gz"}, "nowhere/x.tar.gz does not exist"),
     ],

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from triptych.augment.geometry import random_shift_flip_rotate
 from triptych.augment.mixing import mix
-from triptych.augment.policies import MODULES
 from triptych.workflow.errors import TriptychError, is_out_of_memory
 from triptych.workflow.plugins import check_call, own_function, told
 
+# Loaded by name, so that an edit of one reruns the columns that have it and no others.
+POLICIES = ("rand_augment", "random_erasing")
 TOLERANCE = 0.01  # of the sum of a row of targets
 # (images, targets, generator) -> images, targets
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -42,8 +43,8 @@ def make_augmentation(
     """
     own = load_own(column["module"], column["options"]) if "module" in column else None
     policies = {
-        name: partial(getattr(importlib.import_module(module), name), **column[name])
-        for name, module in MODULES.items()
+        name: partial(getattr(importlib.import_module(f"triptych.augment.{name}"), name), **column[name])
+        for name in POLICIES
         if name in column
     }
 

@@ -3,19 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from triptych.augment.policies import MODULES
+from triptych.config import renamed
+from triptych.config.grid import METHODS, Policies
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import module_path, tracked_files
 
 Config = Mapping[str, Any]
-
-# The numbers that each method of mixing reads: others must not rerun it.
-NUMBERS = {
-    "none": (),
-    "mixup": ("alpha", "probability"),
-    "cutout": ("size", "probability"),
-    "cutmix": ("alpha", "probability"),
-}
 
 
 def grid_cells(config: Config) -> list[str]:
@@ -43,8 +36,8 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
         architecture, augmentation: names of the row and the column.
 
     Returns:
-        `architecture` (module, options), `augmentation` (every cell's crop, mirror and rotation),
-        `mixing` (what this column adds), `validation`, and the knobs of the training.
+        `architecture` (module, options), `base_augmentation` (shift, flip and rotation), `augmentation` (of
+        this column), `validation`, and the knobs of the training.
     """
     training = training_recipe(config, architecture, augmentation)
     row = config["architectures"][architecture]
@@ -58,21 +51,21 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
 
 
 def column_setting(augmentation: Mapping[str, Any]) -> dict[str, Any]:
-    """What a column does to images: an entry of `augmentations` without its title and unread numbers."""
-    if "module" in augmentation:
-        kept: tuple[str, ...] = ("module", "options")
+    """What an entry of `augmentations` does to images, without its title and the knobs of other methods."""
+    if augmentation.get("module"):
+        kept = ["module", "options"]
     else:
-        kept = ("method", *NUMBERS[augmentation["method"]])
-    kept += tuple(MODULES)
-    return {key: augmentation[key] for key in kept if key in augmentation}
+        kept = ["method", *METHODS[augmentation["method"]].model_fields]
+    kept += [policy for policy in Policies.model_fields if augmentation.get(policy)]
+    return {key: augmentation[key] for key in kept}
 
 
 def modules_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     """Modules that entries of `architectures` and `augmentations` load by name."""
     found = []
     for entry in entries:
-        found += [entry["module"]] if "module" in entry else []
-        found += [module for part, module in MODULES.items() if part in entry]
+        found += [entry["module"]] if entry.get("module") else []
+        found += [f"triptych.augment.{policy}" for policy in Policies.model_fields if entry.get(policy)]
     return found
 
 
@@ -91,6 +84,9 @@ def check_modules(config: Config) -> None:
             module = config[table][name].get("module")
             if module is None:
                 continue
+            if module in renamed.MODULES:
+                new = renamed.MODULES[module]
+                raise TriptychError(f"config: {table}.{name}: module {module} is now {new}; rename it")
             path = module_path(module)
             if path is None:
                 raise TriptychError(

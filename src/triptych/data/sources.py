@@ -50,17 +50,6 @@ OFFICIAL = {
 
 Settings = Mapping[str, Any]
 
-# What each source reads, with defaults. In a config, null stands for these.
-COMMON: Settings = {"train_size": None, "test_size": None, "seed": 0}
-DOWNLOAD: Settings = {"mirrors": None, "sha256": None, "md5": None, **COMMON}
-KEYS: Mapping[str, Settings] = {
-    "cifar10": DOWNLOAD,
-    "cifar100": DOWNLOAD,
-    "archive": {"path": None, "sha256": None, "md5": None, **COMMON},
-    "folder": {"path": None, "image_size": 32, "test_fraction": 0.2, **COMMON},
-    "shapes": {"train": 4000, "test": 1000, "image_size": 32, "seed": 0},
-}
-
 
 def given_hashes(settings: Settings) -> dict[str, str]:
     """The `sha256` and `md5` that the config gives, without those it leaves null."""
@@ -108,10 +97,8 @@ def downloads(datasets: Mapping[str, Settings]) -> dict[str, Download]:
 
 
 def dataset_recipe(settings: Settings) -> dict[str, Any]:
-    """The settings that decide the arrays, with the source's defaults. Mirrors do not: the hashes do."""
-    keys = {key: default for key, default in KEYS[settings["source"]].items() if key != "mirrors"}
-    given = {key: value for key, value in settings.items() if value is not None and key in keys}
-    return {"source": settings["source"], **keys, **given}
+    """The settings that decide the arrays. Mirrors do not: the hashes do."""
+    return {key: value for key, value in settings.items() if key != "mirrors"}
 
 
 def archive_files(settings: Settings) -> list[str]:
@@ -127,17 +114,10 @@ def check_dataset(name: str, settings: Settings) -> None:
     """Find out whether a data set can be made, before the workflow plans anything with it.
 
     Raises:
-        TriptychError: a key that the source does not read, or a path that is missing or holds
-            something else than the source needs.
+        TriptychError: a path is missing, or holds something else than the source needs.
     """
     where, source = f"config: datasets.{name}", settings["source"]
-    keys = KEYS[source]
-    for key, value in settings.items():
-        if value is not None and key not in keys and key != "source":
-            raise TriptychError(
-                f"{where}: '{key}' means nothing to source {source}, which reads {', '.join(keys)}"
-            )
-    if "path" not in keys:
+    if source not in ("archive", "folder"):
         return
     if not settings.get("path"):
         raise TriptychError(f"{where}: source {source} needs a `path`")

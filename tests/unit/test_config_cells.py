@@ -10,17 +10,16 @@ import yaml
 from triptych.config.cells import cell_recipe, check_modules, column_setting, modules_of
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.tracked_code import SOURCE_ROOT, module_closure
+from triptych.workflow.tracked_code import SOURCE_ROOT, tracked_files
 
 ROOT = SOURCE_ROOT.parent
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CELLS = [(row, column) for row in ("resnet18", "vit") for column in ("baseline", "mixup", "cutout", "cutmix")]
 
 
 def configured(**grid: Any) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["grid"] |= grid
-    validate_config(config, SCHEMA)
+    validate_config(config)
     return config
 
 
@@ -166,5 +165,5 @@ def test_a_policy_is_code_of_the_columns_that_have_it_and_of_no_others() -> None
     columns = {name: modules_of([column]) for name, column in config["augmentations"].items()}
     assert columns.pop("strong") == ["triptych.augment.rand_augment", "triptych.augment.random_erasing"]
     assert not any(columns.values())
-    closure = {Path(path).name for path in module_closure(ROOT / "workflow/scripts/train_classifier.py")}
+    closure = {path.name for path in tracked_files(ROOT / "workflow/scripts/train_classifier.py")}
     assert "mixing.py" in closure and not {"rand_augment.py", "erasing.py", "checks.py"} & closure

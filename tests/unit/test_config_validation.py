@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from triptych.config.data import SOURCES
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT
 
 ROOT = SOURCE_ROOT.parent
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
@@ -28,7 +28,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def complaint(config: dict[str, Any]) -> str:
     with pytest.raises(TriptychError) as caught:
-        validate_config(config, SCHEMA)
+        validate_config(config)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -93,6 +93,18 @@ def complaint(config: dict[str, Any]) -> str:
             {"source": "orbit"},
             "scenes: 'My Desk' must be a name of small letters, digits and",
         ),
+        (
+            "datasets.mine",
+            {"source": "shapes", "path": "/x"},
+            "'path' is not read by this source, which reads source, train, test, image_size, seed",
+        ),
+        ("datasets.mine", {"source": "cifar10", "image_size": 64}, "'image_size' is not read by this source"),
+        (
+            "datasets.mine",
+            {"source": "cifar12"},
+            "source is 'cifar12' but must be one of 'cifar10', 'cifar100'",
+        ),
+        ("datasets.mine", {"path": "/x"}, "datasets.mine lacks the key 'source'; add it"),
         ("datasets.cifar10.md5", "abc", "datasets.cifar10.md5: 'abc' must be 32 hexadecimal digits"),
         ("reconstruction.radiance.steps", "many", "is 'many' but must be of type integer or null"),
         (
@@ -201,11 +213,11 @@ def test_each_mistake_is_named(path: str, value: Any, expected: str) -> None:
 
 def test_a_warm_up_is_not_compared_with_the_epochs_that_minutes_replace() -> None:
     config = changed("self_supervision.simclr", {"minutes": 600, "epochs": 5, "warmup_epochs": 10})
-    validate_config(config, SCHEMA)
+    validate_config(config)
 
 
 def test_a_scene_may_have_a_budget_of_its_own_kind() -> None:
-    validate_config(changed("scenes.orbit.radiance", {"steps": None, "minutes": 5}), SCHEMA)
+    validate_config(changed("scenes.orbit.radiance", {"steps": None, "minutes": 5}))
 
 
 @pytest.mark.parametrize("preset", [None, *sorted((ROOT / "presets").glob("*.yaml"))], ids=str)
@@ -215,7 +227,7 @@ def test_the_config_and_every_preset_are_valid(preset: Path | None) -> None:
     config = copy.deepcopy(CONFIG)
     if preset:
         update_config(config, yaml.safe_load(preset.read_text()))
-    validate_config(config, SCHEMA)
+    validate_config(config)
 
 
 @pytest.mark.parametrize(
@@ -224,27 +236,43 @@ def test_the_config_and_every_preset_are_valid(preset: Path | None) -> None:
 def test_a_presets_cells_stay_valid_where_a_study_leaves_them_out(part: dict[str, list[str]]) -> None:
     config = changed("grid.cells", {"vit-baseline": {"epochs": 200}})
     config["grid"].update(part)
-    validate_config(config, SCHEMA)
+    validate_config(config)
 
 
 def test_defaults_come_from_the_schema_and_overrides_get_none() -> None:
     config = changed("grid.cells", {"vit-mixup": {"epochs": 17}})
     del config["self_supervision"]["simclr"]["views"]
-    validate_config(config, SCHEMA)
+    validate_config(config)
     assert config["self_supervision"]["simclr"]["views"]["jitter"] == [0.4, 0.4, 0.4, 0.1]
     assert config["grid"]["cells"] == {"vit-mixup": {"epochs": 17}}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_of_a_data_set_null_stands_for_the_default(source: str) -> None:
+    everything = {key: None for one in SOURCES.values() for key in one.model_fields}
+    configs = [changed("datasets.mine", {**nulls, "source": source}) for nulls in ({}, everything)]
+    for config in configs:
+        validate_config(config)
+    assert configs[0] == configs[1]
+
+
+def test_a_data_set_has_only_what_its_source_reads() -> None:
+    config = changed("datasets.mine", {"source": "shapes", "train": 50, "path": None})
+    validate_config(config)
+    expected = {"source": "shapes", "train": 50, "test": 1000, "image_size": 32, "seed": 0}
+    assert config["datasets"]["mine"] == expected
 
 
 def test_every_default_is_valid_itself() -> None:
     definitions = ("datasets", "architectures", "augmentations", "scenes")
     config = {key: copy.deepcopy(CONFIG[key]) for key in definitions}
-    validate_config(config, SCHEMA)
+    validate_config(config)
     assert config["grid"]["seeds"] == [0, 1, 2]
 
 
 def test_a_row_without_recipes_is_trained_by_the_defaults() -> None:
     config = changed("architectures.mine", {"module": "mine"})
     config["grid"]["architectures"] = ["mine"]
-    validate_config(config, SCHEMA)
+    validate_config(config)
     recipe = config["architectures"]["mine"]["recipes"]["modern"]
     assert recipe["optimizer"] == "sgd" and recipe["learning_rate"] == 0.1 and recipe["epochs"] == 100

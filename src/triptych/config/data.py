@@ -1,0 +1,98 @@
+"""Knobs of the data sets: what each source reads."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from triptych.config.knobs import FilePath, Integer, Matching, Number, Section, Text, knob
+
+Address = Annotated[Text, Matching("https?://.*", "an address that begins with http:// or https://")]
+
+
+class Source(Section):
+    """A data set. null stands for the default, so that a preset can take back another source's key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_null(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {key: value for key, value in given.items() if value is not None or key not in all_keys()}
+
+
+class Images(Source):
+    """A source of which a part may be kept."""
+
+    train_size: Integer | None = knob(None, "keep this many training images, class by class; null: all", ge=1)
+    test_size: Integer | None = knob(None, "keep this many test images, class by class; null: all", ge=1)
+    seed: Integer = knob(0, "of the split and of the images that are kept", ge=0)
+
+
+class Checked(Images):
+    """An archive that may be checked by its hashes."""
+
+    sha256: Annotated[Text, Matching("[0-9a-fA-F]{64}", "64 hexadecimal digits")] | None = knob(
+        None, "of the archive; null: the official one, or any for source archive"
+    )
+    md5: Annotated[Text, Matching("[0-9a-fA-F]{32}", "32 hexadecimal digits")] | None = knob(
+        None, "like sha256; where one of the two is given, the official ones do not apply"
+    )
+
+
+class Cifar(Checked):
+    """The official archive of CIFAR-10 or CIFAR-100, downloaded and checked."""
+
+    source: Literal["cifar10", "cifar100"]
+    mirrors: Annotated[list[Address], Field(min_length=1)] | None = knob(
+        None, "addresses, tried in this order; null: the known ones"
+    )
+
+
+class Archive(Checked):
+    """The official archive, where you have it already."""
+
+    source: Literal["archive"]
+    path: FilePath | None = knob(None, "of the .tar.gz, or of its unpacked folder")
+
+
+class Folder(Images):
+    """Your own images in folders, one folder a class."""
+
+    source: Literal["folder"]
+    path: FilePath | None = knob(
+        None, "of a folder with train/<class>/<images> and, if you have it, test/<class>/<images>"
+    )
+    image_size: Integer = knob(
+        32, "side, in pixels; images are cropped to a square and resized", ge=8, le=512
+    )
+    test_fraction: Number = knob(
+        0.2, "of each class, held out for testing where there is no test/", gt=0, lt=1
+    )
+
+
+class Shapes(Source):
+    """Images of ten shapes, drawn by the workflow itself."""
+
+    source: Literal["shapes"]
+    train: Integer = knob(4000, "training images", ge=10, le=1_000_000)
+    test: Integer = knob(1000, "test images", ge=10, le=1_000_000)
+    image_size: Integer = knob(32, "side, in pixels", ge=8, le=512)
+    seed: Integer = knob(0, "of the drawing", ge=0)
+
+
+SOURCES: Mapping[str, type[Source]] = {
+    "cifar10": Cifar,
+    "cifar100": Cifar,
+    "archive": Archive,
+    "folder": Folder,
+    "shapes": Shapes,
+}
+
+
+def all_keys() -> set[str]:
+    """The keys of all sources."""
+    return {key for source in SOURCES.values() for key in source.model_fields}
+
+
+Dataset = Annotated[Cifar | Archive | Folder | Shapes, Field(discriminator="source")]

@@ -1,0 +1,134 @@
+"""Knobs of part 2: architectures, augmentations, and the grid of both."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import model_validator
+
+from triptych.config.knobs import (
+    ONLY_GIVEN,
+    UNIQUE,
+    Fraction,
+    Integer,
+    Name,
+    Names,
+    Number,
+    Options,
+    Section,
+    Seeds,
+    Switch,
+    Text,
+    knob,
+    problem,
+)
+from triptych.config.training import BaseAugmentation, Classification
+
+
+class Sometimes(Section):
+    """What every method has."""
+
+    probability: Fraction = knob(1.0, "share of the images that method mixup, cutout or cutmix changes")
+
+
+class Mixup(Sometimes):
+    """Blends two images and their labels (Zhang et al. 2018)."""
+
+    alpha: Number = knob(0.4, "mixup, cutmix: the mixing weight is drawn from Beta(alpha, alpha)", gt=0)
+
+
+class CutMix(Mixup):
+    """Pastes a box of another image (Yun et al. 2019)."""
+
+
+class Cutout(Sometimes):
+    """Blanks a square (DeVries and Taylor 2017)."""
+
+    size: Integer = knob(8, "cutout: side of the square, in pixels", ge=1)
+
+
+METHODS: Mapping[str, type[Section]] = {"none": Section, "mixup": Mixup, "cutout": Cutout, "cutmix": CutMix}
+
+
+class RandAugment(Section):
+    """Random operations on colour and geometry (Cubuk et al. 2020)."""
+
+    operations: Integer = knob(2, "operations on each image", ge=1, le=14)
+    magnitude: Number = knob(9, "strength of each operation", ge=0, le=30)
+
+
+class RandomErasing(Section):
+    """A rectangle of noise (Zhong et al. 2020)."""
+
+    probability: Fraction = knob(0.25, "share of the images with a rectangle of noise")
+
+
+class Policies(Section):
+    """Augmentations that go with any method; each is the module of this name in `triptych.augment`."""
+
+    rand_augment: RandAugment | None = knob(None, "RandAugment before the method; null: none")
+    random_erasing: RandomErasing | None = knob(None, "random erasing before the method; null: none")
+
+
+class Augmentation(Cutout, CutMix, Policies):
+    """An augmentation: a column of the grid.
+
+    Either `method` with its knobs or `module` with its options. Knobs of other methods may stand beside a
+    method, since a preset may choose another one.
+    """
+
+    title: Text = knob("", "in tables and figures; empty: the name")
+    method: Literal["none", "mixup", "cutout", "cutmix"] | None = knob(None, "what is done to a batch")
+    module: Text | None = knob(
+        None, "module under src/ with augment(images, targets, *, generator, **options)"
+    )
+    options: Options = knob({}, "of the module's augment")
+
+    @model_validator(mode="after")
+    def _check_method_or_module(self) -> Self:
+        if (self.method is None) == (self.module is None):
+            what = "neither" if self.method is None else "both"
+            raise problem(f" has {what} of the keys 'method' and 'module'; give one of them")
+        if self.method is not None and self.options:
+            raise problem(".options are for a 'module'; leave them out")
+        unread = sorted(self.model_fields_set & {*Mixup.model_fields, *Cutout.model_fields})
+        if self.module is not None and unread:
+            raise problem(
+                f".{unread[0]} is not read, as it has a module; put it under options if augment takes it"
+            )
+        return self
+
+
+class Recipe(Classification):
+    """How an architecture is trained."""
+
+    options: Options = knob({}, "changes to the network, added to the architecture's options")
+
+
+class Architecture(Section):
+    """An architecture: a row of the grid."""
+
+    title: Text = knob("", "in tables and figures; empty: the name")
+    module: Text = knob(..., "module under src/ with build(num_classes, image_size, **options)")
+    options: Options = knob({}, "of the module's build")
+    attention: Switch = knob(False, "a figure of where its class token attends")
+    recipes: dict[Name, Recipe] = knob({}, "families of recipes by name; {}: the defaults")
+
+
+class Grid(Section):
+    """Part 2: every architecture is trained with every augmentation."""
+
+    dataset: Text = knob("cifar100", "a name under datasets")
+    seeds: Seeds = knob([0, 1, 2], "every cell is trained once with each")
+    validation: Integer = knob(5000, "training images held out to choose the epoch", ge=1)
+    recipe: Name = knob("modern", "modern | report, or a family of your own under architectures.*.recipes")
+    architectures: Names = knob(["resnet18", "vit"], "rows, names under architectures")
+    augmentations: Names = knob(
+        ["baseline", "mixup", "cutout", "cutmix"], "columns, names under augmentations"
+    )
+    base_augmentation: BaseAugmentation = BaseAugmentation()
+    cells: dict[str, Annotated[Recipe, ONLY_GIVEN]] = knob(
+        {}, "changes to the recipes of single cells, such as {vit-mixup: {epochs: 200}}"
+    )
+    leave_out: Annotated[list[Text], UNIQUE] = knob(
+        [], "cells that are not trained, such as [vit-mixup]; the tables say so"
+    )

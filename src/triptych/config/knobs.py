@@ -1,0 +1,117 @@
+"""What the sections of the config are made of: knobs with a type, a range, a default and an explanation."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    Strict,
+    WrapValidator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
+
+
+class Section(BaseModel):
+    """A section of the config; an unknown key is an error.
+
+    The docstring of a subclass explains the section in the documentation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def knob(default: Any, explanation: str, **limits: Any) -> Any:
+    """Declare a knob.
+
+    Args:
+        default: its value where the config does not give one; `...` for none.
+        explanation: one line for config.yaml and the table of knobs.
+        limits: of the value (`ge`, `gt`, `le`, `lt`, `multiple_of`) or of a list's length.
+    """
+    return Field(default, description=explanation, **limits)
+
+
+def problem(text: str) -> PydanticCustomError:
+    """An error whose message is the place in the config followed by `text`."""
+    return PydanticCustomError("problem", "{text}", {"text": text})
+
+
+@dataclass(frozen=True)
+class Matching:
+    """A string must match a pattern; `words` say what the pattern is."""
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise problem(f": {value!r} must be {self.words}")
+        return value
+
+
+def _as_given(value: Any, validate: Callable[[Any], float]) -> Any:
+    """Keep an integer an integer: results that hold a recipe would differ by `0` and `0.0`."""
+    validate(value)
+    return value
+
+
+def _unique(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise problem(f" has {value!r} twice")
+    return values
+
+
+def _expand_home(path: str) -> str:
+    return str(Path(path).expanduser())
+
+
+def _only_given(section: BaseModel) -> dict[str, Any]:
+    return section.model_dump(exclude_unset=True)
+
+
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), WrapValidator(_as_given)]
+Text = Annotated[str, Strict()]
+Switch = Annotated[bool, Strict()]
+
+Positive = Annotated[Integer, Field(ge=1)]
+Natural = Annotated[Integer, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+FilePath = Annotated[Text, AfterValidator(_expand_home)]
+Name = Annotated[
+    Text, Matching(r"[a-z][a-z0-9_]*", "a name of small letters, digits and _ that begins with a letter")
+]
+UNIQUE = AfterValidator(_unique)
+Names = Annotated[list[Text], Field(min_length=1), UNIQUE]
+Seeds = Annotated[list[Natural], Field(min_length=1), UNIQUE]
+Options = dict[str, Any]
+
+Device = Annotated[
+    Text,
+    Matching(
+        r"auto|cpu|mps|(cuda|xpu)(:[0-9]+)?", "auto, cpu, mps, cuda, xpu, or one of several such as cuda:1"
+    ),
+    Field(description="auto: CUDA, else MPS, else CPU"),
+]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    Field(description="auto: bfloat16 where the hardware has it, else float32"),
+]
+
+# Overrides of another section: a key that is not given does not become a default.
+ONLY_GIVEN = PlainSerializer(_only_given)
+# A tuple, whose elements have ranges of their own, is a list in the config.
+AS_LIST = PlainSerializer(list)

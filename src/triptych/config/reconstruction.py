@@ -1,0 +1,198 @@
+"""Knobs of part 3: a scene from its frames to a radiance field, a film and a mesh."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from triptych.config.knobs import (
+    ONLY_GIVEN,
+    UNIQUE,
+    Device,
+    FilePath,
+    Fraction,
+    Integer,
+    Number,
+    Precision,
+    Section,
+    Switch,
+    Text,
+    knob,
+    problem,
+)
+
+Point = Annotated[list[Number], Field(min_length=3, max_length=3)]
+
+
+class Orbit(Section):
+    """The film of source orbit: a walk around a rendered still life."""
+
+    width: Integer = knob(400, "pixels, even", ge=64, le=4096, multiple_of=2)
+    height: Integer = knob(300, "pixels, even", ge=64, le=4096, multiple_of=2)
+    frames: Integer = knob(90, "length of the film", ge=3, le=10000)
+    fps: Number = knob(15, "frames a second", gt=0, le=240)
+    sweep: Number = knob(300, "degrees of the circle around the still life", gt=0, le=360)
+    blurred: Number = knob(0.2, "share of the frames with motion blur", ge=0, le=0.6)
+    seed: Integer = knob(0, "of the textures and of the blurred frames", ge=0)
+
+
+class Frames(Section):
+    """Which frames are kept."""
+
+    fps: Number = knob(2, "films: frames to keep a second, the sharpest of each 1/fps seconds", gt=0, le=240)
+    max_size: Integer | None = knob(None, "longer side, in pixels; null: as filmed", ge=64)
+    reject_below: Fraction | None = knob(
+        None,
+        "reject a frame below this share of its neighbours' median sharpness; null: 0.4 for films, else 0",
+    )
+    neighbours: Integer = knob(4, "frames on either side that it is compared with", ge=1, le=1000)
+
+
+class SfM(Section):
+    """Structure from motion: features, matches and camera poses, by COLMAP."""
+
+    matcher: Literal["exhaustive", "sequential"] = knob(
+        "exhaustive", "exhaustive: every pair | sequential: frames near in time, for long films"
+    )
+    overlap: Integer = knob(10, "sequential: following frames that a frame is matched with", ge=1, le=1000)
+    max_image_size: Integer = knob(1600, "longer side for the SIFT features, in pixels", ge=64)
+    max_features: Integer = knob(8192, "SIFT features of an image, at most", ge=16, le=100000)
+    first_octave: Literal[-1, 0, 1] | None = knob(
+        None, "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels, else 0"
+    )
+    seed: Integer = knob(0, "of RANSAC", ge=0)
+
+
+class Radiance(Section):
+    """Training of the radiance field, an Instant-NGP (Müller et al. 2022)."""
+
+    seed: Integer = knob(0, "of initial values, rays, jitter, backgrounds and occupancy samples", ge=0)
+    device: Device = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = knob(
+        "auto", "auto: bfloat16 where the hardware has it, else float32; float16 is for older GPUs"
+    )
+    compile: Switch = knob(False, "torch.compile, on a GPU")
+    downscale: Integer = knob(2, "train on images of 1/downscale the size", ge=1, le=32)
+    holdout: Integer = knob(8, "every holdout-th image is for testing", ge=2)
+    steps: Integer | None = knob(5000, "optimizer steps, about five minutes on 2 cores; null: no limit", ge=1)
+    minutes: Number | None = knob(
+        None, "time budget, not reproducible to the bit; the first limit counts; null: none", gt=0
+    )
+    samples_per_step: Integer = knob(
+        131072, "samples along rays in a step; the number of rays adapts", ge=1024, le=4194304
+    )
+    levels: Integer = knob(8, "of the hash grid", ge=1, le=16)
+    features: Integer = knob(4, "of each level", ge=1, le=8)
+    log2_table: Integer = knob(
+        17, "entries of a level: 2^log2_table; larger ones leave a CPU's cache; 19 on a GPU", ge=8, le=24
+    )
+    base_resolution: Integer = knob(16, "of the coarsest level", ge=2, le=512)
+    finest_resolution: Integer = knob(2048, "of the finest level, times aabb_scale", ge=16, le=8192)
+    occupancy_resolution: Integer = knob(
+        128, "cells a side of the occupancy grid", ge=8, le=256, multiple_of=8
+    )
+    near: Number = knob(0.1, "distance from a camera before which there is nothing, in unit cubes", ge=0)
+    background: Literal["random", "black", "white"] = knob(
+        "random",
+        "random: a new color for each ray, in training; pictures then are over white with alpha, else black",
+    )
+    refine_poses: Switch = knob(False, "optimize the camera poses, too")
+    refine_exposure: Switch = knob(False, "optimize the exposure of each image, for each channel")
+    appearance: Integer = knob(
+        0, "size of an embedding of each image's look (light, white balance); 0: none", ge=0, le=64
+    )
+    distortion: Number = knob(
+        0.0, "weight of the distortion loss against floaters; 0.001 is mild, 0.01 strong", ge=0
+    )
+    learning_rate: Number = knob(0.01, "of Adam, for the first part of the budget", gt=0)
+    final_learning_rate: Number = knob(0.0005, "reached by exponential decay at the end", gt=0)
+    weight_decay: Number = knob(0.000001, "L2 penalty on the networks, not on the hash grid", ge=0)
+    ema: Number = knob(
+        0.95, "decay per step of the averaged weights, which are saved and rendered", ge=0, lt=1
+    )
+    log_every: Integer = knob(50, "steps between rows of the history", ge=1)
+    evaluations: Integer = knob(10, "evaluations on held-out images while training", ge=0)
+
+
+class Rendering(Section):
+    """Pictures of the trained field."""
+
+    device: Device = "auto"
+    precision: Precision = "auto"
+
+
+class HeldOutViews(Rendering):
+    """Pictures of the held-out views."""
+
+
+class Flythrough(Rendering):
+    """A film through the scene."""
+
+    path: FilePath | None = knob(
+        None, "camera path recorded in the viewer; null: past the cameras of the scene"
+    )
+    seconds: Number = knob(8, "length; a recorded path has its own seconds and fps", gt=0, le=600)
+    fps: Number = knob(24, "pictures a second", ge=1, le=120)
+    width: Integer = knob(
+        540, "pixels; 2 cores render a picture of 540 x 960 in one to two seconds", ge=16, le=3840
+    )
+    quality: Integer = knob(20, "H.264 CRF: lower is better and larger", ge=0, le=51)
+
+
+class Export(Rendering):
+    """A mesh and a point cloud for other programs."""
+
+    resolution: Integer = knob(
+        256,
+        "of the mesh: cells along the longest side of the box; 512 takes 8 times the memory",
+        ge=8,
+        le=1024,
+    )
+    density: Number | None = knob(
+        None, "of the mesh's surface: lower closes holes, higher removes fog; null: by what cameras see", gt=0
+    )
+    box: Annotated[list[Point], Field(min_length=2, max_length=2)] | None = knob(
+        None, "lowest and highest corner, such as [[-1, -1, 0], [1, 1, 2]]; null: the middle, 6 wide at most"
+    )
+    points: Integer = knob(200000, "of the point cloud, over all cameras", ge=1, le=20_000_000)
+    min_component_fraction: Fraction = knob(
+        0.01, "remove parts of the mesh with less than this fraction of the largest part's faces"
+    )
+
+    @model_validator(mode="after")
+    def _check_box(self) -> Self:
+        if self.box and any(low >= high for low, high in zip(*self.box, strict=True)):
+            raise problem(f".box is {self.box}; the lowest corner comes first")
+        return self
+
+
+class Scene(Section):
+    """A scene. Its sections change single knobs of those under reconstruction."""
+
+    source: Literal["video", "folder", "transforms", "orbit"] = knob(
+        ..., "a film, a folder of images, a transforms.json with known poses, or the rendered film"
+    )
+    path: FilePath | None = knob(None, "of the film, the folder or the transforms.json")
+    reference: FilePath | None = knob(None, "a transforms.json with true poses by file name, to compare with")
+    aabb_scale: Literal[1, 2, 4, 8, 16, 32, 64, 128] | None = knob(
+        None, "side of the box of the radiance field; null: 4, or what the transforms.json says"
+    )
+    orbit: Annotated[Orbit, ONLY_GIVEN] = Orbit()
+    frames: Annotated[Frames, ONLY_GIVEN] = Frames()
+    sfm: Annotated[SfM, ONLY_GIVEN] = SfM()
+    radiance: Annotated[Radiance, ONLY_GIVEN] = Radiance()
+    views: Annotated[HeldOutViews, ONLY_GIVEN] = HeldOutViews()
+    flythrough: Annotated[Flythrough, ONLY_GIVEN] = Flythrough()
+    export: Annotated[Export, ONLY_GIVEN] = Export()
+
+
+class Reconstruction(Section):
+    """Part 3: reconstruction. How every scene is treated."""
+
+    scenes: Annotated[list[Text], UNIQUE] = knob([], "names under scenes")
+    orbit: Orbit = Orbit()
+    frames: Frames = Frames()
+    sfm: SfM = SfM()
+    radiance: Radiance = Radiance()
+    views: HeldOutViews = HeldOutViews()
+    flythrough: Flythrough = Flythrough()
+    export: Export = Export()

@@ -1,0 +1,189 @@
+"""Knobs of part 1: SimCLR, what is measured on its encoder, and the supervised comparison."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from triptych.config.knobs import (
+    AS_LIST,
+    UNIQUE,
+    Fraction,
+    Integer,
+    Number,
+    Section,
+    Seeds,
+    Switch,
+    Text,
+    knob,
+    problem,
+)
+from triptych.config.training import (
+    BaseAugmentation,
+    Classification,
+    Epochs,
+    LearningRate,
+    Nesterov,
+    Training,
+)
+
+Scale = Annotated[Number, Field(gt=0, le=1)]
+Strength = Annotated[Number, Field(ge=0)]
+Percents = Annotated[list[Annotated[Number, Field(ge=0.01, le=100)]], UNIQUE]
+
+
+class Views(Section):
+    """How the views of an image are drawn."""
+
+    count: Integer = knob(2, "views of each image", ge=2, le=16)
+    crop_scale: Annotated[tuple[Scale, Scale], AS_LIST] = knob(
+        [0.08, 1.0], "minimal and maximal area of a crop, as a fraction of the image"
+    )
+    jitter: Annotated[
+        tuple[Strength, Strength, Strength, Annotated[Number, Field(ge=0, le=0.5)]], AS_LIST
+    ] = knob([0.4, 0.4, 0.4, 0.1], "strengths of the changes of brightness, contrast, saturation and hue")
+    jitter_probability: Fraction = knob(0.8, "of these changes")
+    grayscale_probability: Fraction = knob(0.2, "of the conversion to gray")
+    blur_probability: Fraction = knob(
+        0.5, "of the Gaussian blur; the report's text has it, its runs had none (0)"
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        low, high = self.crop_scale
+        if low > high:
+            raise problem(f".crop_scale is [{low}, {high}]; the smaller share comes first")
+        return self
+
+
+class ResizingStage(Section):
+    """A stage of the training, with views of one size."""
+
+    share: Number = knob(..., "of the steps; all stages add up to 1", gt=0)
+    size: Integer = knob(..., "side of the views, in pixels", ge=8, le=512)
+
+
+class SimCLR(Training):
+    """SimCLR's pretraining of a ResNet18 (Chen et al. 2020)."""
+
+    width: Integer = knob(64, "channels of the network's first stage; features are 8 times as many", ge=8)
+    head_hidden: Integer = knob(512, "hidden units of the projection head", ge=1)
+    head_out: Integer = knob(128, "outputs of the projection head", ge=1)
+    head_norm: Switch = knob(False, "batch norm in the projection head")
+    temperature: Number = knob(0.5, "of NT-Xent", gt=0)
+    decoupled: Switch = knob(False, "decoupled contrastive loss (DCL): no positive pair in the denominator")
+    minutes: Number | None = knob(
+        None, "time budget that replaces epochs: as many as fit, by the measured speed of this machine", gt=0
+    )
+    monitor_every: Integer = knob(5, "epochs between two kNN evaluations on training images", ge=1)
+    progressive_resizing: list[ResizingStage] = knob(
+        [],
+        "smaller views first: [{share: 0.8, size: 16}, {share: 0.2, size: 32}]; []: the size of the images",
+    )
+    views: Views = Views()
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Self:
+        shares = [stage.share for stage in self.progressive_resizing]
+        if shares and not math.isclose(sum(shares), 1):
+            raise problem(
+                f".progressive_resizing has the shares {', '.join(map(str, shares))}, "
+                f"{sum(shares):g} in all; they must add up to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_minutes(self) -> Self:
+        if self.minutes is not None and self.gpus > 1:
+            raise problem(
+                ".minutes is laid out over the speed of one device; with gpus above 1 set minutes: null and "
+                "give epochs"
+            )
+        if self.minutes is not None and self.compile:
+            raise problem(
+                ".minutes is laid out over the speed of an uncompiled model; with compile: true set minutes: "
+                "null and give epochs"
+            )
+        return self
+
+
+class WeightDecays(Section):
+    """The weight decays that are tried, evenly spaced on a logarithmic scale."""
+
+    min: Number = knob(0.00001, "the smallest", gt=0)
+    max: Number = knob(1.0, "the largest", gt=0)
+    count: Integer = knob(11, "how many", ge=1)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.min > self.max:
+            raise problem(f" has min {self.min} and max {self.max}; min must not be greater")
+        return self
+
+
+class Probe(Training):
+    """Linear evaluation on the frozen encoder."""
+
+    protocol: Literal["features", "report"] = knob(
+        "features", "features: optimum on features computed once | report: SGD on crops and flips"
+    )
+    validation: Integer = knob(
+        5000, "training images held out: to choose the weight decay (features), for the curve (report)", ge=1
+    )
+    weight_decays: WeightDecays = WeightDecays()
+    learning_rate: LearningRate = 0.05
+
+
+class KNN(Section):
+    """k nearest neighbours: training images vote on the class of a test image (Wu et al. 2018)."""
+
+    k: Integer = knob(200, "neighbours", ge=1)
+    temperature: Number = knob(0.1, "of the votes' weights exp(similarity / temperature)", gt=0)
+
+
+class LabelFraction(Section):
+    """Linear evaluation with the labels of a fraction of the training images."""
+
+    percents: Percents = knob([1, 10], "of the labels; []: none")
+    folds: Integer = knob(5, "of the cross-validation that chooses the weight decay", ge=2)
+    weight_decays: WeightDecays = WeightDecays()
+
+
+class FeatureMap(Section):
+    """A figure of the test images' features: t-SNE."""
+
+    points: Integer = knob(1000, "images", ge=4)
+    perplexity: Number = knob(30, "effective number of neighbours", ge=1)
+
+
+class FineTune(Classification):
+    """Training of the pretrained encoder with labels."""
+
+    percents: Percents = knob([], "of the labels, such as [1, 10, 100]; []: no fine-tuning")
+    validation: Integer = knob(5000, "training images held out for the curve", ge=1)
+    base_augmentation: BaseAugmentation = BaseAugmentation()
+    epochs: Epochs = 30
+    learning_rate: LearningRate = 0.02
+    nesterov: Nesterov = True
+
+
+class Supervised(Classification):
+    """The same ResNet18 trained from scratch with labels."""
+
+    validation: Integer = knob(5000, "training images held out to choose the epoch", ge=1)
+    base_augmentation: BaseAugmentation = BaseAugmentation()
+    augmentation: Text | None = knob(None, "one of `augmentations`, such as cutout; null: none")
+
+
+class SelfSupervision(Section):
+    """Part 1: self-supervision."""
+
+    dataset: Text = knob("cifar10", "a name under datasets")
+    seeds: Seeds = knob([0, 1, 2], "everything is run once for each")
+    simclr: SimCLR = SimCLR()
+    probe: Probe = Probe()
+    knn: KNN = KNN()
+    label_fraction: LabelFraction = LabelFraction()
+    feature_map: FeatureMap = FeatureMap()
+    fine_tune: FineTune = FineTune()
+    supervised: Supervised = Supervised()

@@ -1,0 +1,48 @@
+"""The whole config: parts, compute, data sets, and the three parts' sections."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from triptych.config.data import Dataset
+from triptych.config.grid import Architecture, Augmentation, Grid
+from triptych.config.knobs import UNIQUE, Integer, Name, Number, Section, knob
+from triptych.config.reconstruction import Reconstruction, Scene
+from triptych.config.self_supervision import SelfSupervision
+
+Part = Literal["self_supervision", "grid", "reconstruction"]
+PARTS: list[Part] = ["self_supervision", "grid", "reconstruction"]
+
+
+def _off(value: Any) -> Any:
+    return "off" if value is False else value  # YAML reads an unquoted `off` as false
+
+
+class Compute(Section):
+    """What the computer lends to the jobs; none of it changes a result's recipe."""
+
+    threads: Integer = knob(16, "cores that a training may use; at most --cores", ge=1)
+    cell_threads: Integer | None = knob(
+        None, "cores of a cell of the grid; with gpus: 0 cells run side by side; null: threads", ge=1
+    )
+    gpus: Integer = knob(1, "GPUs that a cluster is asked for, for each of a recipe's gpus; 0: no CUDA", ge=0)
+    checkpoint_minutes: Number = knob(
+        5, "a killed training loses at most this; one that is stopped (Ctrl-C, SIGTERM) saves first", gt=0
+    )
+    kernels: Annotated[Literal["auto", "off", "amx_bf16", "avx512_bf16", "avx2"], BeforeValidator(_off)] = (
+        knob("auto", "compiled CPU kernels; auto: the fastest tier that the CPU has; off: plain PyTorch")
+    )
+
+
+class Study(Section):
+    """The config of a study."""
+
+    parts: Annotated[list[Part], Field(min_length=1), UNIQUE] = knob(PARTS, "which of the three parts to run")
+    compute: Compute = Compute()
+    datasets: dict[Name, Dataset] = knob({}, "data sets by name")
+    self_supervision: SelfSupervision = SelfSupervision()
+    grid: Grid = Grid()
+    architectures: dict[Name, Architecture] = knob({}, "architectures by name")
+    augmentations: dict[Name, Augmentation] = knob({}, "augmentations by name")
+    reconstruction: Reconstruction = Reconstruction()
+    scenes: dict[Name, Scene] = knob({}, "scenes by name")
