@@ -1,13 +1,16 @@
 """What decides a cell of the grid: its row, its column, the chosen family, and nothing else."""
 
 import copy
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from triptych.augment import augmentation, mixing
 from triptych.config.cells import cell_recipe, check_modules, column_setting, modules_of
+from triptych.config.grid import METHODS, Policies
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT, tracked_files
@@ -104,6 +107,15 @@ def test_titles_and_numbers_that_a_method_does_not_read_change_nothing() -> None
     after["augmentations"]["cutout"] |= {"alpha": 3.0}
     after["architectures"]["vit"]["title"] = "Transformer"
     assert differing(before, after) == set()
+
+
+def test_the_knobs_of_a_method_are_the_arguments_of_its_function() -> None:
+    assert METHODS.keys() == {"none", *mixing.METHODS}
+    for name, function in mixing.METHODS.items():
+        assert {*METHODS[name].model_fields, "images", "targets", "generator"} == {
+            *signature(function).parameters
+        }
+    assert set(Policies.model_fields) == set(augmentation.POLICIES)
 
 
 def test_a_stronger_policy_and_a_users_module_are_columns_of_their_own() -> None:

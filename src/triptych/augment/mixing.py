@@ -6,6 +6,7 @@ same order in memory.
 """
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -82,20 +83,19 @@ def cutout(
     return torch.where(mask, 0.0, images), targets
 
 
-# The methods of the grid's settings, and the number that each reads beside its probability.
-METHODS: dict[str, tuple[Callable[..., tuple[Tensor, Tensor]], str]] = {
-    "mixup": (mixup, "alpha"),
-    "cutout": (cutout, "size"),
-    "cutmix": (cutmix, "alpha"),
+METHODS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "mixup": mixup,
+    "cutout": cutout,
+    "cutmix": cutmix,
 }
 
 
 def mix(
     images: Tensor, targets: Tensor, setting: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Apply one setting of the grid: `method` (none, mixup, cutout, cutmix) and the numbers it reads."""
+    """Apply `setting`: its `method` (none, mixup, cutout, cutmix) and the arguments of that method."""
     if setting["method"] == "none":
         return images, targets
-    function, number = METHODS[setting["method"]]
-    numbers = {number: setting[number], "probability": setting["probability"]}
-    return function(images, targets, **numbers, generator=generator)
+    method = METHODS[setting["method"]]
+    knobs = {name: setting[name] for name in signature(method).parameters if name in setting}
+    return method(images, targets, **knobs, generator=generator)
