@@ -30,7 +30,8 @@ from PIL import Image
 
 from triptych.radiance.metrics import image_psnr
 from triptych.radiance.ray_sampler import read_images
-from triptych.scenes.scene import OFFSET, SCALE, Scene, read_scene
+from triptych.scenes.coordinates import OFFSET, SCALE
+from triptych.scenes.scene import Scene, read_scene
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder, digest_of_files, read_json, write_json
 

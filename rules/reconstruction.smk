@@ -5,17 +5,15 @@ include: "inputs/reconstruction.smk"
 
 
 rule film_orbit:
-    input:
-        code=code_of("film_orbit.py"),
     output:
         film="results/scenes/{scene}/film/film.mp4",
         truth="results/scenes/{scene}/film/truth.json",
     log:
-        "results/logs/scenes/{scene}/film.log",
+        "<logs>/scenes/{scene}/film.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/film.tsv"
+        "<benchmarks>/scenes/{scene}/film.tsv"
     wildcard_constraints:
-        scene=scenes_from("orbit"),
+        scene=ORBITS,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -23,6 +21,7 @@ rule film_orbit:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code_of("film_orbit.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "orbit"),
     message:
         "Filming the still life of {wildcards.scene}"
@@ -33,16 +32,15 @@ rule film_orbit:
 rule extract_frames:
     input:
         film=film_of,
-        code=code_of("extract_frames.py"),
     output:
         frames=directory("results/scenes/{scene}/frames"),
         manifest="results/scenes/{scene}/frames.csv",
     log:
-        "results/logs/scenes/{scene}/frames.log",
+        "<logs>/scenes/{scene}/frames.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/frames.tsv"
+        "<benchmarks>/scenes/{scene}/frames.tsv"
     wildcard_constraints:
-        scene=FILMED,
+        scene=MAPPED,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -50,6 +48,7 @@ rule extract_frames:
         mem_mb=4000,
         runtime=60,
     params:
+        code=code_of("extract_frames.py"),
         recipe=frames_recipe,
         contents=scene_contents,
     message:
@@ -60,17 +59,16 @@ rule extract_frames:
 
 rule match_features:
     input:
-        frames="results/scenes/{scene}/frames",
-        manifest="results/scenes/{scene}/frames.csv",
-        code=code_of("match_features.py"),
+        frames=rules.extract_frames.output.frames,
+        manifest=rules.extract_frames.output.manifest,
     output:
         database="results/scenes/{scene}/database.db",
     log:
-        "results/logs/scenes/{scene}/database.log",
+        "<logs>/scenes/{scene}/database.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/database.tsv"
+        "<benchmarks>/scenes/{scene}/database.tsv"
     wildcard_constraints:
-        scene=FILMED,
+        scene=MAPPED,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -78,6 +76,7 @@ rule match_features:
         mem_mb=8000,
         runtime=480,
     params:
+        code=code_of("match_features.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "sfm"),
     message:
         "Matching the frames of {wildcards.scene}"
@@ -87,18 +86,17 @@ rule match_features:
 
 rule map_scene:
     input:
-        frames="results/scenes/{scene}/frames",
-        database="results/scenes/{scene}/database.db",
-        code=code_of("map_scene.py"),
+        frames=rules.extract_frames.output.frames,
+        database=rules.match_features.output.database,
     output:
         model=directory("results/scenes/{scene}/sfm"),
         summary="results/scenes/{scene}/sfm.json",
     log:
-        "results/logs/scenes/{scene}/sfm.log",
+        "<logs>/scenes/{scene}/sfm.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/sfm.tsv"
+        "<benchmarks>/scenes/{scene}/sfm.tsv"
     wildcard_constraints:
-        scene=FILMED,
+        scene=MAPPED,
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -106,9 +104,8 @@ rule map_scene:
         mem_mb=8000,
         runtime=480,
     params:
-        recipe=lambda wildcards: {
-            key: scene_recipe(wildcards.scene, "sfm")[key] for key in ("matcher", "seed")
-        },
+        code=code_of("map_scene.py"),
+        recipe=lambda wildcards: only(scene_recipe(wildcards.scene, "sfm"), "matcher", "seed"),
     message:
         "Finding the cameras of {wildcards.scene}"
     script:
@@ -117,18 +114,17 @@ rule map_scene:
 
 rule write_transforms:
     input:
-        model="results/scenes/{scene}/sfm",
-        manifest="results/scenes/{scene}/frames.csv",
-        code=code_of("write_transforms.py"),
+        model=rules.map_scene.output.model,
+        manifest=rules.extract_frames.output.manifest,
     output:
         transforms="results/scenes/{scene}/transforms.json",
         cloud="results/scenes/{scene}/sparse.ply",
     log:
-        "results/logs/scenes/{scene}/transforms.log",
+        "<logs>/scenes/{scene}/transforms.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/transforms.tsv"
+        "<benchmarks>/scenes/{scene}/transforms.tsv"
     wildcard_constraints:
-        scene=FILMED,
+        scene=MAPPED,
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -136,6 +132,7 @@ rule write_transforms:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code_of("write_transforms.py"),
         recipe=box_recipe,
     message:
         "Putting {wildcards.scene} upright"
@@ -144,18 +141,16 @@ rule write_transforms:
 
 
 rule import_scene:
-    input:
-        code=code_of("import_scene.py"),
     output:
         frames=directory("results/scenes/{scene}/frames"),
         manifest="results/scenes/{scene}/frames.csv",
         transforms="results/scenes/{scene}/transforms.json",
     log:
-        "results/logs/scenes/{scene}/import.log",
+        "<logs>/scenes/{scene}/import.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/import.tsv"
+        "<benchmarks>/scenes/{scene}/import.tsv"
     wildcard_constraints:
-        scene=scenes_from("transforms"),
+        scene=IMPORTED,
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -163,6 +158,7 @@ rule import_scene:
         mem_mb=2000,
         runtime=60,
     params:
+        code=code_of("import_scene.py"),
         recipe=import_recipe,
         contents=scene_contents,
     message:
@@ -175,22 +171,28 @@ rule compare_poses:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         reference=reference_of,
-        code=code_of("compare_poses.py"),
     output:
         "results/scenes/{scene}/pose_error.json",
     log:
-        "results/logs/scenes/{scene}/pose_error.log",
+        "<logs>/scenes/{scene}/pose_error.log",
     benchmark:
-        "results/benchmarks/jobs/scenes/{scene}/pose_error.tsv"
+        "<benchmarks>/scenes/{scene}/pose_error.tsv"
     wildcard_constraints:
-        scene="|".join(filter(has_reference, config["scenes"])) or "(?!)",
+        scene=pattern(filter(has_reference, config["scenes"])),
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code_of("compare_poses.py"),
     message:
         "Comparing the poses of {wildcards.scene} with the reference"
     script:
         "../workflow/scripts/compare_poses.py"
+
+
+RECONSTRUCTION_TARGETS = [
+    path for scene in SCENES for rule in rules_of(scene) for path in results_of(rule, scene=scene)
+]

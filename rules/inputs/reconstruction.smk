@@ -1,8 +1,6 @@
 """Where the frames and reference poses of each scene come from, and what decides them."""
 
-from triptych.sfm.known_poses import poses_fingerprint
-from triptych.sfm.sources import check_scene
-from triptych.workflow.folder_fingerprint import folder_fingerprint
+from triptych.sfm.sources import SOURCES, check_scene
 
 
 def check_scenes():
@@ -17,18 +15,24 @@ def check_scenes():
 check_scenes()
 
 
-def scenes_from(*sources):
-    """A pattern for the scenes that come from one of these sources."""
-    names = [name for name, scene in config["scenes"].items() if scene["source"] in sources]
-    return "|".join(names) or "(?!)"
-
-
-FILMED = scenes_from("orbit", "video", "folder")  # their poses are found; those of the others are known
+def source_of(scene):
+    """What is declared of a scene's source."""
+    return SOURCES[config["scenes"][scene]["source"]]
 
 
 def has_known_poses(scene):
     """Whether a scene is imported with its poses."""
-    return config["scenes"][scene]["source"] == "transforms"
+    return source_of(scene).known_poses
+
+
+def pattern(scenes):
+    """A pattern for these scenes, which matches nothing if there are none."""
+    return "|".join(scenes) or "(?!)"
+
+
+ORBITS = pattern(name for name, scene in config["scenes"].items() if scene["source"] == "orbit")
+IMPORTED = pattern(filter(has_known_poses, config["scenes"]))
+MAPPED = pattern(scene for scene in config["scenes"] if not has_known_poses(scene))
 
 
 def has_reference(scene):
@@ -36,46 +40,38 @@ def has_reference(scene):
     return config["scenes"][scene]["source"] == "orbit" or config["scenes"][scene]["reference"] is not None
 
 
-def pose_targets(scene):
-    """Every durable file between the film and the radiance field."""
+def rules_of(scene):
+    """The rules between the film, or the folder, and the radiance field."""
     if has_known_poses(scene):
-        return [f"results/scenes/{scene}/{file}" for file in ("frames.csv", "frames", "transforms.json")]
-    files = ["frames.csv", "frames", "database.db", "sfm", "sfm.json", "transforms.json", "sparse.ply"]
-    if config["scenes"][scene]["source"] == "orbit":
-        files += ["film/film.mp4", "film/truth.json"]
-    if has_reference(scene):
-        files.append("pose_error.json")
-    return [f"results/scenes/{scene}/{file}" for file in files]
-
-
-RECONSTRUCTION_TARGETS = [
-    file for scene in SCENES if "reconstruction" in PARTS for file in pose_targets(scene)
-]
+        return [rules.import_scene]
+    return [
+        *([rules.film_orbit] if config["scenes"][scene]["source"] == "orbit" else []),
+        *(rules.extract_frames, rules.match_features, rules.map_scene, rules.write_transforms),
+        *([rules.compare_poses] if has_reference(scene) else []),
+    ]
 
 
 def film_of(wildcards):
     """The film that frames are taken from; a folder is watched through its fingerprint instead."""
     scene = config["scenes"][wildcards.scene]
     if scene["source"] == "orbit":
-        return f"results/scenes/{wildcards.scene}/film/film.mp4"
+        return rules.film_orbit.output.film
     return scene["path"] if scene["source"] == "video" else []
 
 
 def frames_recipe(wildcards):
     """What decides which frames there are."""
-    scene = config["scenes"][wildcards.scene]
-    where = {key: scene[key] for key in ("source", "path")}
-    return {**where, **scene_recipe(wildcards.scene, "frames")}
+    source, recipe = source_of(wildcards.scene), scene_recipe(wildcards.scene, "frames")
+    if recipe["reject_below"] is None:
+        recipe["reject_below"] = source.reject_below
+    return {"path": config["scenes"][wildcards.scene]["path"], "film": source.film, **recipe}
 
 
 def scene_contents(wildcards):
     """Changes when a file of a scene from a folder is added, removed or edited."""
-    scene = config["scenes"][wildcards.scene]
-    fingerprints = {"folder": folder_fingerprint, "transforms": poses_fingerprint}
-    if scene["source"] not in fingerprints:
-        return None
+    fingerprint = source_of(wildcards.scene).fingerprint
     try:
-        return fingerprints[scene["source"]](scene["path"])
+        return fingerprint and fingerprint(config["scenes"][wildcards.scene]["path"])
     except TriptychError as error:
         raise WorkflowError(str(error)) from None
 
@@ -88,13 +84,12 @@ def box_recipe(wildcards):
 
 def import_recipe(wildcards):
     """What decides how a scene with known poses is taken over."""
-    scene = config["scenes"][wildcards.scene]
-    return {key: scene[key] for key in ("path", "aabb_scale")}
+    return only(config["scenes"][wildcards.scene], "path", "aabb_scale")
 
 
 def reference_of(wildcards):
     """The poses to compare with."""
     scene = config["scenes"][wildcards.scene]
     if scene["source"] == "orbit":
-        return f"results/scenes/{wildcards.scene}/film/truth.json"
+        return rules.film_orbit.output.truth
     return scene["reference"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 from sphere_scene import write_ball_scene
-from test_radiance_masks import give_mask, save
+from test_scenes_masks import give_mask, save
 from test_radiance_training import RECIPE, run
 
 from triptych.radiance.evaluate import evaluate_views
@@ -35,8 +35,8 @@ def test_garbage_behind_a_mask_is_neither_learnt_nor_measured(tmp_path: Path) ->
         scene = read_scene(masked_balls(tmp_path / name, spoilt=name == "spoilt"))
         trained = run(scene, replace(RECIPE, steps=30), tmp_path / name)
         (tmp_path / name / "views").mkdir()
-        views = evaluate_views(scene, trained.scene, [0, 8], tmp_path / name / "views", folder_name="views")
-        results.append((trained.scene.field.state_dict(), trained.numbers["heldout_psnr"], views))
+        views = evaluate_views(scene, trained.radiance, [0, 8], tmp_path / name / "views", folder_name="views")
+        results.append((trained.radiance.field.state_dict(), trained.metrics["heldout_psnr"], views))
     (clean, *clean_numbers), (spoilt, *spoilt_numbers) = results
     assert all(torch.equal(clean[key], spoilt[key]) for key in clean)
     assert clean_numbers == spoilt_numbers

@@ -9,7 +9,9 @@ from benchmarks.radiance_peers import HOLDOUT, heldout_psnr, prepare
 from PIL import Image
 from sphere_scene import write_ball_scene
 
-from triptych.scenes.scene import OFFSET, read_image, read_scene
+from triptych.scenes.coordinates import OFFSET
+from triptych.scenes.images import read_image
+from triptych.scenes.scene import read_scene
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import read_json
 

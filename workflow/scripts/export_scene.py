@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.radiance.device import choose_radiance_device
+from triptych.radiance.backend import choose_radiance_device
 from triptych.radiance.export import export_scene
 from triptych.radiance.snapshot import load_field
-from triptych.scenes.coordinates import read_world
 from triptych.scenes.scene import read_scene
+from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.files import read_json, write_json
 from triptych.workflow.job import Job, job
 
@@ -25,7 +25,7 @@ def main(
     scene = read_scene(transforms, downscale=split["downscale"])
     cameras = scene.cameras.select(scene.split(split["holdout"])[0]).to(device)
     what = {name: value for name, value in options.items() if name not in ("device", "precision")}
-    numbers = export_scene(radiance, read_world(transforms), cameras, output, **what)
+    numbers = export_scene(radiance, read_scene_file(transforms).world, cameras, output, **what)
     write_json(output / "export.json", {**numbers, "provenance": running.provenance(recipe=options)})
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.sfm.import_scene import import_scene
+from triptych.scenes.import_scene import import_scene
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.radiance.device import choose_radiance_device
+from triptych.radiance.backend import choose_radiance_device
 from triptych.radiance.flythrough import render_flythrough
 from triptych.radiance.snapshot import load_field
 from triptych.scenes.camera_path import camera_path, keyframe_path
-from triptych.scenes.coordinates import read_world
 from triptych.scenes.keyframes import read_camera_path
 from triptych.scenes.scene import read_scene
+from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.files import read_json
 from triptych.workflow.job import job
 
@@ -39,7 +39,7 @@ def main(
         seconds, fps = recorded.seconds, recorded.fps
     frames = max(2, round(seconds * fps))
     if path is not None:
-        cameras = keyframe_path(recorded, read_world(transforms), frames=frames, width=width)
+        cameras = keyframe_path(recorded, read_scene_file(transforms).world, frames=frames, width=width)
     else:
         split = read_json(field)
         scene = read_scene(transforms, downscale=split["downscale"])

@@ -1,14 +1,15 @@
-"""A film of a radiance field."""
+"""A fly-through: a film of a radiance field."""
 
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 
-import av
+import numpy as np
+from numpy.typing import NDArray
 
+from triptych.data.video import write_video
 from triptych.radiance.evaluate import to_bytes
 from triptych.radiance.render import RadianceField, render_image
 from triptych.scenes.cameras import Cameras
-from triptych.workflow.files import atomic_path
 from triptych.workflow.progress import Progress
 
 
@@ -27,17 +28,11 @@ def render_flythrough(
         quality: x264's constant rate factor: 0 is lossless, 18 hard to tell from it, 51 the worst.
     """
     cameras = cameras.to(radiance.background.device)
-    with (
-        atomic_path(target) as temporary,
-        av.open(str(temporary), "w", options={"movflags": "+faststart"}) as film,
-        Progress(len(cameras), "fly-through", unit="frame") as progress,
-    ):
-        stream = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.width, stream.height = (int(side) for side in cameras.size[0])
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(quality)}
-        for number in range(len(cameras)):
-            picture = to_bytes(render_image(radiance, cameras, number).colour)
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            progress.update()
-        film.mux(stream.encode())
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        with Progress(len(cameras), "fly-through", unit="frame") as progress:
+            for number in range(len(cameras)):
+                yield to_bytes(render_image(radiance, cameras, number).colour)
+                progress.update()
+
+    write_video(target, pictures(), fps=fps, crf=quality)

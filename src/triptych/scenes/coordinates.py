@@ -1,15 +1,15 @@
-"""Between the coordinates of transforms.json and those of the unit cube."""
+"""Between the coordinates of a scene file and those of the unit cube, in which radiance fields live."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.scenes.transforms_file import read_transforms
-
 Array = NDArray[np.float64]
 
+# instant-ngp's convention: world positions times SCALE plus OFFSET lie in the unit cube.
+SCALE = 0.33
+OFFSET = 0.5
 # OpenGL's camera axes (x right, y up, z backward) in OpenCV's (x right, y down, z forward), and back.
 FLIP_YZ = np.array([1.0, -1.0, -1.0])
 
@@ -20,7 +20,7 @@ class World:
 
     Attributes:
         scale: unit cubes a world unit.
-        offset: (3,) where the world's origin lies in the unit cube.
+        offset: (3,) the world's origin in the unit cube.
     """
 
     scale: float
@@ -44,13 +44,3 @@ class World:
     def camera(self, pose: Array) -> tuple[Array, Array]:
         """The inverse of `pose`: rotation (3, 3) with OpenCV axes and position (3,) in the unit cube."""
         return pose[:3, :3] * FLIP_YZ, self.to_cube(pose[:3, 3])
-
-
-def read_world(transforms: Path) -> World:
-    """The world of a scene; its transforms.json may override the usual scale and offset.
-
-    Raises:
-        TriptychError: the file is missing or malformed.
-    """
-    content = read_transforms(transforms)
-    return World(content.scale, np.array(content.offset))

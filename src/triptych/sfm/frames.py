@@ -1,120 +1,76 @@
-"""From a film or a folder of images to one folder of upright, sharp frames and a manifest.
+"""From a film or a folder of images to one folder of upright, sharp frames and a list of them.
 
 Frames of a film are written as PNG: they have been through one lossy codec already, and a
 second one would blur exactly the detail that matching needs. Photographs that need no change
 are copied as they are, with the EXIF data from which COLMAP reads the focal length.
 """
 
-import csv
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from triptych.sfm.names import plain_name
-from triptych.sfm.sharpness import KEPT, Candidate, choose, sharpness
-from triptych.sfm.video import frame_count, read_video
+from triptych.data.image_files import (
+    SUFFIXES,
+    list_images,
+    load_image,
+    on_white,
+    plain_name,
+    shrink,
+    to_8_bits,
+)
+from triptych.data.video import Picture, frame_count, read_video
+from triptych.scenes.manifest import KEPT, ManifestRow, write_manifest
+from triptych.sfm.sharpness import Candidate, choose, sharpness, window_of
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_folder, atomic_path
+from triptych.workflow.files import atomic_folder
 from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 
-COLUMNS = ("frame", "file", "time", "sharpness", "kept", "why")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MIN_FRAMES = 3  # two views fix no scale to compare a third with
 ORIENTATION = 0x0112  # the EXIF tag
 
 
-def _shrunk(image: Image.Image, max_size: int | None) -> Image.Image:
-    """The image with its longer side at most `max_size` pixels."""
-    longer = max(image.size)
-    if max_size is None or longer <= max_size:
-        return image
-    width, height = (max(1, round(side * max_size / longer)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+class SourceFrame(NamedTuple):
+    """A frame that may be kept.
 
-
-def _write_manifest(
-    manifest: str | Path, candidates: Sequence[Candidate], names: Sequence[str], why: Sequence[str]
-) -> None:
-    with atomic_path(manifest) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
-        for candidate, name, reason in zip(candidates, names, why, strict=True):
-            time = "" if candidate.time is None else f"{candidate.time:.6f}"
-            kept = reason == KEPT
-            row = (candidate.frame, name if kept else "", time, f"{candidate.sharpness:.4f}", kept, reason)
-            writer.writerow(row)
-
-
-def _check_enough(source: str | Path, why: Sequence[str], advice: str) -> None:
-    kept = why.count(KEPT)
-    log.info("%s: %d of %d frames kept", source, kept, len(why))
-    if kept < MIN_FRAMES:
-        blurry = sum(reason.startswith("blurry") for reason in why)
-        raise TriptychError(
-            f"{source}: only {kept} of {len(why)} frames kept ({blurry} too blurry), at least {MIN_FRAMES} "
-            f"are needed; {advice}"
-        )
-
-
-def frames_of_video(
-    video: str | Path,
-    folder: str | Path,
-    manifest: str | Path,
-    *,
-    fps: float,
-    reject_below: float,
-    neighbours: int,
-    max_size: int | None = None,
-    threads: int = 1,
-) -> None:
-    """Choose the sharp frames of a film and write them as `{frame index:06d}.png`.
-
-    The film is decoded twice, once to judge and once to write: memory stays at one frame.
-
-    Args:
-        video: any film that FFmpeg decodes.
-        folder: becomes the folder of kept frames.
-        manifest: csv with one row a film frame: frame (counted from 0), file (empty if not
-            kept), time in seconds, sharpness, kept (True or False), why.
-        fps: frames to keep a second; see `choose`.
-        reject_below: see `choose`.
-        neighbours: see `choose`.
-        max_size: longer side of the written frames in pixels; None keeps them as they are.
-        threads: of the decoder.
-
-    Raises:
-        TriptychError: see `read_video`; or if fewer than three frames remain.
+    Attributes:
+        name: of its file, if it is kept.
+        time: seconds since the first frame of a film; None for photographs.
+        grey: (height, width) uint8, from which its sharpness is measured.
+        save: writes the file.
     """
-    candidates = []
-    with Progress(frame_count(video), "judging sharpness", unit="frame") as progress:
-        for picture in read_video(video, threads=threads):
-            candidates.append(Candidate(picture.number, picture.time, sharpness(picture.grey())))
-            progress.update()
-    why = choose(candidates, fps=fps, reject_below=reject_below, neighbours=neighbours)
-    _check_enough(video, why, "raise the scene's fps, lower frames.reject_below, or film for longer")
-    names = [f"{candidate.frame:06d}.png" for candidate in candidates]
-    with atomic_folder(folder) as temporary:
-        for picture in read_video(video, threads=threads):
-            if why[picture.number] == KEPT:
-                image = _shrunk(Image.fromarray(picture.rgb()), max_size)
-                image.save(temporary / names[picture.number], compress_level=3)
-        _write_manifest(manifest, candidates, names, why)
+
+    name: str
+    time: float | None
+    grey: NDArray[np.uint8]
+    save: Callable[[Path], object]
 
 
-def _list_images(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, in order of name."""
+def _save_film_frame(picture: Picture, max_size: int | None, target: Path) -> None:
+    shrink(Image.fromarray(picture.rgb()), max_size).save(target, compress_level=3)
+
+
+def film_frames(film: Path, *, max_size: int | None, threads: int) -> Iterator[SourceFrame]:
+    """All frames of a film, named by their number. Raises as `read_video` does."""
+    for picture in read_video(film, threads=threads):
+        save = partial(_save_film_frame, picture, max_size)
+        yield SourceFrame(f"{picture.number:06d}.png", picture.time, picture.grey(), save)
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder; a `TriptychError` says why there are none."""
     if not folder.is_dir():
         raise TriptychError(f"{folder}: there is no such folder; correct the scene's path in the config")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    others = sorted({path.suffix.lower() or path.name for path in files} - set(SUFFIXES))
+    images, others = list_images(folder)
     if not images:
         found = f"found only {', '.join(others[:5])}" if others else "it is empty"
         raise TriptychError(
@@ -125,86 +81,105 @@ def _list_images(folder: Path) -> list[Path]:
     return images
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """8-bit RGB; whatever is transparent becomes white, as in the synthetic scenes of NeRF."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+def photographs(images: list[Path], *, max_size: int | None) -> Iterator[SourceFrame]:
+    """The images, turned upright by their EXIF orientation, in 8-bit RGB on white.
 
+    Spaces in names become `_`; `.png` is appended to the names of types other than JPEG and PNG.
 
-def _take_image(path: Path, folder: Path, max_size: int | None) -> tuple[str, NDArray[np.uint8]]:
-    """Put one image, upright and small enough, into `folder`; return its name there and its luma."""
-    name = plain_name(path.name)
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.format not in ("JPEG", "PNG"):
-                name += ".png"
-            target = folder / name
-            if target.exists():
-                raise TriptychError(f"{path}: another image is also called {name}; rename one of them")
-            upright = image.getexif().get(ORIENTATION, 1) == 1
-            small = max_size is None or max(image.size) <= max_size
-            if upright and small and image.format in ("JPEG", "PNG") and image.mode == "RGB":
-                shutil.copyfile(path, target)
-                return name, np.asarray(image.convert("L"))
+    Raises:
+        TriptychError: an image cannot be read, or two would have the same name.
+    """
+    names = set()
+    for path in images:
+        image = load_image(path, remedy="replace it, or take it out of the folder")
+        usual = image.format in ("JPEG", "PNG")
+        name = plain_name(path.name) + ("" if usual else ".png")
+        if name in names:
+            raise TriptychError(f"{path}: another image is also called {name}; rename one of them")
+        names.add(name)
+        upright = image.getexif().get(ORIENTATION, 1) == 1
+        save: Callable[[Path], object]
+        small = max_size is None or max(image.size) <= max_size
+        if usual and upright and small and image.mode == "RGB":
+            picture, save = image, partial(shutil.copyfile, path)
+        else:
             turned = ImageOps.exif_transpose(image)
-            picture = _shrunk(_on_white(turned), max_size)
+            picture = shrink(on_white(to_8_bits(turned)), max_size)
             if image.format == "JPEG":
                 exif = turned.getexif().tobytes()
-                picture.save(target, "JPEG", quality=97, subsampling=0, exif=exif)
+                save = partial(picture.save, format="JPEG", quality=97, subsampling=0, exif=exif)
             else:
-                picture.save(target, "PNG", compress_level=3)
-            return name, np.asarray(picture.convert("L"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's trouble, not the image's
-        raise TriptychError(
-            f"{path}: cannot be read as an image ({error}); replace it, or take it out of the folder"
-        ) from error
+                save = partial(picture.save, format="PNG", compress_level=3)
+        yield SourceFrame(name, None, np.asarray(picture.convert("L")), save)
 
 
-def frames_of_folder(
+def extract_frames(
     source: str | Path,
     folder: str | Path,
     manifest: str | Path,
     *,
+    film: bool,
+    fps: float | None,
     reject_below: float,
     neighbours: int,
     max_size: int | None = None,
+    threads: int = 1,
 ) -> None:
-    """Take the images of a folder, in order of name, turned upright as their EXIF data asks.
+    """Write the sharp frames of a film, or the images of a folder, and the list of all of them.
 
-    Sub-folders, hidden files and files of other types are left out. Spaces in names become
-    `_`; `.png` is appended to the names of types other than JPEG and PNG.
+    The source is decoded once, and one frame of a film is held in memory at a time.
 
     Args:
-        source: the folder with the images.
+        source: any film that FFmpeg decodes; or a folder, whose sub-folders, hidden files and files
+            of other types are left out.
         folder: becomes the folder of kept frames.
-        manifest: as for `frames_of_video`; `frame` counts the images, `time` is empty.
-        reject_below: see `choose`; 0 keeps all. Neighbours by name need not show the same.
-        neighbours: see `choose`.
-        max_size: as for `frames_of_video`.
+        manifest: frames.csv.
+        film: whether `source` is a film.
+        fps: frames of a film to keep a second (see `choose`).
+        reject_below, neighbours: see `choose`; neighbours in a folder need not show the same.
+        max_size: longer side of the written frames in pixels; None keeps them as they are.
+        threads: of the film's decoder.
 
     Raises:
-        TriptychError: if the folder is missing or has no images, if an image cannot be read,
-            or if fewer than three remain.
+        TriptychError: the source is missing or unreadable, or fewer than three frames remain.
     """
-    images = _list_images(Path(source))
-    with atomic_folder(folder) as temporary:
-        candidates, names = [], []
-        with Progress(len(images), "reading images", unit="image") as progress:
-            for number, path in enumerate(images):
-                name, grey = _take_image(path, temporary, max_size)
-                names.append(name)
-                candidates.append(Candidate(number, None, sharpness(grey)))
+    source = Path(source)
+    if film:
+        total, unit = frame_count(source), "frame"
+        frames = film_frames(source, max_size=max_size, threads=threads)
+    else:
+        images, fps = images_in(source), None
+        total, unit = len(images), "image"
+        frames = photographs(images, max_size=max_size)
+    names: list[str] = []
+    candidates: list[Candidate] = []
+
+    def measured() -> Iterator[tuple[Candidate, SourceFrame]]:
+        with Progress(total, f"judging {unit}s", unit=unit) as progress:
+            for number, frame in enumerate(frames):
+                names.append(frame.name)
+                candidates.append(Candidate(number, frame.time, sharpness(frame.grey)))
+                yield candidates[-1], frame
                 progress.update()
-        why = choose(candidates, fps=None, reject_below=reject_below, neighbours=neighbours)
-        _check_enough(source, why, "add images, or lower frames.reject_below")
+
+    with atomic_folder(folder) as temporary:
+        for _, window in groupby(measured(), key=lambda one: window_of(one[0], fps)):
+            _, best = max(window, key=lambda one: one[0].sharpness)
+            best.save(temporary / best.name)
+        why = choose(candidates, fps=fps, reject_below=reject_below, neighbours=neighbours)
+        kept = why.count(KEPT)
+        log.info("%s: %d of %d frames kept", source, kept, len(why))
+        if kept < MIN_FRAMES:
+            blurry = sum(reason.startswith("blurry") for reason in why)
+            more = "raise the scene's fps, film for longer" if film else "add images"
+            raise TriptychError(
+                f"{source}: only {kept} of {len(why)} frames kept ({blurry} too blurry), at least "
+                f"{MIN_FRAMES} are needed; {more}, or lower frames.reject_below"
+            )
         for name, reason in zip(names, why, strict=True):
             if reason != KEPT:
-                (temporary / name).unlink()
-        _write_manifest(manifest, candidates, names, why)
+                (temporary / name).unlink(missing_ok=True)
+        rows = zip(candidates, names, why, strict=True)
+        write_manifest(
+            manifest, (ManifestRow(c.frame, name, reason, c.time, c.sharpness) for c, name, reason in rows)
+        )

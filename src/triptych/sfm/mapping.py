@@ -1,4 +1,4 @@
-"""Structure from motion, second half: camera poses and points from verified matches."""
+"""Structure from motion from verified matches: camera poses and 3D points."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ log = logging.getLogger("triptych")
 MIN_REGISTERED = 3
 
 
-def largest_model(models: dict[int, Any]) -> Any:
+def largest_model(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
     """The reconstruction with the most registered images; of equals, the one with more points.
 
     COLMAP starts another model when it cannot continue one, and the first need not be the best.
@@ -27,7 +27,7 @@ def largest_model(models: dict[int, Any]) -> Any:
     return max(models.values(), key=lambda model: (model.num_reg_images(), model.num_points3D()))
 
 
-def describe(model: Any) -> dict[str, Any]:
+def describe(model: pycolmap.Reconstruction) -> dict[str, Any]:
     """Size and accuracy of a reconstruction; errors in pixels."""
     cameras = [
         {
@@ -49,7 +49,7 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
-def refine(model: Any) -> None:
+def refine(model: pycolmap.Reconstruction) -> None:
     """Final bundle adjustment in place, of the principal point too.
 
     While the model grows it stays at the image's centre, or it would drift away to explain
@@ -63,13 +63,7 @@ def refine(model: Any) -> None:
     model.update_point_3d_errors()
 
 
-def map_scene(
-    images: str | Path,
-    database: str | Path,
-    folder: str | Path,
-    *,
-    seed: int,
-) -> dict[str, Any]:
+def map_scene(images: str | Path, database: str | Path, folder: str | Path, *, seed: int) -> dict[str, Any]:
     """Incremental mapping; writes the largest model in COLMAP's binary format.
 
     In one thread: with more, poses would depend on how many the machine has, and a scene of
@@ -100,19 +94,15 @@ def map_scene(
         counts = count_matches(database)
         with Progress(counts.images, "mapping", unit="image") as progress:
             models = pycolmap.incremental_mapping(
-                database,
-                images,
-                scratch,
-                options=options,
-                next_image_callback=progress.update,
+                database, images, scratch, options=options, next_image_callback=progress.update
             )
         if not models:
             raise TriptychError(f"{images}: mapping found no two images to start from ({counts}); {ADVICE}")
         model = largest_model(models)
-        if model.num_reg_images() < MIN_REGISTERED:
+        registered = model.num_reg_images()
+        if registered < MIN_REGISTERED:
             raise TriptychError(
-                f"{images}: mapping placed only {model.num_reg_images()} of {counts.images} images "
-                f"({counts}); {ADVICE}"
+                f"{images}: mapping placed only {registered} of {counts.images} images ({counts}); {ADVICE}"
             )
         refine(model)
         model.write_binary(temporary)
@@ -124,11 +114,7 @@ def map_scene(
         }
         if not math.isfinite(found["mean_reprojection_error"]):
             raise TriptychError(f"{images}: bundle adjustment diverged ({counts}); {ADVICE}")
-    if found["registered"] < counts.images:
-        log.warning(
-            "%s: %d of %d images have no pose and are left out",
-            images,
-            counts.images - found["registered"],
-            counts.images,
-        )
+    if registered < counts.images:
+        left_out = counts.images - registered
+        log.warning("%s: %d of %d images have no pose and are left out", images, left_out, counts.images)
     return found

@@ -1,16 +1,14 @@
-"""Structure from motion, first half: SIFT features, matches between images, verified by geometry."""
+"""Matches between the features of images, verified by the geometry of each pair."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pycolmap
-from PIL import Image
 
+from triptych.sfm.features import extract_features
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
 from triptych.workflow.progress import Progress
@@ -18,22 +16,16 @@ from triptych.workflow.seeds import derive_seed
 
 log = logging.getLogger("triptych")
 
-Item = TypeVar("Item")
 Matcher = Literal["exhaustive", "sequential"]
-CAMERA_MODEL = "OPENCV"  # fx, fy, cx, cy, k1, k2, p1, p2: what instant-ngp's format holds
 ADVICE = (
     "try sfm.matcher: exhaustive, sfm.first_octave: -1, a higher sfm.max_features or fps, "
     "or film more slowly around something textured that stands still"
 )
-# Images (and, squared, pairs) handed to COLMAP at a time: few enough for progress to be seen.
-BLOCK = 10
-# Up to this longer side doubling the image first pays: SIFT's finest octave of a small picture
-# has too few features, and the four times as many pixels are still few.
-SMALL = 640
+BLOCK = 10  # pairs of BLOCK x BLOCK images are handed to COLMAP at a time, so that progress can be shown
 
 
 class MatchCounts(NamedTuple):
-    """What is in a database: images, features in all, pairs with matches, pairs verified."""
+    """The numbers of images, of features in all, of pairs with matches, and of verified pairs."""
 
     images: int
     features: int
@@ -53,16 +45,12 @@ def count_matches(database: str | Path) -> MatchCounts:
         # COLMAP keeps a row for every pair it tried, also where nothing was found.
         _, matches = opened.read_num_matches()
         _, inliers = opened.read_two_view_geometry_num_inliers()
-        return MatchCounts(
-            opened.num_images(),
-            opened.num_keypoints(),
-            int(np.count_nonzero(matches)),
-            int(np.count_nonzero(inliers)),
-        )
+        pairs = int(np.count_nonzero(matches)), int(np.count_nonzero(inliers))
+        return MatchCounts(opened.num_images(), opened.num_keypoints(), *pairs)
 
 
 def colmap_seed(*parts: int | str) -> int:
-    """A seed in the range that COLMAP takes (32 bits, and -1 would mean the clock)."""
+    """A seed in COLMAP's range (32 bits; -1 would mean the clock)."""
     return derive_seed(*parts) % 2**31
 
 
@@ -70,21 +58,6 @@ def quieten() -> None:
     """Let COLMAP print nothing below errors; our own log says what matters."""
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
     pycolmap.logging.stderrthreshold = pycolmap.logging.ERROR.value
-
-
-def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Consecutive parts of at most `size` items."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def images_by_size(folder: str | Path) -> dict[tuple[int, int], list[str]]:
-    """Names of the images in a folder, sorted, under each (width, height) that occurs."""
-    sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for path in sorted(Path(folder).glob("[!.]*")):  # Snakemake keeps a hidden timestamp beside them
-        with Image.open(path) as image:
-            sizes[image.size].append(path.name)
-    return dict(sizes)
 
 
 def image_pairs(images: int, *, matcher: Matcher, overlap: int) -> list[tuple[int, int]]:
@@ -99,54 +72,6 @@ def image_pairs(images: int, *, matcher: Matcher, overlap: int) -> list[tuple[in
         steps = set(range(1, overlap + 1)) | {2**power for power in range(min(overlap, 30))}
         pairs = [(first, first + step) for step in steps for first in range(images - step)]
     return sorted(pairs, key=lambda pair: (pair[0] // BLOCK, pair[1] // BLOCK, pair))
-
-
-def extract_features(
-    database: Path,
-    images: str | Path,
-    *,
-    max_image_size: int,
-    max_features: int,
-    first_octave: int | None,
-    threads: int,
-) -> None:
-    """Fill a new COLMAP database with cameras and SIFT features.
-
-    Images of one size share a camera. COLMAP's own single-camera mode silently leaves out
-    images of another size, so each size is imported on its own.
-    """
-    extraction = pycolmap.FeatureExtractionOptions()
-    extraction.max_image_size = max_image_size
-    extraction.num_threads = threads
-    extraction.sift.max_num_features = max_features
-    reader = pycolmap.ImageReaderOptions()
-    reader.camera_model = CAMERA_MODEL
-    sizes = images_by_size(images)
-    if first_octave is None:
-        first_octave = -1 if max(max(size) for size in sizes) <= SMALL else 0
-    extraction.sift.first_octave = first_octave
-    if len(sizes) > 1:
-        log.info("%s: %d image sizes, a camera for each", images, len(sizes))
-
-    with pycolmap.Database.open(database):
-        pass  # makes the tables
-    # Registered first and one by one: threads would number the images as they finish, and
-    # everything after depends on that order.
-    for names in sizes.values():
-        pycolmap.import_images(
-            database, images, camera_mode=pycolmap.CameraMode.SINGLE, image_names=names, options=reader
-        )
-    every = [name for names in sizes.values() for name in names]
-    with Progress(len(every), "finding features", unit="image") as progress:
-        for part in batched(every, BLOCK):
-            pycolmap.extract_features(
-                database,
-                images,
-                image_names=part,
-                reader_options=reader,
-                extraction_options=extraction,
-            )
-            progress.update(len(part))
 
 
 def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int) -> None:
@@ -168,10 +93,11 @@ def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, th
     ):
         pairing = pycolmap.ImportedPairingOptions()
         pairing.match_list_path = listing.name
-        for part in batched(pairs, BLOCK**2):
+        for start in range(0, len(pairs), BLOCK**2):
+            block = pairs[start : start + BLOCK**2]
             listing.seek(0)
             listing.truncate()
-            listing.writelines(f"{names[first]} {names[second]}\n" for first, second in part)
+            listing.writelines(f"{names[first]} {names[second]}\n" for first, second in block)
             listing.flush()
             pycolmap.match_image_pairs(
                 database,
@@ -179,7 +105,7 @@ def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, th
                 pairing_options=pairing,
                 verification_options=verification,
             )
-            progress.update(len(part))
+            progress.update(len(block))
 
 
 def match_features(
@@ -205,10 +131,10 @@ def match_features(
         max_image_size: longer side in pixels at which features are sought.
         max_features: at most this many in an image.
         first_octave: -1 doubles the image first: more and finer features, four times the work.
-            None does so for images of up to 640 pixels and takes 0 for larger ones.
+            None does so for images of up to 640 pixels and uses 0 for larger ones.
         seed: of RANSAC.
         threads: COLMAP's; the result does not depend on it (one run in some hundreds, on a busy
-            machine, led to poses 1e-5 away: not COLMAP's seeds, and not found out what).
+            machine, led to poses 1e-5 away, for a reason that was not found).
 
     Raises:
         TriptychError: if there is nothing to match or no pair of images fits together.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.data.video import write_video
 from triptych.sfm.still_life import World, still_life, trace
-from triptych.sfm.video import write_video
 from triptych.workflow.files import write_json
 from triptych.workflow.progress import Progress
 from triptych.workflow.seeds import numpy_generator

@@ -5,21 +5,36 @@ transforms.json the camera looks along -z with y up (OpenGL), +z is up, the scen
 the origin, and the cameras are 4 away from it on average.
 """
 
-import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from triptych.sfm.pose_error import Similarity
+from triptych.scenes.manifest import sharpness_of_files
 from triptych.workflow.files import atomic_path, write_json
 
 Array = NDArray[np.float64]
 
 CAMERA_DISTANCE = 4.0
 FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+OPENCV_PARAMETERS = ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "p1", "p2")  # in COLMAP's order
+
+
+class Similarity(NamedTuple):
+    """y = scale * rotation @ x + translation."""
+
+    scale: float
+    rotation: Array
+    translation: Array
+
+    def apply(self, poses: Array) -> Array:
+        """Camera-to-world poses (n, 4, 4) in the new world."""
+        result = poses.copy()
+        result[:, :3, :3] = self.rotation @ poses[:, :3, :3]
+        result[:, :3, 3] = self.scale * poses[:, :3, 3] @ self.rotation.T + self.translation
+        return result
 
 
 def rotation_between(a: Array, b: Array) -> Array:
@@ -51,7 +66,7 @@ def middle_of_view(poses: Array) -> Array:
     return np.asarray(mean + np.linalg.pinv(off_axis.sum(axis=0), rcond=1e-9, hermitian=True) @ pull)
 
 
-def normalising(poses: Array) -> Similarity:
+def normalisation(poses: Array) -> Similarity:
     """The similarity that puts a scene upright, in the middle, and to size.
 
     Args:
@@ -59,7 +74,7 @@ def normalising(poses: Array) -> Similarity:
 
     Returns:
         The change of world under which the cameras' mean up is +z, `middle_of_view` is the
-        origin, and the cameras' mean distance from it is 4.
+        origin, and the cameras' mean distance from it is `CAMERA_DISTANCE`.
     """
     rotation = rotation_between(poses[:, :3, 1].mean(axis=0), np.array([0.0, 0.0, 1.0]))
     middle = middle_of_view(poses)
@@ -67,61 +82,16 @@ def normalising(poses: Array) -> Similarity:
     return Similarity(scale, rotation, -scale * rotation @ middle)
 
 
-def moved(poses: Array, change: Similarity) -> Array:
-    """Camera-to-world poses (n, 4, 4) after a change of world."""
-    result = poses.copy()
-    result[:, :3, :3] = change.rotation @ poses[:, :3, :3]
-    result[:, :3, 3] = change.points(poses[:, :3, 3])
-    return result
-
-
-def opencv_intrinsics(camera: Any) -> dict[str, float]:
+def opencv_intrinsics(camera: pycolmap.Camera) -> dict[str, float]:
     """Intrinsics of a COLMAP OPENCV camera under instant-ngp's names, in pixels and radians."""
-    fl_x, fl_y, cx, cy, k1, k2, p1, p2 = (float(value) for value in camera.params)
+    values = dict(zip(OPENCV_PARAMETERS, map(float, camera.params), strict=True))
     return {
-        "camera_angle_x": float(2 * np.arctan(camera.width / (2 * fl_x))),
-        "camera_angle_y": float(2 * np.arctan(camera.height / (2 * fl_y))),
-        "fl_x": fl_x,
-        "fl_y": fl_y,
-        "k1": k1,
-        "k2": k2,
-        "p1": p1,
-        "p2": p2,
-        "cx": cx,
-        "cy": cy,
+        "camera_angle_x": float(2 * np.arctan(camera.width / (2 * values["fl_x"]))),
+        "camera_angle_y": float(2 * np.arctan(camera.height / (2 * values["fl_y"]))),
+        **values,
         "w": camera.width,
         "h": camera.height,
     }
-
-
-def write_cloud(target: str | Path, points: Array, colours: NDArray[np.uint8]) -> None:
-    """Write coloured points as binary PLY.
-
-    Args:
-        target: the file, written atomically.
-        points: (n, 3).
-        colours: (n, 3), red, green, blue.
-    """
-    vertices = np.empty(
-        len(points),
-        [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")],
-    )
-    for axis, name in enumerate("xyz"):
-        vertices[name] = points[:, axis]
-    for channel, name in enumerate(("red", "green", "blue")):
-        vertices[name] = colours[:, channel]
-    kinds = {"f4": "float", "u1": "uchar"}
-    properties = "".join(
-        f"property {kinds[vertices.dtype[name].str[1:]]} {name}\n" for name in vertices.dtype.names or ()
-    )
-    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{properties}end_header\n"
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(header.encode() + vertices.tobytes())
-
-
-def _sharpness_by_file(manifest: str | Path) -> dict[str, float]:
-    with open(manifest, newline="", encoding="utf-8") as stream:
-        return {row["file"]: float(row["sharpness"]) for row in csv.DictReader(stream) if row["file"]}
 
 
 def write_transforms(
@@ -133,7 +103,7 @@ def write_transforms(
     aabb_scale: int,
     images: str = "frames",
     provenance: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> None:
     """Write a COLMAP model as transforms.json, and its points as PLY in the same coordinates.
 
     Intrinsics stand at the top if all frames share a camera, else with each frame.
@@ -146,34 +116,27 @@ def write_transforms(
         aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
         images: folder of the frames, relative to `target`'s.
         provenance: goes into `target`.
-
-    Returns:
-        What was written to `target`.
     """
     model = pycolmap.Reconstruction(model_folder)
     registered = sorted((model.image(number) for number in model.reg_image_ids()), key=lambda one: one.name)
     poses = np.tile(np.eye(4), (len(registered), 1, 1))
     poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in registered]
     poses = poses @ FLIP_YZ
-    change = normalising(poses)
-    sharpness = _sharpness_by_file(manifest)
+    change = normalisation(poses)
+    sharpness = sharpness_of_files(manifest)
+    lenses = [opencv_intrinsics(model.camera(image.camera_id)) for image in registered]
     shared = len({image.camera_id for image in registered}) == 1
-    frames = []
-    for image, pose in zip(registered, moved(poses, change), strict=True):
-        own = {} if shared else opencv_intrinsics(model.camera(image.camera_id))
-        path = f"{images}/{image.name}"
-        frames.append(
-            {
-                "file_path": path,
-                "sharpness": sharpness[image.name],
-                **own,
-                "transform_matrix": pose.tolist(),
-            }
-        )
-    common = opencv_intrinsics(model.camera(registered[0].camera_id)) if shared else {}
-    transforms = {**common, "aabb_scale": aabb_scale, "frames": frames, "provenance": provenance}
-    points = list(model.points3D.values())
-    where = np.array([point.xyz for point in points]).reshape(-1, 3)
-    write_cloud(cloud, change.points(where), np.array([point.color for point in points]).reshape(-1, 3))
-    write_json(target, transforms)
-    return transforms
+    frames = [
+        {
+            "file_path": f"{images}/{image.name}",
+            "sharpness": sharpness[image.name],
+            **({} if shared else lens),
+            "transform_matrix": pose.tolist(),
+        }
+        for image, lens, pose in zip(registered, lenses, change.apply(poses), strict=True)
+    ]
+    common = lenses[0] if shared else {}
+    model.transform(pycolmap.Sim3d(change.scale, pycolmap.Rotation3d(change.rotation), change.translation))
+    with atomic_path(cloud) as temporary:
+        model.export_PLY(temporary)
+    write_json(target, {**common, "aabb_scale": aabb_scale, "frames": frames, "provenance": provenance})

@@ -1,11 +1,39 @@
-"""What the workflow must know of a scene's source before anything runs. Light on imports."""
+"""Where a scene may come from, and whether it can be made. Light on imports: the workflow plans with it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.sfm.known_poses import read_known_poses
+from triptych.scenes.scene_files import poses_fingerprint, read_known_poses
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import folder_fingerprint
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """A value of a scene's `source` in the config.
+
+    Attributes:
+        film: whether frames are chosen from a film, and not from a folder of images.
+        known_poses: whether images and poses are imported, and structure from motion is left out.
+        reject_below: share of the neighbours' sharpness under which a frame is rejected, unless the
+            config says so: neighbouring frames of a film show the same, neighbours in a folder need not.
+        fingerprint: what changes when a file of the scene's `path` does; None if it is a single file.
+    """
+
+    film: bool = False
+    known_poses: bool = False
+    reject_below: float = 0.0
+    fingerprint: Callable[[str], str] | None = None
+
+
+SOURCES = {
+    "orbit": SceneSource(film=True, reject_below=0.4),
+    "video": SceneSource(film=True, reject_below=0.4),
+    "folder": SceneSource(fingerprint=folder_fingerprint),
+    "transforms": SceneSource(known_poses=True, fingerprint=poses_fingerprint),
+}
 
 
 def check_scene(name: str, settings: Mapping[str, Any]) -> None:
@@ -13,12 +41,11 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
 
     Args:
         name: of the scene in the config.
-        settings: `source` (video, folder, transforms or orbit), `path` and `reference`, either of
-            which is None if it is not given.
+        settings: `source` (a key of `SOURCES`), `path` and `reference`, either of which may be None.
 
     Raises:
-        TriptychError: a path that is needed and not given, not needed, missing, or of the wrong kind; a
-            scene of known poses that cannot be read.
+        TriptychError: a path is needed and not given, not needed, missing, or of the wrong kind; or a
+            scene of known poses cannot be read.
     """
     where, source, path = f"config: scenes.{name}", settings["source"], settings["path"]
     reference = settings["reference"]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field
-from triptych.scenes.coordinates import World, read_world
+from triptych.scenes.coordinates import World
 from triptych.scenes.scene import Scene, read_scene
+from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.errors import TriptychError
 
 SCENES = Path("results/scenes")
@@ -83,6 +84,6 @@ def read_subject(folder: Path, *, device: torch.device) -> Subject:
         name=folder.resolve().name,
         scene=read_scene(folder / FILES[0]),
         field=load_field(folder / FILES[1], folder / FILES[2], device=device),
-        world=read_world(folder / FILES[0]),
+        world=read_scene_file(folder / FILES[0]).world,
         cloud=read_cloud(cloud) if cloud.is_file() else None,
     )

@@ -19,6 +19,8 @@ from triptych.workflow.files import atomic_path
 
 log = logging.getLogger("triptych")
 
+MAX_FAILURES = 1000  # a reader that fails without advancing would never end
+
 
 class Picture(NamedTuple):
     """A decoded frame: its number from 0, its time in seconds from the first frame, and its pixels."""
@@ -32,13 +34,13 @@ class Picture(NamedTuple):
         return np.asarray(self.decoded.to_ndarray(format="gray"), np.uint8)
 
     def rgb(self) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8, turned upright as the file's display matrix asks."""
+        """(height, width, 3) uint8, turned upright by the file's display matrix."""
         stored = self.decoded.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(stored, round(self.decoded.rotation / 90)))
 
 
 def _open(path: Path) -> InputContainer:
-    """Open a file that has a video stream; `TriptychError` says why if it does not."""
+    """Open a file that has a video stream; a `TriptychError` says why it cannot be."""
     if path.is_dir():
         raise TriptychError(f"{path}: is a folder, not a video; set the scene's source to folder")
     if not path.is_file():
@@ -61,7 +63,7 @@ def _open(path: Path) -> InputContainer:
 
 
 def frame_count(path: str | Path) -> int:
-    """How many frames the file announces; 0 if it does not say. Raises as `read_video` does."""
+    """The number of frames according to the file's header; 0 if it has none. Raises as `read_video` does."""
     with _open(Path(path)) as container:
         return container.streams.video[0].frames
 
@@ -70,7 +72,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
     """The stream's frames, with None in place of what is damaged."""
     failures = 0
     packets = container.demux(stream)
-    while failures < 1000:  # a reader that fails without advancing would never end
+    while failures < MAX_FAILURES:
         try:
             packet = next(packets, None)
             if packet is None:
@@ -87,7 +89,7 @@ def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
     """Decode a video's first video stream in order of time.
 
     Damaged stretches are left out with a warning: a film cut short by a full phone still
-    makes a scene. A file without a single whole frame is an error.
+    makes a scene.
 
     Raises:
         TriptychError: if the file is missing, empty, not a video, or nothing in it decodes.
@@ -104,12 +106,10 @@ def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
             if frame is None:
                 damaged += 1
                 continue
-            if frame.pts is None or frame.time_base is None:
-                stamp = number / rate
-            else:
-                stamp = frame.pts * frame.time_base
-            first = stamp if first is None else first
-            yield Picture(number, float(stamp - first), frame)
+            has_time = frame.pts is not None and frame.time_base is not None
+            time = frame.pts * frame.time_base if has_time else number / rate
+            first = time if first is None else first
+            yield Picture(number, float(time - first), frame)
             number += 1
         if number == 0:
             raise TriptychError(
@@ -123,7 +123,7 @@ def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
 
 
 def write_video(
-    target: str | Path, pictures: Iterable[NDArray[np.uint8]], *, fps: float, crf: int = 14, threads: int = 1
+    target: str | Path, pictures: Iterable[NDArray[np.uint8]], *, fps: float, crf: int = 14, threads: int = 0
 ) -> int:
     """Encode pictures as H.264 in MP4 that browsers play (4:2:0, index at the front); atomically.
 
@@ -131,8 +131,8 @@ def write_video(
         target: .mp4.
         pictures: (height, width, 3) uint8 each, all of one size with even sides.
         fps: frames a second.
-        crf: x264's constant quality; 14 is visually lossless, 23 is its default.
-        threads: of the encoder.
+        crf: x264's constant rate factor: 0 is lossless, 14 visually so, 23 its default, 51 the worst.
+        threads: of the encoder; 0 uses all cores.
 
     Returns:
         The number of frames written.
@@ -143,13 +143,12 @@ def write_video(
         av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container,
     ):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.options = {"crf": str(crf), "preset": "medium"}
+        stream.options = {"crf": str(crf)}
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = threads
-        for picture in pictures:
-            if count == 0:
+        for count, picture in enumerate(pictures, start=1):
+            if count == 1:
                 stream.height, stream.width = picture.shape[:2]
             container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
-            count += 1
         container.mux(stream.encode())
     return count

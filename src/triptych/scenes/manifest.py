@@ -1,0 +1,47 @@
+"""The manifest of a scene, frames.csv: a row for each frame of its source, and why it was kept or not."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from triptych.workflow.files import atomic_path
+
+COLUMNS = ("frame", "file", "time", "sharpness", "kept", "why")
+KEPT = "kept"
+
+
+class ManifestRow(NamedTuple):
+    """A frame of the source.
+
+    Attributes:
+        frame: its number, from 0.
+        file: name of its image file, if it is kept.
+        why: `KEPT`, or the reason why it is not.
+        time: seconds since the first frame, for films.
+        sharpness: see `triptych.sfm.sharpness`; None if it was not measured.
+    """
+
+    frame: int
+    file: str
+    why: str
+    time: float | None = None
+    sharpness: float | None = None
+
+
+def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
+    """Write frames.csv atomically."""
+    with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for row in rows:
+            kept = row.why == KEPT
+            time = "" if row.time is None else f"{row.time:.6f}"
+            sharpness = "" if row.sharpness is None else f"{row.sharpness:.4f}"
+            writer.writerow((row.frame, row.file if kept else "", time, sharpness, kept, row.why))
+
+
+def sharpness_of_files(manifest: str | Path) -> dict[str, float]:
+    """The measured sharpness of each kept frame, by file name."""
+    with open(manifest, newline="", encoding="utf-8") as stream:
+        return {row["file"]: float(row["sharpness"]) for row in csv.DictReader(stream) if row["file"]}

@@ -1,0 +1,53 @@
+"""A scene that cannot be made is found out before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sphere_scene import write_ball_scene, write_blender_scene
+
+from triptych.sfm.sources import check_scene
+from triptych.workflow.errors import TriptychError
+
+
+def settings(source: str, path: Path | None = None, reference: Path | None = None) -> dict[str, Any]:
+    def text(value: Path | None) -> str | None:
+        return None if value is None else str(value)
+
+    return {"source": source, "path": text(path), "reference": text(reference)}
+
+
+def test_scenes_that_can_be_made_pass(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    check_scene("a", settings("orbit"))
+    check_scene("b", settings("video", film, reference=film))
+    check_scene("c", settings("folder", tmp_path))
+    check_scene("d", settings("transforms", write_ball_scene(tmp_path / "balls", images=2)))
+    check_scene("e", settings("transforms", write_blender_scene(tmp_path / "blender", train=1, test=1)))
+
+
+def test_each_mistake_is_named(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    scene, empty = write_ball_scene(tmp_path / "balls", images=2), tmp_path / "empty"
+    (empty / "frames").mkdir(parents=True)
+    (empty / "transforms.json").write_text(scene.read_text())
+    wrong = {
+        "films itself": settings("orbit", film),
+        "source video needs a `path`": settings("video"),
+        "nowhere.mp4 does not exist; correct `path`": settings("video", tmp_path / "nowhere.mp4"),
+        "is a folder; name a film": settings("video", tmp_path),
+        "is not a folder; use source video": settings("folder", film),
+        "the reference .*poses.json does not exist": settings("video", film, tmp_path / "poses.json"),
+        "source transforms needs a `path`": settings("transforms"),
+        "nowhere does not exist; correct `path`": settings("transforms", tmp_path / "nowhere"),
+        "there is no transforms.json": settings("transforms", tmp_path),
+        "film.mp4: not a valid transforms.json": settings("transforms", film),
+        "empty: 0 of 2 listed images exist": settings("transforms", empty),
+        "leave `reference` out": settings("transforms", scene, scene),
+    }
+    for message, scene in wrong.items():
+        with pytest.raises(TriptychError, match=message) as caught:
+            check_scene("desk", scene)
+        assert str(caught.value).startswith("config: scenes.desk: ") and "\n" not in str(caught.value)
