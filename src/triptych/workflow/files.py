@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,15 @@ def digest_of_file(path: str | Path, algorithm: str = "sha256") -> str:
     """Hex digest of a file, read in pieces so that large archives need no memory."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def hash_mismatch(path: str | Path, expected: Mapping[str, str]) -> str | None:
+    """Compare a file with `{algorithm: hex digest}`; one line about the first difference, or None."""
+    for algorithm, digest in expected.items():
+        found = digest_of_file(path, algorithm)
+        if found != digest.lower():
+            return f"wrong {algorithm}: expected {digest}, got {found}"
+    return None
 
 
 def digest_of_value(value: Any) -> str:

@@ -48,9 +48,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
 
     Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe
     leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`); where that
-    resource is 0, `auto` sees none. The files that the job wrote are recorded (see `records`). A
-    `TriptychError`, a full disk or exhausted memory ends the job with one clear line and exit code 1;
-    anything else is a defect and keeps its traceback.
+    resource is 0, `auto` sees none. A job with tensors logs which compiled kernels it uses. The files that
+    the job wrote are recorded (see `records`). A `TriptychError`, a full disk or exhausted memory ends the
+    job with one clear line and exit code 1; anything else is a defect and keeps its traceback.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +75,11 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
                 claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
             elif recipe["device"] == "auto":  # compute.gpus is 0: such jobs are as many as there are cores
                 hide_gpus()
+        if torch is not None:
+            from triptych.kernels import registry
+
+            registry.configure(snakemake.config["compute"]["kernels"])
+            log.info("kernels: %s", registry.describe())
         remove_record(snakemake.output)
         yield Job(snakemake.params.get("code", ""))
         write_record(snakemake.output)

@@ -102,7 +102,11 @@ def provenance(
         seed: the random seed, if the result has one.
         wall_seconds: time spent, over all resumed parts of the job.
         facts: anything else that explains the number (device, precision, data digest).
+
+    `kernels` is the tier of the compiled CPU kernels, `off`, or None for a job without tensors or on a GPU.
     """
+    on_cpu = str(facts.get("device") or "cpu").startswith("cpu")
+    registry = sys.modules.get("triptych.kernels.registry") if on_cpu else None
     return {
         "recipe": recipe,
         "seed": seed,
@@ -113,5 +117,6 @@ def provenance(
         "hardware": describe_hardware(
             device=facts.get("device"), gpus=recipe.get("gpus", 1) if isinstance(recipe, Mapping) else 1
         ),
+        "kernels": registry.tier() if registry else None,
         **facts,
     }

@@ -27,7 +27,8 @@ CHANGED = "changed after its job"  # in Snakemake's mark of an incomplete file, 
 def record_path(outputs: Iterable[str]) -> Path:
     """The record of a job; its first output names it."""
     first = Path(next(iter(outputs)))
-    return RECORDS / "jobs" / first.with_name(f"{first.name}.json")
+    below = first.relative_to("results") if first.is_relative_to("results") else Path(first.name)
+    return RECORDS / "jobs" / below.with_name(f"{below.name}.json")
 
 
 def remove_record(outputs: Iterable[str]) -> None:

@@ -130,6 +130,8 @@ def _normalised(node: Any) -> Any:
         return [_normalised(item) for item in node if not (_is_text(item) or _is_log_line(item))]
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 adds empty pieces to some
+        node.values = [piece for piece in node.values if getattr(piece, "value", None) != ""]
     fields = [(name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind")]
     # None and [] stand for what is absent, except as a value in the source
     there = [field for field in fields if isinstance(node, ast.Constant) or field[1] not in (None, [])]

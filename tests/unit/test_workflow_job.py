@@ -1,4 +1,4 @@
-"""A job's last words: one clear line for what the user can solve, a traceback for our defects."""
+"""How a job ends: a clear line for what the user can solve, a traceback for a defect, a record of files."""
 
 import errno
 import logging
@@ -11,38 +11,41 @@ from typing import Any
 import pytest
 import torch
 
+from triptych.kernels import registry
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.job import job
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> Iterator[Any]:
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """What a workflow script is given, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
     log = logging.getLogger("triptych")
     before = (log.handlers, log.level, log.propagate)
-    code = tmp_path / "code.py"
-    code.write_text("1")
-    inputs = {"code": [str(code)]}
     yield SimpleNamespace(
         log=[str(tmp_path / "logs/job.log")],
         rule="train_cell",
         threads=1,
-        input=inputs,
-        params={"recipe": {"device": "auto"}},
+        output=["results/metrics.json"],
+        params={"recipe": {"device": "auto"}, "code": "0123456789abcdef01"},
         resources={"gpu": 1},
+        config={"compute": {"kernels": "auto"}},
     )
     log.handlers, log.level, log.propagate = before
 
 
-def last_words(fake: Any, error: Exception) -> str:
+def log_of_failure(fake: Any, error: Exception) -> str:
     with pytest.raises(SystemExit) as caught, job(fake):
         raise error
     assert caught.value.code == 1
-    return Path(fake.log[0]).read_text()
+    first, rest = Path(fake.log[0]).read_text().split("\n", 1)
+    assert "kernels: " in first
+    return rest
 
 
 def test_a_problem_of_the_user_is_one_line(fake: Any) -> None:
-    text = last_words(fake, TriptychError("scene 'fox': no frames; check path"))
-    assert text.count("\n") == 1 and "error: scene 'fox': no frames; check path" in text
+    text = log_of_failure(fake, TriptychError("scene 'fox': no frames; check path"))
+    assert text.count(" ERROR ") == 1 and "error: scene 'fox': no frames; check path" in text
 
 
 @pytest.mark.parametrize(
@@ -64,22 +67,45 @@ def test_a_problem_of_the_user_is_one_line(fake: Any) -> None:
     ],
 )
 def test_full_disk_and_memory_are_one_line(fake: Any, error: Exception, expected: str) -> None:
-    text = last_words(fake, error)
-    assert text.count("\n") == 1 and expected in text
+    text = log_of_failure(fake, error)
+    assert text.splitlines()[-1].count(" ERROR ") == 1 and expected in text
 
 
 @pytest.mark.parametrize("error", [ValueError("defect"), PermissionError(errno.EACCES, "Permission denied")])
 def test_a_defect_keeps_its_traceback(fake: Any, error: Exception) -> None:
-    assert "Traceback" in last_words(fake, error)
+    assert "Traceback" in log_of_failure(fake, error)
 
 
-def test_results_know_where_they_come_from(fake: Any) -> None:
+def test_provenance_names_recipe_seed_code_versions_and_hardware(fake: Any) -> None:
     with job(fake) as running:
         record = running.provenance(recipe={"epochs": 3}, seed=4, device="cpu")
+    assert record["code"] == "0123456789abcdef"
     assert record["recipe"] == {"epochs": 3} and record["seed"] == 4 and record["device"] == "cpu"
     assert record["wall_seconds"] >= 0 and record["hardware"]["cores"] >= 1
     assert record["hardware"]["threads"] >= 1 and "gpu" not in record["hardware"]
     assert {"python", "torch", "snakemake", "triptych"} <= record["versions"].keys()
+    assert record["kernels"] in ("off", *registry.TIERS)
+
+
+def test_a_job_uses_the_kernels_that_the_config_chooses(fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_tier", None)
+    monkeypatch.setenv(registry.SETTING, "auto")  # restored afterwards
+    fake.config["compute"]["kernels"] = False  # YAML's off
+    with job(fake) as running:
+        record = running.provenance(recipe={}, device="cpu")
+        assert running.provenance(recipe={}, device="cuda")["kernels"] is None
+    assert record["kernels"] == "off"
+    assert "kernels: off (as configured)" in Path(fake.log[0]).read_text()
+
+
+def test_files_are_recorded_if_and_only_if_the_job_succeeds(fake: Any) -> None:
+    output, record = Path("results/metrics.json"), Path("results/records/jobs/metrics.json.json")
+    with job(fake):
+        output.parent.mkdir()
+        output.write_text("{}")
+    assert "finished" in record.read_text()
+    log_of_failure(fake, TriptychError("no"))
+    assert not record.exists()
 
 
 @pytest.mark.parametrize(

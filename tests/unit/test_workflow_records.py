@@ -1,0 +1,140 @@
+"""Results are recognised by their content, whatever their times; edited ones are found."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.records import METADATA, keep_metadata, reconcile, remove_record, write_record
+
+OUTPUTS = ["results/cell/model.bin", "results/cell/views"]
+FILES = ["results/cell/model.bin", "results/cell/views/0.png", "results/cell/views/deep/1.png"]
+
+
+@pytest.fixture(autouse=True)
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in which one job has run."""
+    monkeypatch.chdir(tmp_path)
+    for file in FILES:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(f"content of {file}")
+    write_record(OUTPUTS)
+    Path("results/cell/views/.snakemake_timestamp").touch()
+    assert reconcile() == []
+
+
+def times() -> list[int]:
+    return [Path(path).stat().st_mtime_ns for path in [*FILES, "results/cell/views/.snakemake_timestamp"]]
+
+
+def marks() -> int:
+    """How many outputs Snakemake is told to compute again."""
+    return len(list(Path(".snakemake/incomplete").iterdir()))
+
+
+def test_all_files_of_a_job_have_the_time_at_which_it_finished() -> None:
+    assert len(set(times())) == 1
+
+
+def test_touched_files_get_their_times_back() -> None:
+    before = times()
+    for path in [*FILES, "results/cell/views/.snakemake_timestamp"]:
+        os.utime(path)
+    assert times() != before
+    assert reconcile() == [] and times() == before and not marks()
+
+
+def test_a_copy_without_snakemakes_folder_is_recognised(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, copy = times(), tmp_path_factory.mktemp("copy")
+    shutil.copytree("results", copy / "results", copy_function=shutil.copy)
+    monkeypatch.chdir(copy)
+    assert times() != before
+    assert reconcile() == [] and times() == before
+
+
+def test_files_of_the_recorded_size_and_time_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triptych.workflow.records.digest_of_file", lambda path: pytest.fail("read"))
+    assert reconcile() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "changed"),
+    [
+        ("results/cell/model.bin", "content of results/cell/model.bon", OUTPUTS[0]),  # as long as before
+        ("results/cell/model.bin", "cont", OUTPUTS[0]),
+        ("results/cell/views/deep/1.png", "edited", OUTPUTS[1]),
+        ("results/cell/views/2.png", "added", OUTPUTS[1]),
+    ],
+)
+def test_edited_truncated_and_added_files_are_named_and_marked_until_put_back(
+    file: str, content: str, changed: str
+) -> None:
+    before = Path(file).read_text() if Path(file).exists() else None
+    Path(file).write_text(content)
+    assert reconcile() == [changed] and marks() == 1
+    assert reconcile() == [changed] and marks() == 1
+    if before is None:
+        Path(file).unlink()
+    else:
+        Path(file).write_text(before)
+    assert reconcile() == [] and not marks()
+
+
+def test_a_file_that_is_gone_from_a_folder_counts_as_an_edit_of_it() -> None:
+    Path("results/cell/views/0.png").unlink()
+    assert reconcile() == [OUTPUTS[1]]
+
+
+def test_a_missing_output_is_left_to_snakemake() -> None:
+    shutil.rmtree("results/cell/views")
+    assert reconcile() == [] and not marks()
+
+
+def test_hidden_files_in_a_folder_do_not_count() -> None:
+    Path("results/cell/views/.DS_Store").write_text("noise")
+    assert reconcile() == []
+
+
+def test_a_mark_of_snakemakes_own_is_left_alone() -> None:
+    """The job has written everything, and Snakemake was killed before it could note so."""
+    from snakemake.persistence.file import FilePersistence
+
+    FilePersistence(path=Path(".snakemake").resolve())._mark_incomplete(OUTPUTS[0], None)
+    assert reconcile() == [] and marks() == 1
+
+
+def test_a_job_that_runs_again_has_no_record_until_it_has_finished() -> None:
+    remove_record(OUTPUTS)
+    Path(FILES[0]).write_text("half")
+    assert reconcile() == []
+    Path(FILES[0]).unlink()
+    write_record(OUTPUTS)  # not all of it is there
+    assert not list(Path("results/records/jobs").rglob("*.json"))
+
+
+def test_a_record_that_cannot_be_read_is_one_clear_line() -> None:
+    (record,) = Path("results/records/jobs").rglob("*.json")
+    record.write_text("{")
+    with pytest.raises(TriptychError, match=r"model\.bin\.json: not a record of a job .*; delete it"):
+        reconcile()
+
+
+def test_snakemakes_notes_are_kept_with_the_results() -> None:
+    note = Path(".snakemake/metadata/note")
+    note.write_text("params")
+    assert (METADATA / "note").read_text() == "params"
+    shutil.rmtree(".snakemake")
+    keep_metadata()
+    assert note.read_text() == "params"
+
+
+def test_notes_from_before_and_from_copies_that_followed_links_are_taken_over() -> None:
+    Path(".snakemake/metadata").unlink()
+    Path(".snakemake/metadata").mkdir()
+    Path(".snakemake/metadata/note").write_text("params")
+    keep_metadata()
+    assert Path(".snakemake/metadata").is_symlink() and (METADATA / "note").read_text() == "params"
