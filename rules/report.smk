@@ -1,4 +1,7 @@
-"""Tables and figures of the first and the third part, and the page, from result files."""
+"""Tables and figures of each part, and the page, from result files alone.
+
+An output's name says which table or figure the part's script makes.
+"""
 
 
 include: "inputs/report.smk"
@@ -6,20 +9,14 @@ include: "inputs/report.smk"
 
 rule tabulate_self_supervision:
     input:
-        dataset=data_of("self_supervision"),
         results=result_files(SELF_SUPERVISION),
         published=PUBLISHED,
     output:
-        **table(
-            "self_supervision",
-            "Self-supervision",
-            "self_supervision_table",
-            "Test accuracy",
-        ),
+        table("self_supervision"),
     log:
-        "results/logs/tables/self_supervision.log",
+        "<logs>/tables/self_supervision.log",
     benchmark:
-        "results/benchmarks/jobs/tables/self_supervision.tsv"
+        "<benchmarks>/tables/self_supervision.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -27,41 +24,30 @@ rule tabulate_self_supervision:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("tabulate_self_supervision.py"),
-        # The same paths as the input, sorted into arguments.
-        parts=SELF_SUPERVISION,
+        code=code_of("tabulate_part1.py"),
+        results=SELF_SUPERVISION,  # the same paths as the input, as arguments
     message:
         "Table: self-supervision"
     script:
-        "../workflow/scripts/tabulate_self_supervision.py"
+        "../workflow/scripts/tabulate_part1.py"
 
 
 rule plot_self_supervision:
     input:
         dataset=data_of("self_supervision"),
-        simclr=expand("results/simclr/seed{seed}/history.csv", seed=SEEDS),
-        probe=expand(f"results/probe/simclr/seed{{seed}}/{PROBE_CURVE}", seed=SEEDS),
-        random=expand(f"results/probe/random/seed{{seed}}/{PROBE_CURVE}", seed=SEEDS),
-        supervised=expand("results/supervised/seed{seed}/history.csv", seed=SEEDS),
+        simclr=filled(rules.pretrain_simclr.output.history),
+        probe=filled(PROBE_CURVE, encoder="simclr"),
+        random=filled(PROBE_CURVE, encoder="random"),
+        supervised=filled(rules.train_supervised.output.history),
         published=PUBLISHED,
     output:
-        **{
-            name: in_report(
-                f"results/figures/self_supervision_{name}.svg",
-                "Self-supervision",
-                "self_supervision_figure",
-                figure=title,
-            )
-            for name, title in (
-                ("loss", "SimCLR loss"),
-                ("neighbours", "SimCLR, nearest neighbours"),
-                ("accuracy", "Validation accuracy"),
-            )
-        },
+        loss="results/figures/self_supervision_loss.svg",
+        neighbours="results/figures/self_supervision_neighbours.svg",
+        accuracy="results/figures/self_supervision_accuracy.svg",
     log:
-        "results/logs/figures/self_supervision.log",
+        "<logs>/figures/self_supervision.log",
     benchmark:
-        "results/benchmarks/jobs/figures/self_supervision.tsv"
+        "<benchmarks>/figures/self_supervision.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -69,59 +55,37 @@ rule plot_self_supervision:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("plot_self_supervision.py"),
+        code=code_of("plot_part1.py"),
     message:
         "Figures: self-supervision"
     script:
-        "../workflow/scripts/plot_self_supervision.py"
+        "../workflow/scripts/plot_part1.py"
 
 
-rule plot_feature_map:
+use rule plot_self_supervision as plot_feature_map with:
     input:
-        simclr=f"results/feature_map/simclr/seed{SEEDS[0]}/map.csv",
-        random=f"results/feature_map/random/seed{SEEDS[0]}/map.csv",
+        simclr=filled(rules.map_features.output.map, encoder="simclr")[0],
+        random=filled(rules.map_features.output.map, encoder="random")[0],
     output:
-        in_report(
-            "results/figures/feature_map.svg",
-            "Self-supervision",
-            "feature_map",
-            figure="Map of the features",
-        ),
+        feature_map="results/figures/feature_map.svg",
     log:
-        "results/logs/figures/feature_map.log",
+        "<logs>/figures/feature_map.log",
     benchmark:
-        "results/benchmarks/jobs/figures/feature_map.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        code=code_of("plot_feature_map.py"),
+        "<benchmarks>/figures/feature_map.tsv"
     message:
         "Figure: map of the features"
-    script:
-        "../workflow/scripts/plot_feature_map.py"
 
 
-rule plot_sharpness:
+rule tabulate_grid:
     input:
-        frames="results/scenes/{scene}/frames.csv",
+        results=result_files(GRID),
+        published=PUBLISHED,
     output:
-        in_report(
-            "results/figures/scenes/{scene}/sharpness.svg",
-            "Reconstruction",
-            "sharpness_figure",
-            scene="{scene}",
-            figure="Sharpness of the frames",
-        ),
+        **{name: table(f"grid_{name}") for name in GRID_TABLES},
     log:
-        "results/logs/figures/scenes/{scene}/sharpness.log",
+        "<logs>/tables/grid.log",
     benchmark:
-        "results/benchmarks/jobs/figures/scenes/{scene}/sharpness.tsv"
-    wildcard_constraints:
-        scene=MAPPED,
+        "<benchmarks>/tables/grid.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -129,28 +93,132 @@ rule plot_sharpness:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("plot_sharpness.py"),
+        code=code_of("tabulate_part2.py"),
+        grid=GRID,
     message:
-        "Figure: sharpness of the frames of {wildcards.scene}"
+        "Tables: architecture x augmentation"
     script:
-        "../workflow/scripts/plot_sharpness.py"
+        "../workflow/scripts/tabulate_part2.py"
+
+
+use rule tabulate_grid as tabulate_parameters with:
+    input:
+        parameters="results/grid/parameters.json",
+    output:
+        parameters=table("parameters"),
+    log:
+        "<logs>/tables/parameters.log",
+    benchmark:
+        "<benchmarks>/tables/parameters.tsv"
+    params:
+        code=code_of("tabulate_part2.py"),
+    message:
+        "Table: parameters"
+
+
+rule plot_grid_overview:
+    input:
+        results=result_files(GRID),
+        histories=of_cells("history"),
+        published=PUBLISHED,
+    output:
+        overview="results/figures/grid.svg",
+    log:
+        "<logs>/figures/grid.log",
+    benchmark:
+        "<benchmarks>/figures/grid.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_of("plot_part2.py"),
+        grid=GRID,
+    message:
+        "Figure: all cells"
+    script:
+        "../workflow/scripts/plot_part2.py"
+
+
+use rule plot_grid_overview as plot_confusion with:
+    input:
+        results=result_files(GRID),
+        predictions=of_cells("predictions"),
+        labels=f"results/data/{config['grid']['dataset']}/test_labels.npy",
+    output:
+        confusion="results/figures/confusion.svg",
+    log:
+        "<logs>/figures/confusion.log",
+    benchmark:
+        "<benchmarks>/figures/confusion.tsv"
+    message:
+        "Figure: confusion matrices"
+
+
+use rule plot_grid_overview as plot_grid with:
+    input:
+        dataset=data_of("grid"),
+        histories=histories_of_row,
+        published=PUBLISHED,
+    output:
+        curves="results/figures/grid_{architecture}.svg",
+    log:
+        "<logs>/figures/grid_{architecture}.log",
+    benchmark:
+        "<benchmarks>/figures/grid_{architecture}.tsv"
+    params:
+        code=code_of("plot_part2.py"),
+        architecture="{architecture}",
+        titles=titles_of_row,
+    message:
+        "Figure: curves of {wildcards.architecture}"
+
+
+use rule plot_grid_overview as plot_augmentations with:
+    input:
+        dataset=data_of("grid"),
+        examples="results/grid/augmentations.npz",
+    output:
+        gallery="results/figures/augmentations.svg",
+    log:
+        "<logs>/figures/augmentations.log",
+    benchmark:
+        "<benchmarks>/figures/augmentations.tsv"
+    params:
+        code=code_of("plot_part2.py"),
+        titles=AUGMENTATION_TITLES,
+    message:
+        "Figure: gallery of the augmentations"
+
+
+use rule plot_grid_overview as plot_attention with:
+    input:
+        dataset=data_of("grid"),
+        rollouts="results/grid/attention/{architecture}.npz",
+    output:
+        attention="results/figures/attention_{architecture}.svg",
+    log:
+        "<logs>/figures/attention_{architecture}.log",
+    benchmark:
+        "<benchmarks>/figures/attention_{architecture}.tsv"
+    params:
+        code=code_of("plot_part2.py"),
+        titles=titles_of_row,
+    message:
+        "Figure: attention of {wildcards.architecture}"
 
 
 rule plot_radiance:
     input:
-        history="results/scenes/{scene}/radiance/history.csv",
+        table=rules.train_radiance.output.history,
     output:
-        in_report(
-            "results/figures/scenes/{scene}/training.svg",
-            "Reconstruction",
-            "training_figure",
-            scene="{scene}",
-            figure="PSNR",
-        ),
+        training="results/figures/scenes/{scene}/training.svg",
     log:
-        "results/logs/figures/scenes/{scene}/training.log",
+        "<logs>/figures/scenes/{scene}/training.log",
     benchmark:
-        "results/benchmarks/jobs/figures/scenes/{scene}/training.tsv"
+        "<benchmarks>/figures/scenes/{scene}/training.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -158,27 +226,105 @@ rule plot_radiance:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("plot_radiance.py"),
+        code=code_of("plot_part3.py"),
     message:
         "Figure: PSNR of {wildcards.scene} while training"
     script:
-        "../workflow/scripts/plot_radiance.py"
+        "../workflow/scripts/plot_part3.py"
+
+
+use rule plot_radiance as plot_sharpness with:
+    input:
+        table=rules.extract_frames.output.manifest,
+    output:
+        sharpness="results/figures/scenes/{scene}/sharpness.svg",
+    log:
+        "<logs>/figures/scenes/{scene}/sharpness.log",
+    benchmark:
+        "<benchmarks>/figures/scenes/{scene}/sharpness.tsv"
+    wildcard_constraints:
+        scene=MAPPED,
+    message:
+        "Figure: sharpness of the frames of {wildcards.scene}"
+
+
+def figures(rule, **wildcards):
+    """The figures of a rule by name."""
+    return {name: filled(path, **wildcards) for name, path in rule.output.items()}
+
+
+def scene_files(scene):
+    """What the page shows of a scene: the arguments of its section."""
+    files = {
+        "frames": f"results/scenes/{scene}/frames.csv",
+        "radiance": filled(rules.train_radiance.output.metrics, scene=scene),
+        "views": filled(rules.render_views.output.numbers, scene=scene),
+        "film": filled(rules.render_flythrough.output.film, scene=scene),
+        **figures(rules.plot_radiance, scene=scene),
+    }
+    if has_known_poses(scene):
+        files["imported"] = f"results/scenes/{scene}/transforms.json"
+    else:
+        files["sfm"] = filled(rules.map_scene.output.summary, scene=scene)
+        files |= figures(rules.plot_sharpness, scene=scene)
+    if has_reference(scene):
+        files["pose_error"] = f"results/scenes/{scene}/pose_error.json"
+    return files
+
+
+# What the page shows of each part that is run: the arguments of its section.
+PAGE = {
+    "self_supervision": (
+        {
+            "results": SELF_SUPERVISION,
+            "features": [
+                path
+                for encoder in ENCODERS
+                for path in filled(rules.encode_images.output.metrics, encoder=encoder)
+            ],
+            "maps": [filled(rules.map_features.output.metrics, encoder=encoder)[0] for encoder in ENCODERS],
+            "figures": {**figures(rules.plot_self_supervision), **figures(rules.plot_feature_map)},
+        }
+        if "self_supervision" in PARTS
+        else None
+    ),
+    "grid": (
+        {
+            "results": GRID,
+            "parameters": "results/grid/parameters.json",
+            "figures": {
+                **figures(rules.plot_augmentations),
+                **figures(rules.plot_grid_overview),
+                **figures(rules.plot_confusion),
+                "curves": {
+                    name: figures(rules.plot_grid, architecture=name)["curves"] for name in ARCHITECTURES
+                },
+                "attention": {
+                    name: figures(rules.plot_attention, architecture=name)["attention"] for name in ATTENTIVE
+                },
+            },
+        }
+        if "grid" in PARTS
+        else None
+    ),
+    "scenes": {scene: scene_files(scene) for scene in SCENES} if "reconstruction" in PARTS else {},
+}
 
 
 rule write_report:
     input:
         results=result_files(PAGE),
-        pictures=expand("results/scenes/{scene}/views", scene=PAGE["scenes"]),
+        pictures=expand(rules.render_views.output.views, scene=PAGE["scenes"]),
         template=[
             f"{os.path.relpath(SOURCE)}/triptych/report/page.{suffix}" for suffix in ("html", "css", "js")
         ],
         published=PUBLISHED,
     output:
-        in_report("results/report/index.html", "Page", "page", page="The whole study"),
+        "results/report/index.html",
     log:
-        "results/logs/report.log",
+        "<logs>/report.log",
     benchmark:
-        "results/benchmarks/jobs/report.tsv"
+        "<benchmarks>/report.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -187,9 +333,21 @@ rule write_report:
         runtime=20,
     params:
         code=code_of("write_report.py"),
-        # The same paths as the input, sorted into the sections' arguments.
+        # Snakemake lists the files of the command line before the Snakefile's own, which they override.
+        configuration=[
+            os.path.relpath(path, workflow.basedir)
+            for path in [*workflow.configfiles[-1:], *workflow.configfiles[:-1]]
+        ],
         parts=PAGE,
     message:
         "Report: results/report/index.html"
     script:
         "../workflow/scripts/write_report.py"
+
+
+REPORT_TARGETS = [
+    *result_files(PAGE),
+    *(rules.tabulate_self_supervision.output if PAGE["self_supervision"] else []),
+    *([*rules.tabulate_grid.output, *rules.tabulate_parameters.output] if PAGE["grid"] else []),
+    *rules.write_report.output,
+]

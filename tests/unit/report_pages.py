@@ -3,6 +3,8 @@
 import runpy
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from report_results import ARCHITECTURES, AUGMENTATIONS, SEEDS
 
@@ -14,25 +16,18 @@ def main_of(script: str) -> Callable[..., None]:
     return runpy.run_path(str(SCRIPTS / script))["main"]
 
 
-def _seeds(results: Path, folder: str, file: str) -> list[str]:
+def _seeds(results: Path, folder: str, file: str = "metrics.json") -> list[str]:
     return [str(results / folder / f"seed{seed}" / file) for seed in SEEDS]
 
 
-def _methods(results: Path, file: str) -> dict[str, list[str]]:
-    return {
-        "simclr_linear_probe": _seeds(results, "probe/simclr", file),
-        "supervised_resnet18": _seeds(results, "supervised", file),
-        "random_linear_probe": _seeds(results, "probe/random", file),
-    }
+def _dataset(results: Path, published: str) -> str:
+    path = results / "data" / published / "dataset.json"
+    return str(path if path.is_file() else results / "data" / "shapes" / "dataset.json")
 
 
-def _first_histories(results: Path) -> dict[str, str]:
-    folders = {"simclr": "simclr", "linear_probe": "probe/simclr", "supervised": "supervised"}
-    return {run: str(results / folder / "seed0/history.csv") for run, folder in folders.items()}
-
-
-def _evaluations(results: Path) -> list[dict[str, object]]:
-    folders = {
+def _self_supervision(results: Path) -> dict[str, Any]:
+    """Arguments of `read_self_supervision`."""
+    evaluations = {
         "linear_probe": ("Linear probe", {"simclr": "probe/simclr", "random": "probe/random"}),
         "knn": ("200 nearest neighbours", {"simclr": "knn/simclr", "random": "knn/random"}),
         "labels1": (
@@ -41,140 +36,132 @@ def _evaluations(results: Path) -> list[dict[str, object]]:
         ),
         "fine_tune1": ("Fine-tuned, 1 % of the labels", {"simclr": "fine_tune/percent1"}),
     }
-    return [
-        {
-            "name": name,
-            "title": title,
-            "runs": {encoder: _seeds(results, folder, "metrics.json") for encoder, folder in runs.items()},
-        }
-        for name, (title, runs) in folders.items()
-    ]
+    trainings = {"simclr": "simclr", "linear_probe": "probe/simclr", "supervised": "supervised"}
+    return {
+        "dataset": _dataset(results, "cifar10"),
+        "methods": {
+            "simclr_linear_probe": _seeds(results, "probe/simclr"),
+            "supervised_resnet18": _seeds(results, "supervised"),
+            "random_linear_probe": _seeds(results, "probe/random"),
+        },
+        "simclr": _seeds(results, "simclr"),
+        "histories": {run: _seeds(results, folder, "history.csv")[0] for run, folder in trainings.items()},
+        "evaluations": [
+            {
+                "name": name,
+                "title": title,
+                "runs": {encoder: _seeds(results, folder) for encoder, folder in runs.items()},
+            }
+            for name, (title, runs) in evaluations.items()
+        ],
+    }
 
 
-def _dataset(results: Path, published: str) -> str:
-    path = results / "data" / published / "dataset.json"
-    return str(path if path.is_file() else results / "data" / "shapes" / "dataset.json")
-
-
-def _grid_metrics(results: Path) -> list[str]:
-    return [
-        path
-        for architecture in ARCHITECTURES
-        for augmentation in AUGMENTATIONS
-        for path in _seeds(results, f"grid/{architecture}-{augmentation}", "metrics.json")
-    ]
+def grid_files(
+    results: Path, architectures: Iterable[str] = ARCHITECTURES, augmentations: Iterable[str] = AUGMENTATIONS
+) -> dict[str, Any]:
+    """Arguments of `read_grid`."""
+    return {
+        "dataset": _dataset(results, "cifar100"),
+        "metrics": [
+            path
+            for architecture in architectures
+            for augmentation in augmentations
+            for path in _seeds(results, f"grid/{architecture}-{augmentation}")
+        ],
+        "architectures": {name: ARCHITECTURES[name] for name in architectures},
+        "augmentations": {name: AUGMENTATIONS[name] for name in augmentations},
+    }
 
 
 def make_tables(results: Path) -> None:
-    main_of("tabulate_self_supervision.py")(
-        dataset=_dataset(results, "cifar10"),
-        methods=_methods(results, "metrics.json"),
-        simclr=_seeds(results, "simclr", "metrics.json"),
-        histories=_first_histories(results),
-        evaluations=_evaluations(results),
-        stem=str(results / "tables/self_supervision"),
-    )
-    main_of("tabulate_grid.py")(
-        dataset=_dataset(results, "cifar100"),
-        metrics=_grid_metrics(results),
-        architectures=ARCHITECTURES,
-        augmentations=AUGMENTATIONS,
-        stems={
-            name: str(results / f"tables/grid_{name}")
-            for name in ("top1", "top5", "published", "differences", "cost")
+    def table(name: str) -> list[str]:
+        return [str(results / f"tables/{name}.{suffix}") for suffix in ("csv", "md", "tex")]
+
+    main_of("tabulate_part1.py")(_self_supervision(results), table("self_supervision"))
+    part2 = main_of("tabulate_part2.py")
+    names = ("top1", "top5", "published", "differences", "cost")
+    part2({name: table(f"grid_{name}") for name in names}, grid=grid_files(results))
+    part2({"parameters": table("parameters")}, parameters=str(results / "grid/parameters.json"))
+
+
+def _figures(results: Path) -> dict[str, Any]:
+    """Where the figures are, as the sections of the page take them."""
+    figures = results / "figures"
+    return {
+        "self_supervision": {
+            **{
+                name: str(figures / f"self_supervision_{name}.svg")
+                for name in ("loss", "neighbours", "accuracy")
+            },
+            "feature_map": str(figures / "feature_map.svg"),
         },
-    )
-    main_of("tabulate_parameters.py")(
-        parameters=str(results / "grid/parameters.json"), stem=str(results / "tables/parameters")
-    )
+        "grid": {
+            "gallery": str(figures / "augmentations.svg"),
+            "overview": str(figures / "grid.svg"),
+            "confusion": str(figures / "confusion.svg"),
+            "curves": {name: str(figures / f"grid_{name}.svg") for name in ARCHITECTURES},
+            "attention": {"vit": str(figures / "attention_vit.svg")},
+        },
+        "orbit": {name: str(figures / f"scenes/orbit/{name}.svg") for name in ("sharpness", "training")},
+    }
 
 
 def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES) -> None:
-    figures = results / "figures"
-    main_of("plot_self_supervision.py")(
+    figures = _figures(results)
+    dataset = _dataset(results, "cifar100")
+    part1, part2, part3 = (main_of(f"plot_part{number}.py") for number in (1, 2, 3))
+    curves = SimpleNamespace(
         dataset=_dataset(results, "cifar10"),
         simclr=_seeds(results, "simclr", "history.csv"),
-        methods=_methods(results, "history.csv"),
-        loss=str(figures / "self_supervision_loss.svg"),
-        neighbours=str(figures / "self_supervision_neighbours.svg"),
-        accuracy=str(figures / "self_supervision_accuracy.svg"),
+        probe=_seeds(results, "probe/simclr", "history.csv"),
+        supervised=_seeds(results, "supervised", "history.csv"),
+        random=_seeds(results, "probe/random", "history.csv"),
     )
-    main_of("plot_feature_map.py")(
-        simclr=str(results / "feature_map/simclr/seed0/map.csv"),
-        random=str(results / "feature_map/random/seed0/map.csv"),
-        target=str(figures / "feature_map.svg"),
-    )
-    for architecture in architectures:
-        main_of("plot_grid.py")(
-            dataset=_dataset(results, "cifar100"),
-            architecture=architecture,
-            histories={
-                name: _seeds(results, f"grid/{architecture}-{name}", "history.csv") for name in AUGMENTATIONS
-            },
-            titles=AUGMENTATIONS,
-            target=str(figures / f"grid_{architecture}.svg"),
-        )
-    grid = {
-        "dataset": _dataset(results, "cifar100"),
-        "metrics": _grid_metrics(results),
-        "architectures": ARCHITECTURES,
-        "augmentations": AUGMENTATIONS,
-    }
-    main_of("plot_grid_overview.py")(**grid, target=str(figures / "grid.svg"))
-    main_of("plot_confusion.py")(
-        **grid,
-        labels=str(Path(_dataset(results, "cifar100")).with_name("test_labels.npy")),
-        target=str(figures / "confusion.svg"),
-    )
-    main_of("plot_augmentations.py")(
-        dataset=_dataset(results, "cifar100"),
+    maps = {name: str(results / f"feature_map/{name}/seed0/map.csv") for name in ("simclr", "random")}
+    for name, target in figures["self_supervision"].items():
+        part1(name, SimpleNamespace(**maps) if name == "feature_map" else curves, None, target)
+    inputs = SimpleNamespace(
+        dataset=dataset,
+        labels=str(Path(dataset).with_name("test_labels.npy")),
         examples=str(results / "grid/augmentations.npz"),
-        titles=AUGMENTATIONS,
-        target=str(figures / "augmentations.svg"),
-    )
-    main_of("plot_attention.py")(
-        dataset=_dataset(results, "cifar100"),
         rollouts=str(results / "grid/attention/vit.npz"),
-        titles=AUGMENTATIONS,
-        target=str(figures / "attention_vit.svg"),
     )
-    main_of("plot_sharpness.py")(
-        frames=str(results / "scenes/orbit/frames.csv"), target=str(figures / "scenes/orbit/sharpness.svg")
-    )
-    main_of("plot_radiance.py")(
-        history=str(results / "scenes/orbit/radiance/history.csv"),
-        target=str(figures / "scenes/orbit/training.svg"),
-    )
+    params = SimpleNamespace(grid=grid_files(results), titles=AUGMENTATIONS)
+    for name in ("gallery", "overview", "confusion"):
+        part2(name, inputs, params, figures["grid"][name])
+    part2("attention", inputs, params, figures["grid"]["attention"]["vit"])
+    for architecture in architectures:
+        histories = [
+            path
+            for name in AUGMENTATIONS
+            for path in _seeds(results, f"grid/{architecture}-{name}", "history.csv")
+        ]
+        part2(
+            "curves",
+            SimpleNamespace(dataset=dataset, histories=histories),
+            SimpleNamespace(architecture=architecture, titles=AUGMENTATIONS),
+            figures["grid"]["curves"][architecture],
+        )
+    scene = results / "scenes/orbit"
+    part3("sharpness", str(scene / "frames.csv"), figures["orbit"]["sharpness"])
+    part3("training", str(scene / "radiance/history.csv"), figures["orbit"]["training"])
 
 
 def make_page(
     results: Path, *, parts: tuple[str, ...] = ("self_supervision", "grid", "reconstruction")
 ) -> Path:
-    figures, scene = results / "figures", results / "scenes/orbit"
+    figures, scene = _figures(results), results / "scenes/orbit"
     self_supervision = {
-        "dataset": _dataset(results, "cifar10"),
-        "methods": _methods(results, "metrics.json"),
-        "simclr": _seeds(results, "simclr", "metrics.json"),
-        "histories": _first_histories(results),
-        "loss": str(figures / "self_supervision_loss.svg"),
-        "neighbours": str(figures / "self_supervision_neighbours.svg"),
-        "accuracy": str(figures / "self_supervision_accuracy.svg"),
-        "evaluations": _evaluations(results),
-        "features": _seeds(results, "features/simclr", "metrics.json"),
-        "maps": [str(results / f"feature_map/{name}/seed0/metrics.json") for name in ("simclr", "random")],
-        "feature_map": str(figures / "feature_map.svg"),
+        "results": _self_supervision(results),
+        "features": _seeds(results, "features/simclr"),
+        "maps": [_seeds(results, f"feature_map/{name}")[0] for name in ("simclr", "random")],
+        "figures": figures["self_supervision"],
     }
     grid = {
-        "dataset": _dataset(results, "cifar100"),
-        "metrics": _grid_metrics(results),
+        "results": grid_files(results),
         "parameters": str(results / "grid/parameters.json"),
-        "curves": {name: str(figures / f"grid_{name}.svg") for name in ARCHITECTURES},
-        "overview": str(figures / "grid.svg"),
-        "gallery": str(figures / "augmentations.svg"),
-        "confusion": str(figures / "confusion.svg"),
-        "attention": {"vit": str(figures / "attention_vit.svg")},
-        "architectures": ARCHITECTURES,
-        "augmentations": AUGMENTATIONS,
+        "figures": figures["grid"],
     }
     orbit = {
         "frames": str(scene / "frames.csv"),
@@ -182,9 +169,8 @@ def make_page(
         "radiance": str(scene / "radiance/metrics.json"),
         "views": str(scene / "views.json"),
         "film": str(scene / "flythrough.mp4"),
-        "training": str(figures / "scenes/orbit/training.svg"),
-        "sharpness": str(figures / "scenes/orbit/sharpness.svg"),
         "pose_error": str(scene / "pose_error.json"),
+        **figures["orbit"],
     }
     target = results / "report/index.html"
     main_of("write_report.py")(

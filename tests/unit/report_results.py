@@ -1,13 +1,17 @@
 """A finished study in small: result files of exactly the form that the other stages write."""
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from PIL import Image
 
+from triptych.report.part2_grid import Cell, Grid
+from triptych.report.results import Result
 from triptych.training.history import History
 from triptych.workflow.files import write_json
 from triptych.workflow.named_arrays import write_arrays
@@ -49,6 +53,61 @@ MODELS = {
         "published_formula": 12_582_912,
     },
 }
+
+CIFAR100 = {"name": "cifar100", "counts": {"train": 50_000, "test": 10_000}}
+
+
+def runs(cell: str, *errors: float, seeds: Sequence[int] = (), validation: float = 0.0) -> list[Result]:
+    """Results of a cell, `row-column`, by seed; errors on validation images are higher by `validation`."""
+    return [
+        Result(
+            Path(f"results/grid/{cell}/seed{seed}/metrics.json"),
+            {
+                "test_top1_error": error,
+                "test_top5_error": error,
+                "validation_top1_error": error + validation,
+                "validation_top5_error": error,
+                "parameters": 1000,
+                "epochs": 2,
+                "training_flops": 3e15,
+                "images_per_second": 10.0 * (1 + seed),
+            },
+            {
+                "recipe": {
+                    "epochs": 2,
+                    "architecture": {"module": "mine", "options": {}},
+                    "augmentation": {"method": cell},
+                },
+                "seed": seed,
+                "wall_seconds": 60.0,
+                "hardware": {"cpu": "another", "threads": 1} if seed == 9 else {"cpu": "a CPU", "threads": 2},
+            },
+        )
+        for seed, error in zip(seeds or range(len(errors)), errors, strict=True)
+    ]
+
+
+def grid_of(
+    cells: Mapping[str, Sequence[float]] | Mapping[Cell, Sequence[Result]],
+    *,
+    architectures: Mapping[str, str] | None = None,
+    augmentations: Mapping[str, str] | None = None,
+    dataset: Mapping[str, Any] = CIFAR100,
+) -> Grid:
+    """A grid of results by cell, or of errors by `row-column`; titles are the names unless they are given."""
+    made = {
+        cell if isinstance(cell, tuple) else tuple(cell.split("-")): found
+        if isinstance(cell, tuple)
+        else runs(cell, *found)
+        for cell, found in cells.items()
+    }
+    rows, columns = (dict.fromkeys(names) for names in zip(*made, strict=True))
+    return Grid(
+        made,
+        architectures or {name: name for name in rows},
+        augmentations or {name: name for name in columns},
+        Result(Path("results/data/dataset.json"), dict(dataset), {}),
+    )
 
 
 def _provenance(seed: int | None, **recipe: object) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Figures: what they draw, and that the same numbers give the same bytes."""
+"""Figures of parts 1 and 3, and how figures and pictures are embedded into the page."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -8,17 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 from report_pages import make_figures
-from report_results import fabricate
 
-from triptych.report.embed import MAX_SIDE, embed_figure, embed_picture
-from triptych.report.feature_map_figure import feature_map_figure
-from triptych.report.grid_figure import grid_figure
-from triptych.report.scene_figures import kept_frames, sharpness_figure, training_figure
-from triptych.report.self_supervision_figures import accuracy_figure, loss_figure, neighbours_figure
-from triptych.report.style import house_style, save_svg
+from triptych.report.figures import report_style, save_svg
+from triptych.report.part1_figures import accuracy_figure, feature_map_figure, loss_figure, neighbours_figure
+from triptych.report.part3 import kept_frames, sharpness_figure, training_figure
+from triptych.report.sections import MAX_SIDE, embed_figure, embed_picture
 from triptych.workflow.errors import TriptychError
-
-ROOT = Path(__file__).parents[2]
 
 
 def history(last: int, offset: float = 0.0) -> pd.DataFrame:
@@ -27,20 +22,18 @@ def history(last: int, offset: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame({"epoch": epochs, **dict.fromkeys(columns, 10.0 / epochs + offset)})
 
 
-def test_figures_are_the_same_bytes_every_time(tmp_path: Path) -> None:
-    results = fabricate(tmp_path)
-    make_figures(results, architectures=["vit"])
-    files = sorted((results / "figures").rglob("*.svg"))
-    assert len(files) == 11
+def test_figures_are_the_same_bytes_every_time(study_results: Path) -> None:
+    files = sorted((study_results / "figures").rglob("*.svg"))
+    assert len(files) == 13
     before = [file.read_bytes() for file in files]
-    make_figures(results, architectures=["vit"])
+    make_figures(study_results, architectures=["vit"])
     assert [file.read_bytes() for file in files] == before
     for file in files:
         ElementTree.parse(file)
 
 
 def test_the_thick_line_is_the_mean_over_the_epochs_that_all_seeds_have() -> None:
-    with house_style():
+    with report_style():
         figure = loss_figure([history(30), history(20, offset=2.0)], with_published=False)
     thin, other, mean = figure.axes[0].get_lines()
     assert thin.get_linewidth() < mean.get_linewidth()
@@ -48,8 +41,8 @@ def test_the_thick_line_is_the_mean_over_the_epochs_that_all_seeds_have() -> Non
     np.testing.assert_allclose(mean.get_ydata(), history(20, offset=1.0)["train_loss"])
 
 
-def test_the_published_log_is_drawn_only_if_it_is_asked_for() -> None:
-    with house_style():
+def test_the_published_log_is_drawn_only_on_request() -> None:
+    with report_style():
         with_it = loss_figure([history(3)], with_published=True)
         without = loss_figure([history(3)], with_published=False)
     assert [line.get_label() for line in with_it.axes[0].get_lines()] == ["published", "this run"]
@@ -58,7 +51,7 @@ def test_the_published_log_is_drawn_only_if_it_is_asked_for() -> None:
 
 
 def test_probes_without_epochs_are_levels() -> None:
-    with house_style():
+    with report_style():
         figure = accuracy_figure(
             {"supervised_resnet18": [history(8)]},
             levels={"simclr_linear_probe": 81.0, "random_linear_probe": 40.0},
@@ -69,9 +62,9 @@ def test_probes_without_epochs_are_levels() -> None:
     assert len(lines["Supervised"].get_xdata()) == 8
 
 
-def test_nearest_neighbours_are_drawn_over_minutes_where_somebody_looked() -> None:
+def test_nearest_neighbours_are_drawn_over_minutes_where_they_were_measured() -> None:
     watched = history(6).assign(knn_accuracy=[20.0, np.nan, 30.0, np.nan, np.nan, 40.0], seconds=120.0)
-    with house_style():
+    with report_style():
         (line,) = neighbours_figure([watched]).axes[0].get_lines()
     assert list(line.get_xdata()) == [2, 6, 12] and list(line.get_ydata()) == [20, 30, 40]
 
@@ -79,7 +72,7 @@ def test_nearest_neighbours_are_drawn_over_minutes_where_somebody_looked() -> No
 def test_maps_share_their_colours_and_show_ten_classes_at_most() -> None:
     names = [f"class {number:02d}" for number in range(12)] * 3
     points = pd.DataFrame({"class": names, "x": range(36), "y": range(36)})
-    with house_style():
+    with report_style():
         figure = feature_map_figure({"SimCLR": points, "Random encoder": points.iloc[::-1]})
     left, right = figure.axes
     assert len(left.collections) == len(right.collections) == 10
@@ -87,39 +80,6 @@ def test_maps_share_their_colours_and_show_ten_classes_at_most() -> None:
         assert one.get_label() == other.get_label()
         np.testing.assert_array_equal(one.get_facecolor(), other.get_facecolor())
         assert len(one.get_offsets()) == 3
-
-
-def test_the_grid_has_a_row_an_augmentation_and_knows_no_log_of_an_added_architecture() -> None:
-    titles = {"baseline": "Baseline", "mine": "Costs $5 and $6"}
-    with house_style():
-        figure = grid_figure(
-            {"baseline": [history(4)], "mine": [history(4)]},
-            architecture="mixer",
-            titles=titles,
-            with_published=True,
-        )
-        figure.draw_without_rendering()
-    assert len(figure.axes) == 8
-    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["Train loss", "Validation loss"]
-    assert figure.axes[4].get_ylabel() == "Costs $5 and $6"
-    assert not figure.legends
-
-
-def test_the_published_log_of_a_cell_lies_under_its_curves_where_there_is_one() -> None:
-    log = pd.read_csv(ROOT / "src/triptych/report/published/published_curves.csv")
-    with house_style():
-        figure = grid_figure(
-            {"cutmix": [history(4)]}, architecture="vit", titles={"cutmix": "C"}, with_published=True
-        )
-    metrics = ("train_loss", None, "valid_top1_error", "valid_top5_error")
-    for axes, metric in zip(figure.axes, metrics, strict=True):
-        dashed = [line for line in axes.get_lines() if line.get_label() == "published"]
-        assert len(dashed) == (metric is not None)
-        for line in dashed:
-            theirs = log[(log["run"] == "vit-cutmix") & (log["metric"] == metric)]["value"]
-            np.testing.assert_array_equal(line.get_ydata(), theirs)
-            assert len(theirs) >= 50
-    assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_frames_are_kept_however_the_manifest_spells_it() -> None:
@@ -133,7 +93,7 @@ def test_pictures_without_times_are_numbered(times: list[float], axis: str) -> N
     frames = pd.DataFrame(
         {"frame": [0, 1, 2], "time": times, "sharpness": [3.0, 1.0, 2.0], "kept": [1, 0, 1]}
     )
-    with house_style():
+    with report_style():
         figure = sharpness_figure(frames)
     assert figure.axes[0].get_xlabel() == axis
     kept, left_out = figure.axes[0].collections
@@ -142,7 +102,7 @@ def test_pictures_without_times_are_numbered(times: list[float], axis: str) -> N
 
 def test_a_field_that_was_never_tested_in_between_still_has_a_curve() -> None:
     rows = pd.DataFrame({"step": [1, 2], "seconds": [1.0, 2.0], "train_psnr": [9.0, 12.0]})
-    with house_style():
+    with report_style():
         figure = training_figure(rows)
     assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [2, 0]
 
@@ -173,7 +133,7 @@ def test_a_broken_picture_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_an_embedded_figure_follows_the_page_and_shares_no_id(tmp_path: Path) -> None:
     path = tmp_path / "loss.svg"
-    with house_style():
+    with report_style():
         save_svg(loss_figure([history(3)], with_published=True), path)
     one = embed_figure(path, prefix="one", description='say "loss" & more')
     two = embed_figure(path, prefix="two", description="loss")

@@ -1,4 +1,4 @@
-"""The page: complete, self-contained, and honest about what it holds."""
+"""The page: complete, self-contained, and explicit about where its numbers come from."""
 
 import re
 import shutil
@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_pages import make_figures, make_page
+from report_pages import make_page
 from report_results import AUGMENTATIONS, fabricate
 
-from triptych.report.overview import describe_machine, duration, overview
-from triptych.report.results import Result
-from triptych.report.scene_section import evenly
+from triptych.report.page import run_facts
+from triptych.report.part3 import spread
+from triptych.report.results import Result, describe_machine, duration
 from triptych.workflow.errors import TriptychError
 
 
@@ -38,15 +38,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = fabricate(tmp_path_factory.mktemp("study"))
-    make_figures(results)
-    return results
-
-
-@pytest.fixture(scope="module")
-def page(results: Path) -> Page:
-    return Page(make_page(results))
+def page(study_results: Path) -> Page:
+    return Page(make_page(study_results))
 
 
 def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
@@ -85,7 +78,7 @@ def test_the_tables_show_our_numbers_above_the_published_ones(page: Page) -> Non
     assert "published – – – –" in table
 
 
-def test_differences_and_costs_stand_below_the_errors(page: Page) -> None:
+def test_differences_and_costs_follow_the_errors(page: Page) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.source))
     assert "minus that of Baseline" in text and "minus that of the best in validation" in text
     assert "ResNet18 −0.60 [−1.02, −0.18] +0.90 [−0.17, +1.97] −2.40 [−3.33, −1.47]" in text
@@ -108,40 +101,40 @@ def test_names_from_the_config_are_text_and_never_markup(page: Page) -> None:
     assert "<small>:" not in page.source
 
 
-def test_the_same_results_give_the_same_page(results: Path, page: Page) -> None:
-    assert make_page(results).read_text(encoding="utf-8") == page.source
+def test_the_same_results_give_the_same_page(study_results: Path, page: Page) -> None:
+    assert make_page(study_results).read_text(encoding="utf-8") == page.source
 
 
-def test_a_part_that_was_not_run_is_not_mentioned(results: Path) -> None:
-    only = Page(make_page(results, parts=("reconstruction",)))
+def test_a_part_that_was_not_run_is_not_mentioned(study_results: Path) -> None:
+    only = Page(make_page(study_results, parts=("reconstruction",)))
     assert set(only.values("id")) & {"self-supervision", "grid", "reconstruction"} == {"reconstruction"}
     assert "SimCLR" not in only.text
-    make_page(results)
+    make_page(study_results)
 
 
-def test_other_data_than_published_is_said_in_each_part(results: Path, tmp_path: Path) -> None:
+def test_other_data_than_published_is_said_in_each_part(study_results: Path, tmp_path: Path) -> None:
     copied = fabricate(tmp_path, published_data=False)
-    shutil.copytree(results / "figures", copied / "figures")
+    shutil.copytree(study_results / "figures", copied / "figures")
     page = Page(make_page(copied))
     assert page.text.count("Not comparable") == 2
     assert "published (CIFAR-10)" in page.text and "published (CIFAR-100)" in page.text
     assert "shapes: 4,000 training and 800 test images" in page.text
 
 
-def test_the_page_stays_small(results: Path) -> None:
-    assert make_page(results).stat().st_size < 3_000_000
+def test_the_page_stays_small(study_results: Path) -> None:
+    assert make_page(study_results).stat().st_size < 3_000_000
 
 
-def test_a_view_whose_picture_is_missing_is_one_clear_line(results: Path, tmp_path: Path) -> None:
-    copied = shutil.copytree(results, tmp_path / "results")
+def test_a_view_whose_picture_is_missing_is_one_clear_line(study_results: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(study_results, tmp_path / "results")
     next((copied / "scenes/orbit/views").glob("*_render.png")).unlink()
     with pytest.raises(TriptychError, match=r"_render\.png"):
         make_page(copied, parts=("reconstruction",))
 
 
 def test_views_are_spread_over_the_whole_path() -> None:
-    assert evenly(3, 6) == [0, 1, 2]
-    assert evenly(50, 6) == [0, 10, 20, 29, 39, 49]
+    assert spread(3, 6) == [0, 1, 2]
+    assert spread(50, 6) == [0, 10, 20, 29, 39, 49]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +159,7 @@ def test_a_machine_is_one_line_with_its_gpu_first() -> None:
 def test_the_head_counts_every_file_once() -> None:
     record = {"seed": 3, "wall_seconds": 30.0, "finished": "2026-01-02T03:04:05+00:00", "revision": None}
     one = Result(Path("results/a.json"), {}, record)
-    facts = overview([one, one], configuration=["config.yaml"])
+    facts = run_facts([one, one], configuration=["config.yaml"])
     assert facts["Computing time"] == ["30.0 s, the jobs behind all numbers together"]
     assert facts["Seeds"] == ["3"]
     assert facts["Finished"] == ["2026-01-02 03:04 UTC"]

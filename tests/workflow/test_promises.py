@@ -13,9 +13,9 @@ VIT_REPORT = {
     "Tables: architecture x augmentation",
     "Figure: curves of vit",
     "Figure: all cells",
-    "Figure: what is taken for what",
+    "Figure: confusion matrices",
     "Where vit looks",
-    "Figure: where vit looks",
+    "Figure: attention of vit",
     PAGE,
 }
 
@@ -75,7 +75,7 @@ def test_adding_an_entry_that_no_cell_uses_reruns_nothing(study: Study) -> None:
 def test_another_title_is_printed_and_nothing_is_computed_for_it(study: Study) -> None:
     study.configure(augmentations={"cutmix": {"title": "Cut and mixed"}})
     plan = study.plan()
-    assert PAGE in plan and "Figure: what the augmentations do" in plan
+    assert PAGE in plan and "Figure: gallery of the augmentations" in plan
     assert plan - {PAGE} == {job for job in plan if job.startswith(("Tables:", "Figure:"))}
 
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.report.grid_section import grid_section
 from triptych.report.page import render_page
-from triptych.report.scene_section import scene_section
-from triptych.report.self_supervision_section import self_supervision_section
+from triptych.report.part1 import self_supervision_section
+from triptych.report.part2 import grid_section
+from triptych.report.part3 import scene_section
 from triptych.workflow.files import write_text
 from triptych.workflow.job import job
 
@@ -33,4 +33,8 @@ def main(
 
 if "snakemake" in globals():
     with job(snakemake):
-        main(**snakemake.params.parts, target=snakemake.output[0])
+        main(
+            configuration=snakemake.params.configuration,
+            **snakemake.params.parts,
+            target=snakemake.output[0],
+        )

@@ -1,37 +1,40 @@
-"""The page: one HTML file that needs nothing but itself."""
+"""The page: one HTML file with everything in it, and the provenance of every number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from triptych.report.estimates import Estimate
-from triptych.report.grid_section import GridSection
-from triptych.report.overview import anchor, entries, overview
-from triptych.report.render_table import Cell, cell_text
-from triptych.report.results import Result
-from triptych.report.scene_section import Scene
+from triptych.report.part3 import Scene
+from triptych.report.results import Result, describe_machine, duration
 from triptych.report.sections import Section
+from triptych.report.statistics import Estimate
+from triptych.report.tables import cell_text
+
+NO_REVISION = "not under version control"
 
 
 def render_page(
     *,
     configuration: Sequence[str],
     self_supervision: Section | None = None,
-    grid: GridSection | None = None,
+    grid: Section | None = None,
     scenes: Sequence[Scene] = (),
 ) -> str:
     """Fill the template with the parts that were run.
 
     Args:
-        configuration: names of the config files of this run, the last one wins.
+        configuration: names of the config files of this run; later ones override earlier ones.
         self_supervision: part I, or None if it was switched off.
         grid: part II, or None.
         scenes: part III, one entry a scene.
     """
-    results: list[Result] = [
-        result for part in (self_supervision, grid, *scenes) if part is not None for result in part.results
-    ]
+    parts: list[Section | Scene] = [part for part in (self_supervision, grid) if part is not None]
+    results = [result for part in [*parts, *scenes] for result in part.results]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -39,18 +42,90 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["anchor"] = anchor
-    environment.filters["cell_text"] = cell_text
-    environment.tests["estimate"] = lambda cell: isinstance(cell, Estimate)
-    environment.tests["numeric"] = _is_numeric
+    environment.filters |= {"anchor": anchor, "cell_text": cell_text}
+    environment.tests |= {
+        "estimate": lambda cell: isinstance(cell, Estimate),
+        "numeric": lambda cell: cell is None or isinstance(cell, int | Estimate),
+    }
     return environment.get_template("page.html").render(
-        facts=overview(results, configuration=configuration),
+        facts=run_facts(results, configuration=configuration),
         self_supervision=self_supervision,
         grid=grid,
         scenes=scenes,
-        provenance=entries(results),
+        provenance=provenance_entries(results),
     )
 
 
-def _is_numeric(cell: Cell) -> bool:
-    return cell is None or isinstance(cell, int | Estimate)
+def anchor(source: str) -> str:
+    """The id of a source's entry on the page."""
+    return "from-" + source.replace("/", ".")
+
+
+def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dict[str, list[str]]:
+    """The facts at the head of the page, each with one line or more."""
+    records = [result.provenance for result in {result.path: result for result in results}.values()]
+    seeds = sorted({record["seed"] for record in records if record.get("seed") is not None})
+    finished = sorted(datetime.fromisoformat(record["finished"]) for record in records)
+    facts = {
+        "Configuration": list(configuration),
+        "Data sets": [
+            f"{result.values['name']}: {result.values['counts']['train']:,} training and "
+            f"{result.values['counts']['test']:,} test images"
+            for result in results
+            if "counts" in result.values
+        ],
+        "Seeds": [", ".join(map(str, seeds))],
+        "Computing time": [
+            f"{duration(sum(record.get('wall_seconds') or 0 for record in records))}, "
+            "the jobs behind all numbers together"
+        ],
+        "Finished": [f"{finished[-1]:%Y-%m-%d %H:%M %Z}"] if finished else [],
+        "Hardware": [describe_machine(record.get("hardware") or {}) for record in records],
+        "Revision": [record.get("revision") or NO_REVISION for record in records],
+    }
+    return {name: list(dict.fromkeys(filter(None, lines))) for name, lines in facts.items() if any(lines)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The provenance of one result file, as it is shown."""
+
+    path: str
+    seed: int | None
+    wall: str | None
+    finished: str
+    revision: str
+    machine: str
+    versions: str
+    recipe: str
+    others: str
+
+
+def provenance_entries(results: Iterable[Result]) -> dict[str, list[Entry]]:
+    """Provenance by source, each result file once, in the order in which they are given."""
+    by_source: dict[str, dict[Path, Entry]] = {}
+    for result in results:
+        by_source.setdefault(result.source, {}).setdefault(result.path, _entry(result))
+    return {source: list(entries.values()) for source, entries in by_source.items()}
+
+
+def _entry(result: Result) -> Entry:
+    facts = dict(result.provenance)
+    recipe, seed, wall = facts.pop("recipe", None), facts.pop("seed", None), facts.pop("wall_seconds", None)
+    hardware, versions = facts.pop("hardware", None) or {}, facts.pop("versions", None) or {}
+    finished, revision = facts.pop("finished", None), facts.pop("revision", None)
+    return Entry(
+        path=result.path.as_posix(),
+        seed=seed,
+        wall=None if wall is None else duration(wall),
+        finished=f"{datetime.fromisoformat(finished):%Y-%m-%d %H:%M:%S %Z}" if finished else "unknown",
+        revision=revision or NO_REVISION,
+        machine=describe_machine(hardware),
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
+        recipe=_yaml(recipe),
+        others=_yaml(facts) if facts else "",
+    )
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).strip()

@@ -1,13 +1,29 @@
-"""The figures and training curves that the reproduced report published."""
+"""What the reproduced report published: results, training curves, recipes, and the names it uses."""
 
 import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 FOLDER = Path(__file__).parent / "published"
+DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+CELL_TITLES = {
+    "resnet18": "ResNet18",
+    "vit": "ViT",
+    "baseline": "Baseline",
+    "mixup": "Mixup",
+    "cutout": "Cutout",
+    "cutmix": "CutMix",
+}
+
+
+def dataset_title(name: str) -> str:
+    """`CIFAR-10` for `cifar10`; other names as they are."""
+    return DATASET_TITLES.get(name, name)
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,12 @@ def published_result(experiment: str, run: str, metric: str) -> Published | None
     return _results().get((experiment, run, metric))
 
 
+def published_value(experiment: str, run: str, metric: str) -> float | None:
+    """The value of `published_result`, or None."""
+    published = published_result(experiment, run, metric)
+    return published.value if published else None
+
+
 def published_runs(experiment: str) -> list[str]:
     """Names of the runs of which the report gives results, in its order."""
     return list(dict.fromkeys(run for part, run, _ in _results() if part == experiment))
@@ -59,3 +81,10 @@ def published_epochs(run: str) -> int | None:
     """How many epochs a published training took, by its log."""
     curve = published_curve(run, "train_loss")
     return None if curve is None else int(curve["epoch"].max())
+
+
+@cache
+def published_recipes() -> dict[str, Any]:
+    """Data sets, networks and recipes of the published trainings: see `published_recipes.yaml`."""
+    recipes: dict[str, Any] = yaml.safe_load((FOLDER / "published_recipes.yaml").read_text(encoding="utf-8"))
+    return recipes

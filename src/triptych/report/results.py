@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,9 @@ class Result:
 
     @property
     def source(self) -> str:
-        """The question this file answers: its path without the results folder, seed and file name.
+        """The run: the file's path without the results folder, seed and file name.
 
-        All seeds of one run share it, for example `grid/vit-mixup` or `scenes/orbit/sfm`.
+        All seeds of a run share it, for example `grid/vit-mixup` or `scenes/orbit/sfm`.
         """
         parts = list(self.path.with_suffix("").parts)
         if "results" in parts:
@@ -67,19 +67,24 @@ def read_history(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
-def group_cells(
-    results: Iterable[Result], *, architectures: Sequence[str], augmentations: Sequence[str]
-) -> dict[tuple[str, str], list[Result]]:
-    """Results of `…/{architecture}-{augmentation}/seed{seed}/metrics.json`, by cell, in the order given.
+def duration(seconds: float) -> str:
+    """`8.4 s`, `3 min 20 s`, `2 h 5 min`, `1 d 3 h`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
-    Cells without results are left out.
-    """
-    by_folder: dict[str, list[Result]] = {}
-    for result in results:
-        by_folder.setdefault(result.path.parents[1].name, []).append(result)
-    return {
-        (architecture, augmentation): by_folder[f"{architecture}-{augmentation}"]
-        for architecture in architectures
-        for augmentation in augmentations
-        if f"{architecture}-{augmentation}" in by_folder
-    }
+
+def describe_machine(hardware: Mapping[str, Any]) -> str:
+    """One line about the machine of a provenance."""
+    facts = [
+        hardware.get("gpu"),
+        hardware.get("cpu"),
+        f"{hardware['cores']} cores" if hardware.get("cores") else None,
+        f"{hardware['memory_gib']:g} GiB" if hardware.get("memory_gib") else None,
+        hardware.get("system"),
+    ]
+    return ", ".join(str(fact) for fact in facts if fact)

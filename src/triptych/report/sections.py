@@ -1,13 +1,26 @@
-"""What the sections of the page are made of."""
+"""What the sections of the page are made of: headlines, tables, and embedded figures, pictures and films."""
 
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
-from triptych.report.embed import embed_figure
-from triptych.report.render_table import Table
+from triptych.report.figures import COLOURS, INK, MUTED, RULE
 from triptych.report.results import Result
+from triptych.report.tables import Table
+from triptych.workflow.errors import TriptychError
+
+SMALL = 48 * 1024  # bytes of a PNG that is embedded as it is
+MAX_SIDE = 1280  # pixels
+THEME = {INK: "--ink", MUTED: "--muted", RULE: "--rule"} | {
+    colour: f"--series-{number}" for number, colour in enumerate(COLOURS, 1)
+}
 
 
 @dataclass(frozen=True)
@@ -29,19 +42,93 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A data URI and the picture's size in pixels, so that the page does not jump while it loads."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the study that is tables and figures, ready for the template."""
+    """Part I or II, ready for the template: tables by group, and figures in the order of the page."""
 
     headline: Headline
-    results: list[Result]
-    tables: list[Table] = field(default_factory=list)
-    drawings: list[Drawing] = field(default_factory=list)
+    results: Sequence[Result]
+    tables: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    drawings: Sequence[Drawing] = ()
     verdict: str = ""
     likeness: str = "other"
 
 
 def drawing(path: str | Path, *, caption: str, description: str) -> Drawing:
-    """Embed a figure of ours; its ids are made unique by its place, `scenes/{scene}/sharpness.svg`."""
+    """Embed a figure; `description` is read aloud by screen readers.
+
+    Its ids are made unique by its place, such as `scenes/{scene}/sharpness.svg`.
+    """
     path = Path(path)
     prefix = f"{path.parent.name}-{path.stem}".replace(".", "-")
     return Drawing(embed_figure(path, prefix=prefix, description=description), caption)
+
+
+def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
+    """An SVG figure, ready to stand inside HTML.
+
+    Its colours become the page's variables, so that it follows light and dark; its ids get
+    `prefix`, because several figures share one document; its size follows the column.
+    """
+    text = path.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    # Matplotlib names pictures by their content, so equal ones share an id. Nothing refers to it.
+    text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r"url\(#", f"url(#{prefix}-", text)
+    text = re.sub(r'href="#', f'href="#{prefix}-', text)
+    for colour, variable in THEME.items():
+        text = re.sub(re.escape(colour), f"var({variable})", text, flags=re.IGNORECASE)
+    label = Markup.escape(description)
+    opening = re.sub(r' (width|height)="[^"]*"', "", text[: text.index(">")])
+    opening = opening.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return Markup(opening + text[text.index(">") :])
+
+
+def embed_picture(path: Path) -> Picture:
+    """Embed a picture; a large one is scaled to at most 1280 pixels a side and compressed as WebP."""
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            image, png = opened.copy(), opened.format == "PNG"
+    except OSError as error:
+        raise TriptychError(
+            f"{path}: cannot be read as a picture ({error}); delete the folder and run again"
+        ) from error
+    if png and max(image.size) <= MAX_SIDE and path.stat().st_size <= SMALL:
+        return Picture(_data_uri(path.read_bytes(), "image/png"), *image.size)
+    image = _eight_bits(image)
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=88, method=5)
+    return Picture(_data_uri(stream.getvalue(), "image/webp"), *image.size)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Stretch 16-bit and float pictures (depth) to 8 bits, which WebP needs."""
+    if image.mode in {"RGB", "RGBA", "L"}:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        low, high = float(values.min()), float(values.max())
+        return Image.fromarray(np.uint8(255 * (values - low) / max(high - low, 1e-12)))
+    return image.convert("RGBA" if "transparency" in image.info else "RGB")
+
+
+def embed_film(path: Path) -> str:
+    """The data URI of an .mp4."""
+    return _data_uri(path.read_bytes(), "video/mp4")
+
+
+def _data_uri(content: bytes, media_type: str) -> str:
+    """RFC 2397."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

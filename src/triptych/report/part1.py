@@ -1,0 +1,240 @@
+"""Part 1, self-supervision: its results, the tables of accuracies, and its section of the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from triptych.report.comparison import Comparison, compare, self_supervision_differences
+from triptych.report.published import dataset_title, published_value
+from triptych.report.results import Result, read_history, read_result, read_results
+from triptych.report.sections import Headline, Section, drawing
+from triptych.report.statistics import Estimate, estimate, spread_note
+from triptych.report.tables import Table
+
+METHODS = {
+    "simclr_linear_probe": "SimCLR + linear probe",
+    "supervised_resnet18": "Supervised",
+    "random_linear_probe": "Random encoder + linear probe",
+}
+METRICS = {"test_top1_accuracy": "Top-1 accuracy", "test_top5_accuracy": "Top-5 accuracy"}
+ENCODERS = {"simclr": "SimCLR", "random": "Random encoder"}
+PathLike = str | Path
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One more measure of the encoders: `runs` has the result files of all seeds by encoder."""
+
+    name: str
+    title: str
+    runs: Mapping[str, Sequence[Result]]
+
+
+@dataclass(frozen=True)
+class SelfSupervision:
+    """Results of part 1.
+
+    Attributes:
+        dataset: `dataset.json`.
+        methods: by the keys of `METHODS`.
+        pretraining: of SimCLR.
+        epochs: by published run: `simclr`, `linear_probe`, `supervised`.
+        evaluations: further measures of the encoders.
+    """
+
+    dataset: Result
+    methods: Mapping[str, Sequence[Result]]
+    pretraining: Sequence[Result]
+    epochs: Mapping[str, int]
+    evaluations: Sequence[Evaluation] = ()
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Data set, network, epochs and recipes beside the published ones."""
+        supervised = self.methods["supervised_resnet18"][0].provenance["recipe"]
+        probe = self.methods["simclr_linear_probe"][0].provenance["recipe"]
+        return compare(
+            "self_supervision",
+            self.dataset.values,
+            epochs=self.epochs,
+            models={("resnet18",): supervised["architecture"]["options"]},
+            others=self_supervision_differences(self.pretraining[0].provenance["recipe"], supervised, probe),
+        )
+
+    @cached_property
+    def accuracies(self) -> dict[tuple[str, str], Estimate]:
+        """Test accuracies (percent) by metric and method."""
+        return {
+            (metric, method): estimate(
+                self.methods[method],
+                metric,
+                published=published_value("self_supervision", method, metric),
+            )
+            for metric in METRICS
+            for method in METHODS
+        }
+
+    @cached_property
+    def evaluation_accuracies(self) -> dict[tuple[str, str], Estimate]:
+        """Test top-1 accuracies (percent) by evaluation and encoder."""
+        return {
+            (evaluation.name, encoder): estimate(results, "test_top1_accuracy")
+            for evaluation in self.evaluations
+            for encoder, results in evaluation.runs.items()
+        }
+
+
+def read_self_supervision(
+    *,
+    dataset: PathLike,
+    methods: Mapping[str, Sequence[PathLike]],
+    simclr: Sequence[PathLike],
+    histories: Mapping[str, PathLike],
+    evaluations: Sequence[Mapping[str, Any]],
+) -> SelfSupervision:
+    """Read part 1: metrics by method, of the pretraining and the evaluations; a history by published run."""
+    return SelfSupervision(
+        dataset=read_result(dataset),
+        methods={name: read_results(paths) for name, paths in methods.items()},
+        pretraining=read_results(simclr),
+        epochs={run: int(read_history(path)["epoch"].max()) for run, path in histories.items()},
+        evaluations=[
+            Evaluation(
+                item["name"],
+                item["title"],
+                {encoder: read_results(paths) for encoder, paths in item["runs"].items()},
+            )
+            for item in evaluations
+        ],
+    )
+
+
+def accuracy_rows(study: SelfSupervision) -> pd.DataFrame:
+    """Long form: one row a metric and method; evaluations are methods named `simclr_knn` and so on."""
+    evaluations = {
+        ("test_top1_accuracy", f"{encoder}_{name}"): value
+        for (name, encoder), value in study.evaluation_accuracies.items()
+    }
+    return pd.DataFrame(
+        [
+            {
+                "method": method,
+                "metric": metric,
+                "n": value.n,
+                "mean": value.mean,
+                "std": value.std,
+                "published": value.published,
+                "dataset": study.comparison.dataset,
+                "same_dataset": study.comparison.same_dataset,
+            }
+            for (metric, method), value in {**study.accuracies, **evaluations}.items()
+        ]
+    )
+
+
+def accuracy_table(study: SelfSupervision) -> Table:
+    """One row a metric, one column a method."""
+    comparison, accuracies = study.comparison, study.accuracies
+    return Table(
+        caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, ResNet18",
+        header=("Metric", *METHODS.values()),
+        rows=tuple(
+            (title, *[accuracies[metric, method] for method in METHODS]) for metric, title in METRICS.items()
+        ),
+        notes=(
+            comparison.verdict,
+            spread_note(list(accuracies.values())),
+            "The published values are the best of many evaluations on the test set, one seed; "
+            "ours are one test evaluation a seed, which chose nothing.",
+        ),
+        published_label=comparison.label,
+    )
+
+
+def evaluations_table(study: SelfSupervision) -> Table:
+    """One row an evaluation, one column an encoder."""
+    accuracies, title = study.evaluation_accuracies, dataset_title(study.comparison.dataset)
+    return Table(
+        caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {title}",
+        header=("Evaluation", *ENCODERS.values()),
+        rows=tuple(
+            (evaluation.title, *[accuracies.get((evaluation.name, encoder)) for encoder in ENCODERS])
+            for evaluation in study.evaluations
+        ),
+        notes=(
+            spread_note(list(accuracies.values())),
+            "Each seed has its own encoder and its own draw of the labelled images.",
+        ),
+        published_label=None,
+    )
+
+
+def self_supervision_section(
+    *,
+    results: Mapping[str, Any],
+    features: Sequence[PathLike],
+    maps: Sequence[PathLike],
+    figures: Mapping[str, PathLike],
+) -> Section:
+    """Part I of the page.
+
+    Args:
+        results: arguments of `read_self_supervision`.
+        features: metrics of the cached features, whose provenance the page shows.
+        maps: metrics of the feature maps, likewise.
+        figures: `loss`, `neighbours`, `accuracy` and `feature_map`.
+    """
+    study = read_self_supervision(**results)
+    probe = study.accuracies["test_top1_accuracy", "simclr_linear_probe"]
+    lines = "Thin: every seed; thick: their mean. " if probe.n > 1 else ""
+    if study.comparison.same_dataset:
+        lines += "The dashed lines are the published logs."
+    else:
+        lines += "The published logs belong to another data set and are not drawn."
+    if "linear_probe" in study.epochs:
+        accuracies = "Validation accuracy of the probes and of supervised training."
+    else:
+        accuracies = (
+            "Validation accuracy of supervised training and, dotted, of the probes, which have no epochs."
+        )
+    return Section(
+        headline=Headline(f"{probe.mean:.1f}", "%", "top-1 accuracy, SimCLR + linear probe", probe.source),
+        results=[
+            study.dataset,
+            *study.pretraining,
+            *(result for runs in study.methods.values() for result in runs),
+            *read_results(features),
+            *(result for other in study.evaluations for runs in other.runs.values() for result in runs),
+            *read_results(maps),
+        ],
+        tables={"accuracy": [accuracy_table(study), evaluations_table(study)]},
+        drawings=[
+            drawing(
+                figures["loss"],
+                caption=f"The contrastive loss of the pretraining. {lines}",
+                description="SimCLR loss by epoch",
+            ),
+            drawing(
+                figures["neighbours"],
+                caption="Held-out training images, classified by their nearest neighbours among training "
+                "images while the encoder learns. The encoder sees none of the labels.",
+                description="Accuracy of nearest neighbours by minutes of pretraining",
+            ),
+            drawing(
+                figures["accuracy"],
+                caption=f"{accuracies} {lines}",
+                description="Validation accuracy by epoch",
+            ),
+            drawing(
+                figures["feature_map"],
+                caption="Features of test images, laid out by t-SNE without labels. Colours are classes.",
+                description="Maps of the features of the SimCLR encoder and of a random one",
+            ),
+        ],
+        verdict=study.comparison.verdict,
+        likeness=study.comparison.likeness,
+    )

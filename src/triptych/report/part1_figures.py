@@ -1,0 +1,115 @@
+"""Figures of part 1: the contrastive loss, nearest neighbours, accuracies, and the map of the features."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from triptych.report.figures import (
+    COLOURS,
+    DASHES,
+    MUTED,
+    draw_published,
+    draw_runs,
+    frame_axes,
+    label_axes,
+    new_figure,
+    whole_epochs,
+)
+
+SIZE = (4.6, 3.3)  # inches: two stand side by side
+WIDE = (9.2, 3.6)  # alone
+DOTS = (0, (1, 1.2))
+# name of ours, our title, published run
+ACCURACIES = (
+    ("simclr_linear_probe", "SimCLR + linear probe", "linear_probe"),
+    ("supervised_resnet18", "Supervised", "supervised"),
+    ("random_linear_probe", "Random encoder + linear probe", None),
+)
+# Those of all figures, and four more that are told apart from them and from each other.
+CLASS_COLOURS = (*COLOURS, "#7a5c2e", "#6a4c93", "#8a8f98", "#a8b400")
+
+
+def loss_figure(histories: Sequence[pd.DataFrame], *, with_published: bool) -> Figure:
+    """The contrastive loss by epoch."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    if with_published:
+        draw_published(axes, "simclr", "train_loss")
+    draw_runs(axes, histories, "train_loss", colour=COLOURS[0], label="this run")
+    label_axes(axes, title="SimCLR: contrastive loss (NT-Xent)", x="epoch", y="loss (nats)")
+    whole_epochs(axes)
+    axes.legend(loc="upper right")
+    return figure
+
+
+def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
+    """Accuracy of nearest neighbours on held-out images (percent), over the minutes of the pretraining."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    for history in histories:
+        minutes = history["seconds"].cumsum() / 60
+        measured = history["knn_accuracy"].notna()
+        axes.plot(
+            minutes[measured],
+            history["knn_accuracy"][measured],
+            color=COLOURS[0],
+            linewidth=1.4,
+            marker="o",
+            markersize=3.5,
+        )
+    label_axes(axes, title="SimCLR: nearest neighbours", x="minutes of pretraining", y="%")
+    axes.set_xlim(left=0)
+    return figure
+
+
+def accuracy_figure(
+    histories: Mapping[str, Sequence[pd.DataFrame]],
+    *,
+    levels: Mapping[str, float],
+    with_published: bool,
+) -> Figure:
+    """Top-1 accuracy by epoch (percent), on validation images.
+
+    Args:
+        histories: by the names in `ACCURACIES`, with `validation_top1_error`.
+        levels: accuracies of what was fitted without epochs, likewise: lines across the figure.
+        with_published: draw the published curves, which are test accuracies.
+    """
+    figure = new_figure(*WIDE)
+    axes = figure.add_subplot()
+    for (name, title, run), colour in zip(ACCURACIES, COLOURS, strict=False):
+        if with_published and run:
+            draw_published(axes, run, "test_top1_accuracy", label="_", colour=colour)
+        if name in levels:
+            axes.axhline(levels[name], color=colour, linewidth=1.4, linestyle=DOTS, label=title)
+        else:
+            error = "validation_top1_error"
+            draw_runs(axes, histories[name], error, colour=colour, label=title, subtract_from=100.0)
+    if with_published:
+        axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
+    label_axes(axes, title="Top-1 accuracy on images held out", x="epoch", y="%")
+    whole_epochs(axes)
+    figure.legend(loc="outside lower left", ncols=4, fontsize=8)
+    return figure
+
+
+def feature_map_figure(maps: Mapping[str, pd.DataFrame]) -> Figure:
+    """One panel a map, titled by its key; columns class, x, y. Ten classes at most are drawn."""
+    figure = new_figure(9.2, 4.7)
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    first = next(iter(maps.values()))
+    classes = sorted(first["class"].astype(str).unique())[: len(CLASS_COLOURS)]
+    for axes, (title, points) in zip(panels, maps.items(), strict=True):
+        names = points["class"].astype(str)
+        for name, colour in zip(classes, CLASS_COLOURS, strict=False):
+            chosen = points[names == name]
+            axes.scatter(chosen["x"], chosen["y"], s=7, color=colour, linewidths=0, label=name)
+        axes.set_title(title)
+        axes.set_aspect("equal", adjustable="datalim")
+        frame_axes(axes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=5, fontsize=8, markerscale=2)
+    return figure

@@ -1,0 +1,108 @@
+"""Part II of the page: the tables and figures of the grid, with their captions."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.report.part2_confusion import confusable_groups
+from triptych.report.part2_contrasts import contrast_tables
+from triptych.report.part2_costs import cost_table, parameter_tables
+from triptych.report.part2_grid import METRICS, Grid, read_grid
+from triptych.report.part2_tables import error_table, published_tables
+from triptych.report.published import published_epochs
+from triptych.report.results import read_result, read_results
+from triptych.report.sections import Drawing, Headline, Section, drawing
+
+ABOUT_LOGS = (
+    " The published logs have no validation loss, and their validation images were augmented. A train loss "
+    "with label smoothing is higher than theirs, which has none."
+)
+
+
+def grid_section(
+    *, results: Mapping[str, Any], parameters: str | Path, figures: Mapping[str, Any]
+) -> Section:
+    """Part II of the page.
+
+    Args:
+        results: arguments of `read_grid`.
+        parameters: counts of the report's networks.
+        figures: `gallery`, `overview` and `confusion`; `curves` and `attention` by architecture.
+    """
+    grid, counted = read_grid(**results), read_result(parameters)
+    return Section(
+        headline=_headline(grid),
+        results=[grid.dataset, *read_results(results["metrics"]), counted],
+        tables={
+            "errors": [error_table(grid, metric) for metric in METRICS],
+            "published": published_tables(grid) if grid.comparison.same_dataset else [],
+            "differences": contrast_tables(grid, "test_top1_error"),
+            "cost": [cost_table(grid)],
+            "parameters": parameter_tables(counted.values["models"]),
+        },
+        drawings=list(_drawings(grid, figures)),
+        verdict=grid.comparison.verdict,
+        likeness=grid.comparison.likeness,
+    )
+
+
+def _headline(grid: Grid) -> Headline:
+    """The test error of the cell with the least validation error."""
+    validation = grid.estimates("validation_top1_error")
+    best = min(validation, key=lambda cell: validation[cell].mean)
+    error = grid.estimates("test_top1_error")[best]
+    meaning = f"top-1 error, {grid.title(best)} (best in validation)"
+    return Headline(f"{error.mean:.1f}", "%", meaning, error.source)
+
+
+def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
+    """The gallery, then the overview, the curves, confusion and attention."""
+    with_published = grid.comparison.same_dataset
+    yield drawing(
+        figures["gallery"],
+        caption="Training images as the networks see them, transformed by the code of the training. "
+        "Every row has the same crops, mirrors and rotations, so that rows differ by their augmentation "
+        "alone. Where labels are mixed, their weights are given below the image.",
+        description="Gallery: the same training images under each augmentation",
+    )
+    yield drawing(
+        figures["overview"],
+        caption="Validation top-1 error (%) of every cell over the epochs, on the same axes. "
+        f"{_lines(grid.seeds, with_published)}. Grey: the other cells. Orange: the error on the test images.",
+        description="Validation top-1 error of every architecture with every augmentation",
+    )
+    for name, figure in figures["curves"].items():
+        title = grid.architectures[name]
+        has_published = with_published and published_epochs(f"{name}-baseline") is not None
+        yield drawing(
+            figure,
+            caption=f"{title}: training and validation curves by augmentation. "
+            f"{_lines(grid.seeds, has_published)}.{ABOUT_LOGS if has_published else ''}",
+            description=f"Training loss, validation loss, top-1 and top-5 error of {title}",
+        )
+    groups = confusable_groups(grid.dataset.values)
+    runs = "the run" if grid.seeds == 1 else f"all {grid.seeds} seeds together"
+    yield drawing(
+        figures["confusion"],
+        caption=""
+        if groups is None
+        else f"Test images by {groups.kind}, in percent of each row, for each architecture with its best "
+        f"augmentation in validation, {runs}. Shades follow the root of the share; numbers from 4.5 % on. "
+        "Neighbours are what is confused most.",
+        description="No confusion matrix" if groups is None else f"Confusion by {groups.kind}",
+    )
+    for name, figure in figures["attention"].items():
+        title = grid.architectures[name]
+        yield drawing(
+            figure,
+            caption=f"{title}: what the class token attends to, by attention rollout (Abnar and Zuidema "
+            "2020), first seed. Bright patches flow into the prediction, which is given below; wrong "
+            "predictions are orange. The maps show the flow through all layers by attention alone, not what "
+            "decides the class.",
+            description=f"Attention rollout of {title} on test images, by augmentation",
+        )
+
+
+def _lines(seeds: int, with_published: bool) -> str:
+    ours = "Blue: this run" if seeds == 1 else "Thin: every seed; thick: their mean"
+    return f"{ours}; dashed: the published log" if with_published else ours

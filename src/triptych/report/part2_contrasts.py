@@ -1,0 +1,200 @@
+"""Part 2's differences between cells: paired by seed, by family of contrasts, as rows and as tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+
+from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
+from triptych.report.statistics import LEVEL, Difference, count_range, holm, paired_difference
+from triptych.report.tables import Table
+
+COLUMNS = [
+    "metric",
+    "against",
+    "architecture",
+    "augmentation",
+    "minus_architecture",
+    "minus_augmentation",
+    "n",
+    "mean",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "distinguishable",
+]
+IGNORED_KNOBS = ("augmentation", "device")  # what the columns are, and what changes no result
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Cell `ours` minus cell `theirs`; `p_holm` is corrected for all contrasts of its family."""
+
+    ours: Cell
+    theirs: Cell
+    difference: Difference
+    p_holm: float | None
+
+    @property
+    def distinguishable(self) -> bool | None:
+        """Whether the difference is significant; None if there is no test.
+
+        Runs that agree to the last image, seed by seed, are not distinguishable, though they have no test.
+        """
+        if self.difference.n > 1 and self.difference.p is None and self.difference.mean == 0:
+            return False
+        return None if self.p_holm is None else self.p_holm < LEVEL
+
+
+def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:
+    differences = [paired_difference(grid.cells[ours], grid.cells[theirs], metric) for ours, theirs in pairs]
+    adjusted = holm([difference.p for difference in differences])
+    return [
+        Contrast(*pair, difference, p)
+        for pair, difference, p in zip(pairs, differences, adjusted, strict=True)
+    ]
+
+
+def against_baseline(grid: Grid, metric: str) -> list[Contrast]:
+    """Each other augmentation minus the baseline, within each architecture that was run with it."""
+    pairs = [(cell, (cell[0], grid.baseline)) for cell in grid.cells if cell[1] != grid.baseline]
+    return _family(grid, metric, [(ours, theirs) for ours, theirs in pairs if theirs in grid.cells])
+
+
+def against_best(grid: Grid, metric: str) -> list[Contrast]:
+    """Each other augmentation minus the best in validation, within each architecture."""
+    best = grid.best_in_validation(metric)
+    pairs = [(cell, best[cell[0]]) for cell in grid.cells if cell[0] in best and cell != best[cell[0]]]
+    return _family(grid, metric, pairs)
+
+
+def between_architectures(grid: Grid, metric: str) -> list[Contrast]:
+    """Each architecture minus each one before it, within each augmentation."""
+    rows = dict.fromkeys(architecture for architecture, _ in grid.cells)
+    columns = dict.fromkeys(augmentation for _, augmentation in grid.cells)
+    pairs = [
+        ((ours, column), (theirs, column)) for theirs, ours in combinations(rows, 2) for column in columns
+    ]
+    return _family(grid, metric, [pair for pair in pairs if set(pair) <= set(grid.cells)])
+
+
+FAMILIES = {
+    "baseline": against_baseline,
+    "best_in_validation": against_best,
+    "architecture": between_architectures,
+}
+
+
+def contrast_rows(grid: Grid) -> pd.DataFrame:
+    """Long form: one row a contrast of each metric (percentage points), by family."""
+    rows = [
+        (
+            metric,
+            family,
+            *contrast.ours,
+            *contrast.theirs,
+            contrast.difference.n,
+            contrast.difference.mean,
+            contrast.difference.low,
+            contrast.difference.high,
+            contrast.difference.p,
+            contrast.p_holm,
+            contrast.distinguishable,
+        )
+        for metric in METRICS
+        for family, contrasts_of in FAMILIES.items()
+        for contrast in contrasts_of(grid, metric)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def contrast_tables(grid: Grid, metric: str) -> list[Table]:
+    """One table a family, without those that have no contrast."""
+    baseline, columns = grid.augmentations[grid.baseline], list(grid.augmentations)
+    without = [title for name, title in grid.architectures.items() if (name, grid.baseline) not in grid.cells]
+    note = f"Not here, as {baseline} was not run: {', '.join(without)}." if without else ""
+
+    others = [name for name in columns if name != grid.baseline]
+    tables = [
+        _table(grid, metric, f"minus that of {baseline}", against_baseline, others, note),
+        _table(grid, metric, "minus that of the best in validation", against_best, columns),
+        _table(grid, metric, "between architectures", between_architectures, columns),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _table(
+    grid: Grid,
+    metric: str,
+    caption: str,
+    contrasts_of: Callable[[Grid, str], list[Contrast]],
+    columns: Sequence[str],
+    note: str = "",
+) -> Table:
+    """One row an architecture, or a pair of them, and one column an augmentation."""
+    contrasts, best = contrasts_of(grid, metric), grid.best_in_validation(metric)
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for contrast in contrasts:
+        row = rows.setdefault((contrast.ours[0], contrast.theirs[0]), {})
+        row[contrast.ours[1]] = f"{contrast.difference}{' *' if contrast.distinguishable else ''}"
+        if best.get(contrast.ours[0]) == contrast.theirs:
+            row.setdefault(contrast.theirs[1], "best")
+    within_rows = all(ours == theirs for ours, theirs in rows)
+
+    def title(names: tuple[str, str]) -> str:
+        return " − ".join(grid.architectures[name] for name in (names[:1] if within_rows else names))
+
+    def missing(names: tuple[str, str], column: str) -> str | None:
+        return NOT_RUN if any((name, column) not in grid.cells for name in names) else None
+
+    return Table(
+        caption=f"{METRICS[metric]} in percentage points: {caption}",
+        header=("Method", *[grid.augmentations[name] for name in columns]),
+        rows=tuple(
+            (title(names), *[row.get(name) or missing(names, name) for name in columns])
+            for names, row in rows.items()
+        ),
+        notes=tuple(filter(None, [contrast_note(contrasts), within_rows and unequal_note(grid), note])),
+        published_label=None,
+    )
+
+
+def contrast_note(contrasts: Sequence[Contrast]) -> str:
+    """What the numbers of a family are, and what they allow to conclude."""
+    tested = [contrast for contrast in contrasts if contrast.p_holm is not None]
+    if not tested:
+        return (
+            "Test error minus test error. No interval: one seed, or pairs that all differ by the same amount."
+        )
+    tied = (
+        " Without an interval: all pairs differ by the same amount." if len(tested) < len(contrasts) else ""
+    )
+    return (
+        "Test error minus test error, seed by seed: mean [95 % confidence interval] of "
+        f"n = {count_range(contrast.difference.n for contrast in tested)} pairs by "
+        "Student's t. *: distinguishable from zero, p < 0.05 after Holm's correction for the "
+        f"{len(tested)} comparisons of this table; the intervals are not corrected. They cover the variation "
+        f"between seeds, not that between test images.{tied}"
+    )
+
+
+def unequal_note(grid: Grid) -> str:
+    """The knobs beside the augmentation in which the recipes of a row's cells differ; empty if none."""
+    found = []
+    for architecture, title in grid.architectures.items():
+        recipes = [
+            result.provenance["recipe"]
+            for cell, results in grid.cells.items()
+            if cell[0] == architecture
+            for result in results
+        ]
+        knobs = dict.fromkeys(knob for recipe in recipes for knob in recipe if knob not in IGNORED_KNOBS)
+        changed = [
+            knob.replace("_", " ")
+            for knob in knobs
+            if any(recipe.get(knob) != recipes[0].get(knob) for recipe in recipes)
+        ]
+        found += [f"{title} also in {', '.join(changed)}"] if changed else []
+    return f"Not only the augmentation differs between a row's cells: {'; '.join(found)}." if found else ""

@@ -1,0 +1,148 @@
+"""Part 2's costs: training time and operations of each cell, and parameters of the report's networks."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from triptych.report.part2_grid import METRICS, NOT_RUN, Grid
+from triptych.report.results import Result, describe_machine, duration
+from triptych.report.tables import Cell as Value
+from triptych.report.tables import Table
+
+PETA = 1e15
+COSTS = ("parameters", "epochs", "training_flops", "images_per_second")
+
+
+def _machine(hardware: Mapping[str, Any]) -> str:
+    """A machine, with the threads of a training where they decide its time."""
+    text = describe_machine(hardware)
+    threads = hardware.get("threads")
+    if threads is None or "gpu" in hardware:
+        return text
+    return f"{text}; {threads} {'threads' if threads > 1 else 'thread'} a training"
+
+
+def _costs(results: Sequence[Result]) -> dict[str, Any]:
+    """Means over the seeds, and all the machines that they ran on."""
+    return {
+        **{name: fmean(result.number(name) for result in results) for name in (*METRICS, *COSTS)},
+        "wall_seconds": fmean(float(result.provenance["wall_seconds"]) for result in results),
+        "hardware": " / ".join(dict.fromkeys(_machine(result.provenance["hardware"]) for result in results)),
+    }
+
+
+def cost_rows(grid: Grid) -> pd.DataFrame:
+    """Long form: one row a cell; one that was not run has `n` 0 and nothing else."""
+    rows = []
+    for cell in grid.every_cell:
+        results = grid.cells.get(cell, [])
+        row = {"architecture": cell[0], "augmentation": cell[1], "n": len(results)}
+        rows.append(row | (_costs(results) if results else {}))
+    return pd.DataFrame(rows)
+
+
+def cost_table(grid: Grid) -> Table:
+    """One row a cell: errors, FLOPs, time and speed of one training; machines by number below."""
+    errors = [grid.estimates(metric) for metric in METRICS]
+    costs = {cell: _costs(results) for cell, results in grid.cells.items()}
+    machines = dict.fromkeys(cost["hardware"] for cost in costs.values())
+    numbers = {machine: f"{number}" for number, machine in enumerate(machines, 1)}
+    rows: list[tuple[Value, ...]] = []
+    for cell in grid.every_cell:
+        if cell not in costs:
+            rows.append((grid.title(cell), NOT_RUN, *[None] * 7))
+            continue
+        cost = costs[cell]
+        rows.append(
+            (
+                grid.title(cell),
+                *[estimates[cell] for estimates in errors],
+                round(cost["parameters"]),
+                f"{cost['epochs']:g}",
+                f"{cost['training_flops'] / PETA:.3g}",
+                duration(cost["wall_seconds"]),
+                f"{cost['images_per_second']:.0f}",
+                numbers[cost["hardware"]],
+            )
+        )
+    return Table(
+        caption="Training cost of one seed",
+        header=(
+            "Cell",
+            *[f"{title} (%)" for title in METRICS.values()],
+            "Parameters",
+            "Epochs",
+            "PFLOP",
+            "Wall time",
+            "Images/s",
+            "Machine",
+        ),
+        rows=tuple(rows),
+        notes=(
+            *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
+            "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions, three forward passes "
+            "an image and epoch; operations inside recurrent layers are not counted. Wall time includes "
+            "evaluation and is a mean over the seeds; cells that share a machine slow each other down.",
+        ),
+        published_label=None,
+    )
+
+
+def _within_formula(model: Mapping[str, Any]) -> int:
+    return sum(int(line["count"]) for line in model["lines"] if line["in_formula"])
+
+
+def parameter_rows(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Long form: one row a part of a model, and one row `total` with the published count."""
+    rows = []
+    for name, model in models.items():
+        parts = [(line["part"], line["count"], bool(line["in_formula"]), None) for line in model["lines"]]
+        sums = [
+            ("total", model["total"], None, model.get("published_count")),
+            ("within the formula", _within_formula(model), None, model.get("published_formula")),
+        ]
+        rows += [(name, *row) for row in parts + sums]
+    table = pd.DataFrame(rows, columns=["model", "part", "parameters", "in_formula", "published"])
+    return table.astype({"published": "Int64", "in_formula": "boolean"})
+
+
+def parameter_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """Counted and published totals of all models, then one table a model."""
+    summary = Table(
+        caption="Trainable parameters",
+        header=(
+            "Model",
+            "Counted",
+            "Published count",
+            "Counted, formula's parts",
+            "Published formula",
+            "Outside the formula",
+        ),
+        rows=tuple(
+            (
+                str(model["title"]),
+                int(model["total"]),
+                model.get("published_count"),
+                _within_formula(model),
+                model.get("published_formula"),
+                int(model["total"]) - _within_formula(model),
+            )
+            for model in models.values()
+        ),
+    )
+    return [summary, *map(_part_table, models.values())]
+
+
+def _part_table(model: Mapping[str, Any]) -> Table:
+    """One model's parameters, part by part; the sum of the rows is the counted total."""
+    lines = [
+        (str(line["part"]), int(line["count"]), "yes" if line["in_formula"] else "no")
+        for line in model["lines"]
+    ]
+    return Table(
+        caption=f"{model['title']}: parameters by part",
+        header=("Part", "Parameters", "In the published formula"),
+        rows=(*lines, ("Total", int(model["total"]), "")),
+    )

@@ -1,0 +1,125 @@
+"""Part 2's curves: all cells at once, and four curves of every cell of an architecture."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from triptych.report.figures import (
+    COLOURS,
+    INK,
+    MUTED,
+    add_legend,
+    draw_published,
+    draw_runs,
+    mean_curve,
+    new_figure,
+    whole_epochs,
+)
+from triptych.report.part2_grid import NOT_RUN
+from triptych.report.statistics import Estimate
+
+# column of ours, its title, published metric: the published logs have no validation loss
+PANELS = (
+    ("train_loss", "Train loss", "train_loss"),
+    ("validation_loss", "Validation loss", None),
+    ("validation_top1_error", "Validation top-1 error (%)", "valid_top1_error"),
+    ("validation_top5_error", "Validation top-5 error (%)", "valid_top5_error"),
+)
+COLUMN = "validation_top1_error"
+CORNER: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 9.5}
+BEHIND: dict[str, Any] = {"color": MUTED, "linewidth": 0.6, "alpha": 0.3}
+TEST_ERROR: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "markersize": 4}
+
+
+def architecture_figure(
+    histories: Mapping[str, Sequence[pd.DataFrame]],
+    *,
+    architecture: str,
+    titles: Mapping[str, str],
+    with_published: bool,
+) -> Figure:
+    """A row an augmentation, a column a curve; all panels of a column share their axes.
+
+    Args:
+        histories: the seeds' histories by augmentation.
+        architecture: name of the published runs, `{architecture}-{augmentation}`.
+        titles: of the augmentations.
+        with_published: whether the published curves belong to the same data set.
+    """
+    figure = new_figure(10.0, 1.55 * len(histories) + 0.75)
+    grid = figure.subplots(len(histories), len(PANELS), squeeze=False, sharex=True, sharey="col")
+    has_published = False
+    for axes, (_, title, _) in zip(grid[0], PANELS, strict=True):
+        axes.set_title(title)
+    for axes in grid[-1]:
+        axes.set_xlabel("epoch")
+    for row, (augmentation, seeds) in zip(grid, histories.items(), strict=True):
+        for axes, (column, _, metric) in zip(row, PANELS, strict=True):
+            if with_published and metric:
+                has_published |= draw_published(axes, f"{architecture}-{augmentation}", metric)
+            draw_runs(axes, seeds, column, colour=COLOURS[0], label="this run")
+        # A row is as high as 20 letters are long.
+        row[0].set_ylabel(textwrap.fill(titles[augmentation], 20), color=INK, fontsize=9.5)
+    whole_epochs(grid[0, 0])
+    add_legend(figure, seeds=max(map(len, histories.values())), has_published=has_published)
+    return figure
+
+
+def overview_figure(
+    histories: Mapping[tuple[str, str], Sequence[pd.DataFrame]],
+    *,
+    test_errors: Mapping[tuple[str, str], Estimate],
+    architectures: Mapping[str, str],
+    augmentations: Mapping[str, str],
+    with_published: bool,
+) -> Figure:
+    """Validation error: a row an architecture, a column an augmentation; all panels share both axes.
+
+    Args:
+        histories: the seeds' histories by cell (architecture, augmentation); the other cells were not run.
+        test_errors: top-1 error on the test images (percent) by cell; marked at the last epoch.
+        architectures, augmentations: from names to titles, in order.
+        with_published: whether the published curves belong to the same data set.
+    """
+    figure = new_figure(10.0, 1.9 * len(architectures) + 0.75)
+    grid = figure.subplots(len(architectures), len(augmentations), squeeze=False, sharex=True, sharey=True)
+    means = {cell: mean_curve(seeds, COLUMN) for cell, seeds in histories.items()}
+    has_published = False
+    for row, architecture in zip(grid, architectures, strict=True):
+        for axes, augmentation in zip(row, augmentations, strict=True):
+            cell = architecture, augmentation
+            for other, mean in means.items():
+                if other != cell:
+                    axes.plot(mean.index, mean, **BEHIND)
+            if with_published:
+                has_published |= draw_published(axes, "-".join(cell), "valid_top1_error")
+            if cell not in histories:
+                axes.text(0.97, 0.95, NOT_RUN, color=MUTED, transform=axes.transAxes, **CORNER)
+                continue
+            draw_runs(axes, histories[cell], COLUMN, colour=COLOURS[0], label="this cell")
+            _mark_test_error(axes, test_errors[cell], means[cell].index.max())
+        row[0].set_ylabel(textwrap.fill(architectures[architecture], 22), color=INK, fontsize=9.5)
+    width = 88 // len(augmentations)  # letters that fit above a panel
+    for axes, title in zip(grid[0], augmentations.values(), strict=True):
+        axes.set_title(textwrap.fill(title, width))
+    for axes in grid[-1]:
+        axes.set_xlabel("epoch")
+    grid[0, 0].set_ylim(None, 100)
+    whole_epochs(grid[0, 0])
+    seeds = max(map(len, histories.values()))
+    label = "test error" if seeds == 1 else "test error, mean ± std"
+    others = [Line2D([], [], **BEHIND, label="other cells")] if len(histories) > 1 else []
+    others.append(Line2D([], [], **TEST_ERROR, linestyle="", label=label))
+    add_legend(figure, seeds=seeds, has_published=has_published, others=others)
+    return figure
+
+
+def _mark_test_error(axes: Axes, error: Estimate, epoch: float) -> None:
+    axes.errorbar(epoch, error.mean, yerr=error.std or 0.0, capsize=3, zorder=5, **TEST_ERROR)
+    bold: dict[str, Any] = {"color": COLOURS[1], "fontweight": "bold"}
+    axes.text(0.97, 0.95, f"{error} %", transform=axes.transAxes, **bold, **CORNER)

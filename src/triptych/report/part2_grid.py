@@ -1,0 +1,127 @@
+"""Part 2's results: the cells of architecture x augmentation, and the best augmentation of each row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from triptych.report.comparison import Comparison, compare, grid_differences
+from triptych.report.published import CELL_TITLES, published_value
+from triptych.report.results import Result, read_result, read_results
+from triptych.report.statistics import Estimate, estimate
+
+Cell = tuple[str, str]  # architecture, augmentation
+METRICS = {"test_top1_error": "Top-1 error", "test_top5_error": "Top-5 error"}
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Results of part 2.
+
+    Attributes:
+        cells: results of all seeds by cell; those that were not run are missing.
+        architectures: titles of the rows by name, in order.
+        augmentations: titles of the columns by name, in order.
+        dataset: `dataset.json`.
+    """
+
+    cells: Mapping[Cell, Sequence[Result]]
+    architectures: Mapping[str, str]
+    augmentations: Mapping[str, str]
+    dataset: Result
+
+    @property
+    def every_cell(self) -> list[Cell]:
+        """All cells, whether or not they were run, row by row."""
+        return list(product(self.architectures, self.augmentations))
+
+    @property
+    def single_cells(self) -> list[Cell]:
+        """Cells of architectures that were run with one augmentation only."""
+        rows = [architecture for architecture, _ in self.cells]
+        return [cell for cell in self.cells if rows.count(cell[0]) == 1]
+
+    @property
+    def baseline(self) -> str:
+        """The augmentation `baseline`, or the first where there is none of that name."""
+        return "baseline" if "baseline" in self.augmentations else next(iter(self.augmentations))
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the cell with the most of them."""
+        return max(map(len, self.cells.values()))
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Data set, networks, epochs and recipes beside the published ones."""
+        first = {cell: results[0] for cell, results in self.cells.items()}
+        recipes: dict[tuple[str, ...], Any] = {
+            cell: result.provenance["recipe"] for cell, result in first.items()
+        }
+        return compare(
+            "grid",
+            self.dataset.values,
+            epochs={"-".join(cell): int(result.number("epochs")) for cell, result in first.items()},
+            models={cell: recipe["architecture"]["options"] for cell, recipe in recipes.items()},
+            others=grid_differences(recipes),
+        )
+
+    def title(self, cell: Cell) -> str:
+        """`ViT, CutMix`; cells that only the report has go by its names."""
+        rows, columns = CELL_TITLES | dict(self.architectures), CELL_TITLES | dict(self.augmentations)
+        return f"{rows[cell[0]]}, {columns[cell[1]]}"
+
+    def estimates(self, metric: str) -> dict[Cell, Estimate]:
+        """A metric (percent) of every cell over its seeds, beside the published value."""
+        return {
+            cell: estimate(results, metric, published=published_value("grid", "-".join(cell), metric))
+            for cell, results in self.cells.items()
+        }
+
+    def best_in_validation(self, metric: str = "test_top1_error") -> dict[str, Cell]:
+        """By architecture, the cell with the least validation error, for a `metric` of the test images.
+
+        Chosen on the validation images, because the least test error is partly least by chance.
+        Architectures with a single cell have no best one.
+        """
+        means = {
+            cell: value.mean
+            for cell, value in self.estimates(metric.replace("test_", "validation_")).items()
+            if cell not in self.single_cells
+        }
+        best: dict[str, Cell] = {}
+        for cell in sorted(means, key=lambda cell: means[cell]):
+            best.setdefault(cell[0], cell)
+        return best
+
+
+def read_grid(
+    *,
+    dataset: str | Path,
+    metrics: Iterable[str | Path],
+    architectures: Mapping[str, str],
+    augmentations: Mapping[str, str],
+) -> Grid:
+    """Read `dataset.json` and the metrics of all cells and seeds."""
+    cells = group_cells(read_results(metrics), architectures, augmentations)
+    return Grid(cells, architectures, augmentations, read_result(dataset))
+
+
+def group_cells(
+    results: Iterable[Result], architectures: Iterable[str], augmentations: Iterable[str]
+) -> dict[Cell, list[Result]]:
+    """Results of `…/{architecture}-{augmentation}/seed{seed}/metrics.json` by cell, in the order given.
+
+    Cells without results are left out.
+    """
+    by_folder: dict[str, list[Result]] = {}
+    for result in results:
+        by_folder.setdefault(result.path.parents[1].name, []).append(result)
+    return {
+        cell: by_folder["-".join(cell)]
+        for cell in product(architectures, augmentations)
+        if "-".join(cell) in by_folder
+    }

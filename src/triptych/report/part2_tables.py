@@ -1,0 +1,176 @@
+"""Part 2's error tables: in the published layout, and beside every published error."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from triptych.report.part2_contrasts import against_best, unequal_note
+from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
+from triptych.report.published import dataset_title, published_runs, published_value
+from triptych.report.statistics import Difference, Estimate, difference_from, estimate, spread_note
+from triptych.report.tables import Table
+
+BEST, NEAR = "†", "≈"
+
+
+def marked_estimates(grid: Grid, metric: str) -> dict[Cell, Estimate]:
+    """`grid.estimates`; each row's best in validation and what is not distinguishable from it are marked."""
+    marks = dict.fromkeys(grid.best_in_validation(metric).values(), BEST)
+    marks |= {
+        contrast.ours: NEAR for contrast in against_best(grid, metric) if contrast.distinguishable is False
+    }
+    return {cell: replace(value, mark=marks.get(cell, "")) for cell, value in grid.estimates(metric).items()}
+
+
+def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
+    """Long form: one row a cell; `same_dataset` says whether `published` was measured on our data.
+
+    `mark` is that of the table; a cell that was not run has `n` 0.
+    """
+    estimates = marked_estimates(grid, metric)
+    return pd.DataFrame(
+        [
+            {
+                "architecture": cell[0],
+                "augmentation": cell[1],
+                "n": value.n,
+                "mean": value.mean,
+                "std": value.std,
+                "published": published_value("grid", "-".join(cell), metric),
+                "dataset": grid.comparison.dataset,
+                "same_dataset": grid.comparison.same_dataset,
+                "mark": value.mark,
+            }
+            for cell in grid.every_cell
+            for value in [estimates.get(cell, Estimate(math.nan, None, 0))]
+        ]
+    )
+
+
+def error_table(grid: Grid, metric: str) -> Table:
+    """One row an architecture, one column an augmentation."""
+    estimates = marked_estimates(grid, metric)
+    notes = (
+        grid.comparison.verdict,
+        unequal_note(grid),
+        spread_note(list(estimates.values())),
+        marks_note(grid, metric),
+    )
+    return Table(
+        caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images",
+        header=("Method", *grid.augmentations.values()),
+        rows=tuple(
+            (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
+            for architecture, title in grid.architectures.items()
+        ),
+        notes=tuple(filter(None, notes)),
+        published_label=grid.comparison.label,
+    )
+
+
+def marks_note(grid: Grid, metric: str) -> str:
+    """What the marks mean, and how they were tested."""
+    contrasts = against_best(grid, metric)
+    if not contrasts:
+        return ""
+    best = f"{BEST}: the row's least error on validation images."
+    if all(contrast.difference.n < 2 for contrast in contrasts):
+        return f"{best} With so few seeds, no test can tell which other errors are distinguishable from it."
+    tested = sum(contrast.p_holm is not None for contrast in contrasts)
+    untested = sum(contrast.distinguishable is None for contrast in contrasts)
+    text = best
+    if untested < len(contrasts):
+        text += f" {NEAR}: not distinguishable from it on test images"
+        if tested:
+            text += (
+                " (paired t test over the seeds, p ≥ 0.05 after Holm's correction for the "
+                f"{tested} comparisons of this table)"
+            )
+        text += "."
+    if untested:
+        text += f" {untested} without a mark are not tested: all seeds differ by the same amount."
+    if grid.single_cells:
+        text += " An architecture with one cell has no mark."
+    return text
+
+
+def _published_errors(grid: Grid) -> list[tuple[Cell, str, float, Estimate | None, Difference]]:
+    """Cell, metric, published error, ours and the difference, cell by cell.
+
+    Ours is None for a cell that was not run on the published data set.
+    """
+    errors = []
+    for run in published_runs("grid"):
+        architecture, augmentation = run.split("-")
+        cell = architecture, augmentation
+        results = grid.cells.get(cell, []) if grid.comparison.same_dataset else []
+        for metric in METRICS:
+            published = published_value("grid", run, metric)
+            if published is not None:
+                ours = estimate(results, metric) if results else None
+                errors.append((cell, metric, published, ours, difference_from(results, published, metric)))
+    return errors
+
+
+def published_rows(grid: Grid) -> pd.DataFrame:
+    """Long form: one row a published error.
+
+    What was not run has no `n`, `mean` and `difference`; single seeds have no interval `low` to `high` of the
+    difference.
+    """
+    rows = [
+        {
+            "architecture": cell[0],
+            "augmentation": cell[1],
+            "metric": metric,
+            "published": published,
+            "n": ours.n if ours else None,
+            "mean": ours.mean if ours else None,
+            "std": ours.std if ours else None,
+            "difference": ours.mean - published if ours else None,
+            "low": difference.low,
+            "high": difference.high,
+        }
+        for cell, metric, published, ours, difference in _published_errors(grid)
+    ]
+    return pd.DataFrame(rows).astype({"n": "Int64"})
+
+
+def published_tables(grid: Grid) -> list[Table]:
+    """One a metric, one row a published cell: published, ours and the difference; the notes come last."""
+    errors = _published_errors(grid)
+    notes = (*_published_notes([difference for *_, difference in errors]), grid.comparison.verdict)
+    return [
+        Table(
+            caption=f"{title} (%) of the report and ours, test images",
+            header=("Cell", "published", "ours", "difference"),
+            rows=tuple(
+                (grid.title(cell), f"{published:.2f}", NOT_RUN if ours is None else ours, str(difference))
+                for cell, name, published, ours, difference in errors
+                if name == metric
+            ),
+            notes=notes if metric == list(METRICS)[-1] else (),
+            published_label=None,
+        )
+        for metric, title in METRICS.items()
+    ]
+
+
+def _published_notes(differences: Sequence[Difference]) -> list[str]:
+    lower = sum(difference.mean < 0 for difference in differences)
+    missing = sum(math.isnan(difference.mean) for difference in differences)
+    notes = [
+        f"Of the {len(differences)} published errors, {lower} are higher than ours, "
+        f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run "
+        "on that data set. The published ones are of single runs, so chance is part of every difference."
+    ]
+    highs = [difference.high for difference in differences if difference.high is not None]
+    if highs:
+        notes.append(
+            "In brackets the 95 % confidence interval of our mean over the seeds (Student's t, not "
+            "corrected) minus the published error; "
+            f"{sum(high < 0 for high in highs)} lie below zero as a whole."
+        )
+    return notes

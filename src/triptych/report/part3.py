@@ -1,0 +1,197 @@
+"""Part 3, reconstruction: the figures of a scene, and its section of the page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from triptych.report.figures import COLOURS, label_axes, new_figure
+from triptych.report.results import Result, duration, read_history, read_result
+from triptych.report.sections import Drawing, Headline, Picture, drawing, embed_film, embed_picture
+
+SHOWN_VIEWS = 6
+SIZE = (4.6, 3.1)  # inches
+Fact = tuple[str, str, str]  # name, value, source
+
+
+@dataclass(frozen=True)
+class View:
+    """A held-out view: photograph, rendering, depth, normals."""
+
+    name: str
+    psnr: float
+    ssim: float
+    truth: Picture
+    render: Picture
+    depth: Picture
+    normal: Picture
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One reconstructed scene, ready for the template."""
+
+    name: str
+    headline: Headline
+    results: list[Result]
+    facts: list[Fact]
+    film: str
+    views: list[View]
+    all_views: int
+    drawings: list[Drawing]
+
+
+def scene_section(
+    name: str,
+    *,
+    frames: str | Path,
+    radiance: str | Path,
+    views: str | Path,
+    film: str | Path,
+    training: str | Path,
+    sfm: str | Path | None = None,
+    sharpness: str | Path | None = None,
+    pose_error: str | Path | None = None,
+    imported: str | Path | None = None,
+) -> Scene:
+    """A scene of part III from its files; `training` and `sharpness` are figures.
+
+    A scene with estimated poses has `sfm` and `sharpness`, one with given poses has `imported`, its
+    transforms.json.
+    """
+    kept = kept_frames(read_history(frames))
+    results: list[Result] = []
+    facts: list[Fact] = []
+    for path, describe in (
+        (imported, _given_poses),
+        (sfm, _estimated_poses),
+        (pose_error, _pose_errors),
+        (radiance, _training),
+        (views, _quality),
+    ):
+        if path is not None:
+            result = read_result(path)
+            results.append(result)
+            facts += [(label, value, result.source) for label, value in describe(result, kept).items()]
+    drawings = [
+        drawing(
+            training,
+            caption="Reconstruction quality on training rays and on held-out views.",
+            description=f"PSNR of {name} while training",
+        )
+    ]
+    if sharpness is not None:
+        figure = drawing(
+            sharpness,
+            caption="Sharpness of every frame of the film; the filled ones were kept.",
+            description=f"Sharpness of the frames of {name}",
+        )
+        drawings.insert(0, figure)
+    held_out = results[-1]
+    rendered = held_out.values["views"]
+    return Scene(
+        name=name,
+        headline=Headline(f"{held_out.number('psnr'):.1f}", "dB", f"held-out PSNR, {name}", held_out.source),
+        results=results,
+        facts=facts,
+        film=embed_film(Path(film)),
+        views=[_view(Path(views).parent, rendered[index]) for index in spread(len(rendered), SHOWN_VIEWS)],
+        all_views=len(rendered),
+        drawings=drawings,
+    )
+
+
+def _estimated_poses(poses: Result, kept: pd.Series) -> dict[str, str]:
+    return {
+        "Frames kept": f"{kept.sum()} of {len(kept)}",
+        "Images registered": f"{poses.values['registered']} of {poses.values['images']}",
+        "Reprojection error": f"{poses.number('mean_reprojection_error'):.2f} px",
+        "Points": f"{int(poses.number('points')):,}",
+        "Mean track length": f"{poses.number('mean_track_length'):.1f} images",
+        "Matching": f"{poses.values['matcher']}, {poses.values['verified_pairs']:,} pairs",
+    }
+
+
+def _given_poses(_: Result, kept: pd.Series) -> dict[str, str]:
+    return {"Images": f"{kept.sum()} of {len(kept)}", "Poses": "given with the images"}
+
+
+def _pose_errors(error: Result, _: pd.Series) -> dict[str, str]:
+    return {
+        "Rotation error, median": f"{error.number('median_rotation_degrees'):.3f}°",
+        "Position error, median": f"{error.number('median_position_percent'):.3f} % of span",
+    }
+
+
+def _training(field: Result, _: pd.Series) -> dict[str, str]:
+    return {
+        "Radiance field trained in": duration(field.number("training_seconds")),
+        "Training steps": f"{int(field.number('steps')):,}",
+    }
+
+
+def _quality(views: Result, _: pd.Series) -> dict[str, str]:
+    return {
+        "Held-out PSNR": f"{views.number('psnr'):.2f} dB",
+        "Held-out SSIM": f"{views.number('ssim'):.3f}",
+    }
+
+
+def _view(folder: Path, view: Mapping[str, Any]) -> View:
+    return View(
+        name=str(view["name"]),
+        psnr=float(view["psnr"]),
+        ssim=float(view["ssim"]),
+        **{kind: embed_picture(folder / view[kind]) for kind in ("truth", "render", "depth", "normal")},
+    )
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` indices spread evenly over range(count), ends included."""
+    if count <= most:
+        return list(range(count))
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)]
+
+
+def kept_frames(frames: pd.DataFrame) -> pd.Series:
+    """The manifest's `kept` column as booleans, however it is spelt."""
+    return frames["kept"].astype(str).str.lower().isin({"true", "1", "yes"})
+
+
+def sharpness_figure(frames: pd.DataFrame) -> Figure:
+    """Sharpness over time (seconds; the frame's number where there is no time), kept frames filled."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    timed = frames["time"].notna().all()
+    x, kept = frames["time" if timed else "frame"], kept_frames(frames)
+    axes.plot(x, frames["sharpness"], color=COLOURS[0], linewidth=0.8, alpha=0.4)
+    axes.scatter(x[kept], frames["sharpness"][kept], s=16, color=COLOURS[0], label=f"kept ({kept.sum()})")
+    axes.scatter(
+        x[~kept], frames["sharpness"][~kept], s=18, facecolors="none", edgecolors=COLOURS[1],
+        linewidths=1.1, label=f"left out ({(~kept).sum()})",
+    )  # fmt: skip
+    axes.set_ylim(bottom=0)
+    label_axes(axes, title="Sharpness of the frames", x="seconds" if timed else "frame", y="sharpness")
+    figure.legend(loc="outside lower left", ncols=2, fontsize=8)
+    return figure
+
+
+def training_figure(history: pd.DataFrame) -> Figure:
+    """PSNR (dB) of the radiance field over training time."""
+    figure = new_figure(*SIZE)
+    axes = figure.add_subplot()
+    # Without held-out views there is no such column.
+    history = history.reindex(columns=["seconds", "train_psnr", "heldout_psnr"])
+    unit, divisor = ("minutes", 60.0) if history["seconds"].max() > 180 else ("seconds", 1.0)
+    train = history[["seconds", "train_psnr"]].dropna()
+    held_out = history[["seconds", "heldout_psnr"]].dropna()
+    axes.plot(train["seconds"] / divisor, train["train_psnr"], color=COLOURS[0], linewidth=1.2, alpha=0.7,
+              label="training rays")  # fmt: skip
+    axes.plot(held_out["seconds"] / divisor, held_out["heldout_psnr"], color=COLOURS[1], linewidth=1.6,
+              marker="o", markersize=3.5, label="held-out views")  # fmt: skip
+    label_axes(axes, title="Radiance field: PSNR while training", x=unit, y="dB")
+    figure.legend(loc="outside lower left", ncols=2, fontsize=8)
+    return figure

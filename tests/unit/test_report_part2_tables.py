@@ -1,0 +1,280 @@
+"""Part 2's tables: errors in the published layout and against it, contrasts, costs and parameters."""
+
+import math
+
+import pytest
+from report_results import CIFAR100, MODELS, grid_of, runs
+
+from triptych.report.part2_contrasts import (
+    against_baseline,
+    against_best,
+    between_architectures,
+    contrast_rows,
+    contrast_tables,
+    unequal_note,
+)
+from triptych.report.part2_costs import cost_rows, cost_table, parameter_rows, parameter_tables
+from triptych.report.part2_grid import Grid, group_cells
+from triptych.report.part2_tables import (
+    BEST,
+    NEAR,
+    error_rows,
+    error_table,
+    marked_estimates,
+    marks_note,
+    published_rows,
+    published_tables,
+)
+from triptych.report.tables import latex, markdown
+
+METRIC = "test_top1_error"
+SHAPES = {"name": "shapes", "counts": {"train": 4_000, "test": 1_000}}
+
+
+def test_cells_are_found_by_their_folder_even_if_names_hold_dashes() -> None:
+    results = runs("my-net-cut-mix", 1.0) + runs("my-net-mixup", 2.0)
+    assert list(group_cells(results, ["my-net"], ["cut-mix"])) == [("my-net", "cut-mix")]
+
+
+def test_every_published_grid_error_is_found_and_an_added_architecture_has_none() -> None:
+    grid = grid_of({"resnet18-cutmix": [24.0], "mixer-cutmix": [40.0]})
+    estimates = grid.estimates(METRIC)
+    assert estimates["resnet18", "cutmix"].published == 24.57
+    assert estimates["mixer", "cutmix"].published is None
+    text = markdown(error_table(grid, METRIC))
+    assert "| resnet18 | 24.00 (24.57) |" in text
+    assert "| mixer | 40.00 (–) |" in text
+
+
+def test_a_cell_that_was_left_out_is_not_run_in_its_table() -> None:
+    text = markdown(error_table(grid_of({"resnet18-baseline": [26.0], "vit-cutmix": [43.0]}), METRIC))
+    assert "| resnet18 | 26.00 (26.01) | not run |" in text
+    assert "| vit | not run | 43.00 (43.67) |" in text
+
+
+def test_every_published_error_is_beside_ours_and_what_was_not_run_says_so() -> None:
+    cells = {
+        (row, "cutmix"): runs(f"{row}-cutmix", *errors)
+        for row, errors in {"resnet18": (24.0, 25.0), "vit": (44.0,), "mixer": (1.0,)}.items()
+    }
+    for results in cells.values():
+        for result in results:
+            result.values["test_top5_error"] = 50.0
+    titles = {"architectures": {"resnet18": "ResNet18"}, "augmentations": {"cutmix": "CutMix"}}
+    grid = grid_of(cells, **titles)
+    top1, top5 = published_tables(grid)
+    text = markdown(top1)
+    assert "| ResNet18, CutMix | 24.57 | 24.50 ± 0.71 | −0.07 \\[−6.42, +6.28\\] |" in text
+    assert "| ViT, CutMix | 43.67 | 44.00 | +0.33 |" in text
+    assert "| ResNet18, Mixup | 25.73 | not run | – |" in text
+    assert len(top1.rows) == len(top5.rows) == 8 and "Mixer" not in text and not top1.notes
+    text = markdown(top5)
+    assert "| ResNet18, CutMix | 6.55 | 50.00 ± 0.00 | +43.45 |" in text
+    assert "Of the 16 published errors, 1 are higher than ours, 3 are not, and 12 belong to" in text
+    assert "minus the published error; 0 lie below zero as a whole." in text
+    rows = published_rows(grid).set_index(["architecture", "augmentation", "metric"])
+    assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)
+    assert rows["mean"].notna().sum() == 4 and rows["high"].notna().sum() == 1
+    elsewhere = grid_of(cells, **titles, dataset=SHAPES)
+    assert "16 belong to cells that were not run" in markdown(published_tables(elsewhere)[1])
+
+
+def test_long_form_has_a_row_a_cell_and_empty_fields_for_what_is_missing() -> None:
+    columns = {name: name for name in ("mixup", "mine", "cutmix")}
+    rows = error_rows(grid_of({"vit-mixup": [48.0, 50.0], "vit-mine": [40.0]}, augmentations=columns), METRIC)
+    assert list(rows.columns[:6]) == ["architecture", "augmentation", "n", "mean", "std", "published"]
+    first, second, third = rows.to_dict("records")
+    assert (first["n"], first["mean"], first["published"]) == (2, 49.0, 48.7)
+    assert first["std"] == pytest.approx(math.sqrt(2))
+    assert math.isnan(second["std"]) and math.isnan(second["published"])
+    assert third["n"] == 0 and math.isnan(third["mean"]) and third["published"] == 43.67
+
+
+def test_another_data_set_is_called_not_comparable_wherever_published_numbers_are_shown() -> None:
+    table = error_table(grid_of({"vit-mixup": [48.0]}, dataset=SHAPES), METRIC)
+    for text in (markdown(table), latex(table)):
+        assert "Not comparable" in text
+        assert "published (CIFAR-100)" in text
+
+
+CELLS = grid_of(
+    {
+        "vit-baseline": (52.0, 51.0, 53.0),
+        "vit-mixup": (51.9, 51.2, 52.8),
+        "vit-cutmix": (43.1, 42.0, 44.0),
+        "net-baseline": (26.0, 26.1, 25.9),
+        "net-mixup": (25.4, 25.5, 25.3),
+        "net-cutmix": (25.3, 25.6, 25.2),
+    }
+)
+
+
+def test_each_family_contrasts_the_right_cells() -> None:
+    pairs = {(contrast.ours, contrast.theirs) for contrast in against_baseline(CELLS, METRIC)}
+    assert pairs == {
+        ((row, column), (row, "baseline")) for row in ("vit", "net") for column in ("mixup", "cutmix")
+    }
+    assert CELLS.best_in_validation(METRIC) == {"vit": ("vit", "cutmix"), "net": ("net", "cutmix")}
+    assert {contrast.theirs[1] for contrast in against_best(CELLS, METRIC)} == {"cutmix"}
+    between = {(contrast.ours, contrast.theirs) for contrast in between_architectures(CELLS, METRIC)}
+    assert between == {(("net", column), ("vit", column)) for column in ("baseline", "mixup", "cutmix")}
+
+
+def test_the_table_marks_the_best_in_validation_and_what_is_not_distinguishable_from_it() -> None:
+    marks = {cell: value.mark for cell, value in marked_estimates(CELLS, METRIC).items()}
+    assert marks["vit", "cutmix"] == marks["net", "cutmix"] == BEST
+    assert marks["net", "mixup"] == NEAR  # 0.03 points apart
+    assert marks["vit", "baseline"] == marks["vit", "mixup"] == ""  # 9 points apart
+    assert "4 comparisons" in marks_note(CELLS, METRIC)
+
+
+def test_the_best_is_chosen_on_validation_images_even_if_another_is_better_on_test_images() -> None:
+    grid = grid_of(
+        {
+            ("net", "baseline"): runs("net-baseline", 20.0, 21.0, validation=9.0),
+            ("net", "mixup"): runs("net-mixup", 22.0, 23.5, validation=0.0),
+        }
+    )
+    assert grid.best_in_validation(METRIC) == {"net": ("net", "mixup")}
+
+
+def test_ties_are_told_from_intervals() -> None:
+    grid = grid_of({"net-baseline": (20.0, 21.0), "net-mixup": (19.0, 20.0), "net-cutmix": (18.0, 20.5)})
+    text = markdown(contrast_tables(grid, METRIC)[0])
+    assert "| net | −1.00 | −1.25" in text.replace("\\", "")
+    assert "for the 1 comparisons" in text and "Without an interval: all pairs differ" in text
+
+
+def test_architectures_of_the_same_title_keep_their_own_rows() -> None:
+    grid = grid_of(
+        {"a-baseline": (20.0,), "a-mixup": (19.0,), "b-baseline": (30.0,), "b-mixup": (28.0,)},
+        architectures={"a": "ViT", "b": "ViT"},
+    )
+    assert contrast_tables(grid, METRIC)[0].rows == (("ViT", "−1.00"), ("ViT", "−2.00"))
+
+
+def test_the_note_counts_cells_that_no_test_compares() -> None:
+    grid = grid_of({"net-baseline": (20.0, 21.0), "net-mixup": (19.0, 20.0), "net-cutmix": (18.0, 18.5)})
+    assert marks_note(grid, METRIC).endswith("the 2 comparisons of this table).")
+    grid = grid_of({"net-baseline": (20.0, 21.0), "net-mixup": (19.0, 19.5), "net-cutmix": (18.0, 18.5)})
+    note = marks_note(grid, METRIC)
+    assert "the 1 comparisons" in note and "1 without a mark are not tested: all seeds differ by" in note
+
+
+def test_a_row_whose_cells_were_trained_differently_says_so() -> None:
+    grid = grid_of(
+        {
+            "net-baseline": (20.0, 21.0),
+            "net-mixup": (19.0, 20.5),
+            "vit-baseline": (40.0, 41.0),
+            "vit-mixup": (39.0, 39.5),
+        }
+    )
+    assert unequal_note(grid) == ""
+    for result in grid.cells["net", "mixup"]:
+        result.provenance["recipe"] |= {"epochs": 4, "learning_rate": 0.1}
+    note = unequal_note(grid)
+    assert note.endswith("between a row's cells: net also in epochs, learning rate.")
+    tables = contrast_tables(grid, METRIC)
+    assert [note in table.notes for table in tables] == [True, True, False]
+
+
+def test_cells_that_were_left_out_have_no_contrast() -> None:
+    grid = grid_of(
+        {
+            "net-mixup": (19.0, 20.5),  # no baseline
+            "net-cutmix": (18.0, 18.5),
+            "vit-baseline": (40.0, 41.0),
+            "vit-mixup": (39.0, 39.5),
+            "mixer-mixup": (30.0, 31.0),
+        },
+        architectures=dict.fromkeys(("net", "vit", "mixer"), "x"),
+        augmentations={name: name for name in ("baseline", "mixup", "cutmix")},
+    )
+    pairs = [(contrast.ours, contrast.theirs) for contrast in against_baseline(grid, METRIC)]
+    assert pairs == [(("vit", "mixup"), ("vit", "baseline"))]
+    assert set(grid.best_in_validation(METRIC)) == {"net", "vit"}  # mixer has no choice
+    between = [(contrast.ours, contrast.theirs) for contrast in between_architectures(grid, METRIC)]
+    assert {ours[1] for ours, _ in between} == {"mixup"} and len(between) == 3
+    assert contrast_tables(grid, METRIC)[0].rows == (("x", "−1.25 [−4.43, +1.93]", "not run"),)
+
+
+def test_without_a_baseline_the_first_column_replaces_it_even_where_it_is_left_out() -> None:
+    grid = grid_of(
+        {"net-cutmix": (18.0, 18.1), "vit-mixup": (39.0, 40.0), "vit-cutmix": (38.0, 39.0)},
+        architectures={"net": "Net", "vit": "ViT"},
+        augmentations={"mixup": "M", "cutmix": "C"},
+    )
+    table = contrast_tables(grid, METRIC)[0]
+    assert table.caption.endswith("minus that of M") and table.rows == (("ViT", "−1.00"),)
+    assert "Not here, as M was not run: Net." in table.notes
+    assert marks_note(grid, METRIC).endswith("An architecture with one cell has no mark.")
+
+
+def test_one_seed_claims_nothing() -> None:
+    grid = grid_of({"net-baseline": (20.0,), "net-mixup": (10.0,)})
+    assert [contrast.distinguishable for contrast in against_best(grid, METRIC)] == [None]
+    assert marks_note(grid, METRIC).endswith(
+        "With so few seeds, no test can tell which other errors are distinguishable from it."
+    )
+    rows = contrast_rows(grid)
+    rows = rows[rows["metric"] == METRIC]
+    assert rows["p"].isna().all() and list(rows["against"]) == ["baseline", "best_in_validation"]
+
+
+def test_a_grid_of_one_cell_has_no_differences() -> None:
+    grid = grid_of({"net-baseline": (20.0, 21.0)})
+    assert contrast_tables(grid, METRIC) == []
+    assert marks_note(grid, METRIC) == "" and contrast_rows(grid).empty
+
+
+def test_runs_that_agree_to_the_last_image_are_marked_as_indistinguishable() -> None:
+    cells = {
+        "net-baseline": (20.0, 21.0, 22.0),
+        "net-mixup": (20.0, 21.0, 22.0),
+        "net-cutmix": (30.0, 31.1, 32.3),
+    }
+    grid = grid_of(cells)
+    marks = {cell[1]: value.mark for cell, value in marked_estimates(grid, METRIC).items()}
+    assert marks == {"baseline": BEST, "mixup": NEAR, "cutmix": ""}
+    assert "1 comparisons" in marks_note(grid, METRIC)
+    del cells["net-cutmix"]
+    assert marks_note(grid_of(cells), METRIC).endswith(f"{NEAR}: not distinguishable from it on test images.")
+
+
+def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
+    grid = grid_of(
+        {
+            ("net", "baseline"): runs("net-baseline", 20.0, 22.0),
+            ("net", "mixup"): runs("net-mixup", 19.0, seeds=(9,)),
+        },
+        architectures={"net": "Net"},
+        augmentations={"baseline": "Baseline", "mixup": "Mixup", "cutmix": "CutMix"},
+    )
+    rows = cost_rows(grid).set_index(["architecture", "augmentation"])
+    assert rows.loc[("net", "baseline"), "images_per_second"] == 15.0
+    assert rows.loc[("net", "baseline"), "training_flops"] == 3e15
+    assert list(rows["hardware"])[:2] == ["a CPU; 2 threads a training", "another; 1 thread a training"]
+    text = markdown(cost_table(grid))
+    assert "| Net, Baseline | 21.00 ± 1.41 | 21.00 ± 1.41 | 1,000 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
+    assert "| Net, Mixup | 19.00 | 19.00 | 1,000 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
+    assert "| Net, CutMix | not run | – |" in text and rows.loc[("net", "cutmix"), "n"] == 0
+    assert "Machine 1: a CPU; 2 threads a training." in text and "Machine 2: another; 1 thread" in text
+
+
+def test_the_formulas_parts_and_the_rest_add_up_to_the_total() -> None:
+    rows = parameter_rows(MODELS)
+    for name, model in MODELS.items():
+        own = rows[rows["model"] == name]
+        parts = own[own["in_formula"].notna()]["parameters"].sum()
+        assert parts == model["total"] == own[own["part"] == "total"]["parameters"].item()
+        assert own[own["part"] == "within the formula"]["parameters"].item() == model["published_formula"]
+    summary, _, vit = parameter_tables(MODELS)
+    assert summary.rows[0] == ("ResNet18", 11_220_132, 11_220_132, 11_038_400, 11_038_400, 181_732)
+    assert summary.rows[1][2] is None
+    assert vit.rows[-1] == ("Total", 12_727_908, "")
+
+
+def test_a_grid_takes_titles_of_the_report_for_cells_that_it_does_not_have() -> None:
+    grid = Grid({}, {"resnet18": "Net"}, {}, grid_of({"net-mixup": [1.0]}, dataset=CIFAR100).dataset)
+    assert grid.title(("resnet18", "cutmix")) == "Net, CutMix"

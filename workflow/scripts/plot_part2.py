@@ -1,0 +1,92 @@
+"""Figures of part 2, each named by the output of its rule."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from triptych.report.comparison import same_dataset
+from triptych.report.figures import report_style, save_svg
+from triptych.report.part2_confusion import confusion_figure
+from triptych.report.part2_curves import architecture_figure, overview_figure
+from triptych.report.part2_grid import read_grid
+from triptych.report.part2_pictures import attention_figure, augmentation_figure
+from triptych.report.results import read_history, read_result
+from triptych.workflow.job import job
+from triptych.workflow.named_arrays import read_arrays
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def overview(_: Any, params: Any) -> Figure:
+    """Validation errors of all cells; histories are beside their metrics."""
+    grid = read_grid(**params.grid)
+    histories = {
+        cell: [read_history(result.path.with_name("history.csv")) for result in results]
+        for cell, results in grid.cells.items()
+    }
+    return overview_figure(
+        histories,
+        test_errors=grid.estimates("test_top1_error"),
+        architectures=grid.architectures,
+        augmentations=grid.augmentations,
+        with_published=grid.comparison.same_dataset,
+    )
+
+
+def curves(inputs: Any, params: Any) -> Figure:
+    """Curves of one architecture; `params.titles` are those of its augmentations."""
+    cells = {
+        name: [path for path in inputs.histories if _cell(path) == f"{params.architecture}-{name}"]
+        for name in params.titles
+    }
+    return architecture_figure(
+        {name: [read_history(path) for path in paths] for name, paths in cells.items()},
+        architecture=params.architecture,
+        titles=params.titles,
+        with_published=same_dataset("grid", read_result(inputs.dataset).values),
+    )
+
+
+def _cell(history: str) -> str:
+    return Path(history).parents[1].name
+
+
+def confusion(inputs: Any, params: Any) -> Figure:
+    """Confusion matrices; predictions are beside their metrics."""
+    return confusion_figure(read_grid(**params.grid), np.load(inputs.labels))
+
+
+def gallery(inputs: Any, params: Any) -> Figure:
+    """The same images under every augmentation; `params.titles` in the order of the examples."""
+    classes = read_result(inputs.dataset).values["classes"]
+    return augmentation_figure(read_arrays(inputs.examples), titles=params.titles, classes=classes)
+
+
+def attention(inputs: Any, params: Any) -> Figure:
+    """Attention rollouts of one architecture; `params.titles` in the order of the rollouts."""
+    classes = read_result(inputs.dataset).values["classes"]
+    return attention_figure(read_arrays(inputs.rollouts), titles=params.titles, classes=classes)
+
+
+FIGURES = {
+    "overview": overview,
+    "curves": curves,
+    "confusion": confusion,
+    "gallery": gallery,
+    "attention": attention,
+}
+
+
+def main(figure: str, inputs: Any, params: Any, target: str) -> None:
+    """Draw one of `FIGURES` from a rule's named inputs and params."""
+    with report_style():
+        save_svg(FIGURES[figure](inputs, params), target)
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        for figure, target in snakemake.output.items():
+            main(figure, snakemake.input, snakemake.params, target)

@@ -1,0 +1,21 @@
+"""The accuracy table of part 1, with the other evaluations of its encoders."""
+
+from typing import TYPE_CHECKING, Any
+
+from triptych.report.part1 import accuracy_rows, accuracy_table, evaluations_table, read_self_supervision
+from triptych.report.tables import write_tables
+from triptych.workflow.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def main(results: dict[str, Any], targets: list[str]) -> None:
+    """`results` are the arguments of `read_self_supervision`."""
+    study = read_self_supervision(**results)
+    write_tables([accuracy_table(study), evaluations_table(study)], accuracy_rows(study), targets)
+
+
+if "snakemake" in globals():
+    with job(snakemake):
+        main(snakemake.params.results, snakemake.output)
