@@ -1,5 +1,9 @@
 """Shared by all tests."""
 
+import os
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import settings
 
@@ -8,3 +12,25 @@ torch.set_num_threads(1)
 # A property holds however busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+BLOCK_NUMBA = """
+import sys
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("numba", "llvmlite"):
+            raise ModuleNotFoundError(f"No module named '{name}'")
+
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+@pytest.fixture
+def without_numba(tmp_path: Path) -> dict[str, str]:
+    """Environment variables that hide numba from every Python process."""
+    folder = tmp_path / "no_numba"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(BLOCK_NUMBA)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}

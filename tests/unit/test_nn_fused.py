@@ -7,19 +7,19 @@ from types import ModuleType
 
 import pytest
 import torch
+from cpu_features import pretend_cpu_has
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from triptych.kernels.registry import supports
 from triptych.kernels.conv import amx as tiled_convolution
 from triptych.kernels.conv import batched_gemm as small_maps
 from triptych.kernels.conv import compiled_amx_weight_gradient as correlation
-from triptych.kernels.conv import layer as convolution
 from triptych.kernels.conv.compiled_amx import connections
-from triptych.kernels.conv.layer import Convolution
+from triptych.kernels.conv.layer import Conv2d
 from triptych.kernels.norm import batch_norm as normalization
-from triptych.kernels.norm.batch_norm import batch_norm_relu
+from triptych.kernels.norm.batch_norm import batch_norm
+from triptych.kernels.registry import accelerate, supports
 from triptych.models.resnet import BasicBlock, ResNet18
 from triptych.workflow.devices import has_fast_bfloat16
 
@@ -99,7 +99,7 @@ def test_convolutions_equal_torchs_in_float32(
     near = {"rtol": 2**-8, "atol": 1e-3}
     torch.testing.assert_close(way.output(x, filters, stride).float(), expected, **near)
     torch.testing.assert_close(way.input_gradient(dy, filters, side, stride).float(), dx, **near)
-    found = way.filter_gradient(x, dy, size, stride)
+    found = way.weight_gradient(x, dy, size, stride)
     if found.dtype == torch.float32:
         near = {"rtol": 1e-4, "atol": 1e-3}
     torch.testing.assert_close(found.float(), dw, **near)
@@ -113,7 +113,7 @@ def test_a_filter_gradient_over_many_images_is_summed_in_pieces() -> None:
         dy.float(), x.float(), torch.empty(32, 32, 3, 3), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1,
         [False, True, False],
     )  # fmt: skip
-    torch.testing.assert_close(tiled_convolution.filter_gradient(x, dy, 3, 1), expected, rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(tiled_convolution.weight_gradient(x, dy, 3, 1), expected, rtol=1e-3, atol=1e-2)
 
 
 @needs_tiles
@@ -121,18 +121,22 @@ def test_kernels_keep_their_scratch_memory_until_they_are_done() -> None:
     # Every block of a page or more is given back to the system at once: whoever still uses it crashes.
     program = """
 import ctypes, torch
-from triptych.kernels.registry import supports
-from triptych.kernels.conv.amx import filter_gradient, output
+from triptych.kernels.registry import accelerate, supports
+from triptych.kernels.conv.amx import weight_gradient, output
 assert supports("amx_bf16")
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 for side in (2, 8):
     x = torch.ones(64, 32, side, side, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
     filters = torch.ones(32, 32, 3, 3, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
     y = output(x, filters, 1)
-    gradient = filter_gradient(x, y, 3, 1)
+    gradient = weight_gradient(x, y, 3, 1)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def convolution(channels_in: int, channels: int) -> Conv2d:
+    return Conv2d(channels_in, channels, 3, padding=1, bias=False)
 
 
 def train_step(model: nn.Module, x: Tensor, *, threads: int = 1) -> list[Tensor]:
@@ -159,7 +163,7 @@ def encoder() -> ResNet18:
 def test_the_same_bits_on_any_number_of_threads() -> None:
     x = torch.randn(64, 32, 8, 8).contiguous(memory_format=torch.channels_last)
     torch.manual_seed(0)
-    block = BasicBlock(32, 64, stride=2)
+    block = accelerate(BasicBlock(32, 64, stride=2))
     one, three = train_step(block, x), train_step(block, x, threads=3)
     assert all(torch.equal(a, b) for a, b in zip(one, three, strict=True))
 
@@ -169,19 +173,15 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
 def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
     tiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolution, "supports", lambda feature: tiles if feature == "amx_bf16" else supports(feature))
+    pretend_cpu_has(monkeypatch, "amx_bf16" if tiles else "avx512_bf16", "avx2")
     x = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     x = x.contiguous(memory_format=torch.channels_last)
-    fast = train_step(encoder(), x)
-    with torch.autocast("cpu", enabled=False):
-        exact_model = copy.deepcopy(encoder()).train()
-        inputs = x.clone().requires_grad_()
-        y = exact_model(inputs)
-        y.square().mean().backward()
+    fast = train_step(accelerate(encoder()), x)
+    exact_model, inputs = encoder().train(), x.clone().requires_grad_()
+    y = exact_model(inputs)
+    y.square().mean().backward()
     exact = [y.detach(), inputs.grad, *(p.grad for p in exact_model.parameters())]
     exact += [b.float() for b in exact_model.buffers()]
-    monkeypatch.setattr(Convolution, "_may_differ", lambda *_: False)
-    monkeypatch.setattr(normalization, "_fits", lambda *_: False)
     plain = train_step(encoder(), x)
 
     def distance(values: list[Tensor]) -> list[float]:
@@ -198,9 +198,8 @@ def test_a_network_of_them_agrees_with_torchs_to_the_rounding_of_bfloat16(
 @needs_bfloat16
 @pytest.mark.parametrize("tiles", [False, pytest.param(True, marks=needs_tiles)])
 def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "supports", lambda feature: tiles if feature == "amx_bf16" else supports(feature))
-    monkeypatch.setattr(convolution, "supports", without("avx512_bf16"))  # test_nn_winograd has those
-    layer = Convolution(128, 128, 3).to(memory_format=torch.channels_last)
+    pretend_cpu_has(monkeypatch, "amx_bf16" if tiles else "avx512_bf16", "avx2")
+    layer = convolution(128, 128).to(memory_format=torch.channels_last)
     small = torch.randn(32, 128, 2, 2).contiguous(memory_format=torch.channels_last)
 
     def ours(x: Tensor) -> bool:
@@ -210,18 +209,17 @@ def test_what_does_not_suit_is_torchs_own_convolution(tiles: bool, monkeypatch: 
         assert ours(small)
         assert not ours(small[:, :, :1])  # not square
         assert ours(small[:31])  # not in tiles, which hold 16 or 32 images
-        assert ours(small.repeat(1, 1, 5, 5)) == tiles  # a large map
+        assert ours(small.repeat(1, 1, 6, 6)[:, :, :11, :11]) == tiles  # a large map that Winograd's tiles do not fit
         torch.relu_(layer(small)).sum().backward()  # may be changed in place, as torch's own
     assert layer.state_dict().keys() == {"weight"}
 
 
 @needs_bfloat16
 def test_gradients_are_right_where_one_is_ours_and_the_other_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "supports", without("amx_bf16"))
-    monkeypatch.setattr(convolution, "supports", without("avx512_bf16"))
+    pretend_cpu_has(monkeypatch, "avx512_bf16", "avx2")
     x = draw(8, 128, 4, 4)  # the filters' gradient is ours there, the input's is torch's
-    layer = Convolution(128, 128, 3)
-    expected = Convolution(128, 128, 3)
+    layer = convolution(128, 128)
+    expected = convolution(128, 128)
     expected.load_state_dict(layer.state_dict())
     for frozen in (False, True):
         layer.weight.requires_grad_(not frozen)
@@ -246,8 +244,8 @@ def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool, d
     nn.init.uniform_(norm.weight, 0.5, 2)
     nn.init.normal_(norm.bias)
     reference = copy.deepcopy(norm).double()
-    y = batch_norm_relu(norm, x, other, relu=relu)
-    assert type(y.grad_fn).__name__ == "_BatchNormReLUBackward" and y.dtype == dtype
+    y = batch_norm(norm, x, other, relu=relu)
+    assert type(y.grad_fn).__name__ == "_BatchNormBackward" and y.dtype == dtype
     y.backward(dy)
 
     exact_x = x.detach().double().requires_grad_()
@@ -276,7 +274,7 @@ def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool, d
 @needs_bfloat16
 def test_a_compiled_network_is_the_compilers_own_in_one_graph() -> None:
     torch.compiler.reset()
-    block = BasicBlock(32, 64, stride=2).to(memory_format=torch.channels_last)
+    block = accelerate(BasicBlock(32, 64, stride=2)).to(memory_format=torch.channels_last)
     compiled = torch.compile(block, backend="eager", fullgraph=True, dynamic=False)
     x = torch.randn(32, 32, 4, 4).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -289,7 +287,7 @@ def test_running_statistics_may_be_plain_averages() -> None:
     norm, reference = nn.BatchNorm2d(16, momentum=None), nn.BatchNorm2d(16, momentum=None)
     for seed in range(3):
         x = draw(8, 16, 4, 4, seed=seed).requires_grad_()
-        batch_norm_relu(norm, x)
+        batch_norm(norm, x, relu=True)
         reference(x.float())
     torch.testing.assert_close(norm.running_mean, reference.running_mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-4, atol=1e-5)
@@ -310,7 +308,7 @@ def test_evaluation_without_gradients_equals_torchs_in_float64(
     exact = torch.relu(exact) if relu else exact
     before = copy.deepcopy(norm.state_dict())
     with torch.no_grad():
-        y = batch_norm_relu(norm, x, other if shortcut else None, relu=relu)
+        y = batch_norm(norm, x, other if shortcut else None, relu=relu)
     assert y.dtype == dtype
     rounding = 2**-8 if dtype == torch.bfloat16 else 1e-5
     torch.testing.assert_close(y.double(), exact.detach(), rtol=rounding, atol=rounding)
@@ -320,9 +318,9 @@ def test_evaluation_without_gradients_equals_torchs_in_float64(
 def test_evaluation_with_gradients_other_layouts_and_formats_are_torchs_own_operations() -> None:
     norm, x = nn.BatchNorm2d(8), torch.randn(4, 8, 3, 3)
     expected = torch.relu(copy.deepcopy(norm)(x) + x)
-    assert torch.equal(batch_norm_relu(norm, x, x), expected)  # not channels_last
+    assert torch.equal(batch_norm(norm, x, x, relu=True), expected)  # not channels_last
     norm.eval()
     x = x.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(batch_norm_relu(norm, x), torch.relu(norm(x)))
+    assert torch.equal(batch_norm(norm, x, relu=True), torch.relu(norm(x)))
     norm, x = nn.BatchNorm2d(8).double(), x.double()
-    assert torch.equal(batch_norm_relu(copy.deepcopy(norm), x), torch.relu(norm(x)))
+    assert torch.equal(batch_norm(copy.deepcopy(norm), x, relu=True), torch.relu(norm(x)))

@@ -7,24 +7,27 @@ from functools import partial
 
 import pytest
 import torch
+from cpu_features import pretend_cpu_has
 from torch import Tensor, nn
 
 from triptych.kernels.attention import op as attention_module
 from triptych.kernels.attention.op import attention
-from triptych.kernels.compiler.jit import has_pairs, has_products, has_tiles
 from triptych.kernels.linear import avx512_bf16 as pair_linear
-from triptych.kernels.linear import layer as linear_module
-from triptych.kernels.linear.layer import Linear, weight_gradient
+from triptych.kernels.linear.amx import weight_gradient
+from triptych.kernels.linear.layer import Linear
 from triptych.kernels.norm import gelu as gelu_module
 from triptych.kernels.norm import layer_norm as layer_norm_module
 from triptych.kernels.norm.gelu import GELU
 from triptych.kernels.norm.layer_norm import add_layer_norm
+from triptych.kernels.registry import supports
 from triptych.workflow.devices import has_fast_bfloat16
 
 CPU = torch.device("cpu")
-needs_tiles = pytest.mark.skipif(not has_tiles(), reason="this CPU has no tile registers (AMX)")
-needs_pairs = pytest.mark.skipif(not has_pairs(), reason="this CPU does not multiply pairs (AVX512-BF16)")
-needs_products = pytest.mark.skipif(not has_products(), reason="this CPU has neither tiles nor pairs")
+needs_tiles = pytest.mark.skipif(not supports("amx_bf16"), reason="this CPU has no tile registers (AMX)")
+needs_pairs = pytest.mark.skipif(
+    not supports("avx512_bf16"), reason="this CPU does not multiply pairs (AVX512-BF16)"
+)
+needs_products = pytest.mark.skipif(not supports("bfloat16"), reason="this CPU has neither tiles nor pairs")
 needs_bfloat16 = pytest.mark.skipif(not has_fast_bfloat16(CPU), reason="this CPU has no bfloat16 products")
 
 
@@ -66,7 +69,7 @@ def gradients(function: Callable[..., Tensor], *inputs: Tensor, seed: int = 9) -
 def test_attention_of_any_length_and_width(n: int, tokens: int, heads: int, width: int) -> None:
     qkv = 2 * normal(n, tokens, 3 * heads * width)
     ours = gradients(lambda x: attention(x.bfloat16(), heads), qkv)
-    assert attention_module._fits(qkv.bfloat16(), tokens, width, 0.0)
+    assert attention_module._supported(qkv.bfloat16(), tokens, width, 0.0)
     theirs = gradients(lambda x: explicit_attention(x, heads), qkv)
     for mine, reference in zip(ours, theirs, strict=True):
         agree(mine, reference)
@@ -135,10 +138,10 @@ def test_a_residual_addition_and_its_norm(adds: bool, used: slice) -> None:
 @needs_bfloat16
 def test_the_kernel_is_taken_where_it_fits() -> None:
     norm, stream = nn.LayerNorm(8), normal(2, 3, 8)
-    assert not layer_norm_module._fits(norm, stream, None)
+    assert not layer_norm_module._supported(norm, stream, None)
     with torch.autocast("cpu", torch.bfloat16):
-        assert layer_norm_module._fits(norm, stream, stream.bfloat16())
-        assert not layer_norm_module._fits(norm, stream, stream)
+        assert layer_norm_module._supported(norm, stream, stream.bfloat16())
+        assert not layer_norm_module._supported(norm, stream, stream)
 
 
 def test_without_bfloat16_the_addition_and_the_norm_are_torchs() -> None:
@@ -182,13 +185,13 @@ def test_a_linear_layers_products_by_pairs(rows: int, channels_in: int, channels
     "tiles", [pytest.param(True, marks=needs_tiles), pytest.param(False, marks=needs_pairs)]
 )
 def test_a_linear_layer_under_autocast(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_module, "has_tiles", lambda: tiles)
+    pretend_cpu_has(monkeypatch, "amx_bf16" if tiles else "avx512_bf16", "avx2")
     torch.manual_seed(0)
     layer = Linear(64, 128)
 
     def ours(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            assert layer._fits(x)
+            assert layer._supported(x)
             return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, x)
 
     inputs = normal(4, 16, 64), layer.weight.detach(), layer.bias.detach()
@@ -200,7 +203,7 @@ def test_a_linear_layer_under_autocast(tiles: bool, monkeypatch: pytest.MonkeyPa
 
 @needs_pairs
 def test_a_linear_layer_takes_vectors_and_other_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_module, "has_tiles", lambda: False)
+    pretend_cpu_has(monkeypatch, "avx512_bf16", "avx2")
     torch.manual_seed(0)
     weight, bias = normal(64, 128).t(), normal(128, seed=1)
     for x in (normal(64), normal(64, 9).t(), normal(5, 64, 3).movedim(1, 2)):
@@ -209,7 +212,7 @@ def test_a_linear_layer_takes_vectors_and_other_layouts(monkeypatch: pytest.Monk
         layer.weight = nn.Parameter(weight.bfloat16())  # transposed in memory
         layer.bias = nn.Parameter(bias.bfloat16())
         with torch.autocast("cpu", torch.bfloat16):
-            assert layer._fits(leaf)
+            assert layer._supported(leaf)
             y = layer(leaf)
         agree(y.detach(), x @ weight.t() + bias)
         y.float().sum().backward()
@@ -224,7 +227,7 @@ def test_what_does_not_fit_the_weights_is_torchs_to_refuse() -> None:
         Linear(64, 64)(torch.zeros(8, 128))
     with torch.autocast("cpu", torch.bfloat16):
         layer = Linear(64, 64, bias=False)
-        assert not layer._fits(torch.zeros(8, 64)) and layer(torch.zeros(8, 64)).shape == (8, 64)
+        assert not layer._supported(torch.zeros(8, 64)) and layer(torch.zeros(8, 64)).shape == (8, 64)
 
 
 @needs_products
@@ -237,7 +240,7 @@ from triptych.kernels.linear.layer import Linear
 ctypes.CDLL(None).mallopt(-3, 4096)  # M_MMAP_THRESHOLD
 layer, x = Linear(192, 192), torch.ones(4, 64, 192, requires_grad=True)
 with torch.autocast("cpu", torch.bfloat16):
-    assert layer._fits(x)
+    assert layer._supported(x)
     attention(layer(x), 2).float().sum().backward()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -256,10 +259,10 @@ with torch.autocast("cpu", torch.bfloat16):
 def test_shapes_that_do_not_fit_take_torchs_linear_layer(
     tiles: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear_module, "has_tiles", lambda: tiles)
+    pretend_cpu_has(monkeypatch, "amx_bf16" if tiles else "avx512_bf16", "avx2")
     layer = Linear(shape[-1], 96)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not layer._fits(torch.zeros(shape))
+        assert not layer._supported(torch.zeros(shape))
         assert layer(torch.zeros(shape)).shape == (*shape[:-1], 96)
 
 
@@ -281,7 +284,7 @@ def test_the_kernels_give_the_same_bits_on_any_number_of_threads() -> None:
 
             def run(x: Tensor, weight: Tensor) -> Tensor:
                 _, y = add_layer_norm(norm, x[..., :64].contiguous(), x[..., 64:128].bfloat16())
-                if has_products():
+                if supports("bfloat16"):
                     y = attention(torch.cat([y, y, y], dim=-1), 4)
                 return torch.func.functional_call(layer, {"weight": weight}, GELU()(y))
 
@@ -301,8 +304,8 @@ def test_the_kernels_give_the_same_bits_on_any_number_of_threads() -> None:
 def test_a_compiled_graph_takes_torchs_own_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     qkv = normal(1, 4, 96).bfloat16()
-    assert not attention_module._fits(qkv, 4, 32, 0.0)
+    assert not attention_module._supported(qkv, 4, 32, 0.0)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not layer_norm_module._fits(nn.LayerNorm(8), normal(1, 2, 8), None)
+        assert not layer_norm_module._supported(nn.LayerNorm(8), normal(1, 2, 8), None)
     monkeypatch.setattr(gelu_module._GELU, "apply", None)
     torch.testing.assert_close(GELU()(qkv), nn.functional.gelu(qkv))

@@ -5,16 +5,18 @@ import sys
 
 import pytest
 import torch
+from cpu_features import pretend_cpu_has
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.registry import supports
-from triptych.kernels.conv import layer as convolution
 from triptych.kernels.conv import winograd_bf16 as winograd
-from triptych.kernels.conv.layer import Convolution
+from triptych.kernels.conv.layer import Conv2d
+from triptych.kernels.registry import supports
 
-needs_pairs = pytest.mark.skipif(not supports("avx512_bf16"), reason="this CPU does not multiply pairs (AVX512-BF16)")
+needs_pairs = pytest.mark.skipif(
+    not supports("avx512_bf16"), reason="this CPU does not multiply pairs (AVX512-BF16)"
+)
 
 CHANNELS = st.sampled_from([64, 128, 192])
 SIDES = st.sampled_from([(4, 1), (6, 1), (10, 1), (8, 2), (12, 2)])  # with strides
@@ -50,7 +52,7 @@ def test_of_whole_numbers_every_result_is_exact(
     few, fewer = x.bfloat16(), dy.bfloat16()
     assert torch.equal(winograd.output(few, filters, stride), expected.bfloat16())
     assert torch.equal(winograd.input_gradient(fewer, filters, side, stride), dx.bfloat16())
-    assert torch.equal(winograd.filter_gradient(few, fewer, 3, stride), dw)
+    assert torch.equal(winograd.weight_gradient(few, fewer, 3, stride), dw)
 
 
 @needs_pairs
@@ -67,7 +69,7 @@ def test_rounding_costs_no_more_than_three_times_what_it_costs_torchs_own(stride
     ours = (
         winograd.output(few, filters, stride),
         winograd.input_gradient(fewer, filters, 8, stride),
-        winograd.filter_gradient(few, fewer, 3, stride),
+        winograd.weight_gradient(few, fewer, 3, stride),
     )
     for mine, other, truth in zip(ours, theirs, (exact, exact_dx, exact_dw), strict=True):
         assert (mine - truth).norm() < 3 * (other - truth).norm()
@@ -85,7 +87,7 @@ def test_the_same_bits_on_any_number_of_threads(stride: int) -> None:
         for threads in (1, 3):
             torch.set_num_threads(threads)
             maps = winograd.output(x, filters, stride), winograd.input_gradient(dy, filters, 16, stride)
-            results.append([*maps, winograd.filter_gradient(x, dy, 3, stride)])
+            results.append([*maps, winograd.weight_gradient(x, dy, 3, stride)])
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one, three) for one, three in zip(*results, strict=True))
@@ -103,7 +105,7 @@ filters = torch.ones(64, 64, 3, 3)
 for stride in (1, 2):
     y = winograd.output(x, filters, stride)
     winograd.input_gradient(y, filters, 16, stride)
-    winograd.filter_gradient(x, y, 3, stride)
+    winograd.weight_gradient(x, y, 3, stride)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -128,18 +130,18 @@ for stride in (1, 2):
 def test_it_suits_3_x_3_filters_on_maps_that_tiles_cover(
     channels_in: int, channels: int, side: int, size: int, stride: int, suits: bool
 ) -> None:
-    assert winograd.suits(16, channels_in, channels, side, size, stride) == (suits,) * 3
+    assert winograd.supported(16, channels_in, channels, side, size, stride) == (suits,) * 3
 
 
 def test_a_few_tiles_are_not_worth_transformed_filters() -> None:
-    assert winograd.suits(12, 64, 64, 4, 3, 1) == (True,) * 3
-    assert winograd.suits(11, 64, 64, 4, 3, 1) == winograd.suits(0, 64, 64, 4, 3, 1) == (False,) * 3
+    assert winograd.supported(12, 64, 64, 4, 3, 1) == (True,) * 3
+    assert winograd.supported(11, 64, 64, 4, 3, 1) == winograd.supported(0, 64, 64, 4, 3, 1) == (False,) * 3
 
 
 @needs_pairs
 def test_a_layer_takes_it_where_there_are_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "supports", without("amx_bf16"))
-    layer = Convolution(64, 64, 3)
+    pretend_cpu_has(monkeypatch, "avx512_bf16", "avx512f", "avx2")
+    layer = Conv2d(64, 64, 3, padding=1, bias=False)
     x, dy = whole(4, 64, 8, 8, seed=0, most=2).requires_grad_(), whole(4, 64, 8, 8, seed=2, most=1)
     with torch.no_grad():
         layer.weight.copy_(4 * whole(64, 64, 3, 3, seed=1, most=1))
@@ -165,4 +167,4 @@ def test_what_does_not_fit_the_filters_is_torchs_to_refuse() -> None:
         torch.autocast("cpu", dtype=torch.bfloat16),
         pytest.raises(RuntimeError, match="channels"),
     ):
-        Convolution(64, 64, 3)(torch.zeros(4, 128, 8, 8))
+        Conv2d(64, 64, 3, padding=1, bias=False)(torch.zeros(4, 128, 8, 8))

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 import torch
+from cpu_features import pretend_cpu_has
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from triptych.kernels.registry import supports
-from triptych.kernels.conv import layer as convolution
 from triptych.kernels.conv import winograd_fp32 as winograd_float32
-from triptych.kernels.conv.layer import Convolution
+from triptych.kernels.conv.layer import Conv2d
+from triptych.kernels.registry import accelerate, supports
 from triptych.models.resnet import ResNet18
 
 needs_products = pytest.mark.skipif(not supports("avx2"), reason="this CPU has no AVX2")
@@ -49,7 +49,7 @@ def test_results_have_five_digits(n: int, channels_in: int, channels: int, side:
     dx, dw = gradients(x.double(), filters.double(), dy.double())
     assert error(winograd_float32.output(x, filters, 1), exact) < 1e-5
     assert error(winograd_float32.input_gradient(dy, filters, side, 1), dx) < 1e-5
-    assert error(winograd_float32.filter_gradient(x, dy, 3, 1), dw) < 1e-5
+    assert error(winograd_float32.weight_gradient(x, dy, 3, 1), dw) < 1e-5
 
 
 @needs_products
@@ -58,7 +58,7 @@ def test_a_filter_gradient_over_many_tiles_is_summed_in_pieces(monkeypatch: pyte
     _, exact = gradients(x.double(), torch.empty(128, 64, 3, 3).double(), dy.double())
     # 160 tiles are 50 and 50 and 50 and 10
     monkeypatch.setattr(winograd_float32, "CHUNK", 36 * (64 + 128) * 50)
-    assert error(winograd_float32.filter_gradient(x, dy, 3, 1), exact) < 1e-5
+    assert error(winograd_float32.weight_gradient(x, dy, 3, 1), exact) < 1e-5
 
 
 @needs_products
@@ -73,7 +73,7 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
                 winograd_float32.output(x, filters, 1),
                 winograd_float32.input_gradient(dy, filters, 16, 1),
             )
-            results.append([*maps, winograd_float32.filter_gradient(x, dy, 3, 1)])
+            results.append([*maps, winograd_float32.weight_gradient(x, dy, 3, 1)])
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one, three) for one, three in zip(*results, strict=True))
@@ -90,7 +90,7 @@ x = torch.ones(16, 64, 16, 16).contiguous(memory_format=torch.channels_last)
 filters = torch.ones(64, 64, 3, 3)
 y = way.output(x, filters, 1)
 way.input_gradient(y, filters, 16, 1)
-way.filter_gradient(x, y, 3, 1)
+way.weight_gradient(x, y, 3, 1)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -113,17 +113,17 @@ way.filter_gradient(x, y, 3, 1)
 def test_it_suits_3_x_3_filters_on_maps_that_tiles_cover(
     n: int, channels_in: int, channels: int, side: int, size: int, stride: int, suits: bool
 ) -> None:
-    assert winograd_float32.suits(n, channels_in, channels, side, size, stride) == (suits,) * 3
+    assert winograd_float32.supported(n, channels_in, channels, side, size, stride) == (suits,) * 3
 
 
-def is_ours(layer: Convolution, x: Tensor) -> bool:
+def is_ours(layer: Conv2d, x: Tensor) -> bool:
     """Whether a way of ours does some of the layer's work."""
     return type(layer(x).grad_fn).__name__ == "_ConvolutionBackward"
 
 
 @needs_products
 def test_a_layer_takes_it_in_float32() -> None:
-    layer = Convolution(64, 64, 3)
+    layer = Conv2d(64, 64, 3, padding=1, bias=False)
     x, dy = draw(12, 64, 8, 8, seed=0).requires_grad_(), draw(12, 64, 8, 8, seed=1)
     y = layer(x)
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_a_layer_takes_it_in_float32() -> None:
 
 @needs_products
 def test_small_maps_are_plain_products_in_float32_too() -> None:
-    layer = Convolution(128, 128, 3)
+    layer = Conv2d(128, 128, 3, padding=1, bias=False)
     x, dy = draw(8, 128, 2, 2, seed=0).requires_grad_(), draw(8, 128, 2, 2, seed=1)
     assert is_ours(layer, x)
     layer(x).backward(dy)
@@ -148,20 +148,21 @@ def test_small_maps_are_plain_products_in_float32_too() -> None:
 
 def test_other_formats_and_cpus_are_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     x = draw(16, 64, 8, 8, seed=0)
-    assert not is_ours(Convolution(64, 64, 3).double(), x.double())
+    assert not is_ours(Conv2d(64, 64, 3, padding=1, bias=False).double(), x.double())
     with torch.autocast("cpu", dtype=torch.float16):
-        assert not is_ours(Convolution(64, 64, 3), x)
+        assert not is_ours(Conv2d(64, 64, 3, padding=1, bias=False), x)
     with pytest.raises(RuntimeError, match="type"):
-        Convolution(64, 64, 3)(x.bfloat16())  # without autocast
-    monkeypatch.setattr(convolution, "supports", without("avx2"))
-    assert not is_ours(Convolution(64, 64, 3), x)
+        Conv2d(64, 64, 3, padding=1, bias=False)(x.bfloat16())  # without autocast
+    pretend_cpu_has(monkeypatch)
+    assert not is_ours(Conv2d(64, 64, 3, padding=1, bias=False), x)
 
 
 @needs_products
 def test_a_network_trains_by_the_gradients_of_torchs_own() -> None:
     torch.manual_seed(0)
-    model = ResNet18(width=64).to(memory_format=torch.channels_last).train()
-    reference = copy.deepcopy(model).double()
+    reference = ResNet18(width=64).to(memory_format=torch.channels_last).train()
+    model = accelerate(copy.deepcopy(reference))
+    reference.double()
     x = draw(48, 3, 16, 16, seed=0)
     model(x).square().mean().backward()
     reference(x.double()).square().mean().backward()

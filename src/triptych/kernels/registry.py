@@ -47,7 +47,7 @@ FEATURES = {
     "amx_bf16": ("amx-tile", "amx-bf16"),
 }
 TIER_OF = {"avx2": "avx2", "avx512f": "avx2", "avx512_bf16": "avx512_bf16", "amx_bf16": "amx_bf16"}
-SETTING = "TRIPTYCH_KERNELS"  # environment variable: the setting of processes that do not call `configure`
+SETTING = "TRIPTYCH_KERNELS"  # environment variable: the setting of a process that does not call `configure`
 EMULATE = "TRIPTYCH_EMULATE"  # environment variable: features that tests emulate, separated by commas
 
 # A plain layer's class -> the subclass that `accelerate` puts in its place. Each falls back on the plain
@@ -75,10 +75,10 @@ OPERATIONS = {
 
 Model = TypeVar("Model", bound=nn.Module)
 
-_tier: str | None = None  # None: not configured yet
+_tier: str | None = None  # None: not chosen yet
 
 
-def configure(setting: str | bool = "auto") -> str:
+def configure(setting: str | bool) -> str:
     """Choose the kernels of this process and of those that it starts; call it before any kernel runs.
 
     Args:
@@ -92,22 +92,32 @@ def configure(setting: str | bool = "auto") -> str:
     """
     global _tier
     setting = "off" if setting is False else str(setting)
-    best = _best_tier()
-    if setting not in ("auto", "off", *TIERS):
-        raise TriptychError(f"compute.kernels is {setting}; use auto, off, {', '.join(TIERS[:0:-1])}")
-    if setting in TIERS and (best == "off" or TIERS.index(setting) > TIERS.index(best)):
-        reason = unavailable() or f"this CPU supports {best} at most"
-        raise TriptychError(f"compute.kernels is {setting}, but {reason}; use auto")
-    tier = best if setting == "auto" else setting
-    if _tier not in (None, "off", tier) and tier != "off" and "triptych.kernels.compiler.jit" in sys.modules:
+    chosen = _choose(setting)
+    loaded = "triptych.kernels.compiler.jit" in sys.modules
+    if loaded and "off" not in (_tier, chosen) and chosen != _tier:
         raise RuntimeError(f"kernels of tier {_tier} are loaded already")  # some are compiled for one tier
-    _tier = os.environ[SETTING] = tier
-    return tier
+    _tier, os.environ[SETTING] = chosen, setting
+    return chosen
 
 
 def tier() -> str:
-    """The tier of this process; `auto` applies where nothing was configured."""
-    return _tier or configure(os.environ.get(SETTING, "auto"))
+    """The tier of this process; without `configure`, that of `TRIPTYCH_KERNELS` or the best one."""
+    global _tier
+    if _tier is None:
+        _tier = _choose(os.environ.get(SETTING, "auto"))
+    return _tier
+
+
+def _choose(setting: str) -> str:
+    best = next(t for t in reversed(TIERS) if t == "generic" or _has(t)) if unavailable() is None else "off"
+    if setting == "auto":
+        return best
+    if setting not in ("off", *TIERS):
+        raise TriptychError(f"compute.kernels is {setting}; use auto, off, {', '.join(TIERS[:0:-1])}")
+    if setting != "off" and (best == "off" or TIERS.index(setting) > TIERS.index(best)):
+        reason = unavailable() or f"this CPU supports {best} at most"
+        raise TriptychError(f"compute.kernels is {setting}, but {reason}; use auto")
+    return setting
 
 
 def supports(feature: str) -> bool:
@@ -182,12 +192,6 @@ def cpu_model() -> str:
 def _load(path: str) -> Any:
     module, name = path.rsplit(".", 1)
     return getattr(import_module(module), name)
-
-
-def _best_tier() -> str:
-    if unavailable():
-        return "off"
-    return next(name for name in reversed(TIERS) if name == "generic" or _has(name))
 
 
 @cache
