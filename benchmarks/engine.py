@@ -34,14 +34,13 @@ from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from benchmarks._simclr_peers import Peer, lightly_python
 from triptych.data.packed import PackedDataset
 from triptych.kernels.conv.layer import only_torchs
-from triptych.ssl.simclr import Pretraining
-from triptych.training.allocator import keep_large_allocations
-from triptych.training.batch import Batches
-from triptych.training.checkpoint import time_checkpoint
+from triptych.ssl.simclr import SimCLR
+from triptych.training.batches import Batches
+from triptych.training.checkpoint import Checkpoints
+from triptych.training.memory import keep_large_allocations
 from triptych.training.optimizer import make_optimizer
-from triptych.training.state import Learner, State
-from triptych.training.step import Step
-from triptych.training.stopwatch import Stopwatch
+from triptych.training.step import Step, Stopwatch
+from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.devices import choose_device, has_fast_bfloat16
 from triptych.workflow.errors import TriptychError
@@ -73,6 +72,10 @@ RECIPE: dict[str, Any] = {
     "decay_biases": True,
     "momentum": 0.9,
     "nesterov": False,
+    "clip_norm": None,
+    "epochs": 1,
+    "batch_size": BATCH,
+    "accumulate": 1,
 }
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 STEPS = {"own": 3, "float32": 1, "matmul": 3, "report": 1, "lightly_default": 1, "lightly_bf16": 2}
@@ -86,41 +89,47 @@ class Engine:
     def __init__(self, device: torch.device, precision: str, layout: torch.memory_format) -> None:
         torch.manual_seed(0)
         recipe = RECIPE | {"precision": precision}
-        training = Pretraining(recipe, random_images(), device)
-        model = training.model.to(memory_format=layout)
-        self.learner = Learner(model, make_optimizer(model, recipe), WeightAverage(model, 0.0))
-        self.batches = Batches(
-            size=IMAGES, batch_size=BATCH, accumulate=1, epochs=1, seed=0, device=device, label="bench"
-        )
-        self.number = 0
-        self.watch = Stopwatch(device, 1)
+        simclr = SimCLR(recipe, random_images(), device)
+        model = simclr.model.to(memory_format=layout)
+        self.state = TrainState(model, make_optimizer(model, recipe), WeightAverage(model, 0.0))
         self.step = Step(
-            self.learner,
-            lambda batch: training.prepare(batch).contiguous(memory_format=layout),
-            training.loss_of,
-            clip_norm=None,
-            device=device,
-            precision=precision,
-            watch=self.watch,
+            self.state,
+            lambda batch: simclr.draw_views(batch).contiguous(memory_format=layout),
+            simclr.loss,
+            Batches(IMAGES, recipe, seed=0, device=device, label="bench"),
+            recipe,
         )
+        model.train()
+        self.number = 0
 
     def seconds(self, steps: int) -> float:
         """Seconds a step, over so many; `outside` is set to the share that is not model compute."""
-        self.watch.total = self.watch.model = 0.0
+        watch = self.step.watch = Stopwatch(self.step.batches.device, 1)  # times every step 0
         for _ in range(steps):
-            with self.watch.step(0):  # the number of a step that is timed on every device
-                loss = self.step(self.batches.pieces(0, self.number % self.batches.steps), self.number)
-                loss.item()
+            with watch.step(0):
+                self.step(0, self.number % self.step.batches.steps).item()
             self.number += 1
-        self.outside = 1 - self.watch.share
-        return self.watch.total / steps
+        self.outside = 1 - watch.share
+        return watch.total / steps
+
+
+def checkpoint_seconds(state: dict[str, Any], folder: str) -> float:
+    """Seconds to save and load `state` as a checkpoint, in a folder that is left empty."""
+    checkpoints = Checkpoints(folder, "timing")
+    start = time.perf_counter()
+    checkpoints.save(0, state)
+    checkpoints.load()
+    seconds = time.perf_counter() - start
+    checkpoints.remove()
+    return seconds
 
 
 def random_images() -> PackedDataset:
     """As many as CIFAR-10 has, of its size and statistics."""
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
     labels = np.zeros(IMAGES, np.int64)
-    return PackedDataset("random", images, labels, images[:1], labels[:1], ("none",), MEAN, STD, "")
+    parts = (images, labels, images[:1], labels[:1])
+    return PackedDataset(*parts, ("none",), {}, name="random", mean=MEAN, std=STD, digest="")
 
 
 def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
@@ -170,9 +179,9 @@ def measure() -> dict[str, float | str]:
     finally:
         for peer in peers.values():
             peer.close()
-    state = own.learner.pack(State())
+    state = own.state.state_dict()
     with tempfile.TemporaryDirectory() as folder:
-        checkpoints = [sum(time_checkpoint(state, folder)) for _ in range(ROUNDS)]
+        checkpoints = [checkpoint_seconds(state, folder) for _ in range(ROUNDS)]
     middle = {name: median(values) for name, values in times.items()}
     step = middle["own"]
     flops = 3 * FORWARD_FLOPS * 2 * BATCH

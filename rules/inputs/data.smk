@@ -7,7 +7,7 @@ from triptych.data.sources import (
     archive_files,
     check_dataset,
     dataset_recipe,
-    download_name,
+    download_of,
     downloads,
 )
 from triptych.workflow.folder_fingerprint import folder_fingerprint
@@ -45,5 +45,5 @@ def archive_of(wildcards):
     """The download, or what lies at the path."""
     settings = config["datasets"][wildcards.dataset]
     if settings["source"] in OFFICIAL:
-        return [f"results/downloads/{download_name(settings)}"]
+        return [f"results/downloads/{download_of(settings).file}"]
     return archive_files(settings)

@@ -8,7 +8,7 @@ from triptych.data.sources import (
     archive_files,
     check_dataset,
     dataset_recipe,
-    download_name,
+    download_of,
     downloads,
 )
 from triptych.workflow.errors import TriptychError
@@ -17,10 +17,10 @@ OWN = "AB" * 32
 
 
 def test_official_archives_have_the_published_hashes():
-    assert OFFICIAL["cifar10"].md5 == "c58f30108f718f92721af3b95e74349a"
-    assert OFFICIAL["cifar100"].md5 == "eb9058c3a382ffc7106e4002c42a8d85"
+    assert OFFICIAL["cifar10"].hashes["md5"] == "c58f30108f718f92721af3b95e74349a"
+    assert OFFICIAL["cifar100"].hashes["md5"] == "eb9058c3a382ffc7106e4002c42a8d85"
     for name, archive in OFFICIAL.items():
-        assert len(archive.sha256) == 64
+        assert len(archive.hashes["sha256"]) == 64
         assert all(url.endswith(archive.file) and url.startswith("https://") for url in archive.mirrors)
         assert any("cs.toronto.edu/~kriz" in url for url in archive.mirrors), name
 
@@ -45,7 +45,7 @@ def test_data_sets_of_one_archive_share_its_download_and_their_mirrors():
             "c": {"source": "shapes"},
         }
     )
-    assert list(found) == [download_name({"source": "cifar10"})]
+    assert list(found) == [download_of({"source": "cifar10"}).file]
     assert found["cifar-10-python.tar.gz"].mirrors == ("http://one/x", "http://two/x", "http://three/x")
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import stratified_split, stratified_subset
-from triptych.data.subset import take_subset
 from triptych.workflow.errors import TriptychError
 
 labels_and_count = st.lists(st.integers(0, 5), min_size=1, max_size=80).flatmap(
@@ -70,12 +69,12 @@ def numbered_images(count: int) -> LabelledImages:
 
 
 def test_a_subset_keeps_images_and_labels_together():
-    subset = take_subset(numbered_images(100), train_size=20, test_size=None, seed=0)
+    subset = numbered_images(100).subset(train_size=20, test_size=None, seed=0)
     assert len(subset.train_images) == 20 and len(subset.test_images) == 100
     assert np.array_equal(subset.train_images[:, 0, 0, 0] % 5, subset.train_labels)
     assert np.array_equal(np.bincount(subset.train_labels), [4] * 5)
 
 
 def test_a_subset_cannot_be_larger_than_the_whole():
-    with pytest.raises(TriptychError, match="test_size: 101 asked for, but there are 100"):
-        take_subset(numbered_images(100), train_size=None, test_size=101, seed=0)
+    with pytest.raises(TriptychError, match="test_size is 101, but there are 100"):
+        numbered_images(100).subset(train_size=None, test_size=101, seed=0)

@@ -74,7 +74,7 @@ def test_only_unmasked_pixels_are_drawn_and_each_as_often() -> None:
     mask = torch.from_numpy(left_half())
     images[0][~mask] = 255
     pixels = RaySampler(images, CPU, [mask, None])
-    image, centres, values = pixels.draw(88000, torch.Generator().manual_seed(0))
+    image, centres, values = pixels.sample(88000, torch.Generator().manual_seed(0))
     assert (values == 0).all()
     flat = image * 48 + (centres[:, 1].long() * torch.tensor([8, 5])[image] + centres[:, 0].long())
     counts = torch.bincount(flat, minlength=68)
@@ -90,7 +90,7 @@ def test_without_masks_nothing_is_stored_and_the_same_is_drawn() -> None:
     all_kept = RaySampler(images, CPU, [torch.ones(6, 8, dtype=torch.bool)])
     assert plain.unmasked is None and unmasked.unmasked is None
     assert all_kept.unmasked is not None and all_kept.unmasked.element_size() == 4
-    draws = [pixels.draw(99, torch.Generator().manual_seed(1)) for pixels in (plain, unmasked, all_kept)]
+    draws = [pixels.sample(99, torch.Generator().manual_seed(1)) for pixels in (plain, unmasked, all_kept)]
     for other in draws[1:]:
         assert all(torch.equal(a, b) for a, b in zip(draws[0], other, strict=True))
 

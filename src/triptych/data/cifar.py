@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.data.archive import read_archive
-from triptych.data.hashes import mismatch
-from triptych.data.layouts import Layout, find_unpacked
+from triptych.data.cifar_files import Layout, find_unpacked, read_archive
 from triptych.data.packed import LabelledImages, Superclasses
 from triptych.data.pickles import load_pickled_dict
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import digest_of_file, digest_of_files
+from triptych.workflow.files import digest_of_file, digest_of_files, hash_mismatch
 
 SIDE = 32
 
@@ -27,15 +25,15 @@ def _batch(
     """Images (N, 32, 32, 3) and labels (N,) of one batch file, whose rows are red, green, blue planes."""
     data, labels = batch.get("data"), batch.get(layout.label_key)
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3 * SIDE * SIDE:
-        raise TriptychError(f"{where} has no images of {SIDE}x{SIDE} pixels; get the official archive")
-    if not isinstance(labels, list) or len(labels) != len(data):
-        raise TriptychError(f"{where} has no '{layout.label_key}' for its images; get the official archive")
-    if not all(isinstance(label, int) and 0 <= label < layout.num_classes for label in labels):
-        raise TriptychError(
-            f"{where} has labels outside 0..{layout.num_classes - 1}; get the official archive"
-        )
-    images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), np.array(labels, dtype=np.int64)
+        problem = f"no images of {SIDE}x{SIDE} pixels"
+    elif not isinstance(labels, list) or len(labels) != len(data):
+        problem = f"no '{layout.label_key}' for its images"
+    elif not all(isinstance(label, int) and 0 <= label < layout.num_classes for label in labels):
+        problem = f"labels outside 0..{layout.num_classes - 1}"
+    else:
+        images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(images), np.array(labels, dtype=np.int64)
+    raise TriptychError(f"{where} has {problem}; get the official archive")
 
 
 def _superclasses(
@@ -65,6 +63,19 @@ def _superclasses(
     return Superclasses(tuple(map(str, names)), tuple(of_class[label] for label in range(len(of_class))))
 
 
+def _read_files(path: Path, hashes: Mapping[str, str]) -> tuple[Layout, dict[str, bytes], dict[str, str]]:
+    """Which archive it is, the contents by file name, and the digests of what was read."""
+    if path.is_dir():
+        layout, folder = find_unpacked(path)
+        contents = {name: (folder / name).read_bytes() for name in layout.files}
+        return layout, contents, {"files_digest": digest_of_files([str(folder / name) for name in contents])}
+    if not path.is_file():
+        raise TriptychError(f"{path} does not exist; correct `path` in the config")
+    if problem := hash_mismatch(path, hashes):
+        raise TriptychError(f"{path} has the {problem}; correct the config or get the archive anew")
+    return *read_archive(path), {name: digest_of_file(path, name) for name in ("sha256", "md5")}
+
+
 def read_cifar(
     path: str | Path, *, expect: str | None = None, hashes: Mapping[str, str] | None = None
 ) -> LabelledImages:
@@ -82,29 +93,17 @@ def read_cifar(
     Raises:
         TriptychError: missing, wrong hash, damaged, dangerous, or another data set than expected.
     """
-    path = Path(path).expanduser()
-    facts: dict[str, Any] = {"path": str(path)}
-    if path.is_dir():
-        layout, folder = find_unpacked(path)
-        contents = {name: (folder / name).read_bytes() for name in layout.files}
-        facts["files_digest"] = digest_of_files([str(folder / name) for name in layout.files])
-    elif path.is_file():
-        problem = mismatch(path, hashes or {})
-        if problem:
-            raise TriptychError(f"{path} has the {problem}; correct the config or get the archive anew")
-        facts |= {algorithm: digest_of_file(path, algorithm) for algorithm in ("sha256", "md5")}
-        layout, contents = read_archive(path)
-    else:
-        raise TriptychError(f"{path} does not exist; correct `path` in the config")
+    path = Path(path)
+    layout, contents, digests = _read_files(path, hashes or {})
     if expect not in (None, layout.kind):
         raise TriptychError(f"{path} holds {layout.kind}, not {expect}; correct `source` or its mirrors")
-
     loaded = {name: load_pickled_dict(contents[name], f"{path}: {name}") for name in layout.files}
     names = loaded[layout.meta].get(layout.names_key)
     if not isinstance(names, list) or len(names) != layout.num_classes:
         raise TriptychError(f"{path}: {layout.meta} does not name {layout.num_classes} classes; get it anew")
-    train = [_batch(loaded[name], layout, f"{path}: {name}") for name in layout.train]
-    test_images, test_labels = _batch(loaded[layout.test], layout, f"{path}: {layout.test}")
+    *train, (test_images, test_labels) = (
+        _batch(loaded[name], layout, f"{path}: {name}") for name in (*layout.train, layout.test)
+    )
     batches = [loaded[name] for name in (*layout.train, layout.test)]
     return LabelledImages(
         train_images=np.concatenate([images for images, _ in train]),
@@ -112,6 +111,6 @@ def read_cifar(
         test_images=test_images,
         test_labels=test_labels,
         classes=tuple(map(str, names)),
-        source={"kind": layout.kind, **facts},
+        source={"kind": layout.kind, "path": str(path), **digests},
         superclasses=_superclasses(loaded[layout.meta], batches, layout, str(path)),
     )

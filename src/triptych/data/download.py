@@ -13,8 +13,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from triptych.data.hashes import mismatch
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import hash_mismatch
 from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
@@ -112,7 +112,7 @@ def download(
     target, part = Path(target), Path(part)
     target.parent.mkdir(parents=True, exist_ok=True)
     part.parent.mkdir(parents=True, exist_ok=True)
-    if part.exists() and mismatch(part, hashes) is None:
+    if part.exists() and hash_mismatch(part, hashes) is None:
         os.replace(part, target)
         return str(part)
 
@@ -126,7 +126,7 @@ def download(
             resumed = _size(part) > 0
             try:
                 _fetch(url, part, timeout)
-                problem = mismatch(part, hashes)
+                problem = hash_mismatch(part, hashes)
                 if problem is None:
                     os.replace(part, target)
                     return url

@@ -83,7 +83,7 @@ def read_folder(
         TriptychError: no images, one class only, an empty class, unreadable files, or a class of
             `test/` that `train/` lacks.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     train_folder, test_folder = path / "train", path / "test"
     if not train_folder.is_dir():
         raise TriptychError(f"{path} has no folder train/; it must hold train/<class>/<images>")

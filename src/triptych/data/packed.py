@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.data.splits import stratified_subset
 from triptych.workflow.arrays import write_array
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, read_json, write_json
@@ -27,11 +28,14 @@ class Superclasses:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """What a source delivers.
+    """A data set in memory.
 
-    Images are (N, H, W, 3) uint8, labels (N,) int64 and index `classes`. `superclasses` groups the
-    classes where the source does.
-    `source` says where the images came from, with whatever identifies them (hashes, seeds).
+    Attributes:
+        train_images, test_images: (N, H, W, 3) uint8.
+        train_labels, test_labels: (N,) int64, indices of `classes`.
+        classes: their names, whether or not each has images.
+        source: where the images came from, with whatever identifies them (hashes, seeds).
+        superclasses: groups of the classes, if the source has any.
     """
 
     train_images: NDArray[np.uint8]
@@ -42,26 +46,41 @@ class LabelledImages:
     source: Mapping[str, Any]
     superclasses: Superclasses | None = None
 
+    def subset(self, *, train_size: int | None, test_size: int | None, seed: int) -> "LabelledImages":
+        """Keep `train_size` and `test_size` images (None: all), drawn class by class from `seed`.
 
-@dataclass(frozen=True)
-class PackedDataset:
-    """A data set as `load_packed` finds it.
+        Raises:
+            TriptychError: there are fewer images than that.
+        """
+        result = self
+        for part, size in (("train", train_size), ("test", test_size)):
+            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            if size is None:
+                continue
+            if size > len(labels):
+                raise TriptychError(f"{part}_size is {size}, but there are {len(labels)} {part} images")
+            kept = stratified_subset(labels, size, seed)
+            result = replace(result, **{f"{part}_images": images[kept], f"{part}_labels": labels[kept]})
+        return result
 
-    Images are (N, H, W, 3) uint8, mapped from disk copy-on-write: reading costs no memory up
-    front, and writing to them never reaches the file. Labels are (N,) int64. `mean` and `std` are
-    the training images' channel statistics, for pixels scaled to 0..1. `digest` identifies the arrays.
+
+@dataclass(frozen=True, kw_only=True)
+class PackedDataset(LabelledImages):
+    """A data set on disk.
+
+    Images are mapped copy-on-write: reading costs no memory up front, and writing to them never
+    reaches the file.
+
+    Attributes:
+        name: in the config.
+        mean, std: channel statistics of the training images, for pixels scaled to 0..1.
+        digest: identifies the arrays.
     """
 
     name: str
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.int64]
-    test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.int64]
-    classes: tuple[str, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     digest: str
-    superclasses: Superclasses | None = None
 
     @property
     def num_classes(self) -> int:
@@ -100,22 +119,10 @@ def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def save_packed(
-    folder: str | Path, images: LabelledImages, *, name: str, provenance: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Write a data set's arrays and `dataset.json` into `folder`, all of them or none.
-
-    Returns:
-        What `dataset.json` holds.
-
-    Raises:
-        TriptychError: a part without images.
-        ValueError: arrays that break the contract of `LabelledImages`.
-        OSError: the disk is full; nothing is left behind.
-    """
-    arrays = {key: getattr(images, key) for key in ARRAYS}
+def _check(images: LabelledImages, name: str) -> None:
+    """Raise unless the arrays are as `LabelledImages` says, and no part is empty."""
     for part in ("train", "test"):
-        pixels, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        pixels, labels = getattr(images, f"{part}_images"), getattr(images, f"{part}_labels")
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or labels.dtype != np.int64:
             raise ValueError(f"{part}: want (N, H, W, 3) uint8 and int64, got {pixels.shape} {pixels.dtype}")
         if labels.shape != pixels.shape[:1] or pixels.shape[1:] != images.train_images.shape[1:]:
@@ -127,12 +134,30 @@ def save_packed(
     groups = images.superclasses
     if groups is not None and len(groups.of_class) != len(images.classes):
         raise ValueError(f"{len(groups.of_class)} classes have a superclass, not {len(images.classes)}")
+
+
+def save_packed(
+    folder: str | Path, images: LabelledImages, *, name: str, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a data set's arrays and `dataset.json` into `folder`, all of them or none.
+
+    Returns:
+        The content of `dataset.json`.
+
+    Raises:
+        TriptychError: a part without images.
+        ValueError: arrays that break the contract of `LabelledImages`.
+        OSError: the disk is full; nothing is left behind.
+    """
+    _check(images, name)
+    arrays = {key: getattr(images, key) for key in ARRAYS}
+    groups = images.superclasses
     mean, std = channel_statistics(images.train_images)
     description = {
         "name": name,
         "classes": list(images.classes),
-        "superclasses": None if groups is None else list(groups.names),
-        "superclass_of_class": None if groups is None else list(groups.of_class),
+        "superclasses": groups and list(groups.names),
+        "superclass_of_class": groups and list(groups.of_class),
         "counts": {"train": len(images.train_labels), "test": len(images.test_labels)},
         "image_size": list(images.train_images.shape[1:3]),
         "mean": mean,
@@ -145,8 +170,7 @@ def save_packed(
     with ExitStack() as renames:  # undone in reverse order: dataset.json appears last
         write_json(renames.enter_context(atomic_path(folder / "dataset.json")), description)
         for key, array in arrays.items():
-            temporary = renames.enter_context(atomic_path(folder / f"{key}.npy"))
-            write_array(temporary, array)
+            write_array(renames.enter_context(atomic_path(folder / f"{key}.npy")), array)
     return description
 
 
@@ -164,15 +188,11 @@ def load_packed(folder: str | Path) -> PackedDataset:
             key: np.load(folder / f"{key}.npy", mmap_mode="c" if key.endswith("images") else None)
             for key in ARRAYS
         }
-        counts = description["counts"]
-        groups = description.get("superclasses")
+        counts, groups = description["counts"], description.get("superclasses")
         packed = PackedDataset(
-            name=description["name"],
             **arrays,
-            classes=tuple(description["classes"]),
-            mean=tuple(description["mean"]),
-            std=tuple(description["std"]),
-            digest=description["digest"],
+            **{key: description[key] for key in ("name", "digest", "source")},
+            **{key: tuple(description[key]) for key in ("classes", "mean", "std")},
             superclasses=Superclasses(tuple(groups), tuple(description["superclass_of_class"]))
             if groups
             else None,

@@ -1,7 +1,7 @@
 """Reading the pickles of the CIFAR archives without running anything that they contain.
 
-A pickle is a program. This unpickler knows three functions, all its own, which is what an array of
-bytes takes; any other name, and with it any code, is refused. Nothing of NumPy is called either.
+A pickle is a program. This unpickler allows three functions, all defined here, which is enough for an
+array of bytes; any other name, and with it any code, is refused. Nothing of NumPy is called either.
 """
 
 import io
@@ -15,6 +15,8 @@ from triptych.workflow.errors import TriptychError
 
 
 class _Dtype:
+    """Stands in for numpy.dtype."""
+
     def __init__(self, name: str | bytes, *_: object) -> None:
         self.name = name.decode() if isinstance(name, bytes) else str(name)
 
@@ -60,11 +62,10 @@ for _core in ("numpy.core", "numpy._core"):  # numpy 2 renamed it
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Look a name up among the few that are allowed."""
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file needs") from None
+        """One of the few functions that are allowed."""
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it calls {module}.{name}, which no CIFAR file needs")
+        return _ALLOWED[module, name]
 
 
 def _plain(value: Any) -> Any:
@@ -83,18 +84,18 @@ def load_pickled_dict(content: bytes, where: str) -> dict[str, Any]:
 
     Args:
         content: the pickle.
-        where: what it is called in error messages.
+        where: its name in error messages.
 
     Raises:
         TriptychError: damaged, something else than such a dictionary, or in need of code.
     """
     try:
         value = _plain(_Unpickler(io.BytesIO(content), encoding="bytes").load())
+        if not isinstance(value, dict):
+            raise pickle.UnpicklingError("no dictionary")
     except Exception as error:  # hostile bytes can raise anything at all
         reason = str(error) or type(error).__name__
         raise TriptychError(
             f"{where} is not a CIFAR batch file ({reason}); get the official archive"
         ) from error
-    if not isinstance(value, dict):
-        raise TriptychError(f"{where} is not a CIFAR batch file (no dictionary); get the official archive")
     return value

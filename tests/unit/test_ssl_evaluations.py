@@ -1,0 +1,355 @@
+"""Features computed once, and everything that is asked of them, run for real on a few pictures."""
+
+import csv
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from full_disk import full_disk
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from test_classify import CLASSIFIER, TRAINING, experiment, metrics, save_colours
+
+from triptych.classify.checks import check_labels
+from triptych.classify.classifier import train_classifier
+from triptych.classify.experiment import save_weights
+from triptych.classify.training import run_training
+from triptych.data.packed import PackedDataset, load_packed
+from triptych.models.resnet import ResNet18
+from triptych.ssl.compute_features import compute_features
+from triptych.ssl.feature_map import map_features
+from triptych.ssl.features import LabelledFeatures, load_features, save_features
+from triptych.ssl.fine_tune import fine_tune
+from triptych.ssl.knn_evaluation import evaluate_knn
+from triptych.ssl.label_fraction import labelled_images
+from triptych.ssl.label_fraction_probe import probe_label_fraction
+from triptych.ssl.linear_probe import probe
+from triptych.ssl.sgd_probe import augmented_probe
+from triptych.ssl.simclr import initialise
+from triptych.ssl.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
+from triptych.ssl.weight_decay_search import (
+    search_folds,
+    search_held_out,
+    warn_at_end_of_grid,
+    weight_decay_grid,
+)
+from triptych.workflow.errors import TriptychError
+
+CPU = {"device": "cpu", "precision": "float32"}
+GRID = {"min": 0.001, "max": 1.0, "count": 4}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_colours(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    initialise(experiment(folder, data, {"width": 8, **CPU}))
+    return folder / "encoder.safetensors"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, data: Path, encoder: Path) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("features")
+    compute_features(experiment(folder, data, {"width": 8, **CPU}), str(encoder))
+    return {f"{part}_file": str(folder / f"{part}.safetensors") for part in ("train", "test")}
+
+
+def test_a_full_disk_is_known_as_one_where_weights_and_features_are_saved(tmp_path: Path) -> None:
+    examples = LabelledFeatures(torch.ones(1000, 8), torch.zeros(1000, dtype=torch.int64))
+    for save in (
+        lambda: save_weights(ResNet18(width=8), tmp_path / "a"),
+        lambda: save_features(examples, tmp_path / "b"),
+    ):
+        with pytest.raises(OSError) as caught, full_disk():
+            save()
+        assert caught.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
+
+
+def test_features_are_the_encoders_in_eval_mode_in_the_order_of_the_images(
+    data: Path,
+    encoder: Path,
+    files: dict[str, str],
+) -> None:
+    dataset = load_packed(data)
+    model = ResNet18(width=8).eval()
+    model.load_state_dict(load_file(encoder))
+    pixels = (dataset.test_images / 255 - np.array(dataset.mean)) / np.array(dataset.std)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(pixels).float().permute(0, 3, 1, 2))
+    found = load_features(files["test_file"])
+    torch.testing.assert_close(found.features, expected, rtol=1e-3, atol=1e-4)
+    assert found.features.dtype == torch.float32
+    assert found.labels.tolist() == dataset.test_labels.tolist()
+    record = json.loads(Path(files["test_file"]).with_name("metrics.json").read_text())
+    assert (record["train_images"], record["test_images"], record["dimensions"]) == (120, 30, 64)
+    assert record["provenance"]["recipe"]["width"] == 8
+
+
+def test_damaged_features_are_one_clear_line(tmp_path: Path, files: dict[str, str]) -> None:
+    damaged = tmp_path / "train.safetensors"
+    damaged.write_bytes(Path(files["train_file"]).read_bytes()[:200])
+    with pytest.raises(TriptychError, match=r"train\.safetensors: cannot be read as features .* run again"):
+        load_features(damaged)
+
+
+def test_the_probe_chooses_on_validation_and_keeps_its_path(
+    tmp_path: Path,
+    data: Path,
+    files: dict[str, str],
+) -> None:
+    probe(experiment(tmp_path, data, {"validation": 30, "weight_decays": GRID, **CPU}), **files)
+    found = metrics(tmp_path)
+    assert found["test_top1_accuracy"] > 80 and found["test_top5_accuracy"] == 100
+    path = found["path"]
+    assert [trial["weight_decay"] for trial in path] == pytest.approx([1.0, 0.1, 0.01, 0.001])
+    best = max(trial["validation_top1_accuracy"] for trial in path)
+    assert found["validation_top1_accuracy"] == best
+    assert found["weight_decay"] in [t["weight_decay"] for t in path if t["validation_top1_accuracy"] == best]
+    losses = [trial["train_loss"] for trial in path]
+    assert losses == sorted(losses, reverse=True)  # a weaker penalty fits the training images better
+    layer = load_file(tmp_path / "classifier.safetensors")
+    test = load_features(files["test_file"])
+    guesses = (test.features @ layer["weight"].T + layer["bias"]).argmax(1)
+    assert 100 * (guesses == test.labels).double().mean() == pytest.approx(found["test_top1_accuracy"])
+
+
+def test_the_probe_never_lets_test_images_decide(tmp_path: Path, data: Path, files: dict[str, str]) -> None:
+    test = load_features(files["test_file"])
+    shuffled = tmp_path / "shuffled.safetensors"
+    save_features(LabelledFeatures(test.features.flip(0) * 3, test.labels), shuffled)
+    recipe = {"validation": 30, "weight_decays": GRID, **CPU}
+    probe(experiment(tmp_path / "a", data, recipe), **files)
+    probe(experiment(tmp_path / "b", data, recipe), train_file=files["train_file"], test_file=str(shuffled))
+    a, b = ((tmp_path / name / "classifier.safetensors").read_bytes() for name in "ab")
+    assert a == b
+
+
+def test_a_validation_split_as_large_as_the_data_is_refused(
+    tmp_path: Path,
+    data: Path,
+    files: dict[str, str],
+) -> None:
+    with pytest.raises(TriptychError, match="validation is 120 of 120 training images"):
+        probe(experiment(tmp_path, data, {"validation": 120, "weight_decays": GRID, **CPU}), **files)
+
+
+def test_neighbours_and_a_few_labels_find_the_colours(
+    tmp_path: Path,
+    data: Path,
+    files: dict[str, str],
+) -> None:
+    evaluate_knn(experiment(tmp_path / "knn", data, {"k": 10, "temperature": 0.1, **CPU}), **files)
+    assert metrics(tmp_path / "knn")["test_top1_accuracy"] > 60  # chance is 33
+    recipe = {"percent": 20.0, "folds": 5, "weight_decays": GRID, **CPU}
+    probe_label_fraction(experiment(tmp_path / "few", data, recipe), **files)
+    few = metrics(tmp_path / "few")
+    assert few["test_top1_accuracy"] > 60
+    assert (few["labels"], few["folds"], len(few["path"])) == (24, 5, 4)
+
+
+def test_a_share_without_two_images_of_each_class_is_one_clear_line(
+    tmp_path: Path,
+    data: Path,
+    files: dict[str, str],
+) -> None:
+    recipe = {"percent": 3.0, "folds": 5, "weight_decays": GRID, **CPU}
+    with pytest.raises(TriptychError, match=r"3 % of the labels are 4, fewer than two .* raise percents"):
+        probe_label_fraction(experiment(tmp_path, data, recipe), **files)
+
+
+def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path, encoder: Path) -> None:
+    augmentation = CLASSIFIER["base_augmentation"]
+    recipe = {
+        **TRAINING,
+        "width": 8,
+        "percent": 50.0,
+        "validation": 20,
+        "base_augmentation": augmentation,
+        "label_smoothing": 0.0,
+    }
+    fine_tune(experiment(tmp_path, data, recipe), str(encoder))
+    found = metrics(tmp_path)
+    assert found["labels"] == 50 and found["epochs"] == 2
+    assert found["training_flops"] == 3 * found["flops_per_image"] * 2 * 40  # whole batches of 20
+    assert found["test_top1_accuracy"] > 40
+    before, after = load_file(encoder), load_file(tmp_path / "model.safetensors")
+    assert not torch.equal(before["stem.weight"], after["0.stem.weight"])
+
+
+TUNING = {"percent": 50.0, "base_augmentation": CLASSIFIER["base_augmentation"], "label_smoothing": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("training", "recipe"),
+    [
+        (train_classifier, CLASSIFIER),
+        (fine_tune, {**TRAINING, **TUNING, "width": 8, "validation": 20}),
+        (augmented_probe, {**TRAINING, "width": 8, "validation": 20}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_two_workers_train_one_network(
+    tmp_path: Path, data: Path, encoder: Path, training: Callable[..., None], recipe: dict[str, Any]
+) -> None:
+    once = experiment(tmp_path, data, {**recipe, "epochs": 4, "gpus": 2})
+    run_training(training, once, *([] if training is train_classifier else [str(encoder)]))
+    assert metrics(tmp_path)["test_top1_accuracy"] > 40  # chance is 33
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 5
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_the_map_names_images_and_classes(tmp_path: Path, data: Path, files: dict[str, str]) -> None:
+    recipe = {"points": 15, "perplexity": 4, **CPU}
+    map_features(experiment(tmp_path, data, recipe), test_file=files["test_file"])
+    with (tmp_path / "map.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    dataset = load_packed(data)
+    assert len(rows) == 15
+    for row in rows:
+        assert dataset.classes[dataset.test_labels[int(row["image"])]] == row["class"]
+    assert metrics(tmp_path)["points"] == 15
+
+
+def clusters(count: int, spread: float = 0.3, seed: int = 0) -> LabelledFeatures:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 4
+    centres = torch.randn(4, 8, generator=generator)
+    return LabelledFeatures(centres[labels] + spread * torch.randn(count, 8, generator=generator), labels)
+
+
+def test_the_grid_goes_from_strong_to_weak_in_equal_ratios() -> None:
+    assert weight_decay_grid({"min": 1e-4, "max": 1.0, "count": 5}) == pytest.approx(
+        [1, 0.1, 0.01, 1e-3, 1e-4]
+    )
+    assert weight_decay_grid({"min": 0.1, "max": 0.1, "count": 1}) == pytest.approx([0.1])
+
+
+def test_cross_validation_asks_every_example_once_and_agrees_with_separate_fits() -> None:
+    examples = clusters(60, spread=1.5)
+    found = search_folds(examples, 4, [0.1, 0.01], folds=3, seed=5)
+    assert [trial.weight_decay for trial in found.path] == [0.1, 0.01]
+    for trial in found.path:  # a whole number of 60 answers
+        assert trial.validation_top1_accuracy * 0.6 == pytest.approx(
+            round(trial.validation_top1_accuracy * 0.6)
+        )
+    assert found.best == max(found.path, key=lambda t: (t.validation_top1_accuracy, -t.validation_loss))
+    assert search_folds(examples, 4, [0.1, 0.01], folds=3, seed=5).path == found.path
+
+
+def test_the_best_of_equals_has_the_lowest_loss() -> None:
+    examples = clusters(80, spread=0.05)
+    held_out = clusters(40, spread=0.05, seed=0)
+    found = search_held_out(examples, held_out, 4, [10.0, 0.1, 0.001])
+    assert [trial.validation_top1_accuracy for trial in found.path] == [100.0] * 3
+    assert found.best.validation_loss == min(trial.validation_loss for trial in found.path)
+
+
+@pytest.mark.parametrize(("weight_decays", "told"), [([10.0, 0.1, 0.001], True), ([0.1], False)])
+def test_a_best_weight_decay_at_the_end_of_the_grid_is_recorded_and_said_once(
+    weight_decays: list[float], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = search_folds(clusters(80, spread=0.05), 4, weight_decays, folds=4, seed=0)
+    warn_at_end_of_grid(found, "probe/seed0")
+    assert found.record()["at_end_of_grid"] is told
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == told and all("probe/seed0" in text for text in warnings)
+
+
+def learning(**changes: dict[str, Any]) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "probe": {"validation": 100},
+        "supervised": {"validation": 100},
+        "label_fraction": {"percents": [10]},
+        "fine_tune": {"validation": 100, "percents": [], "batch_size": 32},
+    }
+    return {name: {**values, **changes.get(name, {})} for name, values in base.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"probe": {"validation": 400}}, r"probe.validation is 400, but there are only 400 training images"),
+        ({"supervised": {"validation": 999}}, r"supervised.validation is 999, but there are only 400"),
+        (
+            {"fine_tune": {"percents": [50, 10]}},
+            r"fine_tune.batch_size is 32, but 10 % of the labels are 30; lower batch_size or raise percents",
+        ),
+        ({"label_fraction": {"percents": [0.5]}}, "0.5 % of the labels are 2, fewer than two for some"),
+    ],
+)
+def test_what_would_fail_after_the_pretraining_is_asked_before(
+    changes: dict[str, dict[str, Any]], problem: str
+) -> None:
+    images = np.zeros((400, 4, 4, 3), np.uint8)
+    labels = np.arange(400) % 4
+    dataset = PackedDataset(
+        name="toy",
+        source={},
+        classes=("a", "b", "c", "d"),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        digest="0",
+        train_images=images,
+        train_labels=labels,
+        test_images=images,
+        test_labels=labels,
+    )
+    check_labels(dataset, learning())
+    with pytest.raises(TriptychError, match=problem):
+        check_labels(dataset, learning(**changes))
+
+
+@given(st.integers(0, 100), st.sampled_from([5.0, 10.0, 50.0, 100.0]))
+def test_a_share_of_the_labels_keeps_the_proportions_of_the_classes(seed: int, percent: float) -> None:
+    labels = torch.arange(400) % 4
+    chosen = labelled_images(labels, percent=percent, seed=seed)
+    assert torch.bincount(labels[chosen]).tolist() == [percent] * 4
+    larger = labelled_images(labels, percent=100.0, seed=seed)
+    assert set(chosen.tolist()) <= set(larger.tolist())
+
+
+def test_affinities_are_a_distribution_of_the_wanted_perplexity() -> None:
+    features = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)) * 100
+    affinities = neighbour_probabilities(features, 10.0)
+    assert affinities.sum() == pytest.approx(1, abs=1e-5)
+    assert torch.equal(affinities, affinities.T) and affinities.diagonal().abs().max() == 0
+    equal = neighbour_probabilities(torch.eye(30), 5.0)  # all are equally far: nothing to tell apart
+    assert equal[0, 1:].max() == pytest.approx(equal[0, 1:].min().item(), rel=1e-4)
+
+
+def test_the_gradient_of_the_map_is_that_of_its_divergence() -> None:
+    generator = torch.Generator().manual_seed(0)
+    affinities = neighbour_probabilities(torch.randn(30, 4, generator=generator), 5.0).double()
+    places = torch.randn(30, 2, generator=generator, dtype=torch.float64)
+    by_difference = torch.zeros_like(places)
+    for index in np.ndindex(30, 2):
+        step = torch.zeros_like(places)
+        step[index] = 1e-6
+        up, down = kl_divergence(places + step, affinities), kl_divergence(places - step, affinities)
+        by_difference[index] = (up - down) / 2e-6
+    torch.testing.assert_close(kl_gradient(places, affinities), by_difference, rtol=1e-4, atol=1e-6)
+
+
+def test_the_map_keeps_clusters_apart_and_is_the_same_every_time() -> None:
+    examples = clusters(120)
+    places, divergence = tsne(examples.features, perplexity=10, steps=400)
+    distances = torch.cdist(places, places).fill_diagonal_(torch.inf)
+    assert (examples.labels[distances.argmin(1)] == examples.labels).all()
+    assert 0 < divergence < 1.5
+    assert torch.equal(places, tsne(examples.features, perplexity=10, steps=400)[0])
+
+
+def test_features_that_are_all_alike_stay_at_one_point() -> None:
+    places, _ = tsne(torch.ones(20, 5), perplexity=5, steps=20)
+    assert places.isfinite().all() and (places == places[0]).all()
