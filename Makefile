@@ -46,7 +46,10 @@ dag: $(INSTALLED) ## draw the graph of rules as results/dag.svg (needs graphviz)
 bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 	$(BIN)/python -m benchmarks $(NAME)
 
+docs: $(INSTALLED) ## write docs/config.md, the tables of all knobs
+	$(BIN)/python -m triptych.config > docs/config.md
+
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study view test lint dag bench clean
+.PHONY: help demo study view test lint dag bench docs clean

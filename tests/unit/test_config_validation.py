@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from triptych.config import renamed
+from triptych.config.cells import check_modules
 from triptych.config.data import SOURCES
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
@@ -211,6 +213,83 @@ def test_each_mistake_is_named(path: str, value: Any, expected: str) -> None:
     assert expected in complaint(changed(path, value))
 
 
+CROP = {"padding": 4, "flip": 0.5, "degrees": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "new"),
+    [
+        ("self_supervision.simclr.final_share", 0.1, "min_lr_ratio"),
+        ("architectures.vit.recipes.modern.final_share", 0.1, "min_lr_ratio"),
+        ("architectures.resnet18.recipes.report.decay", 0.2, "gamma"),
+        ("self_supervision.simclr.stages", [], "progressive_resizing"),
+        ("self_supervision.few_labels", {"percents": [1]}, "label_fraction"),
+        ("self_supervision.probe.weight_decays.least", 0.1, "min"),
+        ("self_supervision.probe.weight_decays.most", 1, "max"),
+        ("self_supervision.supervised.mixing", "cutout", "augmentation"),
+        ("self_supervision.supervised.augmentation", CROP, "base_augmentation"),
+        ("self_supervision.fine_tune.augmentation", CROP, "base_augmentation"),
+        ("grid.augmentation", CROP, "base_augmentation"),
+        ("reconstruction.export.least_share", 0.01, "min_component_fraction"),
+        ("scenes.orbit.export", {"least_share": 0.01}, "min_component_fraction"),
+    ],
+)
+def test_an_old_name_is_an_error_that_tells_the_new_one(path: str, value: Any, new: str) -> None:
+    old = f"{path}.{next(iter(value))}" if path == "scenes.orbit.export" else path
+    assert complaint(changed(path, value)) == f"config: {old} is now {new}; rename it"
+    assert new in renamed.KEYS.values()
+
+
+@pytest.mark.parametrize("old", renamed.MODULES)
+def test_an_old_module_is_an_error_that_tells_the_new_one(old: str) -> None:
+    config = changed("architectures.vit.module", old)
+    validate_config(config)
+    with pytest.raises(TriptychError, match=f"architectures.vit: module {old} is now triptych.models."):
+        check_modules(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("self_supervision.simclr.views", None, "simclr.views is null but must be of type mapping"),
+        ("self_supervision.simclr.views.crop_scale", [0.5], "crop_scale has 1 entries but needs 2"),
+        ("self_supervision.simclr.views.jitter", [0, 0, 0, 0, 0], "jitter has 5 entries but may have 4"),
+        ("self_supervision.simclr.epochs", 5.5, "simclr.epochs is 5.5 but must be of type integer"),
+        ("grid.seeds", [], "grid.seeds has 0 entries but needs at least 1"),
+        ("grid.seeds", [1, 2, 1], "grid.seeds has 1 twice"),
+        ("grid.cells", {3: {}}, "grid.cells: the key 3 must be text"),
+        ("reconstruction.orbit.width", 101, "orbit.width is 101 but must be a multiple of 2"),
+        ("reconstruction.sfm.first_octave", 2, "first_octave is 2 but must be one of -1, 0, 1, null"),
+        ("architectures.mine", {}, "architectures.mine lacks the key 'module'; add it"),
+        ("architectures.vit.dim", 3, "what your module takes stands under architectures.vit.options"),
+        ("compute.kernels", True, "kernels is True but must be one of 'auto', 'off', 'amx_bf16'"),
+    ],
+)
+def test_each_kind_of_mistake_has_its_words(path: str, value: Any, expected: str) -> None:
+    assert expected in complaint(changed(path, value))
+
+
+def test_off_needs_no_quotes_where_yaml_reads_it_as_false() -> None:
+    config = changed("compute.kernels", yaml.safe_load("off"))
+    validate_config(config)
+    assert config["compute"]["kernels"] == "off"
+
+
+def test_the_home_folder_may_be_written_as_a_tilde() -> None:
+    config = changed("scenes.desk", {"source": "video", "path": "~/desk.mp4"})
+    validate_config(config)
+    assert config["scenes"]["desk"]["path"] == str(Path.home() / "desk.mp4")
+
+
+def test_a_whole_number_stays_one_and_keys_are_sorted() -> None:
+    """Both are part of a recipe's text, by which Snakemake compares params."""
+    config = changed("self_supervision.simclr.learning_rate", 1)
+    validate_config(config)
+    simclr = config["self_supervision"]["simclr"]
+    assert repr(simclr["learning_rate"]) == "1"
+    assert list(simclr) == sorted(simclr)
+
+
 def test_a_warm_up_is_not_compared_with_the_epochs_that_minutes_replace() -> None:
     config = changed("self_supervision.simclr", {"minutes": 600, "epochs": 5, "warmup_epochs": 10})
     validate_config(config)
@@ -239,7 +318,7 @@ def test_a_presets_cells_stay_valid_where_a_study_leaves_them_out(part: dict[str
     validate_config(config)
 
 
-def test_defaults_come_from_the_schema_and_overrides_get_none() -> None:
+def test_defaults_are_filled_in_but_not_into_overrides() -> None:
     config = changed("grid.cells", {"vit-mixup": {"epochs": 17}})
     del config["self_supervision"]["simclr"]["views"]
     validate_config(config)

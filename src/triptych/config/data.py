@@ -43,7 +43,7 @@ class Checked(Images):
 class Cifar(Checked):
     """The official archive of CIFAR-10 or CIFAR-100, downloaded and checked."""
 
-    source: Literal["cifar10", "cifar100"]
+    source: Literal["cifar10", "cifar100"] = knob(..., "the official archive, downloaded and checked")
     mirrors: Annotated[list[Address], Field(min_length=1)] | None = knob(
         None, "addresses, tried in this order; null: the known ones"
     )
@@ -52,14 +52,14 @@ class Cifar(Checked):
 class Archive(Checked):
     """The official archive, where you have it already."""
 
-    source: Literal["archive"]
+    source: Literal["archive"] = knob(..., "the official archive, where you have it already")
     path: FilePath | None = knob(None, "of the .tar.gz, or of its unpacked folder")
 
 
 class Folder(Images):
     """Your own images in folders, one folder a class."""
 
-    source: Literal["folder"]
+    source: Literal["folder"] = knob(..., "your own images, one folder a class")
     path: FilePath | None = knob(
         None, "of a folder with train/<class>/<images> and, if you have it, test/<class>/<images>"
     )
@@ -74,7 +74,7 @@ class Folder(Images):
 class Shapes(Source):
     """Images of ten shapes, drawn by the workflow itself."""
 
-    source: Literal["shapes"]
+    source: Literal["shapes"] = knob(..., "drawn by the workflow itself, 10 classes")
     train: Integer = knob(4000, "training images", ge=10, le=1_000_000)
     test: Integer = knob(1000, "test images", ge=10, le=1_000_000)
     image_size: Integer = knob(32, "side, in pixels", ge=8, le=512)

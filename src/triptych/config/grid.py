@@ -65,8 +65,8 @@ class RandomErasing(Section):
 class Policies(Section):
     """Augmentations that go with any method; each is the module of this name in `triptych.augment`."""
 
-    rand_augment: RandAugment | None = knob(None, "RandAugment before the method; null: none")
-    random_erasing: RandomErasing | None = knob(None, "random erasing before the method; null: none")
+    rand_augment: RandAugment | None = knob(None, "before the method; null: none")
+    random_erasing: RandomErasing | None = knob(None, "before the method; null: none")
 
 
 class Augmentation(Cutout, CutMix, Policies):

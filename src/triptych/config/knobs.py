@@ -104,7 +104,7 @@ Device = Annotated[
     Matching(
         r"auto|cpu|mps|(cuda|xpu)(:[0-9]+)?", "auto, cpu, mps, cuda, xpu, or one of several such as cuda:1"
     ),
-    Field(description="auto: CUDA, else MPS, else CPU"),
+    Field(description="auto (CUDA, MPS, CPU), cpu, mps, cuda, xpu, or one of several: cuda:1"),
 ]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],

@@ -93,7 +93,7 @@ class Radiance(Section):
     near: Number = knob(0.1, "distance from a camera before which there is nothing, in unit cubes", ge=0)
     background: Literal["random", "black", "white"] = knob(
         "random",
-        "random: a new color for each ray, in training; pictures then are over white with alpha, else black",
+        "random (against holes; pictures: white if the images have alpha, else black) | black | white",
     )
     refine_poses: Switch = knob(False, "optimize the camera poses, too")
     refine_exposure: Switch = knob(False, "optimize the exposure of each image, for each channel")
@@ -101,7 +101,7 @@ class Radiance(Section):
         0, "size of an embedding of each image's look (light, white balance); 0: none", ge=0, le=64
     )
     distortion: Number = knob(
-        0.0, "weight of the distortion loss against floaters; 0.001 is mild, 0.01 strong", ge=0
+        0.0, "weight of the distortion loss, against floaters and fog; 0.001 is mild, 0.01 strong", ge=0
     )
     learning_rate: Number = knob(0.01, "of Adam, for the first part of the budget", gt=0)
     final_learning_rate: Number = knob(0.0005, "reached by exponential decay at the end", gt=0)
@@ -151,9 +151,15 @@ class Export(Rendering):
         None, "of the mesh's surface: lower closes holes, higher removes fog; null: by what cameras see", gt=0
     )
     box: Annotated[list[Point], Field(min_length=2, max_length=2)] | None = knob(
-        None, "lowest and highest corner, such as [[-1, -1, 0], [1, 1, 2]]; null: the middle, 6 wide at most"
+        None,
+        "lowest and highest corner in transforms.json's world: [[-1, -1, 0], [1, 1, 2]]; null: the middle",
     )
-    points: Integer = knob(200000, "of the point cloud, over all cameras", ge=1, le=20_000_000)
+    points: Integer = knob(
+        200000,
+        "pixels that become the point cloud, over all cameras; transparent ones are left out",
+        ge=1,
+        le=20_000_000,
+    )
     min_component_fraction: Fraction = knob(
         0.01, "remove parts of the mesh with less than this fraction of the largest part's faces"
     )
@@ -169,12 +175,14 @@ class Scene(Section):
     """A scene. Its sections change single knobs of those under reconstruction."""
 
     source: Literal["video", "folder", "transforms", "orbit"] = knob(
-        ..., "a film, a folder of images, a transforms.json with known poses, or the rendered film"
+        ...,
+        "video | folder (of images) | transforms (known poses) | orbit (the film that the workflow renders)",
     )
     path: FilePath | None = knob(None, "of the film, the folder or the transforms.json")
     reference: FilePath | None = knob(None, "a transforms.json with true poses by file name, to compare with")
     aabb_scale: Literal[1, 2, 4, 8, 16, 32, 64, 128] | None = knob(
-        None, "side of the box of the radiance field; null: 4, or what the transforms.json says"
+        None,
+        "side of the field's box: 1 object, 4 room, 16 street; null: 4, or what transforms.json says",
     )
     orbit: Annotated[Orbit, ONLY_GIVEN] = Orbit()
     frames: Annotated[Frames, ONLY_GIVEN] = Frames()

@@ -35,7 +35,7 @@ Percents = Annotated[list[Annotated[Number, Field(ge=0.01, le=100)]], UNIQUE]
 class Views(Section):
     """How the views of an image are drawn."""
 
-    count: Integer = knob(2, "views of each image", ge=2, le=16)
+    count: Integer = knob(2, "views of each image; NT-Xent compares all of a batch", ge=2, le=16)
     crop_scale: Annotated[tuple[Scale, Scale], AS_LIST] = knob(
         [0.08, 1.0], "minimal and maximal area of a crop, as a fraction of the image"
     )
@@ -73,12 +73,12 @@ class SimCLR(Training):
     temperature: Number = knob(0.5, "of NT-Xent", gt=0)
     decoupled: Switch = knob(False, "decoupled contrastive loss (DCL): no positive pair in the denominator")
     minutes: Number | None = knob(
-        None, "time budget that replaces epochs: as many as fit, by the measured speed of this machine", gt=0
+        None, "time budget instead of epochs: as many as fit, by the measured speed of this machine", gt=0
     )
     monitor_every: Integer = knob(5, "epochs between two kNN evaluations on training images", ge=1)
     progressive_resizing: list[ResizingStage] = knob(
         [],
-        "smaller views first: [{share: 0.8, size: 16}, {share: 0.2, size: 32}]; []: the size of the images",
+        "smaller views first, for shares of the steps: [{share: 0.8, size: 16}, {share: 0.2, size: 32}]",
     )
     views: Views = Views()
 

@@ -23,14 +23,23 @@ class Compute(Section):
 
     threads: Integer = knob(16, "cores that a training may use; at most --cores", ge=1)
     cell_threads: Integer | None = knob(
-        None, "cores of a cell of the grid; with gpus: 0 cells run side by side; null: threads", ge=1
+        None,
+        "cores of a cell of the grid; with gpus: 0 as many cells run at a time as fit; null: threads",
+        ge=1,
     )
-    gpus: Integer = knob(1, "GPUs that a cluster is asked for, for each of a recipe's gpus; 0: no CUDA", ge=0)
+    gpus: Integer = knob(
+        1,
+        "GPUs that a cluster is asked for, for each of a recipe's gpus; 0: none, and device auto is no CUDA",
+        ge=0,
+    )
     checkpoint_minutes: Number = knob(
         5, "a killed training loses at most this; one that is stopped (Ctrl-C, SIGTERM) saves first", gt=0
     )
     kernels: Annotated[Literal["auto", "off", "amx_bf16", "avx512_bf16", "avx2"], BeforeValidator(_off)] = (
-        knob("auto", "compiled CPU kernels; auto: the fastest tier that the CPU has; off: plain PyTorch")
+        knob(
+            "auto",
+            "auto (the fastest for this CPU) | off (plain PyTorch) | amx_bf16 | avx512_bf16 | avx2",
+        )
     )
 
 
@@ -41,8 +50,8 @@ class Study(Section):
     compute: Compute = Compute()
     datasets: dict[Name, Dataset] = knob({}, "data sets by name")
     self_supervision: SelfSupervision = SelfSupervision()
-    grid: Grid = Grid()
     architectures: dict[Name, Architecture] = knob({}, "architectures by name")
     augmentations: dict[Name, Augmentation] = knob({}, "augmentations by name")
+    grid: Grid = Grid()
     reconstruction: Reconstruction = Reconstruction()
     scenes: dict[Name, Scene] = knob({}, "scenes by name")

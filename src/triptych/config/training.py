@@ -16,17 +16,17 @@ class Training(Section):
     """How a network is trained. Every recipe below has these knobs."""
 
     epochs: Epochs = 100
-    batch_size: Integer = knob(128, "images a step; shared among the workers", ge=2)
+    batch_size: Integer = knob(128, "images a step, shared among the workers", ge=2)
     accumulate: Integer = knob(
         1, "pieces a batch is computed in, to save memory; NT-Xent compares within a piece", ge=1, le=1024
     )
     optimizer: Literal["sgd", "adam", "adamw", "lars", "muon"] = knob(
         "sgd",
-        "adam has L2 decay, adamw decoupled decay; lars is for large batches; muon orthogonalises steps",
+        "sgd | adam (L2) | adamw (decoupled) | lars (large batches) | muon (orthogonalized steps)",
     )
     learning_rate: LearningRate = 0.1
     adam_learning_rate: Number | None = knob(
-        None, "muon: AdamW with this rate updates what is not orthogonalised; null: SGD does", gt=0
+        None, "muon: AdamW's, for parameters that are not orthogonalized; null: SGD for those", gt=0
     )
     momentum: Number = knob(0.9, "of sgd, lars and muon", ge=0, lt=1)
     nesterov: Nesterov = False
@@ -37,7 +37,7 @@ class Training(Section):
         0, "decay per step of the averaged weights, which are evaluated and saved; 0: no average", ge=0, lt=1
     )
     schedule: Literal["constant", "cosine", "one_cycle", "step"] = knob(
-        "cosine", "one_cycle rises and falls linearly; step multiplies by gamma at the milestones"
+        "cosine", "constant | cosine | one_cycle (linear up and down) | step (times gamma at each milestone)"
     )
     min_lr_ratio: Fraction = knob(0, "of learning_rate, at the end of cosine and one_cycle")
     milestones: list[Annotated[Number, Field(ge=0)]] = knob([], "of schedule step: epochs, counted from 0")
