@@ -2,32 +2,22 @@
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 
+from triptych.config.reconstruction import Radiance
 from triptych.radiance.evaluate import evaluate_views
-from triptych.radiance.recipe import Recipe
 from triptych.radiance.snapshot import save_field
-from triptych.radiance.trainer import Training
+from triptych.radiance.trainer import Trainer
 from triptych.scenes.scene import Scene, read_scene
-from triptych.training.allocator import keep_large_allocations
+from triptych.training.memory import keep_large_allocations
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import write_json
 
 HOLDOUT = 8
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
-# the project's own defaults, but ended by time and without looks at held-out views on the way
-RECIPE = replace(
-    Recipe(**CONFIG["reconstruction"]["radiance"]),
-    device="cpu",
-    downscale=2,
-    holdout=HOLDOUT,
-    steps=None,
-    evaluations=0,
-)
+# the project's own defaults, but ended by time, and without evaluations on the way
+RECIPE = Radiance(device="cpu", downscale=2, holdout=HOLDOUT, steps=None, evaluations=0)
 
 
 def transforms() -> Path:
@@ -48,28 +38,28 @@ def load(downscale: int = RECIPE.downscale) -> Scene:
     return read_scene(transforms(), downscale=downscale)
 
 
-def train_for(seconds: float, folder: Path, *, recipe: Recipe = RECIPE) -> Training:
+def train_for(seconds: float, folder: Path, *, recipe: Radiance = RECIPE) -> Trainer:
     """Train for so long, evaluate all held-out views, and leave field, pictures and numbers in `folder`."""
     keep_large_allocations()
     scene = load(recipe.downscale)
-    training = Training(scene, replace(recipe, minutes=seconds / 60))
-    training.warm_up()
-    while training.progress() < 1:
-        training.advance()
+    trainer = Trainer(scene, recipe.model_copy(update={"minutes": seconds / 60}))
+    trainer.warm_up()
+    while trainer.progress() < 1:
+        trainer.advance()
     views = folder / "views"
     views.mkdir(parents=True, exist_ok=True)
-    radiance = training.scene()
+    radiance = trainer.averaged_field()
     result = evaluate_views(scene, radiance, scene.split(HOLDOUT)[1], views, folder_name="views")
     split = {"downscale": recipe.downscale, "holdout": HOLDOUT}
     save_field(folder / "field.safetensors", folder / "field.json", radiance, **split)
     numbers = {
         "psnr": result["psnr"],
         "ssim": result["ssim"],
-        "steps": training.step,
-        "seconds": training.seconds,
+        "steps": trainer.step,
+        "seconds": trainer.seconds,
     }
     write_json(folder / "result.json", numbers)
-    return training
+    return trainer
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ in a process of its own, with schedules laid out over the given seconds of train
 compiled before. Ratios are taken alternately in one run, medians of several rounds.
 
 - `fox_psnr_60s`, `_150s`, `_300s`: mean PSNR in dB of all held-out views; `fox_ssim_300s`.
-- `step_over_torch`: a full training step of 2^18 samples in plain PyTorch (`trace_reference`) over ours,
+- `step_over_torch`: a full training step of 2^18 samples in plain PyTorch (`trace_rays`) over ours,
   both from the same half-trained state, at the same precision setting.
 - `step_ms`: that step of ours.
 - `hashgrid_ms`: hash grid forward + backward of a training step's first 2^18 samples, tables of 2^17.
@@ -23,7 +23,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -33,19 +32,20 @@ import torch
 
 from benchmarks import _scene
 from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.memory import aligned
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import encode, networks
 from triptych.kernels.radiance.field import FieldKernels
-from triptych.kernels.radiance.matmul import aligned
 from triptych.kernels.radiance.rows import gather_row, scatter_row
+from triptych.radiance.backend import make_tracer
 from triptych.radiance.metrics import image_psnr
 from triptych.radiance.ray_sampler import read_images
-from triptych.radiance.render import RadianceField, render_image
+from triptych.radiance.render import MIN_TRANSMITTANCE, RadianceField, render_image
 from triptych.radiance.snapshot import load_field
 from triptych.radiance.spherical_harmonics import WIDTH
-from triptych.radiance.trace import make_tracer, trace_reference
-from triptych.radiance.trainer import Training
-from triptych.training.allocator import keep_large_allocations
+from triptych.radiance.trace import Tracer, trace_rays
+from triptych.radiance.trainer import Trainer
+from triptych.training.memory import keep_large_allocations
 from triptych.workflow.files import read_json
 
 SAMPLES, ROUNDS, ZERO = 2**18, 7, np.float32(0)
@@ -80,20 +80,20 @@ def _scatter_limit(level, tables, index, weight, source, lanes):  # type: ignore
         scatter_row(tables[level], index[level] + 32 * s, weight, 1, source + s * row, ZERO, lanes)
 
 
-def _grid(training: Training) -> dict[str, float]:
+def _grid(trainer: Trainer) -> dict[str, float]:
     """The hash grid against a loop over the same rows."""
-    kernels = FieldKernels(training.field, "float32")
-    tracer = training.problem.tracer
+    kernels = FieldKernels(trainer.field, "float32")
+    tracer = trainer.tracer
     while len(tracer.positions[0]) < SAMPLES:  # what the last step left there
-        training.rays = int(training.rays * 1.1)
-        training.advance()
+        trainer.rays = int(trainer.rays * 1.1)
+        trainer.advance()
     by_axis = tracer.positions[:, :SAMPLES].copy()
     positions = torch.from_numpy(by_axis).t()
     incoming = np.random.default_rng(0).standard_normal((8, SAMPLES, 4), np.float32)
-    tables = [torch.zeros_like(table) for table in training.field.grid.tables]
+    tables = [torch.zeros_like(table) for table in trainer.field.grid.tables]
     gradients = np.array([table.data_ptr() for table in tables])
-    within = ((positions - 0.5) / training.field.shape.aabb_scale + 0.5).t().contiguous()
-    rows = [training.field.grid.corners(level, within)[0].contiguous() for level in range(8)]
+    within = ((positions - 0.5) / trainer.field.shape.aabb_scale + 0.5).t().contiguous()
+    rows = [trainer.field.grid.corners(level, within)[0].contiguous() for level in range(8)]
     places, weight = np.array([index.data_ptr() for index in rows]), np.full(8, 0.125, np.float32)
     out, like, lanes = np.empty((SAMPLES, 4), np.float32), np.float32(0), (0,) * 4
 
@@ -119,9 +119,9 @@ def _grid(training: Training) -> dict[str, float]:
     return {"hashgrid_ms": 1000 * times["ours"], "hashgrid_over_gather_limit": times["ours"] / times["limit"]}
 
 
-def _networks(training: Training) -> dict[str, float]:
+def _networks(trainer: Trainer) -> dict[str, float]:
     """Both networks against one large product."""
-    kernels, rng = FieldKernels(training.field, "auto"), np.random.default_rng(0)
+    kernels, rng = FieldKernels(trainer.field, "auto"), np.random.default_rng(0)
     encoding = torch.randn(8, SAMPLES, 4)
     features = torch.randn(SAMPLES // 32, WIDTH)
     if kernels.dtype is np.uint16:
@@ -154,25 +154,26 @@ def _networks(training: Training) -> dict[str, float]:
     return {"mlp_ms": 1000 * times["ours"], "mlp_over_matmul_ceiling": reached / ceiling}
 
 
-def _steps(training: Training) -> dict[str, float]:
+def _steps(trainer: Trainer) -> dict[str, float]:
     """Full steps of 2^18 samples: ours, plain PyTorch's, and ours on one core."""
     for _ in range(20):  # until the number of rays fits
-        training.advance()
+        trainer.advance()
     # between two looks at the occupancy grid, which both would share
-    training.step = 17
-    state = training.state()["field"]
+    trainer.step = 17
+    state = trainer.state()["field"]
     state = {name: value.clone() for name, value in state.items()}
 
-    def step(tracer: object, *, kernels: bool) -> None:
-        training.field.load_state_dict(state)
-        training.optimizer.tables.kernels = kernels
-        object.__setattr__(training.problem, "tracer", tracer)
-        training.rays, training.step = rays, 17
-        training.advance()
+    rays, compiled_adam = trainer.rays, trainer.optimizers[0].compiled
 
-    rays = training.rays
-    ours = partial(step, make_tracer(training.field, "auto"), kernels=True)
-    theirs = partial(step, partial(trace_reference, precision="auto"), kernels=False)
+    def step(tracer: Tracer, *, compiled: bool) -> None:
+        trainer.field.load_state_dict(state)
+        trainer.optimizers[0].compiled = compiled_adam if compiled else None
+        trainer.tracer = tracer
+        trainer.rays, trainer.step = rays, 17
+        trainer.advance()
+
+    ours = partial(step, make_tracer(trainer.field, "auto"), compiled=True)
+    theirs = partial(step, partial(trace_rays, precision="auto"), compiled=False)
     threads = torch.get_num_threads()
 
     def alone() -> None:
@@ -191,19 +192,19 @@ def _steps(training: Training) -> dict[str, float]:
 
 
 def _picture(folder: Path) -> dict[str, float]:
-    """One held-out view, with and without giving up opaque rays."""
+    """One held-out view, with and without early termination of opaque rays."""
     field: RadianceField = load_field(
         folder / "field.safetensors", folder / "field.json", device=torch.device("cpu")
     )
     scene = _scene.load()
     view = scene.split(_scene.HOLDOUT)[1][3]
     truth = read_images(scene, [view])[0].numpy() / 255
-    psnr = {
-        last_seen: image_psnr(render_image(field, scene.cameras, view, **last_seen_of).colour.numpy(), truth)
-        for last_seen, last_seen_of in (("early", {}), ("late", {"last_seen": 0.0}))
-    }
+    early, late = (
+        image_psnr(render_image(field, scene.cameras, view, min_transmittance=limit).colour.numpy(), truth)
+        for limit in (MIN_TRANSMITTANCE, 0.0)
+    )
     times = _medians(ours=lambda: render_image(field, scene.cameras, view))
-    return {"render_540x960_s": times["ours"], "render_psnr_loss_db": psnr["late"] - psnr["early"]}
+    return {"render_540x960_s": times["ours"], "render_psnr_loss_db": late - early}
 
 
 def measure() -> dict[str, float]:
@@ -219,5 +220,6 @@ def measure() -> dict[str, float]:
         print(seconds, result, flush=True)
     metrics["peak_gib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     metrics |= _picture(FOLDER / "150s")
-    training = _scene.train_for(20, FOLDER / "20s", recipe=replace(_scene.RECIPE, samples_per_step=SAMPLES))
-    return metrics | _grid(training) | _networks(training) | _steps(training)
+    recipe = _scene.RECIPE.model_copy(update={"samples_per_step": SAMPLES})
+    trainer = _scene.train_for(20, FOLDER / "20s", recipe=recipe)
+    return metrics | _grid(trainer) | _networks(trainer) | _steps(trainer)

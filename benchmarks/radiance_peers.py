@@ -22,12 +22,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
+from triptych.config.reconstruction import Radiance
 from triptych.radiance.metrics import image_psnr
 from triptych.radiance.ray_sampler import read_images
 from triptych.scenes.coordinates import OFFSET, SCALE
@@ -37,14 +36,12 @@ from triptych.workflow.files import atomic_folder, digest_of_files, read_json, w
 
 log = logging.getLogger("triptych")
 
-# What triptych trains by, beside config.yaml's reconstruction.radiance. Time ends it.
-RECIPE: dict[str, Any] = {"log_every": 200, "evaluations": 0}
-
 DOWNSCALE, HOLDOUT = 4, 8
+# The project's own defaults; time ends the training.
+RECIPE = Radiance(log_every=200, evaluations=0, holdout=HOLDOUT)
 SECONDS = 600.0
 RENDER_LIMIT = 3600.0  # seconds after which a peer that still renders counts as failed
 FOX = Path("../shared/data/fox/transforms.json")
-CONFIG = Path(__file__).parents[1] / "config.yaml"
 DRIVERS = Path(__file__).parent / "peers"
 WORK = Path("results/benchmarks/peers")
 PEERS = ("fast_ngp", "nerfacto")
@@ -199,8 +196,7 @@ def measure() -> dict[str, float | str]:
     seconds = float(os.environ.get("BENCH_SECONDS", SECONDS))
     with atomic_folder(WORK / "scene") as target:
         prepare(read_scene(scene_file(), downscale=DOWNSCALE), target)
-        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["reconstruction"]["radiance"]
-        write_json(target / "recipe.json", config | {"holdout": HOLDOUT} | RECIPE)
+        write_json(target / "recipe.json", RECIPE.model_dump())
     scene = (WORK / "scene").resolve()
     for name in ("triptych", *PEERS):
         (WORK / name).mkdir(exist_ok=True)

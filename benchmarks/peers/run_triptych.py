@@ -5,8 +5,8 @@ import shutil
 
 from contestant import arguments, contest
 
+from triptych.config.reconstruction import Radiance
 from triptych.radiance.evaluate import evaluate_views
-from triptych.radiance.recipe import Recipe
 from triptych.radiance.train import train
 from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
@@ -16,7 +16,7 @@ def main() -> None:
     """Train by the recipe beside the scene, and render."""
     scene_folder, output, seconds = arguments()
     options = json.loads((scene_folder / "recipe.json").read_text())
-    recipe = Recipe(**options | {"minutes": seconds / 60, "steps": None, "downscale": 1})
+    recipe = Radiance(**options | {"minutes": seconds / 60, "steps": None, "downscale": 1})
     scene = read_scene(scene_folder / "transforms.json")
     heldout = scene.split(recipe.holdout)[1]
     trained = []
@@ -29,8 +29,8 @@ def main() -> None:
             events=output / "tensorboard",
             history=output / "history.csv",
         )
-        trained.append(result.scene)
-        numbers = result.numbers
+        trained.append(result.radiance)
+        numbers = result.metrics
         return {
             "steps": numbers["steps"],
             "seconds": numbers["training_seconds"],

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from triptych.radiance.march import Samples, box_interval, march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.step_schedule import MIN_STEP, Stepping, coarseness_for
+from triptych.radiance.step_schedule import MIN_STEP, StepSchedule, step_scale_for
 from triptych.scenes.cameras import Cameras
 
 CPU = torch.device("cpu")
@@ -42,31 +42,31 @@ def walk(grid: OccupancyGrid, origins: Tensor, directions: Tensor, *, aabb_scale
         directions,
         torch.rand(len(origins), generator=torch.Generator().manual_seed(9)),
         occupancy=grid,
-        stepping=Stepping.for_scene(aabb_scale),
+        schedule=StepSchedule.for_scene(aabb_scale),
         aabb_scale=aabb_scale,
         near=0.1,
     )
 
 
 @given(st.sampled_from([1, 4]), st.floats(0, 30), st.sampled_from([1.0, 4.0]))
-def test_step_numbers_and_distances_are_inverse(aabb_scale: int, distance: float, coarseness: float) -> None:
-    stepping = Stepping.for_scene(aabb_scale, coarseness=coarseness)
+def test_step_numbers_and_distances_are_inverse(aabb_scale: int, distance: float, step_scale: float) -> None:
+    schedule = StepSchedule.for_scene(aabb_scale, step_scale=step_scale)
     reached = torch.tensor([distance], dtype=torch.float64)
-    assert stepping.distance(stepping.number(reached)).item() == pytest.approx(distance, abs=1e-9)
+    assert schedule.distance(schedule.number(reached)).item() == pytest.approx(distance, abs=1e-9)
 
 
 @given(st.floats(0, 10))
 def test_steps_grow_with_distance_in_large_scenes_only(distance: float) -> None:
     reached = torch.tensor([distance], dtype=torch.float64)
     for aabb_scale, expected in ((1, MIN_STEP), (16, max(MIN_STEP, distance / 256))):
-        stepping = Stepping.for_scene(aabb_scale)
-        after = stepping.distance(stepping.number(reached) + 1)
+        schedule = StepSchedule.for_scene(aabb_scale)
+        after = schedule.distance(schedule.number(reached) + 1)
         assert (after - reached).item() == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(("focal", "expected"), [(3000.0, 1.0), (640.0, 2.0), (20.0, 8.0)])
 def test_small_images_are_marched_with_longer_steps(focal: float, expected: float) -> None:
-    assert coarseness_for(torch.full((3, 2), focal)) == pytest.approx(expected)
+    assert step_scale_for(torch.full((3, 2), focal)) == pytest.approx(expected)
 
 
 def test_box_interval_of_known_rays() -> None:
@@ -101,7 +101,7 @@ def test_samples_fill_the_box_in_order_and_evenly(aabb_scale: int) -> None:
 def test_marching_skips_no_occupied_cell(seed: int, aabb_scale: int) -> None:
     grid = OccupancyGrid(aabb_scale=aabb_scale, resolution=16, device=CPU)
     everywhere = grid.occupied.clone()
-    grid._refresh(torch.rand(grid.occupied.shape, generator=torch.Generator().manual_seed(seed)) < 0.01)
+    grid.set_cells(torch.rand(grid.occupied.shape, generator=torch.Generator().manual_seed(seed)) < 0.01)
     few = grid.occupied.clone()
     origins, directions = random_rays(30, seed, spread=1.5)
     kept = walk(grid, origins, directions, aabb_scale=aabb_scale)
@@ -153,7 +153,7 @@ def test_cells_that_no_camera_sees_are_off() -> None:
         position=torch.tensor([[0.5, 0.5, -1.0]]),
         size=torch.tensor([[83, 83]]),
     )
-    grid.keep_seen_by(camera, near=0.1)
+    grid.cull_unseen_cells(camera, near=0.1)
     points = torch.rand(5000, 3, generator=torch.Generator().manual_seed(3))
     image, depth = camera.project(0, points)
     seen = ((image >= 0) & (image <= 83)).all(dim=-1) & (depth > 0)

@@ -1,14 +1,13 @@
 """What a mask hides leaves no trace in a training."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from sphere_scene import write_ball_scene
+from test_radiance_training import RECIPE, changed, run
 from test_scenes_masks import give_mask, save
-from test_radiance_training import RECIPE, run
 
 from triptych.radiance.evaluate import evaluate_views
 from triptych.scenes.scene import read_scene
@@ -33,9 +32,11 @@ def test_garbage_behind_a_mask_is_neither_learnt_nor_measured(tmp_path: Path) ->
     results = []
     for name in ("clean", "spoilt"):
         scene = read_scene(masked_balls(tmp_path / name, spoilt=name == "spoilt"))
-        trained = run(scene, replace(RECIPE, steps=30), tmp_path / name)
+        trained = run(scene, changed(RECIPE, steps=30), tmp_path / name)
         (tmp_path / name / "views").mkdir()
-        views = evaluate_views(scene, trained.radiance, [0, 8], tmp_path / name / "views", folder_name="views")
+        views = evaluate_views(
+            scene, trained.radiance, [0, 8], tmp_path / name / "views", folder_name="views"
+        )
         results.append((trained.radiance.field.state_dict(), trained.metrics["heldout_psnr"], views))
     (clean, *clean_numbers), (spoilt, *spoilt_numbers) = results
     assert all(torch.equal(clean[key], spoilt[key]) for key in clean)

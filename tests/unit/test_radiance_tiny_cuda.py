@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.radiance.field import Field, FieldShape, runs_on_kernels
+from triptych.radiance.backend import compiled_operation, precision_used
+from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.optimizer import MovingAverage, Optimizer
+from triptych.radiance.optimizer import field_optimizers, moving_average
 from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.tiny_cuda import TINY_CUDA, modules_for
-from triptych.radiance.trace import precision_used
 from triptych.workflow.errors import TriptychError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -61,22 +61,26 @@ def test_a_field_of_its_modules_learns_and_is_averaged(installed: None) -> None:
     field = Field(SHAPE, generator=torch.Generator().manual_seed(0))
     again = Field(SHAPE, generator=torch.Generator().manual_seed(0))
     assert all(map(torch.equal, field.parameters(), again.parameters()))
-    assert not runs_on_kernels(field) and precision_used(field, "auto") == "float16"
+    assert compiled_operation("radiance_tracer", field) is None and precision_used(field, "auto") == "float16"
     assert field.grid.tables[0].shape[1] == 2
     assert len(list(field.parameters())) == 3  # the table and two networks, nothing twice
-    optimizer, average = Optimizer(field, weight_decay=0.0), MovingAverage(field, 0.9)
+    optimizers, average = field_optimizers(field, weight_decay=0.0, compiled=None), moving_average(field, 0.9)
     positions = torch.rand(20, 3, generator=torch.Generator().manual_seed(1))
     directions = torch.nn.functional.normalize(positions, dim=-1)
     before = [value.clone() for value in field.parameters()]
     density, colour = field(positions, directions)
     assert density.dtype == colour.dtype == torch.float32
     (density.mean() + colour.mean()).backward()
-    optimizer.step(0.01)
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["lr"] = 0.01
+        optimizer.step()
     assert not any(map(torch.equal, before, field.parameters()))
-    assert all(map(torch.equal, before, average.field.parameters()))
-    average.update(0)
-    for mine, theirs in zip(average.field(positions, directions), field(positions, directions), strict=True):
-        assert torch.equal(mine, theirs)
+    assert all(map(torch.equal, before, average.module.parameters()))
+    average.update_parameters(field)
+    for averaged, current in zip(
+        average.module(positions, directions), field(positions, directions), strict=True
+    ):
+        assert torch.equal(averaged, current)
     density, colour = field(positions[:0], directions[:0])
     assert density.shape == (0,) and colour.shape == (0, 3)
 

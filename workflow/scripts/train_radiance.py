@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from triptych.radiance.device import choose_radiance_device
+from triptych.config.reconstruction import Radiance
+from triptych.radiance.backend import choose_radiance_device, precision_used
 from triptych.radiance.evaluate import check_sides
-from triptych.radiance.recipe import Recipe
 from triptych.radiance.snapshot import save_field
 from triptych.radiance.tiny_cuda import modules_for
-from triptych.radiance.trace import precision_used
 from triptych.radiance.train import train
 from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
@@ -26,7 +25,7 @@ def main(
     *, transforms: Path, options: dict[str, Any], output: Path, checkpoints: Path, every: float, running: Job
 ) -> None:
     """Train by the recipe `options` and fill the folder `output`; save the state every `every` seconds."""
-    recipe = Recipe(**options)
+    recipe = Radiance(**options)
     scene = read_scene(transforms, downscale=recipe.downscale)
     check_sides(scene, recipe.downscale)
     data = digest_of_files(
@@ -44,15 +43,15 @@ def main(
     )
     states = Checkpoints(checkpoints, fingerprint, every=every)
     with saving_when_stopped():
-        trained = train(
+        result = train(
             scene, recipe, checkpoints=states, events=output / "tensorboard", history=output / "history.csv"
         )
     provenance = running.provenance(
         recipe=options,
         seed=recipe.seed,
-        wall_seconds=trained.numbers["training_seconds"],
+        wall_seconds=result.metrics["training_seconds"],
         device=str(device),
-        precision=precision_used(trained.scene.field, recipe.precision),
+        precision=precision_used(result.radiance.field, recipe.precision),
         data=data[:16],
     )
     split = {"downscale": recipe.downscale, "holdout": recipe.holdout}
@@ -60,12 +59,12 @@ def main(
     save_field(
         weights,
         description,
-        trained.scene,
+        result.radiance,
         **split,
-        corrections=trained.corrections,
+        corrections=result.corrections,
         provenance=provenance,
     )
-    write_json(output / "metrics.json", {**trained.numbers, "provenance": provenance})
+    write_json(output / "metrics.json", {**result.metrics, "provenance": provenance})
     states.remove()
 
 

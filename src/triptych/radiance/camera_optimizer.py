@@ -1,17 +1,17 @@
-"""What calibration got slightly wrong, learnt along with the field: poses and exposures of the images."""
+"""Camera optimizer: pose and exposure corrections of the training images, learnt along with the field."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
-from triptych.radiance.embedding_rows import rows_of
 from triptych.scenes.cameras import Cameras
 
-POSE_RATE, EXPOSURE_RATE = 0.1, 1.0  # of the field's learning rate
-KEPT = 1e-3  # pull towards the given poses and equal exposures
+POSE_LR_SCALE, EXPOSURE_LR_SCALE = 0.1, 1.0  # of the field's learning rate
+WEIGHT_DECAY = 1e-6  # towards the given poses and equal exposures
 
 
-def turn(directions: Tensor, axis_angle: Tensor) -> Tensor:
-    """Rotate (n, 3) directions by (n, 3) axis-angle vectors (Rodrigues), differentiable also at no turn."""
+def rotate(directions: Tensor, axis_angle: Tensor) -> Tensor:
+    """Rotate (n, 3) directions by (n, 3) axis-angle vectors (Rodrigues); differentiable at angle 0, too."""
     squared = axis_angle.square().sum(dim=-1, keepdim=True)
     small = squared < 1e-8
     safe = torch.where(small, torch.ones_like(squared), squared)
@@ -22,44 +22,43 @@ def turn(directions: Tensor, axis_angle: Tensor) -> Tensor:
     return directions + sine * across + versine * torch.linalg.cross(axis_angle, across)
 
 
-class Corrections(nn.Module):
-    """A small turn, shift and gain for each image, all zero at first.
+class CameraOptimizer(nn.Module):
+    """A small rotation, translation and log exposure for each image, all zero at first.
 
     Args:
-        images: how many.
-        poses: whether cameras are turned and shifted.
-        exposure: whether colours are scaled, channel by channel. The first image is the norm and
-            keeps its exposure, since otherwise field and gains could drift together.
+        images: number of training images.
+        poses: whether cameras are rotated and translated.
+        exposure: whether colours are scaled, channel by channel. The first image keeps its exposure as
+            the reference, since otherwise field and exposures could drift together.
     """
 
     def __init__(self, images: int, *, poses: bool, exposure: bool) -> None:
         super().__init__()
-        self.turns = nn.Parameter(torch.zeros(images, 3)) if poses else None
-        self.shifts = nn.Parameter(torch.zeros(images, 3)) if poses else None
-        self.gains = nn.Parameter(torch.zeros(images, 3)) if exposure else None
+        self.rotations = nn.Parameter(torch.zeros(images, 3)) if poses else None
+        self.translations = nn.Parameter(torch.zeros(images, 3)) if poses else None
+        self.exposures = nn.Parameter(torch.zeros(images, 3)) if exposure else None
 
     def rays(self, cameras: Cameras, image: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """As `Cameras.rays`, from corrected poses."""
         origins, directions = cameras.rays(image, pixels)
-        if self.turns is None or self.shifts is None:
+        if self.rotations is None or self.translations is None:
             return origins, directions
-        return origins + rows_of(self.shifts, image), turn(directions, rows_of(self.turns, image))
+        origins = origins + embedding(image, self.translations)
+        return origins, rotate(directions, embedding(image, self.rotations))
 
     def expose(self, colour: Tensor, image: Tensor) -> Tensor:
-        """Scale (n, 3) colours, not yet over a background, by the exposure of their images."""
-        if self.gains is None:
+        """Scale (n, 3) colours without background by the exposure of their images."""
+        if self.exposures is None:
             return colour
-        return colour * torch.exp(torch.where((image > 0)[:, None], rows_of(self.gains, image), 0.0))
+        log_exposure = torch.where((image > 0)[:, None], embedding(image, self.exposures), 0.0)
+        return colour * torch.exp(log_exposure)
 
     def optimizer(self) -> torch.optim.Adam | None:
-        """Adam for what is corrected, whose groups know their share of the field's learning rate."""
-        groups = [
-            {"params": [value], "share": share}
-            for value, share in (
-                (self.turns, POSE_RATE),
-                (self.shifts, POSE_RATE),
-                (self.gains, EXPOSURE_RATE),
-            )
-            if value is not None
-        ]
-        return torch.optim.Adam(groups, weight_decay=KEPT * 1e-3) if groups else None
+        """Adam for the corrections, whose groups have an `lr_scale`; None if nothing is corrected."""
+        corrections = (
+            (self.rotations, POSE_LR_SCALE),
+            (self.translations, POSE_LR_SCALE),
+            (self.exposures, EXPOSURE_LR_SCALE),
+        )
+        groups = [{"params": [each], "lr_scale": scale} for each, scale in corrections if each is not None]
+        return torch.optim.Adam(groups, weight_decay=WEIGHT_DECAY) if groups else None

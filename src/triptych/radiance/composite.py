@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 
-def sum_before(values: Tensor, ray: Tensor) -> Tensor:
-    """For each sample, the sum over the samples of its ray that lie before it, in float64.
+def exclusive_sum(values: Tensor, ray: Tensor) -> Tensor:
+    """For each sample, the sum over the samples before it on its ray, in float64.
 
-    The sum over a ray is a difference of one running sum over all samples: exact where it
-    matters, free of loops, and the same whatever the number of threads.
+    It is a difference of one cumulative sum over all samples: precise enough in float64, without
+    loops, and independent of the number of threads.
 
     Args:
         values: (n,).
@@ -26,7 +26,7 @@ def sum_before(values: Tensor, ray: Tensor) -> Tensor:
 
 
 def transmittance(optical_depth: Tensor, ray: Tensor) -> Tensor:
-    """Share of light that reaches each sample from the camera: exp(-sum of what lies before).
+    """Fraction of light that passes from each sample to the camera: exp(-optical depth before the sample).
 
     Args:
         optical_depth: (n,) density times step, at least 0.
@@ -35,26 +35,15 @@ def transmittance(optical_depth: Tensor, ray: Tensor) -> Tensor:
     Returns:
         (n,) in (0, 1], of the type of `optical_depth`.
     """
-    return torch.exp(-sum_before(optical_depth, ray)).to(optical_depth.dtype)
-
-
-def distortion(weight: Tensor, distance: Tensor, step: Tensor, ray: Tensor, rays: int) -> Tensor:
-    """How far each ray's weight is spread, (rays,): small for one thin surface, large for floaters before it.
-
-    The sum over all pairs of samples of w_i w_j |t_i - t_j|, and of w_i² step_i / 3 (Barron et al.
-    2022, Mip-NeRF 360, equation 15, in distances in unit cubes).
-    """
-    apart = distance * sum_before(weight, ray) - sum_before(weight * distance, ray)
-    spread = 2 * weight * apart.to(weight.dtype) + weight * weight * step / 3
-    return spread.new_zeros(rays).index_add(0, ray, spread)
+    return torch.exp(-exclusive_sum(optical_depth, ray)).to(optical_depth.dtype)
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What rays see.
+    """Rendered rays.
 
     Attributes:
-        colour: (rays, 3), not yet over a background.
+        colour: (rays, 3) premultiplied sRGB, without a background.
         opacity: (rays,) in [0, 1].
         depth: (rays,) opacity-weighted sum of distances; divide by opacity for a mean distance.
     """
@@ -64,7 +53,7 @@ class Rendered:
     depth: Tensor
 
     def over(self, background: Tensor) -> Tensor:
-        """Colour (rays, 3) with what passes through showing `background` (3,) or (rays, 3)."""
+        """Colour (rays, 3) composited over `background`, (3,) or (rays, 3)."""
         return self.colour + (1 - self.opacity)[:, None] * background
 
 
@@ -82,7 +71,7 @@ def composite(
         rays: number of rays; those without samples come out empty.
 
     Returns:
-        What each ray sees, and the weight (n,) of each sample in it.
+        The rendered rays, and the weight (n,) of each sample in its ray.
     """
     optical_depth = density * step
     weight = -transmittance(optical_depth, ray) * torch.expm1(-optical_depth)
@@ -90,10 +79,18 @@ def composite(
 
 
 def accumulate(weight: Tensor, colour: Tensor, distance: Tensor, ray: Tensor, rays: int) -> Rendered:
-    """Sum weighted samples by ray; one-dimensional sums are the fast ones on a CPU."""
+    """Sum weighted samples by ray, channel by channel: a CPU is faster at one-dimensional `index_add`."""
 
     def total(values: Tensor) -> Tensor:
         return values.new_zeros(rays).index_add(0, ray, values)
 
     channels = [total(weight * colour[:, channel]) for channel in range(3)]
     return Rendered(torch.stack(channels, dim=-1), total(weight), total(weight * distance))
+
+
+def over(values: Tensor, background: Tensor) -> Tensor:
+    """Alpha-composite (…, 3 or 4) sRGB values over a background colour; values without alpha are opaque."""
+    if values.shape[-1] == 3:
+        return values
+    alpha = values[..., 3:]
+    return values[..., :3] * alpha + background * (1 - alpha)

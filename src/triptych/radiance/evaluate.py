@@ -1,4 +1,4 @@
-"""Held-out views: photographs beside renderings, and how much they agree."""
+"""Held-out views: photographs beside renderings, with PSNR and SSIM."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from triptych.radiance.composite import over
 from triptych.radiance.metrics import WINDOW, image_psnr, image_ssim
 from triptych.radiance.normals import picture_normals
-from triptych.radiance.ray_sampler import over, read_images, read_masks
+from triptych.radiance.ray_sampler import read_images, read_masks
 from triptych.radiance.render import Picture, RadianceField, render_image
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.scene import Scene
@@ -23,7 +24,7 @@ COLOURMAP = "turbo_r"  # near is red
 def check_sides(scene: Scene, downscale: int) -> None:
     """Raise `TriptychError` unless every image, made smaller by `downscale`, can be compared later.
 
-    A held-out view is measured after hours of training: what it lacks is better said before.
+    Held-out views are measured after hours of training, so this is checked before.
     """
     smallest = int(scene.cameras.size.amin())
     if smallest < WINDOW:
@@ -69,7 +70,7 @@ def evaluate_views(
         radiance: the trained field.
         index: positions of the views in the scene.
         folder: an existing folder.
-        folder_name: what files are named under in the result; `folder` may be a temporary one.
+        folder_name: folder of the file names in the result; `folder` may be a temporary one.
 
     Returns:
         Mean `psnr` and `ssim`, and the same with file names for each of `views`.
@@ -79,12 +80,12 @@ def evaluate_views(
     with Progress(len(index), "held-out views", unit="view") as progress:
         for position in index:
             (photograph,), (mask,) = read_images(scene, [position]), read_masks(scene, [position])
-            counts = None if mask is None else mask.numpy()
+            unmasked = None if mask is None else mask.numpy()
             truth = over(photograph.float() / 255, radiance.background.cpu()).numpy()
             picture = render_image(radiance, cameras, position)
-            # what is measured is what is saved: the picture as bytes
+            # the saved 8-bit picture is measured
             render = to_bytes(picture.colour)
-            psnr, ssim = image_psnr(render / 255, truth, counts), image_ssim(render / 255, truth, counts)
+            psnr, ssim = image_psnr(render / 255, truth, unmasked), image_ssim(render / 255, truth, unmasked)
             name = scene.names[position]
             files = {}
             pictures = {

@@ -1,4 +1,4 @@
-"""The radiance field: hash grid, density network, colour network."""
+"""The radiance field: hash grid, density network, colour network (Müller et al. 2022, section 5.4)."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,27 +7,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.radiance.embedding_rows import rows_of
 from triptych.radiance.hash_grid import HashGrid
 from triptych.radiance.spherical_harmonics import WIDTH, spherical_harmonics
 from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH, TinyCudaGrid, TinyCudaNetwork
 
 HIDDEN = 64
 GEOMETRY = 16
-FINITE = 3e4  # float16 ends at 65504: beyond are overflows
 MAX_LOG_DENSITY = 15.0
+LARGEST = 3e4  # float16 ends at 65504: what is larger has overflowed
 
 
 @dataclass(frozen=True)
 class FieldShape:
-    """All that decides the shapes of a field's tensors.
+    """Everything that decides the shapes of a field's tensors.
 
     Attributes:
-        aabb_scale: side of the box, in unit cubes.
-        levels, features, log2_table, base_resolution, finest_resolution: as of `HashGrid`.
-        images, appearance: how many images have an appearance of their own, and numbers that
-            describe it; none if either is 0.
-        modules: what grid and networks are made of, see `tiny_cuda.modules_for`.
+        aabb_scale: side of the scene's box, in unit cubes.
+        levels, features, log2_table, base_resolution, finest_resolution: see `HashGrid`.
+        images, appearance: number of images with an appearance embedding, and its width;
+            either 0 means no embedding.
+        modules: implementation of grid and networks, `torch` or `tiny-cuda-nn`.
     """
 
     aabb_scale: int = 1
@@ -41,8 +40,8 @@ class FieldShape:
     modules: str = TORCH
 
 
-def _network(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
-    """A fully connected network without biases, ReLU in between, Glorot-uniform weights."""
+def _mlp(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
+    """A multilayer perceptron without biases: ReLU in between, Glorot-uniform weights."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
         linear = nn.Linear(fan_in, fan_out, bias=False)
@@ -52,17 +51,16 @@ def _network(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
 
 
 class Field(nn.Module):
-    """Density and colour at points of the scene's box (architecture of Müller et al. 2022, section 5.4).
+    """Density and colour at points of the scene's box.
 
     The box is a cube of side `aabb_scale` centred at (0.5, 0.5, 0.5). `finest_resolution` counts
-    the cells a side of the finest grid in a unit cube, so a larger box is not a coarser one.
+    the cells of the finest grid along a unit cube's side, so a larger box is not a coarser one.
     """
 
     def __init__(self, shape: FieldShape, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.shape = shape
-        tiny = shape.modules == TINY_CUDA
-        grid, network = (TinyCudaGrid, TinyCudaNetwork) if tiny else (HashGrid, _network)
+        grid, mlp = (TinyCudaGrid, TinyCudaNetwork) if shape.modules == TINY_CUDA else (HashGrid, _mlp)
         self.grid = grid(
             levels=shape.levels,
             features=shape.features,
@@ -71,22 +69,22 @@ class Field(nn.Module):
             finest_resolution=shape.finest_resolution * shape.aabb_scale,
             generator=generator,
         )
-        self.density_network = network(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
-        described = shape.images > 0 and shape.appearance > 0
-        self.appearance = nn.Parameter(torch.zeros(shape.images, shape.appearance)) if described else None
-        self.ray_width = WIDTH + (shape.appearance if described else 0)
-        self.colour_network = network(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
+        self.density_network = mlp(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
+        embeds = shape.images > 0 and shape.appearance > 0
+        self.appearance = nn.Parameter(torch.zeros(shape.images, shape.appearance)) if embeds else None
+        self.ray_width = WIDTH + (shape.appearance if embeds else 0)
+        self.colour_network = mlp(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
 
     def _geometry(self, positions: Tensor) -> Tensor:
-        within = (positions - 0.5) / self.shape.aabb_scale + 0.5
-        geometry: Tensor = self.density_network(self.grid(within))
+        within_box = (positions - 0.5) / self.shape.aabb_scale + 0.5
+        geometry: Tensor = self.density_network(self.grid(within_box))
         return geometry
 
     @staticmethod
     def _density(geometry: Tensor) -> Tensor:
-        # exp of a float32, even under autocast; clamped before it can overflow
-        raw = geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32)).clamp(-FINITE, FINITE)
-        # the gradient passes the clamp: what has become that dense could never thin out again without it
+        # float32 even under autocast, and clamped, so that exp does not overflow
+        raw = geometry[:, 0].to(torch.promote_types(geometry.dtype, torch.float32)).clamp(-LARGEST, LARGEST)
+        # the gradient bypasses the clamp: otherwise a density at its limit could never fall again
         return torch.exp(raw.detach().clamp(max=MAX_LOG_DENSITY) + (raw - raw.detach()))
 
     def density(self, positions: Tensor) -> Tensor:
@@ -94,34 +92,28 @@ class Field(nn.Module):
         return self._density(self._geometry(positions))
 
     def ray_features(self, directions: Tensor, images: Tensor | None = None) -> Tensor:
-        """What the colour network is told of rays: (n, m) spherical harmonics and the image's appearance.
+        """Inputs (n, m) of the colour network that depend on the ray alone: direction and appearance.
 
         Args:
             directions: (n, 3) unit vectors.
-            images: (n,) int64, which image each ray belongs to; None: the mean of all appearances.
+            images: (n,) int64 image of each ray; None stands for the mean of all appearances.
         """
-        features = spherical_harmonics(directions)
+        harmonics = spherical_harmonics(directions)
         if self.appearance is None:
-            return features
+            return harmonics
         if images is None:
-            described = self.appearance.mean(dim=0).expand(len(directions), -1)
+            appearance = self.appearance.mean(dim=0).expand(len(directions), -1)
         else:
-            described = rows_of(self.appearance, images)
-        return torch.cat([features, described], dim=-1)
+            appearance = functional.embedding(images, self.appearance)
+        return torch.cat([harmonics, appearance], dim=-1)
 
-    def shade(self, positions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def shade(self, positions: Tensor, ray_features: Tensor) -> tuple[Tensor, Tensor]:
         """Density (n,) and sRGB colour (n, 3) in [0, 1] at `positions` (n, 3), given (n, m) ray features."""
         geometry = self._geometry(positions)
-        seen = torch.cat([geometry, features.to(geometry.dtype)], dim=-1)
-        colour = functional.sigmoid(self.colour_network(seen).to(positions.dtype))
+        inputs = torch.cat([geometry, ray_features.to(geometry.dtype)], dim=-1)
+        colour = functional.sigmoid(self.colour_network(inputs).to(positions.dtype))
         return self._density(geometry), colour
 
     def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Density (n,) and sRGB colour (n, 3) in [0, 1] seen along unit `directions` (n, 3)."""
+        """Density (n,) and sRGB colour (n, 3) in [0, 1] at (n, 3) positions, seen along unit directions."""
         return self.shade(positions, self.ray_features(directions))
-
-
-def runs_on_kernels(field: Field) -> bool:
-    """Whether the CPU's kernels can take this field: they read float32 where it lies."""
-    table = field.grid.tables[0]
-    return field.shape.modules == TORCH and table.device.type == "cpu" and table.dtype == torch.float32

@@ -1,22 +1,23 @@
-"""What a camera may see: a generous test for balls."""
+"""Which spheres reach into a camera's frustum: a conservative test."""
 
 import torch
 from torch import Tensor
 
-from triptych.scenes.cameras import Cameras, fisheye_undistort, undistort
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.lenses import fisheye_undistort, undistort
 
 BORDER_SAMPLES = 32  # on each side of the image
 
 
-def meets_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -> Tensor:
-    """Whether balls reach into what one camera's image shows, occlusion aside.
+def sphere_in_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -> Tensor:
+    """Whether spheres reach into one camera's frustum, occlusion aside.
 
-    Never False for a ball that the image shows a part of; it may be True for one just outside: the
-    image is taken as the rectangle, or for a fisheye the circle, around its undistorted border.
+    Never False for a sphere of which the image shows a part; it may be True for one just outside, because
+    the frustum has the bounding rectangle (for a fisheye, circle) of the undistorted image border.
 
     Args:
         cameras: any.
-        camera: which of them.
+        camera: index of the camera.
         centres: (m, 3) in unit-cube coordinates.
         radius: (m,).
 
@@ -30,8 +31,8 @@ def meets_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -
         widest = torch.acos(fisheye_undistort(border, coefficients)[:, 2].clamp(-1, 1)).amax()
         angle = torch.atan2(local[:, :2].norm(dim=-1), local[:, 2])
         distance = local.norm(dim=-1)
-        covered = torch.asin((radius / distance).clamp(max=1))
-        return (angle < widest + covered) | (distance <= radius)
+        angular_radius = torch.asin((radius / distance).clamp(max=1))
+        return (angle < widest + angular_radius) | (distance <= radius)
     ideal = undistort(border, coefficients)
     low, high = ideal.amin(dim=0), ideal.amax(dim=0)
     depth, reach = local[:, 2:], radius[:, None]
@@ -41,15 +42,15 @@ def meets_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -
     return ((outside_low < reach) & (outside_high < reach)).all(dim=-1)
 
 
-def blind_cameras(cameras: Cameras, *, aabb_scale: int) -> list[int]:
-    """Positions of the cameras that see nothing of the ball around a box `aabb_scale` wide."""
+def cameras_missing_box(cameras: Cameras, *, aabb_scale: int) -> list[int]:
+    """Indices of the cameras that see nothing of the bounding sphere of a box `aabb_scale` wide."""
     centre = cameras.position.new_full((1, 3), 0.5)
     radius = cameras.position.new_full((1,), aabb_scale * 3**0.5 / 2)
-    return [n for n in range(len(cameras)) if not meets_view(cameras, n, centre, radius).any()]
+    return [n for n in range(len(cameras)) if not sphere_in_view(cameras, n, centre, radius).any()]
 
 
 def _border(cameras: Cameras, camera: int) -> Tensor:
-    """(128, 2) points of the image's border, corners included, before the distortion is undone."""
+    """(128, 2) normalised image coordinates of the border, corners included, still distorted."""
     line = torch.linspace(0, 1, BORDER_SAMPLES, device=cameras.focal.device, dtype=cameras.focal.dtype)
     zero, one = torch.zeros_like(line), torch.ones_like(line)
     sides = [(line, zero), (line, one), (zero, line), (one, line)]

@@ -20,7 +20,7 @@ class HashGrid(nn.Module):
     """Learned features on the corners of nested grids, interpolated trilinearly.
 
     Levels whose corners fit into the table are stored densely; finer ones are hashed, and
-    collisions are left to training.
+    training resolves collisions.
 
     Args:
         levels: number of grids.
@@ -56,7 +56,7 @@ class HashGrid(nn.Module):
         """Table rows (n, 8) int32 and trilinear weights (n, 8) of the cell around each point.
 
         Args:
-            level: which grid.
+            level: index of the grid.
             coordinates: (3, n) in [0, 1]; one row an axis keeps the arithmetic vectorised.
         """
         resolution, rows = self.resolutions[level], self.tables[level].shape[0]

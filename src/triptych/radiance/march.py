@@ -1,4 +1,4 @@
-"""Sample positions along rays, only where the occupancy grid says there is something to see."""
+"""Sample positions along rays, only in cells that the occupancy grid marks as occupied."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.step_schedule import Stepping
+from triptych.radiance.step_schedule import StepSchedule
 
-SEGMENT = 16  # steps that are ruled out together
+SEGMENT = 16  # steps that are skipped together where space is empty
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ def march(
     jitter: Tensor,
     *,
     occupancy: OccupancyGrid,
-    stepping: Stepping,
+    schedule: StepSchedule,
     aabb_scale: int,
     near: float,
 ) -> Samples:
-    """Walk along rays and keep the steps that lie in occupied cells.
+    """March along rays, skipping empty space.
 
-    Steps are first ruled out in segments of 16 by a dilated grid, then one by one.
+    A dilated grid first skips empty segments of 16 steps; then single steps are tested.
 
     Args:
         origins: (rays, 3).
         directions: (rays, 3), of unit length.
         jitter: (rays,) shift of each ray's steps, in steps, in [0, 1).
-        occupancy: where something may be seen.
-        stepping: lengths of the steps.
+        occupancy: the occupied cells.
+        schedule: lengths of the steps.
         aabb_scale: side of the box.
         near: distance before which there are no samples.
 
@@ -80,15 +80,15 @@ def march(
         The samples, at the middle of their steps, inside the box and not nearer than `near`.
     """
     enter, leave = box_interval(origins, directions, aabb_scale, near)
-    first = stepping.number(enter)
-    count = (stepping.number(leave.clamp(min=near)) - first).clamp(min=0)
+    first = schedule.number(enter)
+    count = (schedule.number(leave.clamp(min=near)) - first).clamp(min=0)
     count = torch.where(leave > enter, count, torch.zeros_like(count))
     segments = int((count.max() / SEGMENT).ceil()) if len(count) else 0
 
     starts = torch.arange(segments, device=origins.device) * SEGMENT
     ray, segment = (starts < count[:, None]).nonzero(as_tuple=True)
     begin = first[ray] + starts[segment]
-    low, high = stepping.distance(begin), stepping.distance(begin + SEGMENT)
+    low, high = schedule.distance(begin), schedule.distance(begin + SEGMENT)
     middle, reach = (low + high) / 2, (high - low) / 2
     centres = origins[ray] + middle[:, None] * directions[ray]
     kept = occupancy.may_be_occupied(centres, reach)
@@ -96,8 +96,8 @@ def march(
 
     numbers = begin[:, None] + (torch.arange(SEGMENT, device=origins.device) + jitter[ray, None])
     ray = ray[:, None].expand(-1, SEGMENT).reshape(-1)
-    distance = stepping.distance(numbers).reshape(-1)
-    step = (distance * stepping.cone).clamp(min=stepping.length)
+    distance = schedule.distance(numbers).reshape(-1)
+    step = (distance * schedule.cone).clamp(min=schedule.length)
     positions = origins[ray] + distance[:, None] * directions[ray]
     kept = occupancy.is_occupied(positions, step) & (distance < leave[ray]) & (distance >= enter[ray])
     return Samples(ray, distance, step).select(kept.nonzero()[:, 0])

@@ -1,4 +1,4 @@
-"""The surface of a radiance field as a coloured triangle mesh."""
+"""The surface of a radiance field as a coloured triangle mesh: density on a grid, marching cubes."""
 
 from dataclasses import dataclass, replace
 
@@ -6,21 +6,74 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 from torch import Tensor
+from trimesh.graph import connected_component_labels
 
-from triptych.radiance.density_grid import DensityGrid
+from triptych.radiance.backend import make_density
 from triptych.radiance.render import RadianceField, render_rays
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
+BLOCK = 2**18  # nodes evaluated together
 SMOOTHING = 1.0  # standard deviation, in cells
-ABOVE = 1.5  # where a vertex is looked at from, in cells
+ABOVE = 1.5  # distance from a vertex to the eye that sees its colour, in cells
+
+
+@dataclass(frozen=True)
+class DensityGrid:
+    """Density per unit-cube length at the nodes of a cubic grid.
+
+    Attributes:
+        values: (nx, ny, nz) float32.
+        low: (3,) position of the first node, in unit-cube coordinates.
+        cell: distance between neighbouring nodes.
+    """
+
+    values: Tensor
+    low: Tensor
+    cell: float
+
+
+@torch.no_grad()
+def sample_density(radiance: RadianceField, low: Tensor, high: Tensor, *, resolution: int) -> DensityGrid:
+    """Evaluate a field's density in a box, block by block; it is 0 in unoccupied cells, as in renderings.
+
+    Args:
+        radiance: the trained field.
+        low, high: (3,) corners of the box, in unit-cube coordinates.
+        resolution: cells along the longest side of the box.
+
+    Raises:
+        TriptychError: the box is thinner than a cell.
+    """
+    extent = high - low
+    cell = float(extent.max()) / resolution
+    counts = [int(side / cell + 1e-4) + 1 for side in extent.tolist()]
+    if min(counts) < 2:
+        raise TriptychError(
+            f"export.box: its thinnest side is shorter than a cell, 1/{resolution} of the longest; "
+            "raise export.resolution or widen the box"
+        )
+    nx, ny, nz = counts
+    total = nx * ny * nz
+    device, density = low.device, make_density(radiance.field, radiance.precision)
+    values = torch.zeros(total, device=device)
+    with Progress(total, "density", unit="node") as progress:
+        for start in range(0, total, BLOCK):
+            node = torch.arange(start, min(start + BLOCK, total), device=device)
+            index = torch.stack([node // (ny * nz), node // nz % ny, node % nz], dim=-1)
+            positions = low + cell * index
+            occupied = radiance.occupancy.is_occupied(positions, torch.zeros(len(node), device=device))
+            if occupied.any():
+                values[node[occupied]] = density(positions[occupied])
+            progress.update(len(node))
+    return DensityGrid(values.view(nx, ny, nz), low, cell)
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh; seen from outside, corners of a face go round counter-clockwise.
+    """A triangle mesh; seen from outside, the corners of a face run counter-clockwise.
 
     Attributes:
         vertices: (n, 3) float32 positions.
@@ -36,15 +89,16 @@ class Mesh:
 def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: float) -> Mesh:
     """The surface of equal density (Lorensen and Cline 1987; Lewiner et al. 2003), in unit-cube coordinates.
 
-    Training sees density only through sums along rays, so it is rough from one node to the next,
-    and jumps by orders of magnitude. It is therefore cut off at twice that of the surface and
-    smoothed: the surface of a solid stays where it is, what is thinner than a cell goes.
+    Training constrains density only through integrals along rays, so it is rough from one node to the next
+    and jumps by orders of magnitude. It is therefore clamped at twice the surface's density and
+    smoothed: the surface of a solid stays in place, and parts thinner than a cell disappear.
     The surface stays open where the grid's border cuts it.
 
     Args:
         grid: the density.
         density: of the surface, per unit-cube length.
-        min_component_fraction: pieces with less than this share of the largest piece's faces are left out.
+        min_component_fraction: connected components with fewer faces than this fraction of the
+            largest one's are left out.
 
     Returns:
         The mesh; without any faces if density nowhere crosses `density`.
@@ -56,33 +110,21 @@ def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: f
     vertices, faces, normals, _ = marching_cubes(
         level, 0.0, gradient_direction="ascent", allow_degenerate=False
     )
-    vertices, faces, normals = _without_small_pieces(vertices, faces, normals, min_component_fraction)
-    positions = torch.from_numpy(vertices).to(grid.low) * grid.cell + grid.low
-    outward = torch.nn.functional.normalize(torch.from_numpy(normals).to(grid.low), dim=-1)
-    return Mesh(positions, outward, faces)
-
-
-def _without_small_pieces(
-    vertices: NDArray[np.float32],
-    faces: NDArray[np.int32],
-    normals: NDArray[np.float32],
-    min_component_fraction: float,
-) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
-    """Drop connected pieces with few faces, and the vertices that then belong to no face."""
     edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
-    links = coo_array((np.ones(len(edges), np.int8), edges.T), shape=(len(vertices), len(vertices)))
-    piece = connected_components(links, directed=False)[1][faces[:, 0]]
-    sizes = np.bincount(piece)
-    faces = faces[sizes[piece] >= min_component_fraction * sizes.max()]
+    component = connected_component_labels(edges, node_count=len(vertices))[faces[:, 0]]
+    sizes = np.bincount(component)
+    faces = faces[sizes[component] >= min_component_fraction * sizes.max()]
     kept, renumbered = np.unique(faces, return_inverse=True)
-    return vertices[kept], renumbered.reshape(-1, 3).astype(np.int32), normals[kept]
+    positions = torch.from_numpy(vertices[kept]).to(grid.low) * grid.cell + grid.low
+    outward = torch.nn.functional.normalize(torch.from_numpy(normals[kept]).to(grid.low), dim=-1)
+    return Mesh(positions, outward, renumbered.reshape(-1, 3).astype(np.int32))
 
 
 def surface_colours(radiance: RadianceField, mesh: Mesh, *, cell: float) -> Tensor:
-    """Colours (n, 3), sRGB in [0, 1], of the vertices, each seen along its normal from just outside.
+    """Colours (n, 3), sRGB in [0, 1], of the vertices, each rendered along its normal from just outside.
 
-    At the surface of equal density itself, in the outer fringe of what is opaque, colours are
-    hardly trained; a ray sees those of the layer behind it, as a camera does.
+    At the surface of equal density itself, in the outer fringe of opaque matter, colours are
+    hardly trained; a ray renders those of the layer behind it, as a camera does.
 
     Args:
         radiance: the trained field.
@@ -92,5 +134,5 @@ def surface_colours(radiance: RadianceField, mesh: Mesh, *, cell: float) -> Tens
     if not len(mesh.vertices):
         return mesh.vertices
     eyes = mesh.vertices + ABOVE * cell * mesh.normals
-    seen = render_rays(replace(radiance, near=0.0), eyes, -mesh.normals)
-    return (seen.colour / seen.opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)
+    rendered = render_rays(replace(radiance, near=0.0), eyes, -mesh.normals)
+    return (rendered.colour / rendered.opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Surface normals of what a rendering shows."""
+"""Surface normals of a rendering, from its depth."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from torch.nn import functional
 from triptych.radiance.render import Picture
 from triptych.scenes.cameras import Cameras
 
-REACH = 1 / 300  # to the neighbours, as a share of an image's longer side
+NEIGHBOUR_DISTANCE = 1 / 300  # of an image's longer side
 
 
-def reach_in_pixels(width: int, height: int) -> int:
-    """How far to look for neighbours: expected depth is rough from one pixel to the next."""
-    return max(1, round(REACH * max(width, height)))
+def neighbour_distance(width: int, height: int) -> int:
+    """Distance to a point's neighbours in pixels: expected depth is rough from one pixel to the next."""
+    return max(1, round(NEIGHBOUR_DISTANCE * max(width, height)))
 
 
 def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, above: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
     """
 
     def tangent(one: Tensor, other: Tensor) -> Tensor:
-        # beyond the border, the point itself stands in for its neighbour and says nothing
+        # beyond the image border the neighbour is the point itself, and its weight is 0
         lengths = [side.square().sum(dim=-1, keepdim=True) for side in (one, other)]
         weights = [torch.where(length > 0, 1 / length, torch.zeros_like(length)) for length in lengths]
         return (weights[0] * one + weights[1] * other) / (weights[0] + weights[1]).clamp(min=1e-30)
@@ -44,14 +44,14 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
 def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
     """Normal map of a rendering.
 
-    Pixels are put where their expected depth says and compared with others nearby. The
+    RaySampler are put where their expected depth says and compared with others nearby. The
     gradient of density would be the other way to a normal, but it is that of one point of a
     surface some samples thick, so it is noisier, and costs a backward pass.
 
     Args:
         picture: rendered from the camera.
         cameras: the cameras, at the picture's size.
-        index: which camera.
+        index: index of the camera.
 
     Returns:
         (h, w, 3) unit vectors that face the camera, in the axes of the unit cube, which are the
@@ -60,7 +60,7 @@ def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
     origins, directions = cameras.image_rays(index)
     height, width = picture.depth.shape
     points = (origins + picture.depth.reshape(-1, 1) * directions).view(height, width, 3)
-    reach = reach_in_pixels(width, height)
+    reach = neighbour_distance(width, height)
     column, row = torch.arange(width, device=points.device), torch.arange(height, device=points.device)
     return normals_between(
         points,

@@ -1,13 +1,12 @@
 """Which cells of space are worth sampling (Müller et al. 2022, appendix E.2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triptych.radiance.frustum_culling import meets_view
+from triptych.radiance.frustum_culling import sphere_in_view
 from triptych.radiance.step_schedule import MIN_STEP
 from triptych.scenes.cameras import Cameras
 from triptych.workflow.errors import TriptychError
@@ -15,48 +14,59 @@ from triptych.workflow.errors import TriptychError
 DECAY = 0.95
 THRESHOLD = 0.01  # optical thickness of a shortest step
 BLOCK = 2**18
-SEQUENCE = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)  # Roberts' R3: powers of 1 / 1.2207…
+# Roberts' low-discrepancy sequence R3: powers of 1 / 1.2207…
+SEQUENCE = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
 
 
 class OccupancyGrid:
-    """Nested cubes around (0.5, 0.5, 0.5), each of `resolution`³ cells, each twice as wide as the one within.
+    """Nested cubes around (0.5, 0.5, 0.5) of `resolution`³ cells, each twice as wide as the next inner one.
 
-    Every cell keeps a decaying maximum of the optical thickness that a shortest step meets in
-    it; it is occupied while that passes a threshold. A cell of an outer cube also is occupied
-    if any cell within it is, so that long steps may look at coarse cells.
+    Every cell keeps a decaying maximum of the optical thickness of a shortest step in it
+    (`density_ema`), and is occupied while that exceeds a threshold. A cell of an outer cube is also
+    occupied if any cell within it is, so that long steps can read coarse cells.
 
     Args:
         aabb_scale: side of the outermost cube, a power of two.
         resolution: cells a side, a multiple of 8.
-        device: where it lives.
+        device: where its tensors are.
     """
 
     def __init__(self, *, aabb_scale: int, resolution: int, device: torch.device) -> None:
         self.resolution, self.device = resolution, device
         self.cascades = aabb_scale.bit_length()
         shape = (self.cascades, resolution, resolution, resolution)
-        self.thickness = torch.zeros(shape, device=device)
-        self.active = torch.ones(shape, dtype=torch.bool, device=device)
+        self.density_ema = torch.zeros(shape, device=device)
+        active = torch.ones(shape, dtype=torch.bool, device=device)
         quarter = slice(resolution // 4, resolution - resolution // 4)
-        # the middle of every outer cube is described by the cube within it
-        self.active[1:, quarter, quarter, quarter] = False
-        self._cells = self.active.flatten().nonzero()[:, 0]
-        self.occupied = torch.ones(shape, dtype=torch.bool, device=device)
-        self._refresh(self.active)
+        # the next inner cube describes the middle of every outer one
+        active[1:, quarter, quarter, quarter] = False
+        self._set_active(active)
+        self.set_cells(active)
+
+    def _set_active(self, active: Tensor) -> None:
+        """Choose the cells that may ever be occupied, (cascades, side, side, side) bool."""
+        self.active = active
+        self._cells = active.flatten().nonzero()[:, 0]
+        cascade, *index = self._unravel(self._cells)
+        self._index = torch.stack(index).to(torch.int16)
+        self._extent = torch.exp2(cascade.float())  # side of the cube
+
+    def _unravel(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Cascade and x, y, z indices of cells given by flat positions in `occupied`."""
+        side = self.resolution
+        return cells // side**3, cells // side**2 % side, cells // side % side, cells % side
 
     def cell_centres(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Centres (n, 3) and widths (n, 1) of cells given by flat positions in `occupied`."""
         side = self.resolution
-        cascade = cells // side**3
-        index = torch.stack([cells // side**2 % side, cells // side % side, cells % side], dim=-1)
-        width = 2.0**cascade / side
-        return ((index + 0.5) / side - 0.5) * 2.0 ** cascade[:, None] + 0.5, width[:, None]
+        cascade, *index = self._unravel(cells)
+        extent = 2.0 ** cascade[:, None]
+        return ((torch.stack(index, dim=-1) + 0.5) / side - 0.5) * extent + 0.5, extent / side
 
-    def keep_seen_by(self, cameras: Cameras, *, near: float) -> None:
-        """Switch off for good the cells that lie outside all of the cameras' views.
+    def cull_unseen_cells(self, cameras: Cameras, *, near: float) -> None:
+        """Deactivate the cells that lie outside all cameras' frustums, for the rest of the training.
 
-        A cell counts as seen if its bounding sphere meets a camera's view, taken generously,
-        beyond the distance `near`.
+        A cell is seen if its bounding sphere reaches into a camera's frustum beyond the distance `near`.
 
         Raises:
             TriptychError: no camera sees any cell.
@@ -67,7 +77,7 @@ class OccupancyGrid:
         for camera in range(len(cameras)):
             rest = (~seen).nonzero()[:, 0]
             distance = (centres[rest] - cameras.position[camera]).norm(dim=-1)
-            inside = meets_view(cameras, camera, centres[rest], radius[rest])
+            inside = sphere_in_view(cameras, camera, centres[rest], radius[rest])
             seen[rest] = inside & (distance + radius[rest] > near)
         if not seen.any():
             middle, width = cameras.position.mean(dim=0).tolist(), 2 ** (self.cascades - 1)
@@ -77,10 +87,10 @@ class OccupancyGrid:
                 "aabb_scale, or give transforms.json a scale and an offset that bring them nearer "
                 f"(nothing nearer than {near:g} is seen: near)"
             )
-        self._cells = self._cells[seen]
-        self.active = torch.zeros_like(self.active)
-        self.active.view(-1)[self._cells] = True
-        self._refresh(self.active)
+        active = torch.zeros_like(self.active)
+        active.view(-1)[self._cells[seen]] = True
+        self._set_active(active)
+        self.set_cells(active)
 
     def update(
         self,
@@ -90,41 +100,34 @@ class OccupancyGrid:
         turn: int = 0,
         turns: int = 1,
     ) -> None:
-        """Lower the values of some cells, then raise them to the density found at a random point in each.
+        """Decay the values of some cells, and raise them to the density at a random point in each.
 
         Args:
             density: maps (n, 3) positions to (n,) densities.
             generator: source of the random points.
-            turn: which of the cells are looked at: every `turns`-th one, from this one on.
-            turns: in how many calls all cells are looked at.
+            turn: number of this update; it covers every `turns`-th cell, beginning with this one.
+            turns: number of updates that cover all cells.
         """
-        cells = self._cells[turn % turns :: turns]
-        start = torch.rand(3, generator=generator, device=self.device)
-        thickness = self.thickness.view(-1)
+        chosen = slice(turn % turns, None, turns)
+        cells, index, extent = self._cells[chosen], self._index[:, chosen], self._extent[chosen]
+        start = torch.rand(3, generator=generator, device=self.device).double()[:, None]
+        step = torch.tensor(SEQUENCE, device=self.device, dtype=torch.float64)[:, None]
+        ema = self.density_ema.view(-1)
         for begin in range(0, len(cells), BLOCK):
-            block = cells[begin : begin + BLOCK]
-            value = density(self._points(block, begin, start)).float() * MIN_STEP
-            thickness[block] = torch.maximum(thickness[block] * DECAY**turns, value)
-        # numpy's sum is one thread's: torch's depends on how many there are
-        mean = float(thickness.cpu().numpy().sum()) / max(1, len(self._cells))
-        self._refresh(self.thickness > min(THRESHOLD, mean))
+            block = slice(begin, begin + BLOCK)
+            number = torch.arange(begin, begin + len(cells[block]), device=self.device, dtype=torch.float64)
+            offset = start + number * step
+            width = extent[block].double() / self.resolution
+            points = (index[:, block] + (offset - offset.floor()) - 0.5 * self.resolution) * width + 0.5
+            value = density(points.float().t()).float() * MIN_STEP
+            ema[cells[block]] = torch.maximum(ema[cells[block]] * DECAY**turns, value)
+        # numpy's sum runs in one thread; torch's depends on the number of threads
+        mean = float(ema.cpu().numpy().sum()) / max(1, len(self._cells))
+        self.set_cells(self.density_ema > min(THRESHOLD, mean))
 
-    def _points(self, cells: Tensor, begin: int, start: Tensor) -> Tensor:
-        """One point (n, 3) in each cell, by a low-discrepancy sequence whose first number is `begin`."""
-        if self.device.type == "cpu":
-            from triptych.kernels.radiance.occupancy import points
-
-            return points(cells, begin, start, self.resolution)
-        centres, widths = self.cell_centres(cells)
-        number = torch.arange(begin, begin + len(cells), device=self.device, dtype=torch.float64)
-        offsets = (
-            start + number[:, None] * torch.tensor(SEQUENCE, device=self.device, dtype=torch.float64)
-        ) % 1 - 0.5
-        return centres + offsets.float() * widths
-
-    def _refresh(self, own: Tensor) -> None:
-        """Nest the cascades: what is occupied within shows in the middle of the cube around it."""
-        occupied = own.clone()
+    def set_cells(self, cells: Tensor) -> None:
+        """Set the occupancy by each cube's own cells; cells of outer cubes also cover what is within."""
+        occupied = cells.clone()
         side, quarter = self.resolution, self.resolution // 4
         middle = slice(quarter, side - quarter)
         for cascade in range(1, self.cascades):
@@ -132,13 +135,33 @@ class OccupancyGrid:
         self.set_occupied(occupied)
 
     def set_occupied(self, occupied: Tensor) -> None:
-        """Take over nested occupancy (cascades, side, side, side), for example from a file."""
+        """Replace the occupancy (cascades, side, side, side) of the nested cubes, for example by a file's."""
         self.occupied = occupied
-        self.packed: tuple[np.ndarray, np.ndarray] | None = None
         self._nearby: Tensor | None = None
 
+    def crop(self, low: Sequence[float], high: Sequence[float]) -> "OccupancyGrid":
+        """A copy that is empty outside a box, which grows to whole cells.
+
+        Args:
+            low, high: the box's opposite corners, three unit-cube coordinates each. Nothing is left
+                where `high` is not above `low`.
+        """
+        side = self.resolution
+        edges = torch.arange(side + 1, device=self.device) / side - 0.5
+        occupied = self.occupied.clone()
+        for cascade in range(self.cascades):
+            planes = edges * 2**cascade + 0.5
+            for axis in range(3):
+                overlaps = (planes[:-1] < high[axis]) & (planes[1:] > low[axis]) & (low[axis] < high[axis])
+                shape = [1, 1, 1]
+                shape[axis] = side
+                occupied[cascade] &= overlaps.view(shape)
+        cropped = OccupancyGrid(aabb_scale=2 ** (self.cascades - 1), resolution=side, device=self.device)
+        cropped.set_occupied(occupied)
+        return cropped
+
     def fraction(self) -> float:
-        """Share of the cells that are occupied, over those that some camera sees."""
+        """Fraction of the active cells that are occupied."""
         return float((self.occupied & self.active).sum() / max(1, len(self._cells)))
 
     def _lookup(self, grid: Tensor, positions: Tensor, smallest: Tensor, reach: Tensor | None) -> Tensor:
@@ -160,7 +183,7 @@ class OccupancyGrid:
         return grid.view(-1)[index]
 
     def is_occupied(self, positions: Tensor, steps: Tensor) -> Tensor:
-        """(n,) bool: whether a step of length `steps` (n,) at `positions` (n, 3) deserves a sample."""
+        """(n,) bool: whether to sample a step of length `steps` (n,) at `positions` (n, 3)."""
         return self._lookup(self.occupied, positions, steps, None)
 
     def may_be_occupied(self, centres: Tensor, reach: Tensor) -> Tensor:
@@ -172,7 +195,7 @@ class OccupancyGrid:
 
 
 def coarsen(occupied: Tensor) -> Tensor:
-    """Halve the sides of bool cells (…, side, side, side): a cell is True where one of its eight was."""
+    """Halve the sides of bool cells (…, side, side, side): a cell is True where any of its eight is."""
     pairs = occupied[..., ::2, :, :] | occupied[..., 1::2, :, :]
     pairs = pairs[..., ::2, :] | pairs[..., 1::2, :]
     return pairs[..., ::2] | pairs[..., 1::2]

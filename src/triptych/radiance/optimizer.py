@@ -1,60 +1,79 @@
-"""Adam for a field, its learning rate, and the moving average that is kept."""
+"""The optimizers of a field, its learning rate schedule, and its moving average."""
 
-from collections.abc import Iterable
-from copy import deepcopy
-from typing import Any
+from collections.abc import Callable, Iterable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from triptych.radiance.field import Field, runs_on_kernels
+from triptych.radiance.field import Field
+
+Compiled = Callable[..., None]
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-15
-HELD = 0.6  # share of the budget at the full learning rate
-AVERAGE_EVERY = 8  # steps between two samples of the moving average: reading all tables takes its time
+CONSTANT_FRACTION = 0.6  # of the budget, at the initial learning rate
+AVERAGE_EVERY = 8  # steps; an update of the moving average reads all tables
 SETTLED = 4096  # steps of a row after which its bias correction is 1
 
 
+def learning_rate_at(progress: float, *, initial: float, final: float) -> float:
+    """Constant for the first part of the budget, then exponential decay to `final`."""
+    decayed = max(0.0, progress - CONSTANT_FRACTION) / (1 - CONSTANT_FRACTION)
+    return float(initial * (final / initial) ** decayed)
+
+
 def bias_corrections(steps: Tensor) -> Tensor:
-    """What Adam's learning rate is multiplied by in step 1, 2, … (Kingma and Ba 2015, section 2)."""
+    """Factor on Adam's learning rate in step 1, 2, … (Kingma and Ba 2015, section 2)."""
     return (1 - BETAS[1] ** steps).sqrt() / (1 - BETAS[0] ** steps)
 
 
-class TableAdam:
-    """Adam (Kingma and Ba 2015) in which a table's row only takes part when it got a gradient.
+class TableAdam(torch.optim.Optimizer):
+    """Lazy Adam (Kingma and Ba 2015) for hash tables: a row only takes part when it gets a gradient.
 
-    A step reaches a small part of a hash table. Were the other rows to follow their momentum,
-    as in ordinary Adam, then one rare gradient would move its row ten times over. Each row
-    counts its own steps for the bias correction, so its first one is a full step.
+    A step reaches a small part of a table. If the other rows followed their momentum, as in ordinary
+    Adam, one rare gradient would move its row ten times over. Each row counts its own steps for the bias
+    correction, so its first one is a full step.
 
     Args:
         tables: (rows, features) parameters.
-        kernels: whether to use the CPU kernel instead of tensor operations.
+        compiled: a compiled CPU implementation, which also clears the gradients; None: plain PyTorch.
     """
 
-    def __init__(self, tables: Iterable[nn.Parameter], *, kernels: bool) -> None:
-        self.tables, self.kernels = list(tables), kernels
-        self.first = [torch.zeros_like(table) for table in self.tables]
-        self.second = [torch.zeros_like(table) for table in self.tables]
-        self.count = [torch.zeros_like(table[:, :1]) for table in self.tables]
+    def __init__(self, tables: Iterable[nn.Parameter], *, compiled: Compiled | None = None) -> None:
+        super().__init__(tables, {"lr": 0.0, "lr_scale": 1.0})
+        self.compiled, self._cleared = compiled, False
         self._corrections = bias_corrections(torch.arange(SETTLED, dtype=torch.float64).clamp(min=1))
+        for table in self.param_groups[0]["params"]:
+            self.state[table] = {
+                "first": torch.zeros_like(table),
+                "second": torch.zeros_like(table),
+                "count": torch.zeros_like(table[:, :1]),
+            }
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """Apply the tables' gradients, and clear them."""
-        for state in zip(self.tables, self.first, self.second, self.count, strict=True):
-            if state[0].grad is None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Apply the tables' gradients."""
+        group = self.param_groups[0]
+        rates = (1 - BETAS[0], 1 - BETAS[1], EPSILON)
+        for table in group["params"]:
+            if table.grad is None:
                 continue
-            if self.kernels:
-                self._step_by_kernel(*state, learning_rate)
+            state = self.state[table]
+            if self.compiled is not None:
+                self.compiled(table, **state, sizes=group["lr"] * self._corrections, rates=rates)
+                self._cleared = True
             else:
-                self._step(*state, learning_rate)
+                self._step(table, **state, learning_rate=group["lr"])
 
-    def _step(
-        self, table: Tensor, first: Tensor, second: Tensor, count: Tensor, learning_rate: float
-    ) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients, unless the compiled `step` just did: it keeps their memory in use."""
+        if not self._cleared:
+            super().zero_grad(set_to_none)
+        self._cleared = False
+
+    @staticmethod
+    def _step(table: Tensor, first: Tensor, second: Tensor, count: Tensor, learning_rate: float) -> None:
         gradient = table.grad
         assert gradient is not None
         touched = (gradient != 0).any(dim=1, keepdim=True).to(gradient.dtype)
@@ -63,88 +82,36 @@ class TableAdam:
         second.lerp_(gradient * gradient, touched * (1 - BETAS[1]))
         size = touched * learning_rate * bias_corrections(count.clamp(min=1))
         table.sub_(first.div(second.sqrt().add_(EPSILON)).mul_(size))
-        table.grad = None
-
-    def _step_by_kernel(
-        self, table: Tensor, first: Tensor, second: Tensor, count: Tensor, learning_rate: float
-    ) -> None:
-        from triptych.kernels.compiler.threads import parallel
-        from triptych.kernels.radiance import adam
-
-        assert table.grad is not None
-        sizes = (learning_rate * self._corrections).float().numpy()
-        rates = tuple(np.float32(rate) for rate in (1 - BETAS[0], 1 - BETAS[1], EPSILON))
-        arrays = [tensor.numpy() for tensor in (table, table.grad, first, second, count)]
-        parallel(adam.adam, -(-len(table) // adam.ROWS), *arrays, sizes, rates, (0,) * table.shape[1])
-
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        """Moments and counts."""
-        return {"first": self.first, "second": self.second, "count": self.count}
-
-    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
-        """Take over what `state_dict` gave."""
-        for name, tensors in self.state_dict().items():
-            for mine, saved in zip(tensors, state[name], strict=True):
-                mine.copy_(saved)
 
 
-class Optimizer:
+def field_optimizers(
+    field: Field, *, weight_decay: float, compiled: Compiled | None
+) -> list[torch.optim.Optimizer]:
     """Adam with the constants of Müller et al. 2022 (section 4): one for the tables, one for the networks.
 
     Args:
         field: what is trained.
         weight_decay: l2 penalty, on the networks only.
+        compiled: see `TableAdam`.
     """
-
-    def __init__(self, field: Field, *, weight_decay: float) -> None:
-        self.tables = TableAdam(field.grid.tables, kernels=runs_on_kernels(field))
-        tables = {id(table) for table in self.tables.tables}
-        networks = [parameter for parameter in field.parameters() if id(parameter) not in tables]
-        self.networks = torch.optim.Adam(
-            networks, betas=BETAS, eps=EPSILON, weight_decay=weight_decay, fused=True
-        )
-
-    def step(self, learning_rate: float) -> None:
-        """Apply the gradients, and clear them."""
-        self.tables.step(learning_rate)
-        self.networks.param_groups[0]["lr"] = learning_rate
-        self.networks.step()
-        self.networks.zero_grad(set_to_none=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Moments and counts of both."""
-        return {"tables": self.tables.state_dict(), "networks": self.networks.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        self.tables.load_state_dict(state["tables"])
-        self.networks.load_state_dict(state["networks"])
+    tables = list(field.grid.tables)
+    table_ids = {id(table) for table in tables}
+    networks = [{"params": [p for p in field.parameters() if id(p) not in table_ids], "lr_scale": 1.0}]
+    return [
+        TableAdam(tables, compiled=compiled),
+        torch.optim.Adam(networks, betas=BETAS, eps=EPSILON, weight_decay=weight_decay, fused=True),
+    ]
 
 
-def learning_rate_at(progress: float, *, initial: float, final: float) -> float:
-    """Constant for the first part of the budget, then decaying exponentially to `final`."""
-    share = max(0.0, progress - HELD) / (1 - HELD)
-    return float(initial * (final / initial) ** share)
+def moving_average(field: Field, decay: float) -> AveragedModel:
+    """An exponential moving average of the field's parameters, to be updated every `AVERAGE_EVERY` steps.
 
-
-class MovingAverage:
-    """Exponential moving average of a field's parameters, itself a field ready to render.
+    Its first update copies the field, so that nothing of the random initial values stays.
 
     Args:
-        field: what is averaged.
-        decay: a step's; it is applied to the power of 8 at every eighth step. At the first step the
-            average becomes the field itself, so that nothing of its random beginning stays.
+        field: the field to average.
+        decay: per step.
     """
-
-    def __init__(self, field: Field, decay: float) -> None:
-        self.decay = decay**AVERAGE_EVERY
-        self.field = deepcopy(field).requires_grad_(False)
-        self._pairs = list(zip(self.field.parameters(), field.parameters(), strict=True))
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Move every average towards its parameter, if it is the turn of this step."""
-        if step % AVERAGE_EVERY == 0:
-            averages, values = zip(*self._pairs, strict=True)
-            share = 1 - self.decay if step > 0 else 1.0
-            torch._foreach_lerp_(averages, [value.detach() for value in values], share)
+    average = AveragedModel(field, multi_avg_fn=get_ema_multi_avg_fn(decay**AVERAGE_EVERY))
+    average.requires_grad_(False)
+    return average

@@ -1,4 +1,4 @@
-"""A coloured point cloud: what the training cameras see, where they see it."""
+"""A coloured point cloud: the surface points that the training cameras see."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.radiance.density import density_of
-from triptych.radiance.normals import normals_between, reach_in_pixels
+from triptych.radiance.backend import make_density
+from triptych.radiance.normals import neighbour_distance, normals_between
 from triptych.radiance.render import RadianceField, render_rays
 from triptych.scenes.cameras import Cameras
 from triptych.workflow.progress import Progress
@@ -39,9 +39,10 @@ def extract_points(
 
     Args:
         radiance: the trained field.
-        cameras: to look through, on the field's device.
+        cameras: the views, on the field's device.
         low, high: (3,) corners of the box whose points are kept.
-        points: rays, about and over all cameras; those that meet nothing opaque in the box give no point.
+        points: approximate number of rays of all cameras together; a ray that hits nothing opaque in the
+            box gives no point.
     """
     pixels = int(cameras.size.prod(dim=-1).sum())
     spacing = max(1.0, math.sqrt(pixels / points))
@@ -52,30 +53,30 @@ def extract_points(
             width, height = cameras.size[camera].tolist()
             lattice = pixel_lattice(width, height, spacing).to(low.device)
             count = len(lattice)
-            around = (lattice + reach_in_pixels(width, height) * offsets[:, None]).reshape(-1, 2)
+            around = (lattice + neighbour_distance(width, height) * offsets[:, None]).reshape(-1, 2)
             index = torch.full((len(around),), camera, device=low.device)
             origins, directions = cameras.rays(index, around)
-            seen = render_rays(radiance, origins, directions)
-            depth = seen.depth / seen.opacity.clamp(min=1e-6)
+            rendered = render_rays(radiance, origins, directions)
+            depth = rendered.depth / rendered.opacity.clamp(min=1e-6)
             surface = (origins + depth[:, None] * directions).view(len(CROSS), count, 3)
-            opacity = seen.opacity[:count]
+            opacity = rendered.opacity[:count]
             positions = surface[0]
             kept = (opacity > OPAQUE) & ((positions >= low) & (positions <= high)).all(dim=-1)
-            colours = (seen.colour[:count] / opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)
+            colours = (rendered.colour[:count] / opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)
             found.append((positions[kept], normals_between(*surface)[kept], colours[kept]))
             progress.update()
     return PointCloud(*(torch.cat(part) for part in zip(*found, strict=True)))
 
 
-def seen_density(radiance: RadianceField, cloud: PointCloud) -> float:
+def surface_density(radiance: RadianceField, cloud: PointCloud) -> float:
     """The density that three quarters of a cloud's points exceed, per unit-cube length.
 
-    How dense surfaces become depends on how long a field was trained and on the size of what is
-    in the scene, so a level for all fields would cut holes into some and wrap others in fog. A
+    The density of surfaces depends on how long a field was trained and on the size of things in
+    the scene, so one level for all fields would cut holes into some and wrap others in fog. A
     quarter of the points may lie in front of or behind a surface, where expected depth mixes both.
-    Infinite for a cloud without points: nothing that can be seen has no surface.
+    Infinite for a cloud without points: there is no visible surface.
     """
     if not len(cloud.positions):
         return math.inf
-    density = density_of(radiance.field, radiance.precision)(cloud.positions)
+    density = make_density(radiance.field, radiance.precision)(cloud.positions)
     return float(density.sort().values[len(density) // 4])

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from triptych.scenes.scene import Scene, read_image, read_mask
+from triptych.scenes.images import read_image, read_mask
+from triptych.scenes.scene import Scene
 
 
 def read_images(scene: Scene, index: list[int]) -> list[Tensor]:
@@ -15,19 +16,19 @@ def read_images(scene: Scene, index: list[int]) -> list[Tensor]:
 
 
 def read_masks(scene: Scene, index: list[int]) -> list[Tensor | None]:
-    """Which pixels of these images count, (h, w) bool each; None where all do."""
+    """The unmasked pixels of these images, (h, w) bool each; None for an image without a mask."""
     sizes = scene.cameras.size.tolist()
     masks = [(scene.masks[i], (sizes[i][0], sizes[i][1])) for i in index]
     return [None if mask is None else read_mask(mask, size) for mask, size in masks]
 
 
-class Pixels:
-    """Pixels of n images in one (total, 3 or 4) uint8 tensor; sizes may differ.
+class RaySampler:
+    """Samples pixels of n images, kept in one (total, 3 or 4) uint8 tensor; sizes may differ.
 
     Args:
-        images: (h, w, 3 or 4) uint8 each. If one has alpha, opaque alpha is added to the others.
-        device: where the pixels live and are drawn.
-        masks: for each image, which pixels may be drawn, (h, w) bool or None for all of them;
+        images: (h, w, 3 or 4) uint8 each. If one has alpha, the others get opaque alpha.
+        device: where the pixels are kept and drawn.
+        masks: for each image, the pixels that may be drawn, (h, w) bool, or None for all of them;
             costs 4 bytes for each such pixel of all images, or nothing if all are None.
     """
 
@@ -53,11 +54,11 @@ class Pixels:
             self.unmasked = torch.cat(kept).to(device)
 
     @classmethod
-    def of_scene(cls, scene: Scene, index: list[int], device: torch.device) -> "Pixels":
-        """The pixels of these images of a scene, without what their masks hide."""
+    def of_scene(cls, scene: Scene, index: list[int], device: torch.device) -> "RaySampler":
+        """Of these images of a scene, without their masked pixels."""
         return cls(read_images(scene, index), device, read_masks(scene, index))
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw unmasked pixels uniformly, with replacement.
 
         Returns:
@@ -73,11 +74,3 @@ class Pixels:
         width = self.widths[image]
         centres = torch.stack([within % width, within // width], dim=-1).float() + 0.5
         return image, centres, self.values.index_select(0, chosen).float() / 255
-
-
-def over(values: Tensor, background: Tensor) -> Tensor:
-    """Composite (…, 3 or 4) values over a background colour; RGB values are opaque."""
-    if values.shape[-1] == 3:
-        return values
-    alpha = values[..., 3:]
-    return values[..., :3] * alpha + background * (1 - alpha)

@@ -1,83 +1,93 @@
-"""Whole images from a trained field: in chunks of rays, each followed until nothing more shows."""
+"""Rendering of a trained field: rays in chunks, each followed until it is opaque, and whole images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from triptych.radiance.backend import compiled_operation
 from triptych.radiance.composite import Rendered, accumulate, transmittance
-from triptych.radiance.field import Field, runs_on_kernels
+from triptych.radiance.field import Field
 from triptych.radiance.march import Samples, march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.step_schedule import Stepping
+from triptych.radiance.step_schedule import StepSchedule
 from triptych.scenes.cameras import Cameras
 from triptych.workflow.devices import autocast
 
-RAYS = 4096  # rays marched together: enough to fill the networks, few enough for 1 GiB of memory
-KERNEL_RAYS = 2**17  # the same for the CPU's kernels
+CHUNK = 4096  # rays rendered together: enough to fill the networks, few enough for 1 GiB of memory
+COMPILED_CHUNK = 2**17  # the same for the compiled renderer
 FIRST_WAVE = 8
-LAST_SEEN = 1e-3  # transmittance below which a ray is not followed: a quarter of a grey level
+MIN_TRANSMITTANCE = 1e-3  # a ray ends below it: a quarter of a grey level
 TILE = 16  # pixels a side of the squares that are rendered one after the other
 
 
 @dataclass(frozen=True)
 class RadianceField:
-    """A trained scene: all that rendering needs.
+    """A trained scene: everything that rendering needs.
 
     Attributes:
         field: density and colour.
-        occupancy: where to look.
-        near: distance from the camera, in unit cubes, before which nothing is drawn.
+        occupancy: the cells worth sampling.
+        near: distance from the camera, in unit cubes, at which samples begin.
         background: (3,) sRGB colour behind everything.
-        coarseness: length of the steps along rays over the shortest.
+        step_scale: factor on the step lengths along rays.
         precision: `auto`, `bfloat16`, `float16` or `float32`.
-        kernels: the CPU's renderer of `field`, made when it is left out and the field lies there.
     """
 
     field: Field
     occupancy: OccupancyGrid
     near: float
     background: Tensor
-    coarseness: float
+    step_scale: float
     precision: str
-    kernels: Any = None
-
-    def __post_init__(self) -> None:
-        if self.kernels is None and runs_on_kernels(self.field):
-            from triptych.kernels.radiance.render import KernelRenderer
-
-            object.__setattr__(self, "kernels", KernelRenderer(self.field, self.precision))
 
     @property
-    def stepping(self) -> Stepping:
+    def schedule(self) -> StepSchedule:
         """Lengths of the steps along rays."""
-        return Stepping.for_scene(self.field.shape.aabb_scale, coarseness=self.coarseness)
+        return StepSchedule.for_scene(self.field.shape.aabb_scale, step_scale=self.step_scale)
 
 
 def render_rays(
-    scene: RadianceField, origins: Tensor, directions: Tensor, *, last_seen: float = LAST_SEEN
+    radiance: RadianceField,
+    origins: Tensor,
+    directions: Tensor,
+    *,
+    min_transmittance: float = MIN_TRANSMITTANCE,
 ) -> Rendered:
-    """What rays see, given by (rays, 3) origins and unit directions; any number of them.
+    """Render any number of rays, by the compiled renderer where it supports the field.
 
-    A ray is followed until less light than `last_seen` would come from further away.
+    Args:
+        radiance: the trained field.
+        origins, directions: (rays, 3); directions have unit length.
+        min_transmittance: a ray ends where its transmittance falls below it.
     """
-    size = KERNEL_RAYS if scene.kernels else RAYS
-    parts = []
+    compiled, parts = compiled_operation("radiance_renderer", radiance.field), []
+    renderer = None if compiled is None else compiled(radiance.field, radiance.precision)
+    size = CHUNK if renderer is None else COMPILED_CHUNK
     for origin, direction in zip(origins.split(size), directions.split(size), strict=True):
-        if scene.kernels:
-            settings = {"stepping": scene.stepping, "near": scene.near, "last_seen": last_seen}
-            parts.append(scene.kernels(scene.occupancy, origin, direction, **settings))
+        if renderer is None:
+            parts.append(render_chunk(radiance, origin, direction, min_transmittance))
         else:
-            parts.append(_render_chunk(scene, origin, direction, last_seen))
+            parts.append(
+                renderer(
+                    radiance.occupancy,
+                    origin,
+                    direction,
+                    schedule=radiance.schedule,
+                    near=radiance.near,
+                    min_transmittance=min_transmittance,
+                )
+            )
     return Rendered(
         *(torch.cat([getattr(part, name) for part in parts]) for name in ("colour", "opacity", "depth"))
     )
 
 
 @torch.no_grad()
-def _render_chunk(scene: RadianceField, origins: Tensor, directions: Tensor, last_seen: float) -> Rendered:
-    """`render_rays` for as many rays as fit into memory at once.
+def render_chunk(
+    radiance: RadianceField, origins: Tensor, directions: Tensor, min_transmittance: float
+) -> Rendered:
+    """`render_rays` in plain PyTorch, for as many rays as fit into memory at once.
 
     Samples are evaluated in waves from the camera outwards, 8 of each ray, then 16, and so on;
     rays that have become opaque drop out between two waves.
@@ -87,10 +97,10 @@ def _render_chunk(scene: RadianceField, origins: Tensor, directions: Tensor, las
         origins,
         directions,
         torch.full((count,), 0.5, device=device),
-        occupancy=scene.occupancy,
-        stepping=scene.stepping,
-        aabb_scale=scene.field.shape.aabb_scale,
-        near=scene.near,
+        occupancy=radiance.occupancy,
+        schedule=radiance.schedule,
+        aabb_scale=radiance.field.shape.aabb_scale,
+        near=radiance.near,
     )
     starts = torch.searchsorted(samples.ray, torch.arange(count, device=device))
     rank = torch.arange(len(samples), device=device) - starts[samples.ray]
@@ -99,20 +109,20 @@ def _render_chunk(scene: RadianceField, origins: Tensor, directions: Tensor, las
     begin, size = 0, FIRST_WAVE
     while len(samples):
         in_wave = rank < begin + size
-        part = _shade(scene, samples.select(in_wave.nonzero()[:, 0]), origins, directions, light)
+        part = _render_wave(radiance, samples.select(in_wave.nonzero()[:, 0]), origins, directions, light)
         colour, depth, light = colour + part.colour, depth + part.depth, light - part.opacity
-        rest = (~in_wave & (light > last_seen)[samples.ray]).nonzero()[:, 0]
+        rest = (~in_wave & (light > min_transmittance)[samples.ray]).nonzero()[:, 0]
         samples, rank = samples.select(rest), rank[rest]
         begin, size = begin + size, size * 2
     return Rendered(colour, 1 - light, depth)
 
 
-def _shade(
-    scene: RadianceField, samples: Samples, origins: Tensor, directions: Tensor, light: Tensor
+def _render_wave(
+    radiance: RadianceField, samples: Samples, origins: Tensor, directions: Tensor, light: Tensor
 ) -> Rendered:
-    """What one wave of samples adds, given the light (rays,) that still reaches it."""
-    with autocast(origins.device, scene.precision):
-        density, colour = scene.field(samples.positions(origins, directions), directions[samples.ray])
+    """The contribution of one wave of samples, given the transmittance (rays,) before it."""
+    with autocast(origins.device, radiance.precision):
+        density, colour = radiance.field(samples.positions(origins, directions), directions[samples.ray])
     optical_depth = density * samples.step
     passing = light[samples.ray] * transmittance(optical_depth, samples.ray)
     weight = -passing * torch.expm1(-optical_depth)
@@ -127,27 +137,43 @@ class Picture:
     opacity: Tensor
     depth: Tensor
 
+    @classmethod
+    def from_rays(cls, rendered: Rendered, size: tuple[int, int], background: Tensor) -> "Picture":
+        """Rays of all pixels, row by row, as an image of `size` (width, height) over the background."""
+        shape = size[1], size[0]
+        return cls(
+            colour=rendered.over(background).clamp(0, 1).view(*shape, 3),
+            opacity=rendered.opacity.view(shape),
+            depth=(rendered.depth / rendered.opacity.clamp(min=1e-6)).view(shape),
+        )
 
-def tile_order(width: int, height: int) -> Tensor:
-    """Pixel numbers, square by square: neighbouring rays read the same part of the field's tables."""
+
+def render_tiles(
+    radiance: RadianceField,
+    origins: Tensor,
+    directions: Tensor,
+    width: int,
+    *,
+    min_transmittance: float = MIN_TRANSMITTANCE,
+) -> Rendered:
+    """`render_rays` of whole rows of pixels, `width` each, tile by tile.
+
+    Rays of neighbouring pixels read the same part of the field's tables, so this order is faster.
+    """
+    height = len(origins) // width
     rows, columns = torch.arange(height)[:, None], torch.arange(width)[None, :]
     tile = rows // TILE * (-(-width // TILE)) + columns // TILE
-    return tile.flatten().argsort(stable=True)
+    order = tile.flatten().argsort(stable=True).to(origins.device)
+    tiles = render_rays(radiance, origins[order], directions[order], min_transmittance=min_transmittance)
+    back = order.argsort()
+    return Rendered(tiles.colour[back], tiles.opacity[back], tiles.depth[back])
 
 
 def render_image(
-    scene: RadianceField, cameras: Cameras, index: int, *, last_seen: float = LAST_SEEN
+    radiance: RadianceField, cameras: Cameras, index: int, *, min_transmittance: float = MIN_TRANSMITTANCE
 ) -> Picture:
-    """Render the image of one camera, over the scene's background."""
-    origins, directions = cameras.image_rays(index)
+    """Render the image of one camera over the field's background."""
     width, height = cameras.size[index].tolist()
-    order = tile_order(width, height).to(origins.device)
-    tiles = render_rays(scene, origins[order], directions[order], last_seen=last_seen)
-    back = order.argsort()
-    rendered = Rendered(tiles.colour[back], tiles.opacity[back], tiles.depth[back])
-    shape = (height, width)
-    return Picture(
-        colour=rendered.over(scene.background).clamp(0, 1).view(*shape, 3),
-        opacity=rendered.opacity.view(shape),
-        depth=(rendered.depth / rendered.opacity.clamp(min=1e-6)).view(shape),
-    )
+    rays = cameras.image_rays(index)
+    rendered = render_tiles(radiance, *rays, width, min_transmittance=min_transmittance)
+    return Picture.from_rays(rendered, (width, height), radiance.background)

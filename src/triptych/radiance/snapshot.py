@@ -20,37 +20,37 @@ FORMAT = "triptych-radiance-1"
 OCCUPANCY = "occupancy"
 
 
-def save_field(weights: Path, description: Path, scene: RadianceField, **facts: Any) -> None:
+def save_field(weights: Path, description: Path, radiance: RadianceField, **facts: Any) -> None:
     """Write a field in float32.
 
     Args:
         weights: the `.safetensors` file.
         description: the `.json` file.
-        scene: what to write.
-        facts: anything else worth knowing later (how the images were split, provenance).
+        radiance: the trained field.
+        facts: further entries of the description (how the images were split, provenance).
     """
     tensors = {
-        name: value.detach().float().cpu().contiguous() for name, value in scene.field.state_dict().items()
+        name: value.detach().float().cpu().contiguous() for name, value in radiance.field.state_dict().items()
     }
-    tensors[OCCUPANCY] = scene.occupancy.occupied.to(torch.uint8).cpu()
+    tensors[OCCUPANCY] = radiance.occupancy.occupied.to(torch.uint8).cpu()
     with atomic_path(weights) as temporary:
         write_tensors(temporary, tensors)
     write_json(
         description,
         {
             "format": FORMAT,
-            "shape": asdict(scene.field.shape),
-            "near": scene.near,
-            "background": scene.background.tolist(),
-            "coarseness": scene.coarseness,
-            "precision": scene.precision,
+            "shape": asdict(radiance.field.shape),
+            "near": radiance.near,
+            "background": radiance.background.tolist(),
+            "coarseness": radiance.step_scale,
+            "precision": radiance.precision,
             **facts,
         },
     )
 
 
 def _precision_on(device: torch.device, trained: str) -> str:
-    """What to render in: as in training, except that a CPU has a half precision of its own, or none."""
+    """The precision to render in: as in training, except that a CPU may have no float16 or bfloat16."""
     return "auto" if device.type == "cpu" and trained != "float32" else trained
 
 
@@ -63,11 +63,11 @@ def load_field(
         weights: the `.safetensors` file.
         description: the `.json` file.
         device: where to render.
-        precision: of the networks; `auto` is what the field was trained in, as far as the device has it.
+        precision: of the networks; `auto` is that of the training, if the device supports it.
 
     Raises:
         TriptychError: a file is missing, unreadable or of another format, or the field needs a module
-            or a device that is not here.
+            or a device that this machine lacks.
     """
     try:
         about = read_json(description)
@@ -79,7 +79,7 @@ def load_field(
         check_modules(shape.modules, device)
         field = Field(shape)
         field.load_state_dict(tensors)
-        near, coarseness = float(about["near"]), float(about["coarseness"])
+        near, step_scale = float(about["near"]), float(about["coarseness"])
         background = torch.tensor(about["background"], device=device)
         if precision == "auto":
             precision = _precision_on(device, str(about.get("precision", "auto")))
@@ -93,6 +93,6 @@ def load_field(
         occupancy=occupancy,
         near=near,
         background=background,
-        coarseness=coarseness,
+        step_scale=step_scale,
         precision=precision,
     )

@@ -9,21 +9,21 @@ from torch import Tensor
 MIN_STEP = math.sqrt(3) / 1024  # 1024 steps across the unit cube's diagonal (Müller et al. 2022, appendix E)
 CONE_ANGLE = 1 / 256
 PIXELS_PER_STEP = 5.0
-MAX_COARSENESS = 8.0
+MAX_STEP_SCALE = 8.0
 
 
-def coarseness_for(focal: Tensor) -> float:
-    """How much longer than the shortest ones steps may be, given focal lengths in pixels.
+def step_scale_for(focal: Tensor) -> float:
+    """Factor on all step lengths that suits images with these focal lengths, in pixels.
 
-    Steps much finer than the pixels cost time without showing more: small images are marched
-    with longer ones.
+    Steps much shorter than the pixels are wide cost time without showing more, so small images get longer
+    steps.
     """
-    return float((PIXELS_PER_STEP / (focal.mean() * CONE_ANGLE)).clamp(1.0, MAX_COARSENESS))
+    return float((PIXELS_PER_STEP / (focal.mean() * CONE_ANGLE)).clamp(1.0, MAX_STEP_SCALE))
 
 
 @dataclass(frozen=True)
-class Stepping:
-    """A smooth map between the number of a step and the distance it reaches.
+class StepSchedule:
+    """A smooth map between the number of steps taken and the distance reached.
 
     The step at distance t is max(length, cone * t): `number * length` up to number 1 / cone,
     exponential growth from there.
@@ -37,9 +37,9 @@ class Stepping:
     cone: float
 
     @classmethod
-    def for_scene(cls, aabb_scale: int, *, coarseness: float = 1.0) -> "Stepping":
-        """Equal steps inside a unit cube, exponential ones in larger scenes."""
-        return cls(MIN_STEP * coarseness, CONE_ANGLE * coarseness if aabb_scale > 1 else 0.0)
+    def for_scene(cls, aabb_scale: int, *, step_scale: float = 1.0) -> "StepSchedule":
+        """Equal steps inside a unit cube; steps that grow with distance in larger scenes."""
+        return cls(MIN_STEP * step_scale, CONE_ANGLE * step_scale if aabb_scale > 1 else 0.0)
 
     def distance(self, number: Tensor) -> Tensor:
         """Distance reached after (fractional) step `number`."""

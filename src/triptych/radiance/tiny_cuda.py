@@ -1,7 +1,7 @@
-"""Hash grid and networks by tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), where that is installed.
+"""Hash grid and networks by tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), where it is installed.
 
-Its parameters are laid out in its own way, so a field knows which modules it is made of
-(`FieldShape.modules`), and one that was trained with these needs them to be rendered.
+Its parameters have a layout of their own, so `FieldShape.modules` says which implementation a field has;
+a field trained with tiny-cuda-nn needs it to be rendered, too.
 """
 
 import importlib
@@ -17,8 +17,8 @@ from triptych.workflow.errors import TriptychError
 log = logging.getLogger("triptych")
 
 TORCH, TINY_CUDA = "torch", "tiny-cuda-nn"
-PRECISIONS = ("auto", "float16")  # it computes in float16; whoever asks for anything else gets PyTorch
-FEATURES = (1, 2, 4, 8)  # a level that it can do
+PRECISIONS = ("auto", "float16")  # it computes in float16; for other precisions PyTorch is used
+FEATURES = (1, 2, 4, 8)  # per level that it supports
 
 
 def load_tiny_cuda() -> Any:
@@ -29,7 +29,7 @@ def load_tiny_cuda() -> Any:
     """
     try:
         return importlib.import_module("tinycudann")
-    except Exception as error:  # it raises what it likes where there is no GPU
+    except Exception as error:  # it raises many kinds of errors where there is no GPU
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TriptychError(
             f"radiance: this field is made of tiny-cuda-nn, which cannot be imported here ({reason}); "
@@ -38,20 +38,20 @@ def load_tiny_cuda() -> Any:
 
 
 def modules_for(device: torch.device, *, precision: str, features: int) -> str:
-    """What to make a field of: `tiny-cuda-nn` on CUDA if it can be imported and can do it, else `torch`."""
+    """Implementation of a new field: `tiny-cuda-nn` on CUDA if installed and supported, else `torch`."""
     if device.type != "cuda" or precision not in PRECISIONS or features not in FEATURES:
         return TORCH
     try:
         load_tiny_cuda()
     except TriptychError as error:
         if not isinstance(error.__cause__, ModuleNotFoundError):
-            log.warning("%s; PyTorch's own modules are taken instead", error)
+            log.warning("%s; PyTorch's own modules are used instead", error)
         return TORCH
     return TINY_CUDA
 
 
 def check_modules(modules: str, device: torch.device) -> None:
-    """Raise `TriptychError` if a field made of these modules cannot be rendered on this device."""
+    """Raise `TriptychError` if a field with this implementation cannot be rendered on this device."""
     if modules == TINY_CUDA and device.type != "cuda":
         raise TriptychError(
             f"radiance: this field is made of tiny-cuda-nn's modules, which do not run on {device.type}; set "
@@ -64,13 +64,13 @@ def _seed(generator: torch.Generator | None) -> int:
 
 
 def _applied(module: Any, rows: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-    """The module's outputs; it must not be called for no rows at all."""
+    """The module's outputs for (n, m) rows; it must not be called with n = 0."""
     some = rows if len(rows) else functional.pad(rows, (0, 0, 0, 1))
     return torch.func.functional_call(module, parameters, (some,))[: len(rows)]
 
 
 class TinyCudaGrid(nn.Module):
-    """`HashGrid` by tiny-cuda-nn: all levels in one table, whose rows are the features of one corner.
+    """`HashGrid` by tiny-cuda-nn: all levels in one table, a corner's features in each row.
 
     Args: as of `HashGrid`.
 

@@ -1,7 +1,6 @@
 """What is learnt beside the field: poses, exposures, appearances; and the loss against floaters."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.transform import Rotation
 from sphere_scene import write_ball_scene
-from test_radiance_training import RECIPE
+from test_radiance_training import RECIPE, changed
 
-from triptych.radiance.camera_optimizer import Corrections, turn
-from triptych.radiance.composite import composite, distortion
+from triptych.radiance.camera_optimizer import CameraOptimizer, rotate
+from triptych.radiance.composite import composite
 from triptych.radiance.field import Field, FieldShape
-from triptych.radiance.step import loss_of_rays
-from triptych.radiance.step_schedule import Stepping
-from triptych.radiance.trace import Rays, trace_reference
-from triptych.radiance.trainer import Training
+from triptych.radiance.loss import distortion_loss
+from triptych.radiance.trace import Rays, trace_rays
+from triptych.radiance.trainer import Trainer
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.scene import read_scene
 
@@ -41,7 +39,7 @@ def one_camera(times: int) -> Cameras:
 @given(st.lists(st.floats(-2, 2), min_size=3, max_size=3))
 def test_directions_turn_by_the_axis_angle(vector: list[float]) -> None:
     direction = np.array([0.6, 0.0, 0.8])
-    turned = turn(torch.from_numpy(direction)[None], torch.tensor([vector], dtype=torch.float64))[0]
+    turned = rotate(torch.from_numpy(direction)[None], torch.tensor([vector], dtype=torch.float64))[0]
     np.testing.assert_allclose(turned.numpy(), Rotation.from_rotvec(vector).apply(direction), atol=1e-6)
 
 
@@ -49,12 +47,12 @@ def test_directions_turn_by_the_axis_angle(vector: list[float]) -> None:
 def test_turning_has_exact_gradients_also_at_no_turn(size: float) -> None:
     directions = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     vectors = torch.full((4, 3), size, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(turn, (directions, vectors), atol=1e-4)
+    assert torch.autograd.gradcheck(rotate, (directions, vectors), atol=1e-4)
 
 
-def learn(scene_file: Path, *, steps: int = 400, **changes: object) -> Training:
+def learn(scene_file: Path, *, steps: int = 400, **changes: object) -> Trainer:
     """Train; the training's sums are those of the last 50 steps."""
-    training = Training(read_scene(scene_file), replace(RECIPE, steps=steps, **changes))  # type: ignore[arg-type]
+    training = Trainer(read_scene(scene_file), changed(RECIPE, steps=steps, **changes))
     while training.progress() < 1:
         if training.step == steps - 50:
             training.row(50)
@@ -76,8 +74,8 @@ def test_wrong_poses_are_corrected(tmp_path: Path) -> None:
     assert refined.row(50)["train_psnr"] > kept.row(50)["train_psnr"] + 1.0
     # up to a shift of the whole scene, which no image can tell
     indices, _ = exact.split(RECIPE.holdout)
-    given, truth = refined.problem.cameras.position, exact.cameras.position[indices]
-    shifts = refined.problem.corrections.shifts
+    given, truth = refined.cameras.position, exact.cameras.position[indices]
+    shifts = refined.camera_optimizer.translations
     assert shifts is not None
     before, after = given - truth, given + shifts.detach() - truth
     errors = [(error - error.mean(dim=0)).norm(dim=1).mean() for error in (before, after)]
@@ -99,7 +97,7 @@ def half_dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_exposures_are_recovered(half_dark: Path) -> None:
     training = learn(half_dark, background="black", refine_exposure=True)
-    gains = training.problem.corrections.gains
+    gains = training.camera_optimizer.exposures
     assert gains is not None
     numbers = [number for number in range(24) if number % RECIPE.holdout]
     dark = torch.tensor([number % 3 == 2 for number in numbers])
@@ -113,28 +111,24 @@ def test_appearances_explain_images_that_differ(half_dark: Path) -> None:
 
 
 def test_the_first_image_keeps_its_exposure() -> None:
-    corrections = Corrections(2, poses=False, exposure=True)
-    assert corrections.gains is not None
-    corrections.gains.data.fill_(1.0)
+    corrections = CameraOptimizer(2, poses=False, exposure=True)
+    assert corrections.exposures is not None
+    corrections.exposures.data.fill_(1.0)
     colours = corrections.expose(torch.ones(2, 3), torch.tensor([0, 1]))
     assert torch.allclose(colours[0], torch.ones(3))
     assert torch.allclose(colours[1], torch.full((3,), float(np.e)))
 
 
 def test_exposure_leaves_the_background_alone(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, background="white", refine_exposure=True)
-    training = Training(read_scene(write_ball_scene(tmp_path, images=9)), recipe)
-    problem = training.problem
-    problem.occupancy.set_occupied(torch.zeros_like(problem.occupancy.occupied))  # nothing but background
-    assert problem.corrections.gains is not None
+    recipe = changed(RECIPE, background="white", refine_exposure=True)
+    trainer = Trainer(read_scene(write_ball_scene(tmp_path, images=9)), recipe)
+    trainer.occupancy.set_occupied(torch.zeros_like(trainer.occupancy.occupied))  # nothing but background
+    assert trainer.camera_optimizer.exposures is not None
     losses = []
-    for gain in (0.0, 1.0):
-        problem.corrections.gains.data.fill_(gain)
-        generator = torch.Generator().manual_seed(0)
-        outcome = loss_of_rays(
-            training.field, problem, rays=64, stepping=Stepping.for_scene(1), generator=generator
-        )
-        losses.append(outcome.loss.item())
+    for exposure in (0.0, 1.0):
+        trainer.camera_optimizer.exposures.data.fill_(exposure)
+        batch = trainer.loss(64, step_scale=1.0, generator=torch.Generator().manual_seed(0))
+        losses.append(batch.loss.item())
     assert losses[0] == losses[1]
 
 
@@ -142,7 +136,7 @@ def test_gradients_of_images_have_the_same_bits_on_any_number_of_threads() -> No
     count, generator, found = 2**14, torch.Generator().manual_seed(0), set()
     image = torch.randint(50, (count,), generator=generator)
     weight = torch.randn(count, 3, generator=generator)
-    corrections = Corrections(50, poses=True, exposure=True)
+    corrections = CameraOptimizer(50, poses=True, exposure=True)
     field = Field(FieldShape(levels=2, log2_table=8, images=50, appearance=3))
     learnt = [*corrections.parameters(), field.appearance]
     threads = torch.get_num_threads()
@@ -171,7 +165,7 @@ def test_distortion_is_the_sum_over_pairs(seed: int, count: int) -> None:
     _, weight = composite(density, torch.ones(count, 3).double(), distance, step, ray, 1)
     pairs = (weight[:, None] * weight[None] * (distance[:, None] - distance[None]).abs()).sum()
     expected = pairs + (weight.square() * step).sum() / 3
-    assert distortion(weight, distance, step, ray, 1).item() == pytest.approx(expected.item(), rel=1e-9)
+    assert distortion_loss(weight, distance, step, ray, 1).item() == pytest.approx(expected.item(), rel=1e-9)
 
 
 def test_distortion_concentrates_the_field(tmp_path: Path) -> None:
@@ -179,17 +173,17 @@ def test_distortion_concentrates_the_field(tmp_path: Path) -> None:
     spreads = []
     for weight in (0.0, 0.1):
         training = learn(path, distortion=weight, steps=250)
-        scene = training.scene()
-        origins, directions = training.problem.cameras.image_rays(3)
+        scene = training.averaged_field()
+        origins, directions = training.cameras.image_rays(3)
         rays = Rays(
             origins,
             directions,
             scene.field.ray_features(directions),
             torch.full((len(origins),), 0.5),
             0.1,
-            scene.stepping,
+            scene.schedule,
         )
         with torch.no_grad():
-            traced = trace_reference(scene.field, scene.occupancy, rays, precision="float32")
+            traced = trace_rays(scene.field, scene.occupancy, rays, precision="float32")
         spreads.append(traced.distortion.mean())
     assert spreads[1] < 0.8 * spreads[0]
