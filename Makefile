@@ -7,10 +7,11 @@ INSTALLED := $(VENV)/installed
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 NAME ?=
 SCENE ?= orbit
+TARGET ?= results/grid/vit-cutmix/seed0/metrics.json
 PORT ?= 8080
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "triptych needs Python 3.11 or newer; set PYTHON=python3.12, say"; exit 1; }
@@ -29,8 +30,11 @@ study: $(INSTALLED) ## the full study of config.yaml
 view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit
 	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view results/scenes/$(SCENE) --port $(PORT)
 
-test: $(INSTALLED) ## all tests, with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=triptych --cov-report=term-missing:skip-covered --cov-fail-under=85
+test: $(INSTALLED) ## the tests, without those that take minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov=triptych --cov-report=
+
+test-all: test ## the slow tests as well, and the coverage of all
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --cov=triptych --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 lint: $(INSTALLED) ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -42,6 +46,9 @@ lint: $(INSTALLED) ## format, lint and types
 dag: $(INSTALLED) ## draw the graph of rules as results/dag.svg (needs graphviz) or print it
 	@mkdir -p results
 	@if command -v dot >/dev/null; then $(SNAKEMAKE) --rulegraph | dot -Tsvg > results/dag.svg && echo results/dag.svg; else $(SNAKEMAKE) --rulegraph; fi
+
+tracked: $(INSTALLED) ## source files whose edits make a result stale: make tracked TARGET=results/...
+	@$(BIN)/python -m triptych.workflow.tracked $(TARGET)
 
 bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 	$(BIN)/python -m benchmarks $(NAME)

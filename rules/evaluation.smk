@@ -32,9 +32,9 @@ rule encode_images:
         "../workflow/scripts/encode_images.py"
 
 
-if AUGMENTED_PROBE:
+if SGD_PROBE:
 
-    rule probe_augmented:
+    rule probe_sgd:
         input:
             data=packed(DATASET),
             encoder=encoder_of,
@@ -53,12 +53,12 @@ if AUGMENTED_PROBE:
         resources:
             **of_training(EVALUATION["probe"], runtime=720),
         params:
-            code=code_of("probe_augmented.py"),
+            code=code_of("probe_sgd.py"),
             recipe={"width": SIMCLR["width"], **without(EVALUATION["probe"], "weight_decays")},
         message:
             "Linear evaluation of the {wildcards.encoder} encoder, seed {wildcards.seed}"
         script:
-            "../workflow/scripts/probe_augmented.py"
+            "../workflow/scripts/probe_sgd.py"
 
 else:
 
@@ -209,7 +209,7 @@ rule fine_tune_encoder:
 EVALUATION_TARGETS = [
     *results_of(rules.encode_images, encoder=ENCODERS, seed=SEEDS),
     *results_of(
-        rules.probe_augmented if AUGMENTED_PROBE else rules.probe_encoder, encoder=ENCODERS, seed=SEEDS
+        rules.probe_sgd if SGD_PROBE else rules.probe_encoder, encoder=ENCODERS, seed=SEEDS
     ),
     *results_of(rules.evaluate_knn, encoder=ENCODERS, seed=SEEDS),
     *results_of(rules.probe_label_fraction, encoder=ENCODERS, percent=LABEL_PERCENTS, seed=SEEDS),

@@ -103,7 +103,7 @@ rule roll_out_attention:
         code=code_of("roll_out_attention.py", module_of_row),
         networks=networks_of_row,
     message:
-        "Where {wildcards.architecture} looks"
+        "Attention rollout of {wildcards.architecture}"
     script:
         "../workflow/scripts/roll_out_attention.py"
 

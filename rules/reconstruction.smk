@@ -135,7 +135,7 @@ rule write_transforms:
         code=code_of("write_transforms.py"),
         recipe=box_recipe,
     message:
-        "Putting {wildcards.scene} upright"
+        "Scene frame of {wildcards.scene}: upright and centred"
     script:
         "../workflow/scripts/write_transforms.py"
 

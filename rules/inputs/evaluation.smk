@@ -2,7 +2,7 @@
 
 ENCODERS = ["simclr", "random"]
 EVALUATION = config["self_supervision"]
-AUGMENTED_PROBE = EVALUATION["probe"]["protocol"] == "report"
+SGD_PROBE = EVALUATION["probe"]["protocol"] == "report"
 LABEL_PERCENTS = [f"{percent:g}" for percent in EVALUATION["label_fraction"]["percents"]]
 FINE_TUNE_PERCENTS = [f"{percent:g}" for percent in EVALUATION["fine_tune"]["percents"]]
 # Evaluations of cached features take seconds on a CPU, and need its precision.

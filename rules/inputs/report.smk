@@ -44,9 +44,9 @@ def evaluation(name, title, metrics, encoders=ENCODERS, **wildcards):
     return {"name": name, "title": title, "runs": runs}
 
 
-PROBE = rules.probe_augmented.output if AUGMENTED_PROBE else rules.probe_encoder.output
+PROBE = rules.probe_sgd.output if SGD_PROBE else rules.probe_encoder.output
 # The probe at its optimum has an accuracy and no curve.
-PROBE_CURVE = PROBE.history if AUGMENTED_PROBE else PROBE.metrics
+PROBE_CURVE = PROBE.history if SGD_PROBE else PROBE.metrics
 # What the table and the page read of part 1.
 SELF_SUPERVISION = {
     "dataset": data_of("self_supervision"),
@@ -58,7 +58,7 @@ SELF_SUPERVISION = {
     "simclr": filled(rules.pretrain_simclr.output.metrics),
     "histories": {
         "simclr": filled(rules.pretrain_simclr.output.history)[0],
-        **({"linear_probe": filled(PROBE.history, encoder="simclr")[0]} if AUGMENTED_PROBE else {}),
+        **({"linear_probe": filled(PROBE.history, encoder="simclr")[0]} if SGD_PROBE else {}),
         "supervised": filled(rules.train_supervised.output.history)[0],
     },
     "evaluations": [

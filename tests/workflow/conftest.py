@@ -1,5 +1,6 @@
-"""A copy of the project in which the real Snakemake has run the whole DAG once on tiny data."""
+"""Copies of the project in which the real Snakemake has run the whole DAG once on tiny data."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -70,13 +71,22 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A checkout in which everything has run once."""
-    folder = tmp_path_factory.mktemp("study")
-    copy_project(folder)
-    study = Study(folder)
-    study.run()
-    return study
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which everything has run once, the same for all processes that run tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "original"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "results/report/index.html").exists():
+            copy_project(folder)
+            Study(folder).run()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, original: Path) -> Study:
+    """A copy of it for the tests of one process."""
+    return Study(shutil.copytree(original, tmp_path_factory.mktemp("study") / "triptych", symlinks=True))
 
 
 @pytest.fixture
@@ -87,3 +97,10 @@ def study(finished: Study) -> Iterator[Study]:
     for path, content in kept.items():
         if path.read_bytes() != content:
             path.write_bytes(content)
+
+
+@pytest.fixture
+def copied(tmp_path: Path, original: Path) -> Study:
+    """A copy of the finished study for one test, as `cp -r` makes it: with other times."""
+    subprocess.run(["cp", "-r", original, tmp_path / "copy"], check=True)
+    return Study(tmp_path / "copy")

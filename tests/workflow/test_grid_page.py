@@ -78,7 +78,7 @@ def test_editing_a_users_file_reruns_its_cells_and_no_others(
     assert extended.plan() == set()
     path = extended.folder / f"src/{file}.py"
     kept = path.read_bytes()
-    path.write_bytes(kept + b"\n# edited\n")
+    path.write_bytes(kept + b"\nEDITED = 1\n")
     try:
         plan = extended.plan()
     finally:

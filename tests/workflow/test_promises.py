@@ -14,7 +14,7 @@ VIT_REPORT = {
     "Figure: curves of vit",
     "Figure: all cells",
     "Figure: confusion matrices",
-    "Where vit looks",
+    "Attention rollout of vit",
     "Figure: attention of vit",
     PAGE,
 }
@@ -118,9 +118,41 @@ def test_a_knob_that_changes_no_result_reruns_nothing(study: Study) -> None:
     assert study.plan() == set()
 
 
-def edit(study: Study, module: str) -> None:
+def edit(study: Study, module: str, line: str = "EDITED = 1") -> None:
     path = study.folder / "src/triptych" / module
-    path.write_text(path.read_text() + "\n# edited\n")
+    path.write_text(f"{path.read_text()}\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("models/vit.py", "# edited"),
+        ("training/loop.py", 'log.info("edited")'),
+        ("workflow/progress.py", "EDITED = 1"),
+        ("workflow/job.py", "EDITED = 1"),
+        ("kernels/conv/layer.py", "EDITED = 1"),
+        ("kernels/registry.py", "EDITED = 1"),
+    ],
+)
+def test_editing_comments_log_lines_progress_bars_and_kernels_reruns_nothing(
+    study: Study, module: str, line: str
+) -> None:
+    edit(study, module, line)
+    assert study.plan() == set()
+
+
+def test_editing_the_report_reruns_the_report_only(study: Study) -> None:
+    edit(study, "report/page.py")
+    assert study.plan() == {PAGE}
+
+
+def test_editing_the_resnet_makes_no_cell_of_the_vit_stale(study: Study) -> None:
+    edit(study, "models/resnet.py")
+    plan = study.plan()
+    assert {job for job in plan if job.startswith("Grid:")} == {
+        cell for cell in ALL_CELLS if cell.startswith("Grid: resnet18")
+    }
+    assert "SimCLR: pretraining without labels, seed 0" in plan
 
 
 def test_editing_the_contrastive_loss_reruns_simclr_and_no_cell(study: Study) -> None:
@@ -158,7 +190,7 @@ def test_editing_the_radiance_field_reruns_no_training_of_the_other_parts(study:
         ("results/simclr/seed0/encoder.safetensors", "SimCLR: pretraining without labels, seed 0"),
         ("results/features/simclr/seed0/train.safetensors", "Features of the simclr encoder, seed 0"),
         ("results/figures/grid_vit.svg", "Figure: curves of vit"),
-        ("results/scenes/orbit/transforms.json", "Putting orbit upright"),
+        ("results/scenes/orbit/transforms.json", "Scene frame of orbit: upright and centred"),
         ("results/data/shapes/train_images.npy", "Drawing shapes"),
     ],
 )
@@ -214,7 +246,7 @@ def test_attention_that_cannot_be_drawn_is_told_before_its_network_is_trained(st
 
 def test_whether_attention_is_drawn_trains_nothing(study: Study) -> None:
     study.configure(architectures={"resnet18": {"attention": True}})
-    assert "Where resnet18 looks" in study.plan()
+    assert "Attention rollout of resnet18" in study.plan()
     assert not any(job.startswith("Grid:") for job in study.plan())
 
 
