@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from triptych.config.knobs import FilePath, Integer, Matching, Number, Section, Text, knob
+from triptych.config.knobs import FilePath, Integer, Matching, Natural, Number, Positive, Section, Text, knob
 
 Address = Annotated[Text, Matching("https?://.*", "an address that begins with http:// or https://")]
 
@@ -24,9 +24,9 @@ class Source(Section):
 class Images(Source):
     """A source of which a part may be kept."""
 
-    train_size: Integer | None = knob(None, "keep this many training images, class by class; null: all", ge=1)
-    test_size: Integer | None = knob(None, "keep this many test images, class by class; null: all", ge=1)
-    seed: Integer = knob(0, "of the split and of the images that are kept", ge=0)
+    train_size: Positive | None = knob(None, "keep this many training images, class by class; null: all")
+    test_size: Positive | None = knob(None, "keep this many test images, class by class; null: all")
+    seed: Natural = knob(0, "of the split and of the images that are kept")
 
 
 class Checked(Images):
@@ -78,7 +78,7 @@ class Shapes(Source):
     train: Integer = knob(4000, "training images", ge=10, le=1_000_000)
     test: Integer = knob(1000, "test images", ge=10, le=1_000_000)
     image_size: Integer = knob(32, "side, in pixels", ge=8, le=512)
-    seed: Integer = knob(0, "of the drawing", ge=0)
+    seed: Natural = knob(0, "of the drawing")
 
 
 SOURCES: Mapping[str, type[Source]] = {

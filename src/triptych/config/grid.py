@@ -14,6 +14,7 @@ from triptych.config.knobs import (
     Names,
     Number,
     Options,
+    Positive,
     Section,
     Seeds,
     Switch,
@@ -24,13 +25,13 @@ from triptych.config.knobs import (
 from triptych.config.training import BaseAugmentation, Classification
 
 
-class Sometimes(Section):
+class Method(Section):
     """What every method has."""
 
     probability: Fraction = knob(1.0, "share of the images that method mixup, cutout or cutmix changes")
 
 
-class Mixup(Sometimes):
+class Mixup(Method):
     """Blends two images and their labels (Zhang et al. 2018)."""
 
     alpha: Number = knob(0.4, "mixup, cutmix: the mixing weight is drawn from Beta(alpha, alpha)", gt=0)
@@ -40,10 +41,10 @@ class CutMix(Mixup):
     """Pastes a box of another image (Yun et al. 2019)."""
 
 
-class Cutout(Sometimes):
+class Cutout(Method):
     """Blanks a square (DeVries and Taylor 2017)."""
 
-    size: Integer = knob(8, "cutout: side of the square, in pixels", ge=1)
+    size: Positive = knob(8, "cutout: side of the square, in pixels")
 
 
 METHODS: Mapping[str, type[Section]] = {"none": Section, "mixup": Mixup, "cutout": Cutout, "cutmix": CutMix}
@@ -119,7 +120,7 @@ class Grid(Section):
 
     dataset: Text = knob("cifar100", "a name under datasets")
     seeds: Seeds = knob([0, 1, 2], "every cell is trained once with each")
-    validation: Integer = knob(5000, "training images held out to choose the epoch", ge=1)
+    validation: Positive = knob(5000, "training images held out to choose the epoch")
     recipe: Name = knob("modern", "modern | report, or a family of your own under architectures.*.recipes")
     architectures: Names = knob(["resnet18", "vit"], "rows, names under architectures")
     augmentations: Names = knob(

@@ -11,7 +11,9 @@ from triptych.config.knobs import (
     FilePath,
     Fraction,
     Integer,
+    Natural,
     Number,
+    Positive,
     Precision,
     Section,
     Switch,
@@ -32,7 +34,7 @@ class Orbit(Section):
     fps: Number = knob(15, "frames a second", gt=0, le=240)
     sweep: Number = knob(300, "degrees of the circle around the still life", gt=0, le=360)
     blurred: Number = knob(0.2, "share of the frames with motion blur", ge=0, le=0.6)
-    seed: Integer = knob(0, "of the textures and of the blurred frames", ge=0)
+    seed: Natural = knob(0, "of the textures and of the blurred frames")
 
 
 class Frames(Section):
@@ -59,13 +61,13 @@ class SfM(Section):
     first_octave: Literal[-1, 0, 1] | None = knob(
         None, "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels, else 0"
     )
-    seed: Integer = knob(0, "of RANSAC", ge=0)
+    seed: Natural = knob(0, "of RANSAC")
 
 
 class Radiance(Section):
     """Training of the radiance field, an Instant-NGP (Müller et al. 2022)."""
 
-    seed: Integer = knob(0, "of initial values, rays, jitter, backgrounds and occupancy samples", ge=0)
+    seed: Natural = knob(0, "of initial values, rays, jitter, backgrounds and occupancy samples")
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = knob(
         "auto", "auto: bfloat16 where the hardware has it, else float32; float16 is for older GPUs"
@@ -73,7 +75,7 @@ class Radiance(Section):
     compile: Switch = knob(False, "torch.compile, on a GPU")
     downscale: Integer = knob(2, "train on images of 1/downscale the size", ge=1, le=32)
     holdout: Integer = knob(8, "every holdout-th image is for testing", ge=2)
-    steps: Integer | None = knob(5000, "optimizer steps, about five minutes on 2 cores; null: no limit", ge=1)
+    steps: Positive | None = knob(5000, "optimizer steps, about five minutes on 2 cores; null: no limit")
     minutes: Number | None = knob(
         None, "time budget, not reproducible to the bit; the first limit counts; null: none", gt=0
     )
@@ -109,8 +111,8 @@ class Radiance(Section):
     ema: Number = knob(
         0.95, "decay per step of the averaged weights, which are saved and rendered", ge=0, lt=1
     )
-    log_every: Integer = knob(50, "steps between rows of the history", ge=1)
-    evaluations: Integer = knob(10, "evaluations on held-out images while training", ge=0)
+    log_every: Positive = knob(50, "steps between rows of the history")
+    evaluations: Natural = knob(10, "evaluations on held-out images while training")
 
 
 class Rendering(Section):

@@ -11,6 +11,7 @@ from triptych.config.knobs import (
     Fraction,
     Integer,
     Number,
+    Positive,
     Section,
     Seeds,
     Switch,
@@ -67,15 +68,15 @@ class SimCLR(Training):
     """SimCLR's pretraining of a ResNet18 (Chen et al. 2020)."""
 
     width: Integer = knob(64, "channels of the network's first stage; features are 8 times as many", ge=8)
-    head_hidden: Integer = knob(512, "hidden units of the projection head", ge=1)
-    head_out: Integer = knob(128, "outputs of the projection head", ge=1)
+    head_hidden: Positive = knob(512, "hidden units of the projection head")
+    head_out: Positive = knob(128, "outputs of the projection head")
     head_norm: Switch = knob(False, "batch norm in the projection head")
     temperature: Number = knob(0.5, "of NT-Xent", gt=0)
     decoupled: Switch = knob(False, "decoupled contrastive loss (DCL): no positive pair in the denominator")
     minutes: Number | None = knob(
         None, "time budget instead of epochs: as many as fit, by the measured speed of this machine", gt=0
     )
-    monitor_every: Integer = knob(5, "epochs between two kNN evaluations on training images", ge=1)
+    monitor_every: Positive = knob(5, "epochs between two kNN evaluations on training images")
     progressive_resizing: list[ResizingStage] = knob(
         [],
         "smaller views first, for shares of the steps: [{share: 0.8, size: 16}, {share: 0.2, size: 32}]",
@@ -112,7 +113,7 @@ class WeightDecays(Section):
 
     min: Number = knob(0.00001, "the smallest", gt=0)
     max: Number = knob(1.0, "the largest", gt=0)
-    count: Integer = knob(11, "how many", ge=1)
+    count: Positive = knob(11, "how many")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -127,8 +128,8 @@ class Probe(Training):
     protocol: Literal["features", "report"] = knob(
         "features", "features: optimum on features computed once | report: SGD on crops and flips"
     )
-    validation: Integer = knob(
-        5000, "training images held out: to choose the weight decay (features), for the curve (report)", ge=1
+    validation: Positive = knob(
+        5000, "held-out training images: choose the weight decay (features), give the curve (report)"
     )
     weight_decays: WeightDecays = WeightDecays()
     learning_rate: LearningRate = 0.05
@@ -137,7 +138,7 @@ class Probe(Training):
 class KNN(Section):
     """k nearest neighbours: training images vote on the class of a test image (Wu et al. 2018)."""
 
-    k: Integer = knob(200, "neighbours", ge=1)
+    k: Positive = knob(200, "neighbours")
     temperature: Number = knob(0.1, "of the votes' weights exp(similarity / temperature)", gt=0)
 
 
@@ -160,7 +161,7 @@ class FineTune(Classification):
     """Training of the pretrained encoder with labels."""
 
     percents: Percents = knob([], "of the labels, such as [1, 10, 100]; []: no fine-tuning")
-    validation: Integer = knob(5000, "training images held out for the curve", ge=1)
+    validation: Positive = knob(5000, "training images held out for the curve")
     base_augmentation: BaseAugmentation = BaseAugmentation()
     epochs: Epochs = 30
     learning_rate: LearningRate = 0.02
@@ -170,7 +171,7 @@ class FineTune(Classification):
 class Supervised(Classification):
     """The same ResNet18 trained from scratch with labels."""
 
-    validation: Integer = knob(5000, "training images held out to choose the epoch", ge=1)
+    validation: Positive = knob(5000, "training images held out to choose the epoch")
     base_augmentation: BaseAugmentation = BaseAugmentation()
     augmentation: Text | None = knob(None, "one of `augmentations`, such as cutout; null: none")
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from triptych.config.data import Dataset
 from triptych.config.grid import Architecture, Augmentation, Grid
-from triptych.config.knobs import UNIQUE, Integer, Name, Number, Section, knob
+from triptych.config.knobs import UNIQUE, Name, Natural, Number, Positive, Section, knob
 from triptych.config.reconstruction import Reconstruction, Scene
 from triptych.config.self_supervision import SelfSupervision
 
@@ -21,16 +21,13 @@ def _off(value: Any) -> Any:
 class Compute(Section):
     """What the computer lends to the jobs; none of it changes a result's recipe."""
 
-    threads: Integer = knob(16, "cores that a training may use; at most --cores", ge=1)
-    cell_threads: Integer | None = knob(
-        None,
-        "cores of a cell of the grid; with gpus: 0 as many cells run at a time as fit; null: threads",
-        ge=1,
+    threads: Positive = knob(16, "cores that a training may use; at most --cores")
+    cell_threads: Positive | None = knob(
+        None, "cores of a cell of the grid; with gpus: 0 as many cells run at a time as fit; null: threads"
     )
-    gpus: Integer = knob(
+    gpus: Natural = knob(
         1,
         "GPUs that a cluster is asked for, for each of a recipe's gpus; 0: none, and device auto is no CUDA",
-        ge=0,
     )
     checkpoint_minutes: Number = knob(
         5, "a killed training loses at most this; one that is stopped (Ctrl-C, SIGTERM) saves first", gt=0

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from triptych.config.knobs import Device, Fraction, Integer, Number, Precision, Section, Switch, knob
+from triptych.config.knobs import Device, Fraction, Integer, Natural, Number, Precision, Section, Switch, knob
 
 # Of these, some sections have a default of their own.
 Epochs = Annotated[Integer, Field(ge=1, description="passes over the training images")]
@@ -60,6 +60,6 @@ class Classification(Training):
 class BaseAugmentation(Section):
     """Random shift, flip and rotation of every training image."""
 
-    padding: Integer = knob(4, "maximal shift, in pixels", ge=0)
+    padding: Natural = knob(4, "maximal shift, in pixels")
     flip: Fraction = knob(0.5, "probability of a horizontal flip")
     degrees: Number = knob(0, "maximal rotation, either way", ge=0, le=180)
