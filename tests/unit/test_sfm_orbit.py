@@ -9,8 +9,9 @@ import pytest
 
 from triptych.data.video import read_video
 from triptych.sfm.frames import extract_frames
-from triptych.sfm.orbit import blurred_frames, camera_path, film_orbit, intrinsics, render
-from triptych.sfm.still_life import Ground, Sphere, Texture, World, still_life
+from triptych.sfm.orbit import blurred_frames, film_orbit, intrinsics, orbit_poses, render
+from triptych.sfm.still_life import StillLife, still_life
+from triptych.sfm.surfaces import Ground, Sphere, Texture
 
 SIZE = {"width": 160, "height": 120}
 OFFSETS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
@@ -42,10 +43,10 @@ def film(tmp_path_factory):
 def test_a_known_point_is_seen_where_the_pose_says(point):
     """Pinhole projection written out here, against a rendered white ball in the dark."""
     ball = Sphere(point, 0.06, paint(1))
-    world = World([ball], Ground(paint(0)), Sphere((0, 0, 0), 5.5, paint(0), inside=True))
+    world = StillLife([ball], Ground(paint(0)), Sphere((0, 0, 0), 5.5, paint(0), inside=True))
     camera = intrinsics(**SIZE)
-    for pose in camera_path(5, sweep=300):
-        picture = render(world, pose, **SIZE, offsets=OFFSETS).astype(float).mean(axis=2)
+    for pose in orbit_poses(5, sweep=300):
+        picture = render(world, pose, **SIZE, samples=OFFSETS).astype(float).mean(axis=2)
         right, up, back = pose[:3, :3].T @ (np.array(point) - pose[:3, 3])
         expected = camera["cx"] - camera["fl_x"] * right / back, camera["cy"] + camera["fl_y"] * up / back
         mask = picture > 20  # the ball's outline, whatever its shading
@@ -55,7 +56,7 @@ def test_a_known_point_is_seen_where_the_pose_says(point):
 
 
 def test_cameras_are_level_look_inwards_and_walk_around():
-    poses = camera_path(60, sweep=300)
+    poses = orbit_poses(60, sweep=300)
     turns, eyes = poses[:, :3, :3], poses[:, :3, 3]
     assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(3))
     assert np.allclose(np.linalg.det(turns), 1)
@@ -78,7 +79,7 @@ def test_the_film_shows_the_world_from_the_poses_in_the_file(film):
     for picture, entry in zip(pictures, truth["frames"], strict=True):
         assert (entry["frame"], entry["time"]) == (picture.number, pytest.approx(picture.time, abs=1e-3))
         if not entry["blurred"] and picture.number % 5 == 0:
-            expected = render(world, np.array(entry["transform_matrix"]), **SIZE, offsets=OFFSETS)
+            expected = render(world, np.array(entry["transform_matrix"]), **SIZE, samples=OFFSETS)
             error = picture.rgb().mean(axis=2) - expected.mean(axis=2)  # 4:2:0 smooths colours
             assert 10 * np.log10(255**2 / np.mean(error**2)) > 29
     with av.open(str(film / "film.mp4")) as container:
@@ -125,7 +126,7 @@ def test_as_many_frames_are_blurred_as_asked_for(share):
 
 def test_worlds_depend_on_the_seed_alone():
     a, b, other = (
-        render(still_life(s, density=30), camera_path(3, sweep=90)[1], **SIZE, offsets=OFFSETS[:1])
+        render(still_life(s, density=30), orbit_poses(3, sweep=90)[1], **SIZE, samples=OFFSETS[:1])
         for s in (1, 1, 2)
     )
     assert np.array_equal(a, b)

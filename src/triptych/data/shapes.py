@@ -34,16 +34,16 @@ class _Draws:
 
     def between(self, low: float, high: float) -> Array:
         """One number in [low, high) for each image."""
-        return np.float32(low) + np.float32(high - low) * next(self._columns)
+        return low + (high - low) * next(self._columns)
 
     def sign(self) -> Array:
         """-1 or 1 for each image."""
-        return np.where(next(self._columns) < 0.5, np.float32(-1), np.float32(1))
+        return np.where(next(self._columns) < 0.5, np.float32(-1), 1)
 
 
 def _grid(side: int) -> tuple[Array, Array]:
     """Coordinates of pixel centres, (1, side, side), from -1 to 1 over the image."""
-    axis = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / side) - np.float32(1)
+    axis = (np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1
     return axis[None, None, :], axis[None, :, None]
 
 
@@ -52,12 +52,12 @@ def _outline(labels: NDArray[np.int64], draws: _Draws, side: int) -> Array:
     turn, radius = draws.between(-TILT, TILT), draws.between(0.6, 0.9)
     stretch, shear = np.exp(draws.between(-0.18, 0.18)), draws.between(-0.2, 0.2)
     tilt_x, tilt_y = draws.between(-0.2, 0.2), draws.between(-0.2, 0.2)
-    reach = np.float32(1.05) - radius  # large shapes stay near the middle, few are cut off by the border
+    reach = 1.05 - radius  # large shapes stay near the middle, few are cut off by the border
     shift_x, shift_y = draws.between(-1, 1) * reach, draws.between(-1, 1) * reach
 
     x, y = _grid(side * SAMPLES)
     x, y = (x - shift_x) / radius, (y - shift_y) / radius
-    depth = np.float32(1) + tilt_x * x + tilt_y * y
+    depth = 1 + tilt_x * x + tilt_y * y
     x, y = x / depth, y / depth
     x, y = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
     x, y = (x + shear * y) * stretch, y / stretch
@@ -77,7 +77,7 @@ def _texture(draws: _Draws, coarse: Array, side: int) -> Array:
     u, v = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
     stripes = np.sin(frequency * u + phase)
     checks = stripes * np.sin(frequency * v + phase)
-    gradient = u * np.float32(0.7)
+    gradient = u * 0.7
     position = (np.arange(side) + 0.5) / side * (COARSE - 1)
     weights = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(COARSE))).astype(np.float32)
     noise = 2 * (weights @ coarse @ weights.T) - 1
@@ -104,7 +104,7 @@ def _clutter(draws: _Draws, canvas: Array, side: int) -> None:
     x, y = x - draws.between(-1, 1), y - draws.between(-1, 1)
     u, v = np.abs(np.cos(turn) * x + np.sin(turn) * y), np.abs(np.cos(turn) * y - np.sin(turn) * x)
     distance = np.where(draws.sign() > 0, np.hypot(u, v), np.maximum(u, v)) - radius
-    cover = np.clip(np.float32(0.5) - distance * np.float32(side / 2), 0, 1)[..., None]
+    cover = np.clip(0.5 - distance * (side / 2), 0, 1)[..., None]
     colour = np.concatenate([draws.between(0, 1) for _ in range(3)], axis=-1)[:, :, None, :]
     canvas += cover * (colour - canvas)
 
@@ -112,7 +112,7 @@ def _clutter(draws: _Draws, canvas: Array, side: int) -> None:
 def _luminances(draws: _Draws) -> tuple[Array, Array]:
     """Those of shape and background, at least 0.22 apart, either of them the brighter one."""
     gap = draws.between(0.22, 0.5)
-    lower = np.float32(0.15) + draws.between(0, 1) * (np.float32(0.7) - gap)
+    lower = 0.15 + draws.between(0, 1) * (0.7 - gap)
     flip = draws.sign() > 0
     return np.where(flip, lower + gap, lower), np.where(flip, lower, lower + gap)
 

@@ -1,7 +1,7 @@
 """The embedded scene: a film of a made-up still life whose camera poses are known exactly.
 
-The film is made to be as awkward as a phone's: the camera wavers, and shaky moments blur
-some frames, so that every step from frame choice to pose comparison has something to do.
+The film is as awkward as a phone's: the camera wavers, and shaky moments blur some frames, so
+that every step from frame choice to pose comparison has something to do.
 """
 
 from collections.abc import Iterator
@@ -13,19 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.data.video import write_video
-from triptych.sfm.still_life import World, still_life, trace
+from triptych.sfm.still_life import StillLife, still_life, trace
 from triptych.workflow.files import write_json
 from triptych.workflow.progress import Progress
 from triptych.workflow.seeds import numpy_generator
 
+Array = NDArray[np.float64]
+
 FIELD_OF_VIEW = np.radians(50)  # across the width
 DISTANCE = 4.0
-BLURRED_SAMPLES = 10  # spread over the exposure; a sharp frame has 2 x 2 within a pixel
+# Places within a pixel, 0..1, at which a sharp frame is sampled.
+GRID = np.stack(np.meshgrid([0.25, 0.75], [0.25, 0.75]), axis=-1).reshape(-1, 2)
+BLURRED_SAMPLES = 10  # spread over the exposure of a blurred frame
 CHUNK = 16_384  # rays traced together: their arrays stay in the processor's cache
 AABB_SCALE = 4  # with the dome 5.5 away: instant-ngp's unit cube is 3 wide in these units
 
 
-def look_at(eye: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+def look_at(eye: Array, target: Array) -> Array:
     """Camera-to-world (4, 4) of a level camera: x right, y up, looking along -z; world up is +z."""
     backward = (eye - target) / np.linalg.norm(eye - target)
     right = np.cross([0.0, 0.0, 1.0], backward)
@@ -35,37 +39,33 @@ def look_at(eye: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np
     return pose
 
 
-def camera_path(frames: int, *, sweep: float) -> NDArray[np.float64]:
-    """(frames, 4, 4) camera-to-world poses of a walk around the still life.
+def orbit_poses(frames: int, *, sweep: float) -> Array:
+    """(frames, 4, 4) camera-to-world poses of a walk of `sweep` degrees around the still life.
 
     Elevation goes up and down between 14 and 46 degrees and distance by 8 %: on a perfect
     circle, focal length and distance could not be told apart.
-
-    Args:
-        frames: how many.
-        sweep: degrees of the circle that are walked.
     """
     poses = []
-    for share in np.linspace(0, 1, frames):
-        azimuth = np.radians(sweep) * share
-        elevation = np.radians(30 + 16 * np.sin(2 * np.pi * 1.5 * share + 0.4))
-        distance = DISTANCE * (1 + 0.08 * np.cos(2 * np.pi * 2.3 * share))
+    for t in np.linspace(0, 1, frames):
+        azimuth = np.radians(sweep) * t
+        elevation = np.radians(30 + 16 * np.sin(2 * np.pi * 1.5 * t + 0.4))
+        distance = DISTANCE * (1 + 0.08 * np.cos(2 * np.pi * 2.3 * t))
         eye = distance * np.array(
             [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
         )
-        wander = 0.1 * np.array([np.sin(9.1 * share), np.cos(7.3 * share), np.sin(5.7 * share + 1)])
-        poses.append(look_at(eye, wander))
+        target = 0.1 * np.array([np.sin(9.1 * t), np.cos(7.3 * t), np.sin(5.7 * t + 1)])
+        poses.append(look_at(eye, target))
     return np.stack(poses)
 
 
 def blurred_frames(frames: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """(frames,) bool: shaky moments of 1 to 4 frames until `share` of the film is blurred."""
     blurred = np.zeros(frames, bool)
-    while blurred.sum() < round(share * frames):
+    count = round(share * frames)
+    while blurred.sum() < count:
         start = rng.integers(0, frames)
         blurred[start : start + rng.integers(1, 5)] = True
-    # A burst may overshoot: give the last ones back, so that the share is what was asked for.
-    blurred[np.flatnonzero(blurred)[round(share * frames) :]] = False
+    blurred[np.flatnonzero(blurred)[count:]] = False  # the last moment may have been too long
     return blurred
 
 
@@ -79,48 +79,34 @@ def intrinsics(width: int, height: int) -> dict[str, float]:
         "fl_y": float(focal),
         "cx": width / 2,
         "cy": height / 2,
-        "k1": 0.0,
-        "k2": 0.0,
-        "p1": 0.0,
-        "p2": 0.0,
+        **dict.fromkeys(("k1", "k2", "p1", "p2"), 0.0),
         "w": width,
         "h": height,
     }
 
 
-def render(
-    world: World,
-    pose: NDArray[np.float64],
-    *,
-    width: int,
-    height: int,
-    offsets: NDArray[np.float64],
-    shakes: NDArray[np.float64] | None = None,
-) -> NDArray[np.uint8]:
+def render(scene: StillLife, pose: Array, *, width: int, height: int, samples: Array) -> NDArray[np.uint8]:
     """One picture, (height, width, 3) uint8: the mean over samples within pixel and exposure.
 
     Args:
-        world: what is filmed.
+        scene: what is filmed.
         pose: camera-to-world at mid exposure, (4, 4), looking along -z.
-        width: pixels.
-        height: pixels.
-        offsets: (samples, 2) places within a pixel, 0..1.
-        shakes: (samples, 2) how far the picture has shifted at each sample, in pixels.
+        width, height: pixels.
+        samples: (n, 2) places in pixels, 0..1 within the pixel itself.
     """
     focal = intrinsics(width, height)["fl_x"]
-    turn, eye = pose[:3, :3].astype(np.float32), pose[:3, 3:].astype(np.float32)
-    shifts = offsets if shakes is None else offsets + shakes
+    rotation, eye = pose[:3, :3].astype(np.float32), pose[:3, 3:].astype(np.float32)
     picture = np.empty((height * width, 3), np.uint8)
     for start in range(0, height * width, CHUNK):
         rows, columns = np.divmod(np.arange(start, min(start + CHUNK, height * width)), width)
         total = np.zeros((rows.size, 3), np.float32)
-        for shift_x, shift_y in shifts:
-            right = (columns + (shift_x - width / 2)) / focal
-            up = (height / 2 - shift_y - rows) / focal
-            direction = turn @ np.stack([right, up, -np.ones(rows.size)]).astype(np.float32)
+        for x, y in samples:
+            right = (columns + (x - width / 2)) / focal
+            up = (height / 2 - y - rows) / focal
+            direction = rotation @ np.stack([right, up, -np.ones(rows.size)]).astype(np.float32)
             direction /= np.sqrt(np.sum(direction * direction, axis=0))
-            total += trace(world, eye, direction)
-        picture[start : start + CHUNK] = np.clip(total * (255 / len(shifts)) + 0.5, 0, 255)
+            total += trace(scene, eye, direction)
+        picture[start : start + CHUNK] = np.clip(total * (255 / len(samples)) + 0.5, 0, 255)
     return picture.reshape(height, width, 3)
 
 
@@ -140,14 +126,11 @@ def film_orbit(
 ) -> None:
     """Render the film and write it beside its true cameras.
 
-    `truth` is a transforms.json of all film frames in order of time. Each entry also has
-    `frame`, `time` in seconds, and `blurred`. Names are those that frame extraction gives.
-
     Args:
         film: becomes an H.264 .mp4.
-        truth: becomes a .json.
-        width: pixels, even.
-        height: pixels, even.
+        truth: becomes a transforms.json of all film frames in order of time. Each entry also has
+            `frame`, `time` in seconds, and `blurred`. Names are those that frame extraction gives.
+        width, height: pixels, even.
         frames: length of the film.
         fps: frames a second.
         sweep: degrees walked around the still life.
@@ -157,23 +140,21 @@ def film_orbit(
         provenance: added to `truth`.
     """
     camera = intrinsics(width, height)
-    world = still_life(seed, density=camera["fl_x"] / DISTANCE)
-    poses = camera_path(frames, sweep=sweep)
+    scene = still_life(seed, density=camera["fl_x"] / DISTANCE)
+    poses = orbit_poses(frames, sweep=sweep)
     rng = numpy_generator("orbit", seed)
     shaky = blurred_frames(frames, blurred, rng)
-    grid = (np.stack(np.meshgrid([0.25, 0.75], [0.25, 0.75]), axis=-1)).reshape(-1, 2)
     angles = rng.random(frames) * 2 * np.pi
     lengths = width * rng.uniform(0.02, 0.035, frames)
-    spread = np.linspace(-0.5, 0.5, BLURRED_SAMPLES)[:, None]
+    exposure = np.linspace(-0.5, 0.5, BLURRED_SAMPLES)[:, None]
     scatter = rng.random((BLURRED_SAMPLES, 2))
 
     def shoot(frame: int) -> NDArray[np.uint8]:
-        if not shaky[frame]:
-            return render(world, poses[frame], width=width, height=height, offsets=grid)
-        stroke = lengths[frame] * np.array([[np.cos(angles[frame]), np.sin(angles[frame])]])
-        return render(
-            world, poses[frame], width=width, height=height, offsets=scatter, shakes=spread * stroke
-        )
+        samples = GRID
+        if shaky[frame]:
+            stroke = lengths[frame] * np.array([[np.cos(angles[frame]), np.sin(angles[frame])]])
+            samples = scatter + exposure * stroke
+        return render(scene, poses[frame], width=width, height=height, samples=samples)
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
         with (
@@ -185,21 +166,14 @@ def film_orbit(
                 yield picture
 
     write_video(film, pictures(), fps=fps, threads=threads)
-    write_json(
-        truth,
+    entries = [
         {
-            **camera,
-            "aabb_scale": AABB_SCALE,
-            "frames": [
-                {
-                    "file_path": f"frames/{frame:06d}.png",
-                    "frame": frame,
-                    "time": frame / fps,
-                    "blurred": bool(shaky[frame]),
-                    "transform_matrix": poses[frame].tolist(),
-                }
-                for frame in range(frames)
-            ],
-            "provenance": provenance,
-        },
-    )
+            "file_path": f"frames/{frame:06d}.png",
+            "frame": frame,
+            "time": frame / fps,
+            "blurred": bool(shaky[frame]),
+            "transform_matrix": poses[frame].tolist(),
+        }
+        for frame in range(frames)
+    ]
+    write_json(truth, {**camera, "aabb_scale": AABB_SCALE, "frames": entries, "provenance": provenance})
