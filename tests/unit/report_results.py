@@ -13,8 +13,7 @@ from PIL import Image
 from triptych.report.part2_grid import Cell, Grid
 from triptych.report.results import Result
 from triptych.training.history import History
-from triptych.workflow.files import write_json
-from triptych.workflow.named_arrays import write_arrays
+from triptych.workflow.files import write_arrays, write_json
 from triptych.workflow.provenance import provenance
 
 ARCHITECTURES = {"resnet18": "ResNet18", "vit": "ViT", "mixer": "Mixer <small>"}

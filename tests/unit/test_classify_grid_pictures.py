@@ -5,19 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_classify import save_colours
+from colour_experiments import save_colours
 from torch import Tensor, nn
 
 from triptych.classify.architectures import build_model
-from triptych.classify.attention_maps import attention_maps
-from triptych.classify.attention_rollout import attention_weights, class_token_maps, rollout
+from triptych.classify.attention_rollout import attention_maps, attention_weights, class_token_maps, rollout
 from triptych.classify.augmentation_examples import augmentation_examples
 from triptych.classify.checks import check_attention
 from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.models.vit import ViT
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.named_arrays import read_arrays, write_arrays
+from triptych.workflow.files import read_arrays, write_arrays
 
 SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
 COLUMNS = {

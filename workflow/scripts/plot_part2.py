@@ -13,8 +13,8 @@ from triptych.report.part2_curves import architecture_figure, overview_figure
 from triptych.report.part2_grid import read_grid
 from triptych.report.part2_pictures import attention_figure, augmentation_figure
 from triptych.report.results import read_history, read_result
+from triptych.workflow.files import read_arrays
 from triptych.workflow.job import job
-from triptych.workflow.named_arrays import read_arrays
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

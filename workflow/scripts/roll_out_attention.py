@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.classify.attention_maps import attention_maps
+from triptych.classify.attention_rollout import attention_maps
 from triptych.data.packed import load_packed
+from triptych.workflow.files import write_arrays
 from triptych.workflow.job import job
-from triptych.workflow.named_arrays import write_arrays
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

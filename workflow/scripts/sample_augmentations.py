@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.classify.augmentation_examples import augmentation_examples
 from triptych.data.packed import load_packed
+from triptych.workflow.files import write_arrays
 from triptych.workflow.job import job
-from triptych.workflow.named_arrays import write_arrays
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -11,7 +11,7 @@ from torch import Tensor
 from triptych.augment.geometry import random_shift_flip_rotate
 from triptych.augment.mixing import mix
 from triptych.workflow.errors import TriptychError, is_out_of_memory
-from triptych.workflow.plugins import check_call, own_function, told
+from triptych.workflow.plugins import check_call, describe_error, user_function
 
 # Loaded by name, so that an edit of one reruns the columns that have it and no others.
 POLICIES = ("rand_augment", "random_erasing")
@@ -69,7 +69,7 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
     """
     label = f"augmentation module '{module}'"
     usage = "augment(images, targets, *, generator, ...)"
-    function = own_function("augmentation", module, "augment", usage)
+    function = user_function("augmentation", module, "augment", usage)
     check_call(f"{label}: augment", function, None, None, generator=None, options=options)
     tried = False
 
@@ -81,7 +81,7 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise TriptychError(f"{label}: augment fails: {told(error)}") from error
+            raise TriptychError(f"{label}: augment fails: {describe_error(error)}") from error
         pair = isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result)
         if not pair or [part.shape for part in result] != given:
             shapes = [tuple(part.shape) for part in result] if pair else type(result).__name__

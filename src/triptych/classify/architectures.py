@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.plugins import check_call, own_function, told
+from triptych.workflow.plugins import check_call, describe_error, user_function
 
 
 def build_model(module: str, num_classes: int, image_size: int, options: Mapping[str, Any]) -> nn.Module:
@@ -24,7 +24,7 @@ def build_model(module: str, num_classes: int, image_size: int, options: Mapping
             returns is no such classifier.
     """
     name = f"architecture module '{module}'"
-    build = own_function("architecture", module, "build", "build(num_classes, image_size, ...)")
+    build = user_function("architecture", module, "build", "build(num_classes, image_size, ...)")
     arguments = [num_classes, image_size]
     if "image_size" not in inspect.signature(build).parameters:
         arguments.pop()
@@ -34,7 +34,9 @@ def build_model(module: str, num_classes: int, image_size: int, options: Mapping
     except TriptychError:
         raise
     except Exception as error:
-        raise TriptychError(f"{name}: build fails with options {dict(options)}: {told(error)}") from error
+        raise TriptychError(
+            f"{name}: build fails with options {dict(options)}: {describe_error(error)}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise TriptychError(f"{name}: build must return a torch module, not {type(model).__name__}")
     _try(model, name, num_classes, image_size)
@@ -49,7 +51,8 @@ def _try(model: nn.Module, name: str, num_classes: int, image_size: int) -> None
             logits = model(torch.zeros(2, 3, image_size, image_size))
     except Exception as error:
         raise TriptychError(
-            f"{name}: its network fails on images of {image_size} x {image_size} pixels: {told(error)}"
+            f"{name}: its network fails on images of {image_size} x {image_size} pixels: "
+            f"{describe_error(error)}"
         ) from error
     model.train(training)
     shape = getattr(logits, "shape", None)

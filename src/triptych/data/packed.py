@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.data.splits import stratified_subset
-from triptych.workflow.arrays import write_array
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_path, read_json, write_json
+from triptych.workflow.files import atomic_path, read_json, write_array, write_json
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 

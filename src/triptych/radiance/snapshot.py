@@ -13,8 +13,7 @@ from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField
 from triptych.radiance.tiny_cuda import check_modules
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_path, read_json, write_json
-from triptych.workflow.tensors import write_tensors
+from triptych.workflow.files import atomic_path, read_json, write_json, write_tensors
 
 FORMAT = "triptych-radiance-1"
 OCCUPANCY = "occupancy"

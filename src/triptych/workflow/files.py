@@ -1,6 +1,6 @@
-"""Files that are either complete or absent.
+"""Files that are either complete or absent, and their digests.
 
-Everything is written to a temporary name in the target's folder and renamed with
+`atomic_path` and `atomic_folder` give a temporary name in the target's folder and rename it with
 `os.replace`, so that a killed job or a full disk never leaves a file that looks finished.
 """
 
@@ -13,9 +13,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
+
+from triptych.workflow.errors import TriptychError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -35,13 +42,13 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         # mkstemp makes private files; results follow the user's umask like any other file.
         os.umask(mask := os.umask(0))
         temporary.chmod(0o666 & ~mask)
-        _reach_the_disk(temporary)
+        _sync(temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _reach_the_disk(path: Path) -> None:
+def _sync(path: Path) -> None:
     """A power cut must not leave the new name with a content that was still on its way."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -93,6 +100,47 @@ def write_json(target: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write `.npy`. `numpy.save` would hide a full disk: it raises OSError without an errno."""
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(array.data)
+
+
+def write_arrays(target: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write several arrays atomically as `.npz`; the same arrays give the same bytes."""
+    named: dict[str, Any] = dict(arrays)
+    with atomic_path(target) as temporary:
+        np.savez_compressed(temporary, **named)
+
+
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        TriptychError: the file is damaged.
+    """
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, EOFError, OSError, KeyError, BadZipFile) as error:
+        raise TriptychError(f"{path} cannot be read ({error}); delete it and run again") from error
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
+    """Write contiguous CPU tensors as `.safetensors`.
+
+    `safetensors.torch.save_file` would hide a full disk: it raises an error without an errno.
+
+    Raises:
+        OSError: the disk is full, or whatever else the system reports.
+    """
+    from safetensors.torch import save
+
+    path.write_bytes(save(dict(tensors)))
 
 
 def digest_of_file(path: str | Path, algorithm: str = "sha256") -> str:

@@ -1,4 +1,4 @@
-"""Functions that users bring along by the name of their module, and errors in them told as theirs."""
+"""Functions of users, named by their module in the config, and their errors."""
 
 import importlib
 import inspect
@@ -10,13 +10,13 @@ from typing import Any
 from triptych.workflow.errors import TriptychError
 
 
-def own_function(what: str, module: str, name: str, usage: str) -> Callable[..., Any]:
+def user_function(what: str, module: str, name: str, usage: str) -> Callable[..., Any]:
     """The function `name` of a module.
 
     Args:
-        what: the module is to the user, `architecture`.
+        what: kind of module for the message, such as `architecture`.
         module, name: where the function is.
-        usage: how it is called, for the message.
+        usage: signature for the message.
 
     Raises:
         TriptychError: there is no such module or function, or the module's own code fails.
@@ -30,26 +30,26 @@ def own_function(what: str, module: str, name: str, usage: str) -> Callable[...,
             raise TriptychError(f"{label} cannot be imported: {error}; install it") from error
         raise TriptychError(f"{label}: {error}; name a module with {usage}") from error
     except Exception as error:
-        raise TriptychError(f"{label} cannot be imported: {told(error)}") from error
+        raise TriptychError(f"{label} cannot be imported: {describe_error(error)}") from error
     return found
 
 
 def check_call(
-    label: str, function: Callable[..., Any], *arguments: Any, options: Mapping[str, Any], **ours: Any
+    label: str, function: Callable[..., Any], *arguments: Any, options: Mapping[str, Any], **keywords: Any
 ) -> None:
-    """Ask whether a function takes these arguments, without calling it.
+    """Check that a function accepts these arguments, without calling it.
 
     Args:
         label: names the function in the error.
         function: the user's.
-        arguments, ours: what we pass.
-        options: what the user's config adds.
+        arguments, keywords: passed by the library.
+        options: passed as keywords, too, from the user's config.
 
     Raises:
-        TriptychError: it does not.
+        TriptychError: it does not accept them.
     """
     try:
-        inspect.signature(function).bind(*arguments, **ours, **options)
+        inspect.signature(function).bind(*arguments, **keywords, **options)
     except TypeError as error:
         reason = str(error).removeprefix("inspect.Signature.bind() ")
         raise TriptychError(
@@ -57,8 +57,8 @@ def check_call(
         ) from error
 
 
-def told(error: Exception) -> str:
-    """The error and the line that raised it: it may be the user's own."""
+def describe_error(error: Exception) -> str:
+    """Type, message and line of an error that a user's code may have raised."""
     if isinstance(error, SyntaxError):
         file, line = error.filename or "?", error.lineno
     else:
