@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Batch, Fitted, Inputs, fit
 from triptych.training.history import Row
+from triptych.training.loop import Batch, Fitted, Inputs, fit
 from triptych.workflow.errors import TriptychError
 
 
@@ -47,7 +47,7 @@ def packed(name: str) -> PackedDataset:
 def fit_and_forget(
     model: nn.Module,
     prepare: Callable[[Batch], Inputs],
-    loss_of: Callable[[Inputs], Tensor],
+    loss_of: Callable[[nn.Module, Inputs], Tensor],
     *,
     size: int,
     recipe: Mapping[str, Any],
@@ -67,8 +67,7 @@ def fit_and_forget(
             seed=seed,
             device=device,
             label=label,
-            checkpoints=Checkpoints(folder, label, every=float("inf")),
-            events=Path(folder) / "events",
-            history=Path(folder) / "history.csv",
+            checkpoints=Checkpoints(Path(folder) / "checkpoints", label, every=float("inf")),
+            folder=Path(folder),
             evaluate=evaluate,
         )

@@ -10,7 +10,7 @@ ResNet18 for 32x32 images on batches of 128 images, two views each; loading and 
   loader workers, as its examples run and with bfloat16 autocast added.
 - `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 product's, in bfloat16 or, where the
   hardware has no units for it, in float32. Counted are those of plain convolutions: where minimal filtering
-  (`triptych.kernels.conv.winograd_bf16`, `winograd_float32`) needs fewer, it may exceed 1.
+  (`triptych.kernels.conv.winograd_bf16`, `winograd_fp32`) needs fewer, it may exceed 1.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
 - `checkpoint_share`: share of a run's time that saving a checkpoint every five minutes takes, if it is killed
   and resumed after each of them.
@@ -33,7 +33,7 @@ import torch
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from benchmarks._simclr_peers import Peer, lightly_python
 from triptych.data.packed import PackedDataset
-from triptych.kernels.conv.layer import only_torchs
+from triptych.kernels import registry
 from triptych.ssl.simclr import SimCLR
 from triptych.training.batches import Batches
 from triptych.training.checkpoint import Checkpoints
@@ -157,11 +157,14 @@ def measure() -> dict[str, float | str]:
     peers, missing = start_peers(device)  # before this process is given its allocator
     if device.type == "cpu":
         keep_large_allocations()
+    tier = registry.tier()
+    registry.configure("off")
+    float32 = Engine(device, "float32", torch.contiguous_format)
+    registry.configure(tier)
     own = Engine(device, "auto", torch.channels_last)
     turns = {
         "own": own.seconds,
-        # PyTorch's batch norm is what other layouts than ours get anyway
-        "float32": only_torchs()(Engine(device, "float32", torch.contiguous_format).seconds),
+        "float32": float32.seconds,
         "matmul": matmul_seconds(device),
     } | {name: peer.seconds for name, peer in peers.items()}
     times: dict[str, list[float]] = {name: [] for name in [*turns, "outside"]}

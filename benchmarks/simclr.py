@@ -24,9 +24,9 @@ from benchmarks._variants import fit_and_forget, packed, wanted
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
-from triptych.ssl.encoding import encode
+from triptych.ssl.features import encode
 from triptych.ssl.knn import knn_accuracy
-from triptych.ssl.simclr import Pretraining
+from triptych.ssl.simclr import SimCLR
 from triptych.ssl.softmax_regression import SoftmaxRegression
 from triptych.workflow.devices import choose_device
 from triptych.workflow.seeds import derive_seed
@@ -130,11 +130,11 @@ def _run(
 ) -> list[float]:
     """Percent by the probe, percent by neighbours, minutes."""
     torch.manual_seed(derive_seed(seed, "weights"))
-    training = Pretraining(recipe, train, held.device)
+    training = SimCLR(recipe, train, held.device)
     fitted = fit_and_forget(
         training.model,
-        training.prepare,
-        training.loss_of,
+        training.draw_views,
+        training.loss,
         size=len(training.images),
         recipe=recipe,
         seed=seed,

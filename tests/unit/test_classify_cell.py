@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_classify import CLASSIFIER, experiment, save_colours
+from colour_experiments import CLASSIFIER, experiment, save_colours
 from torch import nn
 from toy_training import same
 

@@ -1,37 +1,33 @@
-"""Features computed once, and everything that is asked of them, run for real on a few pictures."""
+"""Evaluations of an encoder, run for real on a few pictures."""
 
 import csv
 import errno
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from colour_experiments import CLASSIFIER, PROBE, SIMCLR, TRAINING, experiment, metrics, save_colours
 from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from test_classify import CLASSIFIER, TRAINING, experiment, metrics, save_colours
 
 from triptych.classify.checks import check_labels
-from triptych.classify.classifier import train_classifier
 from triptych.classify.experiment import save_weights
-from triptych.classify.training import run_training
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.models.resnet import ResNet18
-from triptych.ssl.compute_features import compute_features
 from triptych.ssl.feature_map import map_features
-from triptych.ssl.features import LabelledFeatures, load_features, save_features
+from triptych.ssl.features import LabelledFeatures, compute_features, load_features, save_features
 from triptych.ssl.fine_tune import fine_tune
-from triptych.ssl.knn_evaluation import evaluate_knn
+from triptych.ssl.knn import evaluate_knn
 from triptych.ssl.label_fraction import labelled_images
-from triptych.ssl.label_fraction_probe import probe_label_fraction
-from triptych.ssl.linear_probe import probe
-from triptych.ssl.sgd_probe import augmented_probe
-from triptych.ssl.simclr import initialise
+from triptych.ssl.linear_probe import probe, probe_label_fraction
+from triptych.ssl.random_encoder import initialise
+from triptych.ssl.sgd_probe import FrozenEncoderClassifier, sgd_probe
+from triptych.ssl.simclr import pretrain
 from triptych.ssl.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
 from triptych.ssl.weight_decay_search import (
     search_folds,
@@ -144,7 +140,7 @@ def test_a_validation_split_as_large_as_the_data_is_refused(
         probe(experiment(tmp_path, data, {"validation": 120, "weight_decays": GRID, **CPU}), **files)
 
 
-def test_neighbours_and_a_few_labels_find_the_colours(
+def test_neighbours_and_a_fraction_of_the_labels_find_the_colours(
     tmp_path: Path,
     data: Path,
     files: dict[str, str],
@@ -158,7 +154,7 @@ def test_neighbours_and_a_few_labels_find_the_colours(
     assert (few["labels"], few["folds"], len(few["path"])) == (24, 5, 4)
 
 
-def test_a_share_without_two_images_of_each_class_is_one_clear_line(
+def test_a_fraction_without_two_images_of_each_class_is_one_clear_line(
     tmp_path: Path,
     data: Path,
     files: dict[str, str],
@@ -168,7 +164,32 @@ def test_a_share_without_two_images_of_each_class_is_one_clear_line(
         probe_label_fraction(experiment(tmp_path, data, recipe), **files)
 
 
-def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path, encoder: Path) -> None:
+def test_the_sgd_probe_learns_on_a_frozen_encoder(tmp_path: Path, data: Path) -> None:
+    pretrain(experiment(tmp_path / "simclr", data, SIMCLR))
+    encoder = tmp_path / "simclr/encoder.safetensors"
+    before = encoder.read_bytes()
+    sgd_probe(experiment(tmp_path / "probe", data, {**PROBE, "epochs": 10}), str(encoder))
+    found = metrics(tmp_path / "probe")
+    assert found["test_top1_accuracy"] > 50  # chance is 33
+    assert found["test_top5_accuracy"] == 100  # there are three classes
+    assert encoder.read_bytes() == before
+    assert not (tmp_path / "simclr/checkpoints").exists()
+    record = metrics(tmp_path / "simclr")["provenance"]
+    assert record["recipe"] == SIMCLR and record["seed"] == 0 and record["data"]["name"] == "colours"
+
+
+def test_the_sgd_probe_leaves_the_encoder_frozen_and_in_eval_mode() -> None:
+    model = FrozenEncoderClassifier(ResNet18(width=8), 3).train()
+    assert not model.encoder.training and model.linear.training
+    assert not any(parameter.requires_grad for parameter in model.encoder.parameters())
+
+
+def test_an_encoder_of_another_width_is_one_clear_line(tmp_path: Path, data: Path, encoder: Path) -> None:
+    with pytest.raises(TriptychError, match="weights do not fit the configured architecture"):
+        sgd_probe(experiment(tmp_path, data, {**PROBE, "width": 16}), str(encoder))
+
+
+def test_fine_tuning_trains_the_encoder_on_its_fraction(tmp_path: Path, data: Path, encoder: Path) -> None:
     augmentation = CLASSIFIER["base_augmentation"]
     recipe = {
         **TRAINING,
@@ -185,28 +206,6 @@ def test_fine_tuning_trains_the_encoder_on_its_share(tmp_path: Path, data: Path,
     assert found["test_top1_accuracy"] > 40
     before, after = load_file(encoder), load_file(tmp_path / "model.safetensors")
     assert not torch.equal(before["stem.weight"], after["0.stem.weight"])
-
-
-TUNING = {"percent": 50.0, "base_augmentation": CLASSIFIER["base_augmentation"], "label_smoothing": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("training", "recipe"),
-    [
-        (train_classifier, CLASSIFIER),
-        (fine_tune, {**TRAINING, **TUNING, "width": 8, "validation": 20}),
-        (augmented_probe, {**TRAINING, "width": 8, "validation": 20}),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_two_workers_train_one_network(
-    tmp_path: Path, data: Path, encoder: Path, training: Callable[..., None], recipe: dict[str, Any]
-) -> None:
-    once = experiment(tmp_path, data, {**recipe, "epochs": 4, "gpus": 2})
-    run_training(training, once, *([] if training is train_classifier else [str(encoder)]))
-    assert metrics(tmp_path)["test_top1_accuracy"] > 40  # chance is 33
-    assert len((tmp_path / "history.csv").read_text().splitlines()) == 5
-    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_the_map_names_images_and_classes(tmp_path: Path, data: Path, files: dict[str, str]) -> None:
@@ -235,7 +234,7 @@ def test_the_grid_goes_from_strong_to_weak_in_equal_ratios() -> None:
     assert weight_decay_grid({"min": 0.1, "max": 0.1, "count": 1}) == pytest.approx([0.1])
 
 
-def test_cross_validation_asks_every_example_once_and_agrees_with_separate_fits() -> None:
+def test_cross_validation_holds_out_every_example_once_and_is_repeatable() -> None:
     examples = clusters(60, spread=1.5)
     found = search_folds(examples, 4, [0.1, 0.01], folds=3, seed=5)
     assert [trial.weight_decay for trial in found.path] == [0.1, 0.01]
@@ -256,7 +255,7 @@ def test_the_best_of_equals_has_the_lowest_loss() -> None:
 
 
 @pytest.mark.parametrize(("weight_decays", "told"), [([10.0, 0.1, 0.001], True), ([0.1], False)])
-def test_a_best_weight_decay_at_the_end_of_the_grid_is_recorded_and_said_once(
+def test_a_best_weight_decay_at_the_end_of_the_grid_is_recorded_and_warned_of_once(
     weight_decays: list[float], told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = search_folds(clusters(80, spread=0.05), 4, weight_decays, folds=4, seed=0)
@@ -288,7 +287,7 @@ def learning(**changes: dict[str, Any]) -> dict[str, Any]:
         ({"label_fraction": {"percents": [0.5]}}, "0.5 % of the labels are 2, fewer than two for some"),
     ],
 )
-def test_what_would_fail_after_the_pretraining_is_asked_before(
+def test_what_would_fail_after_the_pretraining_fails_before(
     changes: dict[str, dict[str, Any]], problem: str
 ) -> None:
     images = np.zeros((400, 4, 4, 3), np.uint8)
@@ -311,7 +310,7 @@ def test_what_would_fail_after_the_pretraining_is_asked_before(
 
 
 @given(st.integers(0, 100), st.sampled_from([5.0, 10.0, 50.0, 100.0]))
-def test_a_share_of_the_labels_keeps_the_proportions_of_the_classes(seed: int, percent: float) -> None:
+def test_a_fraction_of_the_labels_keeps_the_proportions_of_the_classes(seed: int, percent: float) -> None:
     labels = torch.arange(400) % 4
     chosen = labelled_images(labels, percent=percent, seed=seed)
     assert torch.bincount(labels[chosen]).tolist() == [percent] * 4
@@ -319,7 +318,7 @@ def test_a_share_of_the_labels_keeps_the_proportions_of_the_classes(seed: int, p
     assert set(chosen.tolist()) <= set(larger.tolist())
 
 
-def test_affinities_are_a_distribution_of_the_wanted_perplexity() -> None:
+def test_affinities_are_a_distribution_of_the_given_perplexity() -> None:
     features = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)) * 100
     affinities = neighbour_probabilities(features, 10.0)
     assert affinities.sum() == pytest.approx(1, abs=1e-5)

@@ -13,16 +13,19 @@ import distributed_workers as on_workers
 import pytest
 import torch
 from torch import Tensor, nn
+from toy_training import STEPS as TOY_STEPS
+from toy_training import kill, same, train
 
-from triptych.training.distributed import gather_views, own_share, rank, world_size
-from triptych.training.sync_batch_norm import SyncBatchNorm, synchronise_batch_norm
+from triptych.training.distributed import data_parallel, gather_views, rank, shard, world_size
+from triptych.training.loop import Fitted
 from triptych.training.workers import run_workers
 from triptych.workflow.errors import TriptychError
 
 
 @pytest.fixture(scope="module")
-def visit() -> dict[str, Any]:
-    """What two workers computed, and what they logged."""
+def visit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two workers computed and trained, and what they logged."""
+    folder = tmp_path_factory.mktemp("pair")
     records: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: records.append(record.getMessage())  # type: ignore[method-assign]
@@ -31,11 +34,11 @@ def visit() -> dict[str, Any]:
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     try:
-        seen = run_workers(on_workers.everything, (), workers=2, device_type="cpu")
+        seen = run_workers(on_workers.everything, (folder, STILL, NOISY), workers=2, device_type="cpu")
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
-    return {**seen, "records": records}
+    return {**seen, "records": records, "folder": folder}
 
 
 def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
@@ -45,7 +48,7 @@ def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
 @pytest.mark.parametrize(
     ("dtype", "name", "tolerance"), [(torch.float32, "run", 1e-5), (torch.float64, "run_float64", 1e-10)]
 )
-def test_loss_gradients_and_statistics_equal_those_of_one_process(
+def test_loss_gradients_and_weights_equal_those_of_one_process(
     visit: dict[str, Any], dtype: torch.dtype, name: str, tolerance: float
 ) -> None:
     alone, two = on_workers.contrastive_run(dtype), visit[name]
@@ -53,25 +56,16 @@ def test_loss_gradients_and_statistics_equal_those_of_one_process(
     assert alone["first_gradients"].keys() == two["first_gradients"].keys()
     for name, gradient in alone["first_gradients"].items():
         close(two["first_gradients"][name], gradient, tolerance)
-    assert any(name.endswith("running_var") for name in alone["state"])
     assert alone["state"].keys() == two["state"].keys()
     for name, value in alone["state"].items():
         close(two["state"][name], value, tolerance)
 
 
-def test_bfloat16_activations_are_normalised_in_float32(visit: dict[str, Any]) -> None:
-    alone, two = on_workers.bfloat16_norm(), visit["bfloat16"]
-    assert two["output"].dtype == alone["output"].dtype == torch.bfloat16
-    close(two["output"], alone["output"], 2**-7)  # the last bit
-    close(two["gradients"], alone["gradients"], 2**-7)
-    close(two["variance"], alone["variance"])
-
-
 def test_the_same_run_gives_the_same_bits_on_both_workers_and_again(visit: dict[str, Any]) -> None:
-    assert visit["share_with_the_same_bits"] == 1
+    assert visit["fraction_with_the_same_bits"] == 1
 
 
-def test_losses_over_own_shares_average_to_the_loss_of_the_batch(visit: dict[str, Any]) -> None:
+def test_losses_over_shards_average_to_the_loss_of_the_batch(visit: dict[str, Any]) -> None:
     alone = on_workers.supervised_gradients()
     assert alone.keys() == visit["supervised"].keys()
     for name, gradient in alone.items():
@@ -89,24 +83,16 @@ def test_views_are_gathered_view_by_view(visit: dict[str, Any]) -> None:
     assert visit["views"].flatten().tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
 
 
-def test_work_is_shared_by_its_cost_and_its_results_are_everyones(visit: dict[str, Any]) -> None:
-    shared = visit["shared_work"]
-    assert shared["squares"] == [1, 4, 9, 16, 25]
-    assert shared["done"] == [3] and shared["sum_of_others"] == 1 + 2 + 4 + 5
-
-
-def test_muon_takes_the_steps_of_one_process(visit: dict[str, Any]) -> None:
-    for two, alone in zip(visit["muon"], on_workers.muon_run(), strict=True):
-        close(two, alone)
-    assert visit["muon_with_the_same_bits"] == 1
-
-
-def test_synchronised_norm_equals_batch_norm_of_the_whole_batch(visit: dict[str, Any]) -> None:
-    assert visit["norm_difference"] < 1e-12
+def test_batch_norm_over_several_workers_is_refused_on_a_cpu(visit: dict[str, Any]) -> None:
+    assert visit["refused_batch_norm"] == (
+        "gpus is 2, but batch norm over several workers needs CUDA, not device 'cpu'; "
+        "set gpus: 1, which uses all threads of a CPU"
+    )
 
 
 def test_worker_0_alone_logs_and_decides(visit: dict[str, Any]) -> None:
-    assert visit["records"] == ["worker 0 at work"]
+    assert visit["records"][0] == "worker 0 at work"
+    assert not any("worker 1" in record for record in visit["records"])
     assert visit["rank_of_zero"] == 0
     assert visit["world_size"] == 2
     assert visit["threads"] == max(1, torch.get_num_threads() // 2)
@@ -117,47 +103,11 @@ def test_one_worker_is_this_process_without_a_group() -> None:
         lambda: (os.getpid(), world_size(), rank()), (), workers=1, device_type="cpu"
     )
     assert (pid, workers, number) == (os.getpid(), 1, 0)
-    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    norm = model[1]
-    assert synchronise_batch_norm(model, torch.device("cpu"))[1] is norm
+    model = nn.BatchNorm1d(3)
+    assert data_parallel(model) is model
     z = torch.randn(4, 3)
     assert gather_views(z, views=2) is z
-    assert torch.equal(own_share(z), z)
-
-
-@pytest.mark.parametrize("shape", [(4, 3), (3, 2, 4), (2, 3, 2, 2)])
-def test_gradient_of_the_norm_is_that_of_finite_differences(shape: tuple[int, ...]) -> None:
-    norm = SyncBatchNorm(shape[1], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (
-        torch.randn(size, generator=generator, dtype=torch.float64, requires_grad=True)
-        for size in (shape, shape[1:2], shape[1:2])
-    )
-
-    def call(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (x,))
-
-    assert torch.autograd.gradcheck(call, (x, weight, bias))
-
-
-def test_the_norms_statistics_survive_a_mean_far_from_zero() -> None:
-    x = 1e4 + torch.randn(256, 1, generator=torch.Generator().manual_seed(0))
-    norm = SyncBatchNorm(1, momentum=1.0)
-    norm(x)
-    close(norm.running_var, x.double().var(0).float(), 1e-3)
-
-
-def test_conversion_keeps_parameters_names_and_modes(visit: dict[str, Any]) -> None:
-    assert visit["conversion"] == dict.fromkeys(visit["conversion"], True)
-
-
-def test_in_eval_mode_the_norm_is_batch_norm() -> None:
-    norm = SyncBatchNorm(3)
-    norm(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
-    reference = nn.BatchNorm2d(3)
-    reference.load_state_dict(norm.state_dict())
-    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(norm.eval()(x), reference.eval()(x))
+    assert torch.equal(shard(z), z)
 
 
 def test_a_workers_error_is_the_jobs_error_and_ends_the_others() -> None:
@@ -221,13 +171,58 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> N
 
 def test_too_few_gpus_are_named() -> None:
     wanted = torch.cuda.device_count() + 2
-    with pytest.raises(TriptychError, match=rf"^gpus is {wanted} but {wanted - 2} can be seen"):
+    with pytest.raises(TriptychError, match=rf"^gpus is {wanted} but {wanted - 2} are visible"):
         run_workers(print, (), workers=wanted, device_type="cuda")
-    with pytest.raises(TriptychError, match="device 'mps' can have one worker only"):
+    with pytest.raises(TriptychError, match="device 'mps' supports one worker only"):
         run_workers(print, (), workers=2, device_type="mps")
 
 
-def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_cannot_be_divided_equally_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("triptych.training.distributed.world_size", lambda: 3)
-    with pytest.raises(TriptychError, match="batch of 8 images cannot be shared equally by 3 workers"):
-        own_share(torch.arange(8))
+    with pytest.raises(TriptychError, match="batch of 8 images cannot be divided equally among 3 workers"):
+        shard(torch.arange(8))
+
+
+STILL = {"dropout": 0.0, "noise": 0.0, "epochs": 2, "clip_norm": 0.5, "ema": 0.9, "accumulate": 2}
+NOISY = {"epochs": 2, "optimizer": "muon"}
+
+
+def train_pair(folder: Path, **options: object) -> tuple[nn.Module, Fitted]:
+    return run_workers(on_workers.train_as_worker, (folder, options), workers=2, device_type="cpu")
+
+
+def test_two_workers_take_the_steps_of_one_process_with_the_same_batch(
+    tmp_path: Path, visit: dict[str, Any]
+) -> None:
+    pair, fitted = visit["still"]
+    single, reference = train(tmp_path, norm=False, **STILL)  # type: ignore[arg-type]
+    for row, expected in zip(fitted.rows, reference.rows, strict=True):
+        assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
+    for a, b in zip(pair.parameters(), single.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert (visit["folder"] / "still/history.csv").read_text().count("\n") == 3
+    assert len(list((visit["folder"] / "still/tensorboard").iterdir())) == 1
+
+
+def test_workers_that_are_killed_resume_to_the_same_bits(tmp_path: Path, visit: dict[str, Any]) -> None:
+    with pytest.raises(TriptychError, match=r"^worker 1 of 2 was killed \(SIGKILL\)"):
+        train_pair(tmp_path, evaluate=kill, every=0.0, **NOISY)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert same(train_pair(tmp_path, **NOISY)[0], visit["noisy"][0])
+
+
+def test_two_workers_that_are_terminated_save_the_step_they_have_reached(
+    tmp_path: Path, visit: dict[str, Any]
+) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from toy_training import stop_all; from test_training_distributed import train_pair;"
+        f"train_pair(Path(sys.argv[2]), evaluate=stop_all, delay=0.02, **{NOISY})"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)]
+    # The signal reaches all processes of the group, as that of a scheduler does.
+    stopped = subprocess.run(command, check=False, start_new_session=True)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    (saved,) = (tmp_path / "checkpoints").glob("step-*.pt")
+    assert TOY_STEPS <= int(saved.stem.removeprefix("step-")) < 2 * TOY_STEPS, "it must stop at once"
+    assert same(train_pair(tmp_path, **NOISY)[0], visit["noisy"][0])

@@ -15,9 +15,8 @@ from triptych.models import vit
 from triptych.models.resnet import build
 from triptych.training.lars import LARS, TRUST
 from triptych.training.muon import Muon, orthogonalise
-from triptych.training.optimizer import make_optimizer
-from triptych.training.parameter_groups import additive, hidden
-from triptych.training.state import Learner
+from triptych.training.optimizer import hidden_matrices, make_optimizer, no_decay_parameters
+from triptych.training.train_state import TrainState
 from triptych.workflow.errors import TriptychError
 
 NAMES = ["sgd", "adam", "adamw", "lars", "muon"]
@@ -134,7 +133,7 @@ def test_wide_matrices_are_orthogonalised_by_their_squares_to_float32s_digits(sm
 def test_muon_on_matrices_is_the_published_one(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     ours, theirs = (nn.Parameter(torch.ones(shape)) for _ in range(2))
-    group = {"params": [ours], "matrices": True}
+    group = {"params": [ours], "hidden": True}
     muon = Muon([group], lr=0.1, momentum=0.9, weight_decay=0.2, dtype=torch.bfloat16)
     published = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.2, nesterov=True)
     for step in range(5):
@@ -151,7 +150,7 @@ def test_muon_takes_filters_as_matrices_in_either_memory_layout() -> None:
         weight = nn.Parameter(torch.zeros(6, 5, 3, 3).contiguous(memory_format=layout))
         gradient = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(0))
         weight.grad = gradient.contiguous(memory_format=layout)
-        Muon([{"params": [weight], "matrices": True}], lr=1.0).step()
+        Muon([{"params": [weight], "hidden": True}], lr=1.0).step()
         return weight.detach()
 
     plain, last = moved(torch.contiguous_format), moved(torch.channels_last)
@@ -163,8 +162,8 @@ def test_muon_takes_filters_as_matrices_in_either_memory_layout() -> None:
 def test_muon_moves_the_rest_as_nesterov_sgd() -> None:
     ours, theirs = convolutional(), convolutional()
     optimizer = make_optimizer(ours, recipe(optimizer="muon", learning_rate=0.02, weight_decay=0.01))
-    learner = Learner(ours, optimizer, None)  # type: ignore[arg-type]
-    learner.set_rate(0.02)
+    state = TrainState(ours, optimizer, None)  # type: ignore[arg-type]
+    state.set_learning_rate(0.02)
     plain = torch.optim.SGD(theirs.parameters(), 0.02, momentum=0.9, nesterov=True, weight_decay=0.01)
     learn(ours, optimizer, range(3))
     learn(theirs, plain, range(3))
@@ -181,10 +180,10 @@ def test_muon_moves_the_rest_as_nesterov_sgd() -> None:
 def test_muon_moves_the_rest_by_adamw_at_a_rate_of_its_own() -> None:
     ours, theirs = convolutional(), convolutional()
     changes = {"learning_rate": 0.02, "adam_learning_rate": 0.004, "weight_decay": 0.01}
-    learner = Learner(ours, make_optimizer(ours, recipe(optimizer="muon", **changes)), None)  # type: ignore[arg-type]
-    learner.set_rate(0.01)  # half way down the schedule
+    state = TrainState(ours, make_optimizer(ours, recipe(optimizer="muon", **changes)), None)  # type: ignore[arg-type]
+    state.set_learning_rate(0.01)  # half way down the schedule
     adam = torch.optim.AdamW(theirs.parameters(), 0.002, betas=(0.9, 0.95), weight_decay=0.01)
-    learn(ours, learner.optimizer, range(3))
+    learn(ours, state.optimizer, range(3))
     learn(theirs, adam, range(3))
     reference = dict(theirs.named_parameters())
     apart = [name for name, value in ours.named_parameters() if not torch.allclose(value, reference[name])]
@@ -273,15 +272,19 @@ def test_muon_orthogonalises_what_is_between_the_ends_that_a_model_names(wrapped
 
     model: nn.Module = nn.Sequential(Backwards()) if wrapped else Backwards()
     prefix = "0." if wrapped else ""
-    assert hidden(model) == {f"{prefix}inner.0.weight", f"{prefix}inner.1.weight"}
+    assert hidden_matrices(model) == {f"{prefix}inner.0.weight", f"{prefix}inner.1.weight"}
     matrices = {f"{prefix}{name}" for name in ("start", "words.weight")}
-    assert matrices <= additive(model)
-    assert not any("bias" in key for key, _ in model.named_parameters() if key not in additive(model))
+    assert matrices <= no_decay_parameters(model)
+    assert not any(
+        "bias" in key for key, _ in model.named_parameters() if key not in no_decay_parameters(model)
+    )
 
 
 def test_hidden_layers_of_a_vit_are_those_of_its_blocks() -> None:
     layers = ("attention.qkv", "attention.projection", "mlp.0", "mlp.3")
-    assert hidden(transformer()) == {f"blocks.{b}.{layer}.weight" for b in (0, 1) for layer in layers}
+    assert hidden_matrices(transformer()) == {
+        f"blocks.{b}.{layer}.weight" for b in (0, 1) for layer in layers
+    }
 
 
 class Namesakes(nn.Module):
@@ -294,8 +297,8 @@ class Namesakes(nn.Module):
 
 
 def test_layers_that_happen_to_be_called_embeddings_or_ends_are_layers() -> None:
-    assert additive(Namesakes()) == {"embeddings.0.bias", "embeddings.1.bias", "ends.bias"}
-    assert hidden(Namesakes()) == {"embeddings.1.weight"}
+    assert no_decay_parameters(Namesakes()) == {"embeddings.0.bias", "embeddings.1.bias", "ends.bias"}
+    assert hidden_matrices(Namesakes()) == {"embeddings.1.weight"}
 
 
 def test_muon_never_moves_the_ends_and_embeddings_by_orthogonal_steps() -> None:
@@ -305,7 +308,7 @@ def test_muon_never_moves_the_ends_and_embeddings_by_orthogonal_steps() -> None:
     learn(theirs, plain, range(2))
     reference = dict(theirs.named_parameters())
     same = {k for k, v in ours.named_parameters() if torch.allclose(v, reference[k], rtol=1e-4, atol=1e-6)}
-    assert same == set(reference) - hidden(ours)
+    assert same == set(reference) - hidden_matrices(ours)
     assert {"patches.weight", "head.weight", "class_token", "positions"} <= same
 
 
@@ -354,4 +357,4 @@ def test_names_that_would_be_passed_over_are_errors(names: Any, problem: str) ->
             self.start = nn.Parameter(torch.zeros(1, 2, 3))
 
     with pytest.raises(TriptychError, match=problem):
-        additive(Named())
+        no_decay_parameters(Named())

@@ -1,5 +1,7 @@
-"""One optimizer step: pieces, clipping, the randomness that belongs to each."""
+"""One optimizer step: micro-batches, clipping, randomness, and where its time goes."""
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from toy_training import EXAMPLES, same, train
 
-from triptych.training.batch import Batch, Batches
-from triptych.training.state import Learner
-from triptych.training.step import Step
-from triptych.training.stopwatch import Stopwatch
+from triptych.training.batches import Batch, Batches
+from triptych.training.step import TIME_EVERY, Step, Stopwatch
+from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.errors import TriptychError
 
@@ -19,8 +20,8 @@ CPU = torch.device("cpu")
 
 
 def batches(**changes: Any) -> Batches:
-    options: dict[str, Any] = {"size": 50, "batch_size": 12, "accumulate": 1, "epochs": 3, "seed": 0}
-    return Batches(**{**options, **changes}, device=CPU, label="toy")
+    recipe: dict[str, Any] = {"batch_size": 12, "accumulate": 1, "epochs": 3, **changes}
+    return Batches(50, recipe, seed=0, device=CPU, label="toy")
 
 
 def gradient_after_one_step(accumulate: int, clip_norm: float | None = None) -> tuple[Tensor, float]:
@@ -30,24 +31,22 @@ def gradient_after_one_step(accumulate: int, clip_norm: float | None = None) -> 
     x = torch.randn(50, 6, dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     step = Step(
-        Learner(model, optimizer, WeightAverage(model, 0.0)),
+        TrainState(model, optimizer, WeightAverage(model, 0.0)),
         lambda batch: x[batch.indices],
-        lambda inputs: (model(inputs) - 1).square().mean(),
-        clip_norm=clip_norm,
-        device=CPU,
-        precision="float32",
-        watch=Stopwatch(CPU, 1),
+        lambda model, inputs: (model(inputs) - 1).square().mean(),
+        batches(accumulate=accumulate),
+        {"clip_norm": clip_norm, "precision": "float32"},
     )
-    loss = step(batches(accumulate=accumulate).pieces(0, 0), 0)
+    loss = step(0, 0)
     gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
     return torch.cat(gradients), loss.item()
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 5])
-def test_pieces_add_up_to_the_whole_batch_even_where_they_are_unequal(accumulate: int) -> None:
+def test_unequal_micro_batches_add_up_to_the_whole_batch(accumulate: int) -> None:
     whole, loss = gradient_after_one_step(1)
-    pieced, sum_of_losses = gradient_after_one_step(accumulate)
-    torch.testing.assert_close(pieced, whole, rtol=1e-12, atol=1e-12)
+    accumulated, sum_of_losses = gradient_after_one_step(accumulate)
+    torch.testing.assert_close(accumulated, whole, rtol=1e-12, atol=1e-12)
     assert sum_of_losses == pytest.approx(loss, rel=1e-12)
 
 
@@ -59,45 +58,77 @@ def test_the_gradient_of_the_whole_batch_is_clipped_to_its_norm() -> None:
     assert torch.equal(loose, free)
 
 
-def test_an_epoch_visits_every_example_once_in_an_order_of_its_own() -> None:
-    course = batches(batch_size=10, accumulate=3)
+def test_an_epoch_visits_every_example_once_in_its_own_order() -> None:
+    order = batches(batch_size=10, accumulate=3)
     epochs = []
     for epoch in range(2):
-        visited = [piece.indices for step in range(5) for piece, _ in course.pieces(epoch, step)]
+        visited = [batch.indices for step in range(5) for batch, _ in order.micro_batches(epoch, step)]
         epochs.append(torch.cat(visited))
         assert sorted(epochs[-1].tolist()) == list(range(50))
     assert not torch.equal(*epochs)
 
 
-def test_each_piece_has_randomness_of_its_own_whatever_was_asked_before() -> None:
-    course = batches(accumulate=2)
+def test_each_micro_batch_has_its_own_randomness_whatever_was_drawn_before() -> None:
+    order = batches(accumulate=2)
     draws = {}
     for epoch, step in ((0, 0), (0, 1), (1, 0)):
-        for number, (piece, share) in enumerate(course.pieces(epoch, step)):
+        for number, (batch, fraction) in enumerate(order.micro_batches(epoch, step)):
             dropout = torch.rand(())
-            draws[epoch, step, number] = (dropout.item(), torch.rand((), generator=piece.generator).item())
-            assert share == 0.5
+            draws[epoch, step, number] = (dropout.item(), torch.rand((), generator=batch.generator).item())
+            assert fraction == 0.5
     assert len({value for pair in draws.values() for value in pair}) == 2 * len(draws)
     later = batches(accumulate=2)
     torch.rand(17)
-    (_, _), (piece, _) = later.pieces(0, 1)
-    assert (torch.rand(()).item(), torch.rand((), generator=piece.generator).item()) == draws[0, 1, 1]
+    (_, _), (batch, _) = later.micro_batches(0, 1)
+    assert (torch.rand(()).item(), torch.rand((), generator=batch.generator).item()) == draws[0, 1, 1]
 
 
 def test_progress_runs_from_zero_to_one() -> None:
-    course = batches()
-    shares = [next(course.pieces(epoch, step))[0].progress for epoch in range(3) for step in range(4)]
-    assert shares == pytest.approx([number / 12 for number in range(12)])
+    order = batches()
+    progress = [next(order.micro_batches(epoch, step))[0].progress for epoch in range(3) for step in range(4)]
+    assert progress == pytest.approx([number / 12 for number in range(12)])
 
 
-def test_pieces_of_a_single_image_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TriptychError, match=r"cuts batch_size 8 into 5 pieces, .* at least 2 images"):
+def test_micro_batches_of_a_single_image_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match=r"splits batch_size 8 into 5 micro-batches, .* at least 2"):
         train(tmp_path, accumulate=5)
 
 
-def test_the_engine_hands_out_pieces(tmp_path: Path) -> None:
+def test_a_training_accumulates_micro_batches(tmp_path: Path) -> None:
     seen: list[Batch] = []
     whole, _ = train(tmp_path / "whole", epochs=1)
-    pieced, _ = train(tmp_path / "pieced", epochs=1, accumulate=4, seen=seen)
-    assert [len(piece.indices) for piece in seen] == [2] * (EXAMPLES // 2)
-    assert not same(whole, pieced)
+    accumulated, _ = train(tmp_path / "accumulated", epochs=1, accumulate=4, seen=seen)
+    assert [len(batch.indices) for batch in seen] == [2] * (EXAMPLES // 2)
+    assert not same(whole, accumulated)
+
+
+def test_the_share_is_that_of_the_time_within_compute() -> None:
+    watch = Stopwatch(torch.device("cpu"), 100)
+    assert math.isnan(watch.share)
+    for number in range(4):
+        with watch.step(number):
+            time.sleep(0.03)
+            with watch.compute():
+                time.sleep(0.01)
+    assert watch.total >= 4 * 0.04
+    assert watch.share == pytest.approx(0.25, abs=0.1)
+
+
+def test_what_a_step_has_taken_counts_before_it_ends() -> None:
+    watch = Stopwatch(torch.device("cpu"), 1)
+    with watch.step(0):
+        time.sleep(0.01)
+        assert watch.total_so_far >= 0.01
+    assert watch.total == watch.total_so_far >= 0.01
+
+
+@pytest.mark.parametrize(("steps", "timed"), [(3, [2]), (20, [10]), (200, [10, 60, 110, 160])])
+def test_a_device_that_runs_ahead_is_waited_for_in_few_steps(steps: int, timed: list[int]) -> None:
+    watch = Stopwatch(torch.device("meta"), steps)  # stands for a GPU: nothing runs on it
+    waited = []
+    watch._now = lambda: waited.append(number) or 0.0  # type: ignore[method-assign, func-returns-value]
+    for number in range(steps):
+        with watch.step(number), watch.compute():
+            pass
+    assert waited == [number for number in timed for _ in range(4)]
+    assert TIME_EVERY == 50

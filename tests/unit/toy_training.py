@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Batch, Fitted, fit
-from triptych.workflow.errors import TriptychError
+from triptych.training.loop import Batch, Fitted, fit
 
 RECIPE = {
     "epochs": 3,
@@ -55,10 +54,15 @@ def error(model: nn.Module) -> float:
     return (model(x) - y).square().mean().item()
 
 
-def network(dropout: float) -> nn.Sequential:
+def network(dropout: float, norm: bool) -> nn.Sequential:
     """Three layers, the same weights each time."""
     torch.manual_seed(0)
-    first = [nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout)]
+    first = [
+        nn.Linear(6, 16),
+        nn.BatchNorm1d(16) if norm else nn.LayerNorm(16),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    ]
     return nn.Sequential(*first, nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
 
 
@@ -69,13 +73,17 @@ def train(
     delay: float = 0.0,
     dropout: float = 0.3,
     noise: float = 0.1,
+    norm: bool = True,
     evaluate: Callable[[nn.Module], float] = error,
     seen: list[Batch] | None = None,
     **changes: Any,
 ) -> tuple[nn.Module, Fitted]:
-    """Learn a sine; checkpoints every `every` seconds, each step `delay` longer, the recipe changed."""
+    """Learn a sine; checkpoints every `every` seconds, each step `delay` longer, the recipe changed.
+
+    With `norm`, by a network with batch norm, which several workers on a CPU cannot have.
+    """
     x, y = data()
-    model = network(dropout)
+    model = network(dropout, norm)
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
         time.sleep(delay)
@@ -84,7 +92,7 @@ def train(
         disturbance = noise * torch.randn(len(batch.indices), 6, generator=batch.generator)
         return x[batch.indices] + disturbance, y[batch.indices]
 
-    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+    def loss_of(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
         return (model(inputs[0]) - inputs[1]).square().mean()
 
     fitted = fit(
@@ -96,9 +104,8 @@ def train(
         seed=0,
         device=torch.device("cpu"),
         label="toy",
+        folder=folder,
         checkpoints=Checkpoints(folder / "checkpoints", "toy", every=every),
-        events=folder / "tensorboard",
-        history=folder / "history.csv",
         evaluate=lambda: {"error": evaluate(model)},
         select="error",
     )
@@ -152,17 +159,18 @@ def train_and_die(folder: Path, place: str, moment: int, changes: dict[str, Any]
 
 
 def train_as_worker(folder: Path, options: dict[str, Any]) -> tuple[nn.Module, Fitted]:
-    """`train` for `run_workers`, which passes arguments by position."""
-    return train(folder, **options)
+    """`train` for `run_workers`, which passes arguments by position; without batch norm."""
+    return train(folder, norm=False, **options)
 
 
-def fail(model: nn.Module) -> float:
-    """An evaluation that ends the run."""
-    raise TriptychError("the evaluation failed")
+def kill(model: nn.Module) -> float:
+    """An evaluation during which the process is killed."""
+    die()
+    return error(model)
 
 
 def stop_all(model: nn.Module) -> float:
-    """An evaluation during which everyone is asked to stop."""
+    """An evaluation during which all processes of the group are terminated."""
     value = error(model)
     for _ in range(2):  # as Slurm does
         os.killpg(os.getpgrp(), signal.SIGTERM)

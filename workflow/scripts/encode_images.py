@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.ssl.compute_features import compute_features
+from triptych.ssl.features import compute_features
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:

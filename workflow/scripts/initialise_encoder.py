@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.ssl.simclr import initialise
+from triptych.ssl.random_encoder import initialise
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:

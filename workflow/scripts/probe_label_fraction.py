@@ -1,9 +1,9 @@
-"""Fit and test one linear classifier on cached features and a share of the labels."""
+"""Fit and test one linear classifier on cached features and a fraction of the labels."""
 
 from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
-from triptych.ssl.label_fraction_probe import probe_label_fraction
+from triptych.ssl.linear_probe import probe_label_fraction
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:

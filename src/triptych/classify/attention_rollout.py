@@ -1,21 +1,33 @@
 """Attention rollout: Abnar and Zuidema, Quantifying Attention Flow in Transformers, 2020."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from triptych.classify.architectures import build_model
+from triptych.classify.experiment import load_weights
+from triptych.data.device import DeviceImages
+from triptych.data.packed import PackedDataset
+from triptych.data.splits import stratified_subset
+from triptych.kernels.registry import accelerate
 from triptych.workflow.errors import TriptychError
+
+COUNT = 8  # images of the figure
 
 
 @torch.no_grad()
 def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """softmax(Q K^T / sqrt(width)) of every attention layer, in the order in which they are asked.
+    """softmax(Q K^T / sqrt(width)) of every attention layer, in the order of their calls.
 
     An attention layer is a module with the number of its `heads` and a layer `qkv` that gives queries,
-    keys and values, each by head (see `triptych.models.vit`). The model does what it always does: its
-    `qkv` layers are listened to.
+    keys and values, each by head (see `triptych.models.vit`). The weights are computed from the outputs of
+    the `qkv` layers, by forward hooks.
 
     Args:
         model: in eval mode.
@@ -27,20 +39,20 @@ def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
     """
     weights: list[Tensor] = []
 
-    def listen_to(layer: nn.Module, heads: int) -> torch.utils.hooks.RemovableHandle:
-        def listen(module: nn.Module, given: tuple[Tensor, ...], qkv: Tensor) -> None:
+    def add_hook(layer: nn.Module, heads: int) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], qkv: Tensor) -> None:
             n, tokens, triple = qkv.shape
             width = triple // 3 // heads
             q, k, _ = qkv.float().view(n, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
             weights.append((q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1))
 
-        return layer.register_forward_hook(listen)
+        return layer.register_forward_hook(hook)
 
     handles = []
     for layer in model.modules():
         heads, qkv = getattr(layer, "heads", None), getattr(layer, "qkv", None)
         if isinstance(heads, int) and isinstance(qkv, nn.Module):
-            handles.append(listen_to(qkv, heads))
+            handles.append(add_hook(qkv, heads))
     try:
         model(images)
     finally:
@@ -52,8 +64,8 @@ def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
 def rollout(weights: Sequence[Tensor]) -> Tensor:
     """How much of each token's input is in each token's output, by attention alone.
 
-    Heads are averaged. A residual connection passes a token on beside the attention, hence
-    0.5 A + 0.5 I, its rows made to sum to one; the product over the layers is the flow through all of them.
+    Heads are averaged. The residual connection is the identity, hence 0.5 A + 0.5 I, with rows normalised to
+    sum to one; the product over the layers is the flow through all of them.
 
     Args:
         weights: of each layer, first to last, (N, heads, tokens, tokens).
@@ -69,7 +81,7 @@ def rollout(weights: Sequence[Tensor]) -> Tensor:
 
 
 def class_token_maps(model: nn.Module, images: Tensor) -> Tensor:
-    """What the class token of a ViT has taken from each patch, by rollout.
+    """How much the class token of a ViT attends to each patch, by rollout.
 
     Args:
         model: in eval mode; its first token is the class token, the others are a square of patches.
@@ -92,3 +104,52 @@ def class_token_maps(model: nn.Module, images: Tensor) -> Tensor:
             f"its layers attend to {found} tokens, not to a class token and a square of patches"
         )
     return rollout(weights)[:, 0, 1:].unflatten(1, (side, side))
+
+
+def attention_maps(
+    dataset: PackedDataset,
+    *,
+    networks: Mapping[str, Mapping[str, Any]],
+    weights: Mapping[str, str | Path],
+) -> dict[str, NDArray[Any]]:
+    """Run the networks in float32 on the CPU on eight test images, in the proportions of the classes.
+
+    Args:
+        dataset: that the networks were trained on.
+        networks: `module` and `options` by augmentation.
+        weights: files of weights by augmentation.
+
+    Returns:
+        `images`: (8, H, W, 3) uint8; `labels`: (8,) int64; `maps`: (augmentations, 8, side, side) float32,
+        see `class_token_maps`; `predicted`: (augmentations, 8) int64 classes.
+
+    Raises:
+        TriptychError: a network has no attention that can be rolled out, or weights do not fit.
+    """
+    count = min(COUNT, len(dataset.test_labels))
+    chosen = DeviceImages(
+        dataset.test_images,
+        dataset.test_labels,
+        mean=dataset.mean,
+        std=dataset.std,
+        device=torch.device("cpu"),
+        indices=stratified_subset(dataset.test_labels, count, seed=0),
+    )
+    everything = torch.arange(count)
+    pixels = chosen.normalise(chosen.pixels(everything))
+    maps, predicted = [], []
+    for augmentation, network in networks.items():
+        model = build_model(
+            network["module"], dataset.num_classes, dataset.image_size[0], dict(network["options"])
+        )
+        load_weights(model, weights[augmentation])
+        accelerate(model).eval()
+        maps.append(class_token_maps(model, pixels).numpy())
+        with torch.no_grad():
+            predicted.append(model(pixels).argmax(dim=1).numpy())
+    return {
+        "images": chosen.bytes(everything).permute(0, 2, 3, 1).numpy(),
+        "labels": chosen.labels.numpy(),
+        "maps": np.stack(maps),
+        "predicted": np.stack(predicted),
+    }

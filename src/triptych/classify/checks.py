@@ -1,4 +1,4 @@
-"""What would fail only after hours of training, asked before it.
+"""Checks before a training of what would otherwise fail after hours.
 
 The scripts of trainings load this module by name: an edit here, or of what it imports, cannot change a
 result and must not make one stale.
@@ -18,17 +18,17 @@ from triptych.workflow.errors import TriptychError
 
 
 def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
-    """Split the training images and draw every share of the labels once, as what follows pretraining will.
+    """Split the training images and draw every label fraction once, as the evaluations of pretraining do.
 
-    All seeds have as many of each.
+    Their sizes are the same for all seeds.
 
     Args:
-        dataset: whose training labels are shared out.
+        dataset: whose training labels are split.
         learning: the config's `self_supervision`.
 
     Raises:
-        TriptychError: a share has too few labels of a class (see `labelled_images`) or for a batch, or there
-            are no more images than a training holds out.
+        TriptychError: a fraction has too few labels of a class (see `labelled_images`) or for a batch, or a
+            training holds out as many images as there are.
     """
     labels = dataset.train_labels
     tuning = learning["fine_tune"]

@@ -1,15 +1,15 @@
-"""Supervised training of one classifier: the supervised rival and every cell of the grid."""
+"""Supervised training of one classifier: the supervised baseline and every cell of the grid."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.augment.augmentation import make_augmentation
 from triptych.classify.architectures import build_model
-from triptych.classify.evaluation import ask, evaluate
+from triptych.classify.evaluation import evaluate, predict
 from triptych.classify.experiment import (
     Experiment,
     save_predictions,
@@ -18,19 +18,19 @@ from triptych.classify.experiment import (
     training_and_validation,
 )
 from triptych.classify.operation_count import forward_flops, training_flops
-from triptych.classify.training import fit, open_checkpoints
+from triptych.classify.training import open_checkpoints
 from triptych.data.packed import PackedDataset
+from triptych.training.batches import Batch
 from triptych.training.distributed import rank
-from triptych.training.engine import Batch
-from triptych.training.sync_batch_norm import synchronise_batch_norm
+from triptych.training.loop import fit
 
 
 class Classification:
-    """What a step of supervised training computes: the model, its inputs and its loss.
+    """Model, inputs and loss of a training step.
 
     Args:
         recipe: `architecture` (module, options), `base_augmentation` (padding, flip, degrees), `augmentation`
-            (the column's own part; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
+            (what the cell adds; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
         dataset: whose training images are used; test images are not.
         device: of model and images.
 
@@ -44,7 +44,7 @@ class Classification:
         architecture, side = recipe["architecture"], dataset.image_size[0]
         model = build_model(architecture["module"], self.classes, side, architecture["options"])
         self.flops = forward_flops(model, side)
-        self.model = synchronise_batch_norm(model.to(memory_format=torch.channels_last).to(device), device)
+        self.model = model.to(memory_format=torch.channels_last).to(device)
         self.augment = make_augmentation(
             recipe["base_augmentation"], recipe["augmentation"], self.train.normalise
         )
@@ -54,10 +54,10 @@ class Classification:
         labels = F.one_hot(self.train.labels[batch.indices.to(self.train.device)], self.classes).float()
         return self.augment(self.train.pixels(batch.indices), labels, batch.generator)
 
-    def loss_of(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Cross-entropy with the recipe's label smoothing."""
         pixels, labels = inputs
-        logits = self.model(pixels).float()
+        logits = model(pixels).float()
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
 
     def validate(self) -> dict[str, float]:
@@ -66,9 +66,9 @@ class Classification:
 
 
 def train_classifier(experiment: Experiment) -> None:
-    """Train, choose the epoch on the validation split, touch the test set once.
+    """Train, choose the epoch on the validation split, evaluate once on the test images.
 
-    The recipe holds what `Classification` and the engine need.
+    The recipe holds what `Classification` and `fit` need.
     Writes `metrics.json` (errors and accuracies in percent), `history.csv`, `tensorboard/`,
     `model.safetensors` and `predictions.npy` (the class predicted for each test image).
 
@@ -82,11 +82,11 @@ def train_classifier(experiment: Experiment) -> None:
     model = training.model
     checkpoints = open_checkpoints(experiment, dataset)
     fitted = fit(
-        experiment,
         model,
         training.prepare,
-        training.loss_of,
+        training.loss,
         size=len(training.train),
+        **experiment.fit_options(),
         checkpoints=checkpoints,
         evaluate=training.validate,
         select="validation_top1_error",
@@ -94,10 +94,10 @@ def train_classifier(experiment: Experiment) -> None:
     if rank() > 0:
         return
     chosen = fitted.rows[fitted.best_epoch - 1]
-    answers = ask(model, test_images(dataset, device), precision=recipe["precision"])
-    save_predictions(answers.predictions, dataset.num_classes, experiment.folder / "predictions.npy")
+    predictions = predict(model, test_images(dataset, device), precision=recipe["precision"])
+    save_predictions(predictions.classes, dataset.num_classes, experiment.folder / "predictions.npy")
     save_weights(model, experiment.folder / "model.safetensors")
-    test = answers.scores()
+    test = predictions.errors()
     metrics = {
         "test_top1_error": test["top1_error"],
         "test_top5_error": test["top5_error"],
@@ -115,6 +115,6 @@ def train_classifier(experiment: Experiment) -> None:
         "images_per_second": fitted.images_per_second,
     }
     if dataset.superclasses is not None:
-        metrics["test_superclass_error"] = answers.group_error(dataset.superclasses.of_class)
+        metrics["test_superclass_error"] = predictions.group_error(dataset.superclasses.of_class)
     experiment.write_metrics(metrics, dataset, fitted.seconds)
     checkpoints.remove()

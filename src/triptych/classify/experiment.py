@@ -1,4 +1,4 @@
-"""What all experiments of the first two parts share: where a run reads and what it leaves."""
+"""Experiments of the first two parts: what a run reads and where it writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,11 @@ from torch import nn
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.data.splits import stratified_split
-from triptych.workflow.arrays import write_array
 from triptych.workflow.devices import choose_device, describe_precision
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_path, write_json
+from triptych.workflow.files import atomic_path, write_array, write_json, write_tensors
 from triptych.workflow.job import Job
 from triptych.workflow.seeds import derive_seed
-from triptych.workflow.tensors import write_tensors
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -37,8 +35,8 @@ class Experiment:
         seed: the run's seed.
         folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
         checkpoints: folder for checkpoints, outside every output.
-        checkpoint_minutes: time between two of them; no part of the recipe, for it changes no result.
-        running: the job that asks.
+        checkpoint_minutes: time between two of them; not in the recipe, because it changes no result.
+        running: the workflow's job.
     """
 
     label: str
@@ -63,6 +61,16 @@ class Experiment:
         """Seed the global generator that initial weights are drawn from."""
         torch.manual_seed(derive_seed(self.seed, "weights"))
 
+    def fit_options(self) -> dict[str, Any]:
+        """Arguments of `triptych.training.loop.fit` that the experiment decides."""
+        return {
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "device": self.device,
+            "label": self.label,
+            "folder": self.folder,
+        }
+
     def write_metrics(self, metrics: Mapping[str, Any], dataset: PackedDataset, seconds: float) -> None:
         """Write `metrics.json` with its provenance."""
         device = self.device
@@ -77,7 +85,7 @@ class Experiment:
 
 
 def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
-    """The experiment that a training rule describes: its run is named by its folder under results/."""
+    """The experiment of a rule; the run is named by its folder under results/."""
     folder = Path(snakemake.output.metrics).parent
     run = folder.relative_to("results")
     return Experiment(
@@ -89,6 +97,13 @@ def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
         checkpoints=Path("results/checkpoints") / run,
         checkpoint_minutes=snakemake.config["compute"]["checkpoint_minutes"],
         running=running,
+    )
+
+
+def training_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
+    """All training images on the device."""
+    return DeviceImages(
+        dataset.train_images, dataset.train_labels, mean=dataset.mean, std=dataset.std, device=device
     )
 
 
@@ -121,7 +136,7 @@ def training_and_validation(
 
 
 def test_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
-    """The test images: to be asked once, after every choice is made."""
+    """The test images: evaluated once, after every choice is made."""
     return DeviceImages(
         dataset.test_images, dataset.test_labels, mean=dataset.mean, std=dataset.std, device=device
     )
@@ -130,7 +145,7 @@ def test_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
 def save_weights(model: nn.Module, target: Path) -> None:
     """Save a module's state in float32 as safetensors, loadable on any device.
 
-    Weights that layers share are written once for each of them: the format knows no sharing.
+    Weights that layers share are written once for each of them: the format has no sharing.
     """
     state = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -141,7 +156,7 @@ def save_weights(model: nn.Module, target: Path) -> None:
 
 
 def save_predictions(predictions: NDArray[np.int64], num_classes: int, target: Path) -> None:
-    """Save one class an image, (N,), as `.npy` in the smallest unsigned type that holds all classes."""
+    """Save the class of each image, (N,), as `.npy` in the smallest unsigned type that holds all classes."""
     with atomic_path(target) as temporary:
         write_array(temporary, predictions.astype(np.min_scalar_type(num_classes - 1)))
 

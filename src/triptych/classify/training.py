@@ -1,17 +1,13 @@
-"""Trainings of the first two parts: an experiment handed to the engine, in one process or several."""
+"""Trainings of the first two parts: their workers and their checkpoints."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from triptych.classify.experiment import Experiment
 from triptych.data.packed import PackedDataset
-from triptych.training import engine
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Batch, Fitted, Inputs
-from triptych.training.history import Row
 from triptych.training.workers import run_workers
 from triptych.workflow.devices import describe_precision
 from triptych.workflow.errors import TriptychError
@@ -20,9 +16,9 @@ from triptych.workflow.provenance import describe_hardware
 
 
 def run_training(function: Callable[..., None], experiment: Experiment, *arguments: Any) -> None:
-    """Call `function(experiment, *arguments)`, in as many workers as the recipe's `gpus` says.
+    """Call `function(experiment, *arguments)` in as many workers as the recipe's `gpus` says.
 
-    Each worker trains on its share of every batch; all but worker 0 must return after `fit`.
+    Each worker trains on its shard of every batch; all but worker 0 must return after `fit`.
 
     Raises:
         TriptychError: the recipe names one device for several workers; see also `run_workers`.
@@ -38,10 +34,10 @@ def run_training(function: Callable[..., None], experiment: Experiment, *argumen
     run_workers(function, (experiment, *arguments), workers=workers, device_type=kind)
 
 
-def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **more: str) -> Checkpoints:
-    """Checkpoints that fit this recipe, seed, data and version of the code only.
+def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **inputs: str) -> Checkpoints:
+    """Checkpoints that are valid for this recipe, seed, data and version of the code only.
 
-    `more` names further inputs by their digests (a probe's encoder).
+    `inputs` are digests of further inputs by name (a probe's encoder).
     """
     fingerprint = digest_of_value(
         {
@@ -50,7 +46,7 @@ def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **more: str
             "data": dataset.digest,
             "code": experiment.running.code_digest,
             "torch": torch.__version__,
-            **more,
+            **inputs,
         }
     )
     return Checkpoints(
@@ -62,45 +58,10 @@ def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **more: str
 
 
 def _conditions(experiment: Experiment) -> str:
-    """`bfloat16 on 2 threads of <CPU>`, or on one of its GPUs: what may differ where a run goes on."""
+    """What may change the last bits when a run resumes: `bfloat16 on 2 threads of <CPU>`, or on a GPU."""
     device = experiment.device
     hardware = describe_hardware(device=device.type)
     where = hardware.get("gpu", device.type)
     if device.type == "cpu":
         where = f"{hardware['threads']} threads of {hardware['cpu']}"
     return f"{describe_precision(device, experiment.recipe['precision'])} on {where}"
-
-
-def fit(
-    experiment: Experiment,
-    model: nn.Module,
-    prepare: Callable[[Batch], Inputs],
-    loss_of: Callable[[Inputs], Tensor],
-    *,
-    size: int,
-    checkpoints: Checkpoints,
-    evaluate: Callable[[], Row] | None = None,
-    evaluate_every: int = 1,
-    select: str | None = None,
-    look_at_loss: Callable[[float], None] | None = None,
-    cost: Callable[[int], float] | None = None,
-) -> Fitted:
-    """Train `model` by the experiment's recipe and seed, with its curves in the folder; see `engine.fit`."""
-    return engine.fit(
-        model,
-        prepare,
-        loss_of,
-        size=size,
-        recipe=experiment.recipe,
-        seed=experiment.seed,
-        device=experiment.device,
-        label=experiment.label,
-        checkpoints=checkpoints,
-        events=experiment.folder / "tensorboard",
-        history=experiment.folder / "history.csv",
-        evaluate=evaluate,
-        evaluate_every=evaluate_every,
-        select=select,
-        look_at_loss=look_at_loss,
-        cost=cost,
-    )

@@ -1,8 +1,8 @@
 """How many epochs of SimCLR fit into a number of minutes on this machine.
 
-The schedule is laid out over measured speed before the training begins. The training itself then knows
-epochs only, so it is as repeatable as any other: a slower machine gives a shorter plan, not another
-result of the same one.
+The number is measured and fixed before the training begins. The training itself is defined in epochs, so it
+is as repeatable as any other: on a slower machine the plan has fewer epochs, but the same plan has the same
+result.
 """
 
 import logging
@@ -15,35 +15,32 @@ from typing import Any
 import torch
 
 from triptych.data.packed import PackedDataset
-from triptych.ssl.knn import KnnMonitor
-from triptych.ssl.simclr import Pretraining
-from triptych.training.allocator import keep_large_allocations
-from triptych.training.batch import Batch
+from triptych.ssl.monitor import KnnMonitor
+from triptych.ssl.simclr import SimCLR
+from triptych.training.batches import Batches
+from triptych.training.memory import keep_large_allocations, out_of_memory_advice
 from triptych.training.optimizer import make_optimizer
-from triptych.training.out_of_memory import explained
-from triptych.training.state import Learner
 from triptych.training.step import Step
-from triptych.training.stopwatch import Stopwatch
+from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.seeds import torch_generator
 
 log = logging.getLogger("triptych")
 
-WARM_UP = 3  # steps that are not counted: kernels are compiled, memory is fetched
-LEAST_SECONDS, LEAST_STEPS = 10.0, 5  # of a measurement
-# What a step's time does not depend on; a plan measured with these stands when the recipe's change.
+WARM_UP = 3  # steps that are not counted: kernels are compiled, memory is allocated
+MIN_SECONDS, MIN_STEPS = 10.0, 5  # of a measurement
+# A step's time does not depend on these; a plan measured with them stays valid when the recipe's change.
 UNTIMED = {"learning_rate": 1e-3, "weight_decay": 0.0, "temperature": 0.5}
 
 
 def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float, monitor_every: int) -> int:
-    """Epochs that take at most `minutes`, with a look at the neighbours every `monitor_every` of them.
+    """Epochs that take at most `minutes`, with an evaluation by the monitor every `monitor_every` of them.
 
     Raises:
         TriptychError: not even one fits.
     """
     each = epoch_seconds + monitor_seconds / monitor_every
-    epochs = int((60 * minutes - monitor_seconds) / each)  # there is always a look at the end
+    epochs = int((60 * minutes - monitor_seconds) / each)  # there is always an evaluation at the end
     if epochs < 1:
         raise TriptychError(
             f"simclr: one epoch takes about {(epoch_seconds + monitor_seconds) / 60:.1f} minutes here, more "
@@ -53,28 +50,28 @@ def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float,
 
 
 def typical_seconds(step: Callable[[], None]) -> float:
-    """Median seconds of `step`, once warm: other work on the machine disturbs a mean."""
+    """Median seconds of `step` after a warm-up; a mean would be disturbed by other work on the machine."""
     for _ in range(WARM_UP):
         step()
     seconds: list[float] = []
-    while len(seconds) < LEAST_STEPS or sum(seconds) < LEAST_SECONDS:
-        began = time.perf_counter()
+    while len(seconds) < MIN_STEPS or sum(seconds) < MIN_SECONDS:
+        start = time.perf_counter()
         step()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return median(seconds)
 
 
 def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> dict[str, Any]:
-    """Train some steps of each stage of `recipe`, throw them away, and lay out the epochs.
+    """Train some steps at each size of the views, discard them, and compute the number of epochs.
 
     Args:
-        recipe: of the pretraining; `UNTIMED` is neither needed nor read.
-        dataset: its training images are drawn from.
+        recipe: of the pretraining; `epochs` and `UNTIMED` are neither needed nor read.
+        dataset: its training images are used.
         device: whose speed counts.
 
     Returns:
-        `epochs`; `step_seconds`, one for each stage; `epoch_seconds`, their mean over the whole training;
-        `monitor_seconds`.
+        `epochs`; `step_seconds`, one for each stage of `progressive_resizing`; `epoch_seconds`, their mean
+        over the whole training; `monitor_seconds`.
 
     Raises:
         TriptychError: the minutes do not suffice for one epoch or for the warm-up, or the batch is larger
@@ -83,52 +80,37 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     if device.type == "cpu":
         keep_large_allocations()
     torch.manual_seed(0)
-    recipe = {**recipe, **UNTIMED}
-    training = Pretraining(recipe, dataset, device)
-    if recipe["batch_size"] > len(training.images):
-        raise TriptychError(
-            f"simclr: batch_size is {recipe['batch_size']} but there are only {len(training.images)} "
-            "training images; lower batch_size"
-        )
-    weights = WeightAverage(training.model, recipe["ema"])
-    learner = Learner(training.model, make_optimizer(training.model, recipe), weights)
-    generator = torch_generator(device, "budget")
+    recipe = {**recipe, **UNTIMED, "epochs": 1}
+    simclr = SimCLR(recipe, dataset, device)
+    batches = Batches(len(simclr.images), recipe, seed=0, device=device, label="simclr")
+    average = WeightAverage(simclr.model, recipe["ema"])
+    state = TrainState(simclr.model, make_optimizer(simclr.model, recipe), average)
 
-    def step(size: int) -> None:
-        learning = Step(
-            learner,
-            lambda batch: training.draw(batch, size),
-            training.loss_of,
-            clip_norm=recipe["clip_norm"],
-            device=device,
-            precision=recipe["precision"],
-            watch=Stopwatch(device, 1),
-        )
-        indices = torch.randint(len(training.images), (recipe["batch_size"],))
-        pieces = [Batch(own, generator, 0.0) for own in indices.tensor_split(recipe["accumulate"])]
-        with explained(
-            lambda fewer: learning.try_size(pieces[0], fewer),
+    def take_step(size: int) -> None:
+        step = Step(state, partial(simclr.draw_views, size=size), simclr.loss, batches, recipe)
+        with out_of_memory_advice(
+            lambda fewer: step.try_size(0, 0, fewer),
             label="simclr",
             device=device,
-            batch_size=len(indices),
-            accumulate=len(pieces),
+            batch_size=batches.batch_size,
+            accumulate=batches.accumulate,
         ):
-            loss = learning(((piece, len(piece.indices) / len(indices)) for piece in pieces), 0)
-            loss.item()  # waits for the device
+            step(0, 0).item()  # waits for the device
 
+    simclr.model.train()
     stages = recipe["progressive_resizing"] or [{"share": 1.0, "size": dataset.image_size[0]}]
     seconds = []
     for stage in stages:
-        seconds.append(typical_seconds(partial(step, stage["size"])))
+        seconds.append(typical_seconds(partial(take_step, stage["size"])))
         log.info("views of %d pixels: %.3f s a step", stage["size"], seconds[-1])
-    whole = sum(stage["share"] for stage in stages)
-    mean = sum(stage["share"] / whole * each for stage, each in zip(stages, seconds, strict=True))
-    epoch_seconds = mean * (len(training.images) // recipe["batch_size"])
-    monitor = KnnMonitor(training.images, training.encoder, precision=recipe["precision"])
+    total = sum(stage["share"] for stage in stages)
+    mean = sum(stage["share"] / total * each for stage, each in zip(stages, seconds, strict=True))
+    epoch_seconds = mean * batches.steps
+    monitor = KnnMonitor(simclr.images, simclr.encoder, precision=recipe["precision"])
     monitor()
-    began = time.perf_counter()
+    start = time.perf_counter()
     monitor()
-    monitor_seconds = time.perf_counter() - began
+    monitor_seconds = time.perf_counter() - start
     epochs = plan_epochs(
         recipe["minutes"],
         epoch_seconds=epoch_seconds,

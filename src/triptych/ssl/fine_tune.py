@@ -1,4 +1,4 @@
-"""Fine-tuning: the pretrained encoder goes on learning, now with all or some of the labels."""
+"""Fine-tuning: the pretrained encoder is trained further, with all or some of the labels."""
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,12 @@ from triptych.classify.experiment import (
     training_and_validation,
 )
 from triptych.classify.operation_count import forward_flops, training_flops
-from triptych.classify.training import fit, open_checkpoints
+from triptych.classify.training import open_checkpoints
 from triptych.models.resnet import ResNet18
 from triptych.ssl.label_fraction import labelled_images
+from triptych.training.batches import Batch
 from triptych.training.distributed import rank
-from triptych.training.engine import Batch
-from triptych.training.sync_batch_norm import synchronise_batch_norm
+from triptych.training.loop import fit
 from triptych.workflow.files import digest_of_file
 
 
@@ -27,9 +27,9 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     """Train encoder and a new linear layer together on `percent` of the labels; test once.
 
     The recipe holds `width`, `percent`, `validation`, `base_augmentation` (padding, flip, degrees),
-    `label_smoothing` and what the engine needs. The share is drawn from the training images without the
-    validation split. The last epoch's weights are taken: to choose by thousands of validation labels
-    would contradict knowing few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
+    `label_smoothing` and what `fit` needs. The fraction is drawn from the training images without the
+    validation split. The last epoch's weights are kept: selection by thousands of validation labels would
+    contradict having few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
     `model.safetensors`.
 
     Raises:
@@ -46,30 +46,27 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     model = nn.Sequential(encoder, nn.Linear(encoder.features, dataset.num_classes))
     flops = forward_flops(model, dataset.image_size[0])
     model.to(memory_format=torch.channels_last).to(device)
-    synchronise_batch_norm(model, device)
-    augmentation = recipe["base_augmentation"]
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
         images = labelled[batch.indices]
         pixels = random_shift_flip_rotate(
-            train.pixels(images),
-            padding=augmentation["padding"],
-            flip=augmentation["flip"],
-            degrees=augmentation["degrees"],
-            generator=batch.generator,
+            train.pixels(images), **recipe["base_augmentation"], generator=batch.generator
         )
         return train.normalise(pixels), train.labels[images.to(device)]
 
-    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
         pixels, labels = inputs
         return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
 
-    def validate() -> dict[str, float]:
-        return evaluate(model, validation, precision=recipe["precision"], prefix="validation_")
-
     checkpoints = open_checkpoints(experiment, dataset, encoder=digest_of_file(encoder_file))
     fitted = fit(
-        experiment, model, prepare, loss_of, size=len(labelled), checkpoints=checkpoints, evaluate=validate
+        model,
+        prepare,
+        loss,
+        size=len(labelled),
+        **experiment.fit_options(),
+        checkpoints=checkpoints,
+        evaluate=lambda: evaluate(model, validation, precision=recipe["precision"], prefix="validation_"),
     )
     if rank() > 0:
         return

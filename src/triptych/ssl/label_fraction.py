@@ -1,4 +1,4 @@
-"""A few labels only: which training images are labelled, drawn class by class from a seed."""
+"""Label fractions: which training images are labelled, drawn class by class from a seed."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from triptych.workflow.seeds import derive_seed
 def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
     """Indices of `percent` of the images, in the proportions of the classes.
 
-    A larger share holds a smaller one of the same seed, up to rounding.
+    A larger fraction contains a smaller one of the same seed, up to rounding.
 
     Args:
         labels: (N,) int64.
@@ -22,7 +22,7 @@ def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
         (M,) int64, sorted.
 
     Raises:
-        TriptychError: a class would have fewer than two of them, so that nothing could be held out.
+        TriptychError: a class would have fewer than two of them, so that none could be held out.
     """
     size = round(len(labels) * percent / 100)
     chosen = torch.from_numpy(stratified_subset(labels.cpu().numpy(), size, derive_seed("labels", seed)))

@@ -1,28 +1,26 @@
 """Linear evaluation: one linear layer on the features of a frozen encoder, fitted to its optimum.
 
-The features are those of the images as they are, computed once. What is left is a convex problem
-with one number to choose, the weight decay, and it takes seconds.
+The features are those of the images without augmentation, computed once. What remains is a convex problem
+with one hyperparameter, the weight decay, and takes seconds.
 """
 
 import time
 
 import torch
 
-from triptych.classify.accuracy import accuracies
+from triptych.classify.evaluation import accuracies
 from triptych.classify.experiment import Experiment, save_weights
 from triptych.data.splits import stratified_split
 from triptych.ssl.features import load_features
-from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
-from triptych.ssl.weight_decay_search import search_held_out, warn_at_end_of_grid, weight_decay_grid
+from triptych.ssl.label_fraction import labelled_images
+from triptych.ssl.softmax_regression import SoftmaxRegression
+from triptych.ssl.weight_decay_search import (
+    search_folds,
+    search_held_out,
+    warn_at_end_of_grid,
+    weight_decay_grid,
+)
 from triptych.workflow.errors import TriptychError
-
-
-def linear_layer(classifier: LinearClassifier) -> torch.nn.Linear:
-    """The classifier as a module, for features that are not standardised."""
-    classes, features = classifier.weight.shape
-    layer = torch.nn.Linear(features, classes)
-    layer.load_state_dict({"weight": classifier.weight, "bias": classifier.bias})
-    return layer
 
 
 def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
@@ -43,9 +41,9 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
             f"data set '{dataset.name}': validation is {recipe['validation']} of {len(train.labels)} "
             "training images; lower probe.validation in the config"
         )
-    began = time.monotonic()
+    start = time.monotonic()
     kept, held_out = (
-        train.take(torch.from_numpy(indices))
+        train.select(torch.from_numpy(indices))
         for indices in stratified_split(train.labels.numpy(), recipe["validation"], seed=0)
     )
     weight_decays = weight_decay_grid(recipe["weight_decays"])
@@ -53,13 +51,44 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     warn_at_end_of_grid(search, experiment.label)
     problem = SoftmaxRegression(train.features, train.labels, dataset.num_classes)
     solution = problem.fit(search.best.weight_decay, search.start)
-    seconds = time.monotonic() - began
-    scores = solution.classifier(test.features)
-    save_weights(linear_layer(solution.classifier), experiment.folder / "classifier.safetensors")
+    seconds = time.monotonic() - start
+    save_weights(solution.classifier.layer(), experiment.folder / "classifier.safetensors")
     metrics = {
-        **accuracies(scores, test.labels, prefix="test_"),
+        **accuracies(solution.classifier(test.features), test.labels, prefix="test_"),
         **search.record(),
         "train_loss": solution.train_loss,
+        "seconds": seconds,
+    }
+    experiment.write_metrics(metrics, dataset, seconds)
+
+
+def probe_label_fraction(experiment: Experiment, *, train_file: str, test_file: str) -> None:
+    """Fit a linear classifier to a fraction of the training images; test it once.
+
+    The recipe holds `percent` (of the labels), `folds` and `weight_decays`. The weight decay is
+    chosen by cross-validation inside the fraction, so no other label is used; there are at most as many
+    folds as images of the rarest class. Writes `metrics.json`.
+
+    Raises:
+        TriptychError: the fraction has fewer than two images of a class.
+    """
+    recipe, dataset = experiment.recipe, experiment.dataset()
+    train, test = load_features(train_file), load_features(test_file)
+    labelled = train.select(labelled_images(train.labels, percent=recipe["percent"], seed=experiment.seed))
+    counts = torch.bincount(labelled.labels)
+    folds = min(recipe["folds"], int(counts[counts > 0].min()))
+    start = time.monotonic()
+    weight_decays = weight_decay_grid(recipe["weight_decays"])
+    search = search_folds(labelled, dataset.num_classes, weight_decays, folds=folds, seed=experiment.seed)
+    warn_at_end_of_grid(search, experiment.label)
+    problem = SoftmaxRegression(labelled.features, labelled.labels, dataset.num_classes)
+    solution = problem.fit(search.best.weight_decay)
+    seconds = time.monotonic() - start
+    metrics = {
+        **accuracies(solution.classifier(test.features), test.labels, prefix="test_"),
+        **search.record(),
+        "labels": len(labelled.labels),
+        "folds": folds,
         "seconds": seconds,
     }
     experiment.write_metrics(metrics, dataset, seconds)

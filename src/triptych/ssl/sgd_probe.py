@@ -1,7 +1,7 @@
-"""Linear evaluation as the report does it: SGD on newly cropped and mirrored images in every epoch.
+"""Linear evaluation by SGD, as in the report: images are cropped and mirrored anew in every epoch.
 
 The encoder stays in eval mode: in train mode its batch norms would use the statistics of
-each batch and drift, which is not frozen.
+each batch and drift, so it would not be frozen.
 """
 
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.augment.geometry import random_shift_flip_rotate
-from triptych.classify.accuracy import accuracies, cross_entropy
+from triptych.classify.evaluation import accuracies, cross_entropy
 from triptych.classify.experiment import (
     Experiment,
     load_weights,
@@ -17,16 +17,17 @@ from triptych.classify.experiment import (
     test_images,
     training_and_validation,
 )
-from triptych.classify.training import fit, open_checkpoints
+from triptych.classify.training import open_checkpoints
 from triptych.models.resnet import ResNet18
-from triptych.ssl.encoding import encode
+from triptych.ssl.features import encode
+from triptych.training.batches import Batch
 from triptych.training.distributed import rank
-from triptych.training.engine import Batch
+from triptych.training.loop import fit
 from triptych.workflow.files import digest_of_file
 
 
 class FrozenEncoderClassifier(nn.Module):
-    """A frozen encoder, kept in eval mode whatever happens around it, and a linear layer."""
+    """A frozen encoder, always in eval mode, and a linear layer."""
 
     def __init__(self, encoder: ResNet18, num_classes: int) -> None:
         super().__init__()
@@ -46,10 +47,10 @@ class FrozenEncoderClassifier(nn.Module):
         return self.linear(features)
 
 
-def augmented_probe(experiment: Experiment, encoder_file: str) -> None:
+def sgd_probe(experiment: Experiment, encoder_file: str) -> None:
     """Train a linear classifier on the frozen encoder's features of augmented images; test it once.
 
-    The recipe holds `width`, `validation` and what the engine needs. The last epoch's weights are taken;
+    The recipe holds `width`, `validation` and what `fit` needs. The last epoch's weights are kept;
     validation only draws the curve. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
     `classifier.safetensors`.
 
@@ -65,7 +66,7 @@ def augmented_probe(experiment: Experiment, encoder_file: str) -> None:
     model = FrozenEncoderClassifier(ResNet18(width=recipe["width"]), dataset.num_classes)
     load_weights(model.encoder, encoder_file)
     model.to(memory_format=torch.channels_last).to(device)
-    # Neither these images nor the encoder change: only the linear layer is evaluated anew.
+    # Neither these images nor the encoder change: only the linear layer is evaluated again.
     validation_features = encode(model.encoder, validation, precision=precision)
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -74,9 +75,9 @@ def augmented_probe(experiment: Experiment, encoder_file: str) -> None:
         )
         return train.normalise(pixels), train.labels[batch.indices.to(device)]
 
-    def loss_of(inputs: tuple[Tensor, Tensor]) -> Tensor:
-        x, labels = inputs
-        return F.cross_entropy(model(x).float(), labels)
+    def loss(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        pixels, labels = inputs
+        return F.cross_entropy(model(pixels).float(), labels)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -90,7 +91,13 @@ def augmented_probe(experiment: Experiment, encoder_file: str) -> None:
 
     checkpoints = open_checkpoints(experiment, dataset, encoder=digest_of_file(encoder_file))
     fitted = fit(
-        experiment, model, prepare, loss_of, size=len(train), checkpoints=checkpoints, evaluate=validate
+        model,
+        prepare,
+        loss,
+        size=len(train),
+        **experiment.fit_options(),
+        checkpoints=checkpoints,
+        evaluate=validate,
     )
     if rank() > 0:
         return

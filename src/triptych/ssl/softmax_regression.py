@@ -1,14 +1,14 @@
-"""Multinomial logistic regression by full-batch L-BFGS: the optimum of a convex problem, without knobs.
+"""Multinomial logistic regression by full-batch L-BFGS: the optimum of a convex problem.
 
-The penalty is that of a weight decay in SGD: to the mean cross-entropy it adds weight_decay / 2 times
-the sum of the squared weights, which belong to standardised features. The bias is free.
+The penalty is that of a weight decay in SGD: weight_decay / 2 times the sum of the squared weights for
+standardised features is added to the mean cross-entropy. The bias is not penalised.
 """
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 MAX_ITERATIONS = 300
 TOLERANCE = 1e-5  # of the gradient, in the coordinates in which the curvature is about 1
@@ -16,7 +16,7 @@ TOLERANCE = 1e-5  # of the gradient, in the coordinates in which the curvature i
 
 @dataclass(frozen=True)
 class LinearClassifier:
-    """Weights (C, D) and bias (C,) for features as they are, not standardised."""
+    """Weights (C, D) and bias (C,) for features that are not standardised."""
 
     weight: Tensor
     bias: Tensor
@@ -24,6 +24,13 @@ class LinearClassifier:
     def __call__(self, features: Tensor) -> Tensor:
         """(N, D) features -> (N, C) logits."""
         return F.linear(features, self.weight, self.bias)
+
+    def layer(self) -> nn.Linear:
+        """The classifier as a module."""
+        classes, features = self.weight.shape
+        layer = nn.Linear(features, classes)
+        layer.load_state_dict({"weight": self.weight, "bias": self.bias})
+        return layer
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,14 @@ class Solution:
 class SoftmaxRegression:
     """Labelled features, prepared once for fits with any number of weight decays.
 
-    Features are standardised (a constant one is only centred) and turned onto their principal axes.
-    The turn changes neither optimum nor penalty, but makes the curvature nearly diagonal, so that one
-    factor an axis conditions the problem: L-BFGS then takes tens of steps instead of hundreds.
+    Features are standardised (a constant one is only centred) and rotated onto their principal axes.
+    The rotation changes neither optimum nor penalty, but makes the curvature nearly diagonal, so that one
+    factor per axis preconditions the problem: L-BFGS then needs tens of steps instead of hundreds.
 
     Args:
         features: (N, D) float.
         labels: (N,) int64.
-        num_classes: C, whether or not each has examples.
+        num_classes: C; a class may be without examples.
     """
 
     def __init__(self, features: Tensor, labels: Tensor, num_classes: int) -> None:
@@ -57,12 +64,12 @@ class SoftmaxRegression:
         covariance = (standardised.T @ standardised).double() / len(features)
         variances, axes = torch.linalg.eigh(covariance)
         self._variances, self._axes = variances.clamp_min(0).float(), axes.float()
-        self._turned = standardised @ self._axes
+        self._rotated = standardised @ self._axes
 
     def fit(self, weight_decay: float, start: LinearClassifier | None = None) -> Solution:
-        """The optimum for one weight decay (above 0), sought from `start` or from zero."""
-        share = 1 / self.num_classes
-        curvature = share * (1 - share)  # of the softmax where it knows nothing
+        """The optimum for one weight decay (above 0), starting from `start` or from zero."""
+        uniform = 1 / self.num_classes
+        curvature = uniform * (1 - uniform)  # of the softmax at equal probabilities
         condition = (curvature * self._variances + weight_decay).rsqrt()
         weight = torch.zeros(self.num_classes, len(condition), device=condition.device)
         bias = torch.zeros(self.num_classes, device=condition.device)
@@ -81,17 +88,17 @@ class SoftmaxRegression:
 
         def objective() -> Tensor:
             optimizer.zero_grad()
-            turned = weight * condition
-            loss = F.cross_entropy(F.linear(self._turned, turned, bias), self.labels)
-            penalised = loss + weight_decay / 2 * turned.square().sum()
+            rotated = weight * condition
+            loss = F.cross_entropy(F.linear(self._rotated, rotated, bias), self.labels)
+            penalised = loss + weight_decay / 2 * rotated.square().sum()
             penalised.backward()
             return penalised
 
         optimizer.step(objective)
         iterations = optimizer.state[weight]["n_iter"]
         with torch.no_grad():
-            turned = weight * condition
-            loss = F.cross_entropy(F.linear(self._turned, turned, bias), self.labels)
-            original = turned @ self._axes.T / self._scale
+            rotated = weight * condition
+            loss = F.cross_entropy(F.linear(self._rotated, rotated, bias), self.labels)
+            original = rotated @ self._axes.T / self._scale
             classifier = LinearClassifier(original, bias - original @ self._mean)
         return Solution(classifier, loss.item(), iterations)

@@ -1,4 +1,4 @@
-"""How strongly a linear classifier on features is penalised, chosen on examples that it was not fitted to."""
+"""Choice of a linear classifier's weight decay, on held-out examples or by cross-validation."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from triptych.classify.accuracy import accuracies, cross_entropy
+from triptych.classify.evaluation import accuracies, cross_entropy
 from triptych.ssl.features import LabelledFeatures
 from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
 from triptych.workflow.seeds import numpy_generator
@@ -18,7 +18,7 @@ log = logging.getLogger("triptych")
 
 @dataclass(frozen=True)
 class Trial:
-    """One weight decay: its fit, and what that is worth on held-out examples (percent, nats)."""
+    """The fit for one weight decay, and its result on held-out examples (percent, nats)."""
 
     weight_decay: float
     validation_top1_accuracy: float
@@ -29,7 +29,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """All trials from the strongest penalty to the weakest, the best of them, and a fit to start from."""
+    """All trials from the largest weight decay to the smallest, the best of them, and its classifier."""
 
     path: list[Trial]
     best: Trial
@@ -51,7 +51,7 @@ class Search:
 
 
 def warn_at_end_of_grid(search: Search, label: str) -> None:
-    """Say it where the best weight decay may lie beyond the grid."""
+    """Warn if the best weight decay may lie beyond the grid."""
     if search.at_end_of_grid:
         log.warning(
             "%s: the best weight decay, %.2e, is at the end of the grid; widen weight_decays in the config",
@@ -68,9 +68,9 @@ def weight_decay_grid(grid: Mapping[str, Any]) -> list[float]:
 def search_held_out(
     train: LabelledFeatures, held_out: LabelledFeatures, num_classes: int, weight_decays: Sequence[float]
 ) -> Search:
-    """Fit every weight decay, each from the solution before it, and take the most accurate on `held_out`.
+    """Fit every weight decay, each from the previous solution, and choose the most accurate on `held_out`.
 
-    Equal accuracies are told apart by the loss.
+    Of equal accuracies the one with the lower loss is chosen.
     """
     problem = SoftmaxRegression(train.features, train.labels, num_classes)
     path: list[Trial] = []
@@ -89,7 +89,7 @@ def search_held_out(
         )
         classifiers.append(solution.classifier)
         log.info(
-            "weight decay %.2e: %.2f %% of held-out examples right, %d iterations",
+            "weight decay %.2e: %.2f %% of held-out examples correct, %d iterations",
             weight_decay,
             path[-1].validation_top1_accuracy,
             solution.iterations,
@@ -106,15 +106,15 @@ def search_folds(
     folds: int,
     seed: int,
 ) -> Search:
-    """Choose by cross-validation, for examples too few to hold some out for good.
+    """Choose by cross-validation, for too few examples to hold some out permanently.
 
-    Every fold has its share of every class; a trial's numbers are means over all examples.
+    Folds are stratified by class; a trial's numbers are means over all examples.
     """
     parts = _stratified_folds(examples.labels.numpy(), folds, seed)
     searches, sizes = [], []
     for part in parts:
         rest = np.setdiff1d(np.arange(len(examples.labels)), part)
-        inside, outside = (examples.take(torch.from_numpy(indices)) for indices in (rest, part))
+        inside, outside = (examples.select(torch.from_numpy(indices)) for indices in (rest, part))
         searches.append(search_held_out(inside, outside, num_classes, weight_decays))
         sizes.append(len(part))
     path = [
@@ -135,7 +135,7 @@ def _best(path: Sequence[Trial]) -> Trial:
 
 
 def _stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
-    """Indices of each fold: a seeded order, every class dealt out in turn."""
+    """Indices of each fold: a seeded order, every class distributed over the folds in turn."""
     order = numpy_generator("folds", seed).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     return [np.sort(by_class[fold::folds]) for fold in range(folds)]

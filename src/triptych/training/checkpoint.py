@@ -1,6 +1,6 @@
-"""Checkpoints that make a killed training resume as if nothing had happened.
+"""Checkpoints, from which a killed training resumes with the same result.
 
-They live outside every rule's output, because Snakemake deletes the outputs of failed jobs.
+They are kept outside every rule's output, because Snakemake deletes the outputs of failed jobs.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from triptych.training.stopping import asked_to_stop, stop_if_asked
+from triptych.training.stopping import stop_if_requested, stop_requested
 from triptych.workflow.errors import is_out_of_memory
 from triptych.workflow.files import atomic_path
 
@@ -20,7 +20,7 @@ log = logging.getLogger("triptych")
 
 KEPT = 2
 UNREADABLE = ".unreadable"
-DIGEST = 32  # bytes of the SHA-256 that a file ends with: torch's reader takes any numbers
+DIGEST = 32  # bytes of the SHA-256 that a file ends with: torch's reader would accept changed numbers
 
 
 class Checkpoints:
@@ -43,7 +43,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def _files(self) -> list[Path]:
-        """Oldest first: by time, for one that could not be read for a moment may be ahead of later ones."""
+        """Oldest first, by time: a run that skipped an unreadable file may be behind it in steps."""
         found = self.folder.glob("step-*.pt")
         return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
@@ -54,15 +54,15 @@ class Checkpoints:
     def load(self) -> dict[str, Any] | None:
         """The newest usable state, or None to start from the beginning.
 
-        To be called before the first `save`. Removes what a process left that was killed while it saved,
-        and sets damaged files aside: they must count neither as the newest nor as one of two.
+        To be called before the first `save`. Removes half-written files of a process that was killed while
+        it saved, and renames damaged ones: they must count neither as the newest nor as one of two.
         """
         for torn in self.folder.glob(".step-*.pt"):
             torn.unlink()
         for path in reversed(self._files()):
             try:
                 saved = _read(path)
-            except OSError as error:  # of the disk, perhaps for a moment
+            except OSError as error:  # of the disk, perhaps temporary
                 log.warning("checkpoint %s cannot be read (%s); trying an older one", path, error)
                 continue
             except Exception as error:
@@ -83,15 +83,15 @@ class Checkpoints:
     def _compare_conditions(self, saved: str) -> None:
         if saved != self.conditions:
             log.warning(
-                "the training was in %s and goes on in %s: not in every bit is the result that of an "
-                "uninterrupted run, and its record names what it ends with",
+                "the training ran in %s and resumes in %s: the result may differ from an uninterrupted "
+                "run's in its last bits, and its record names the latter",
                 saved,
                 self.conditions,
             )
 
     def due(self) -> bool:
         """Whether it is time for the next one, or the last occasion."""
-        return asked_to_stop() or time.monotonic() - self._last >= self.every
+        return stop_requested() or time.monotonic() - self._last >= self.every
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint atomically and drop all but the newest two.
@@ -101,9 +101,9 @@ class Checkpoints:
 
         Raises:
             OSError: the disk is full, for instance.
-            SystemExit: the process has been asked to stop (see `stopping`).
+            SystemExit: a signal has requested the end (see `stopping`).
         """
-        # By way of memory: torch's writer would turn a full disk into an error without an errno.
+        # Into memory first: torch's writer would turn a full disk into an error without an errno.
         content = io.BytesIO()
         saved = {"fingerprint": self.fingerprint, "conditions": self.conditions, "state": state}
         torch.save(saved, content)
@@ -113,7 +113,7 @@ class Checkpoints:
         for old in self._files()[:-KEPT]:
             old.unlink()
         self._last = time.monotonic()
-        stop_if_asked(step)
+        stop_if_requested(step)
 
     def remove(self) -> None:
         """Delete them all: the run is complete and its outputs are written."""
@@ -135,15 +135,3 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError("its checksum is wrong")
     saved: dict[str, Any] = torch.load(io.BytesIO(content[:-DIGEST]), map_location="cpu", weights_only=True)
     return saved
-
-
-def time_checkpoint(state: dict[str, Any], folder: str | Path) -> tuple[float, float]:
-    """Seconds to save and seconds to load `state` as a checkpoint, in a folder that is left empty."""
-    checkpoints = Checkpoints(folder, "timing")
-    began = time.perf_counter()
-    checkpoints.save(0, state)
-    saved = time.perf_counter()
-    checkpoints.load()
-    loaded = time.perf_counter()
-    checkpoints.remove()
-    return saved - began, loaded - saved

@@ -1,4 +1,4 @@
-"""`torch.compile` as an option that never stops a training."""
+"""`torch.compile`; a model that cannot be compiled runs uncompiled."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,26 +11,26 @@ log = logging.getLogger("triptych")
 
 T = TypeVar("T")
 
-SHAPES = 64  # of inputs for which code is made; more run uncompiled
+MAX_SHAPES = 64  # of inputs that are compiled; further ones run uncompiled
 
 
 def compile_in_place(model: nn.Module) -> None:
     """Compile the model at its next calls; parameters and their names stay as they are.
 
-    Each shape of input gets code of its own: code for all shapes would be made or not depending on
-    which shapes came before, and a resumed run would differ in its last bits.
+    Each shape of input is compiled separately: whether torch compiles for dynamic shapes depends on
+    which shapes came before, so a resumed run would differ in its last bits.
     """
     import torch._dynamo
 
-    torch._dynamo.config.recompile_limit = SHAPES
+    torch._dynamo.config.recompile_limit = MAX_SHAPES
     model.compile(dynamic=False)
 
 
 def guarded(model: nn.Module, attempt: Callable[[], T]) -> T:
-    """Run `attempt`; if compiling the model for it fails, say so and run it uncompiled, now and later.
+    """Run `attempt`; if compiling the model fails in it, warn and run it uncompiled, now and later.
 
-    Buffers that a failed attempt may have changed are put back. `attempt` must not have changed
-    anything else by the time it has run the model forwards and backwards.
+    Buffers that a failed attempt may have changed are restored. `attempt` must not have changed
+    anything else by the time it has run the model forward and backward.
     """
     if model._compiled_call_impl is None:
         return attempt()
@@ -41,7 +41,7 @@ def guarded(model: nn.Module, attempt: Callable[[], T]) -> T:
         if not _is_from_compiler(error):
             raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        log.warning("the model cannot be compiled here and runs as it is: %s", reason)
+        log.warning("the model cannot be compiled here and runs uncompiled: %s", reason)
     leave_uncompiled(model)
     for buffer, kept in zip(model.buffers(), buffers, strict=True):
         buffer.copy_(kept)
@@ -49,19 +49,19 @@ def guarded(model: nn.Module, attempt: Callable[[], T]) -> T:
 
 
 def leave_uncompiled(model: nn.Module) -> None:
-    """Let the model run as it is from now on."""
+    """Run the model uncompiled from now on."""
     model._compiled_call_impl = None
 
 
 @contextmanager
 def uncompiled(model: nn.Module) -> Iterator[None]:
-    """Let the model run as it is for a while: other shapes, in an evaluation say, need other code."""
-    code = model._compiled_call_impl
+    """Run the model uncompiled within: evaluations have other shapes, which would be compiled, too."""
+    compiled = model._compiled_call_impl
     leave_uncompiled(model)
     try:
         yield
     finally:
-        model._compiled_call_impl = code
+        model._compiled_call_impl = compiled
 
 
 def _is_from_compiler(error: BaseException | None) -> bool:

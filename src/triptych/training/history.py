@@ -14,8 +14,8 @@ Row = dict[str, float]
 class History:
     """Rows of numbers keyed by one of them (an epoch or a step).
 
-    Every row goes to TensorBoard at once, so that a run can be watched. Rows of the part of
-    the run before a resume are given as `rows` and replayed.
+    Every row is written to TensorBoard at once, so that a run can be watched. A resumed run replays
+    the rows of its earlier part.
 
     Args:
         events: folder for the TensorBoard events.

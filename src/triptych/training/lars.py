@@ -1,11 +1,11 @@
-"""LARS: SGD whose steps are as long, for each layer, as the layer's weights can bear."""
+"""LARS: SGD whose steps are, for each layer, proportional to the norm of the layer's weights."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 
-TRUST = 0.001  # share of its norm by which a layer moves at a learning rate of 1
+TRUST = 0.001  # a layer's step at a learning rate of 1, relative to the norm of its weights
 
 
 class LARS(torch.optim.Optimizer):
@@ -34,7 +34,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move all parameters that have a gradient."""
+        """Update all parameters that have a gradient."""
         assert closure is None
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]

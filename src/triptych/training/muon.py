@@ -1,4 +1,4 @@
-"""Muon: momentum whose every step is an orthogonal matrix, so that all directions learn alike.
+"""Muon: momentum with orthogonalised steps, so that all directions of a matrix learn at the same rate.
 
 Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
 """
@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from triptych.training.distributed import share_work
-
 # The quintic's coefficients, chosen by its authors to be steepest at zero: singular values end between
 # about 0.7 and 1.2 instead of at 1, which does not matter to training.
 LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
@@ -20,7 +18,7 @@ BETAS = 0.9, 0.95  # of the authors' AdamW beside it
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """The orthogonal matrix nearest to `matrix`, about: U V^T of its singular value decomposition.
+    """About the orthogonal matrix nearest to `matrix`: U V^T of its singular value decomposition.
 
     Newton-Schulz: X <- a X + b (X X^T) X + c (X X^T)^2 X, which only multiplies matrices.
 
@@ -29,7 +27,9 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     """
     wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (wide.norm() + 1e-7)  # the spectral norm is at most this one
-    if _by_squares(matrix):
+    short, long = sorted(matrix.shape)
+    if matrix.dtype != torch.bfloat16 and 2 * long > 3 * short:
+        # Less work for wide matrices, but it needs more digits than bfloat16 has.
         x = _product_of_steps(x @ x.mT) @ x
     else:
         for _ in range(ITERATIONS):
@@ -39,16 +39,10 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     return x.mT if matrix.shape[0] > matrix.shape[1] else x
 
 
-def _by_squares(matrix: Tensor) -> bool:
-    """Whether only X X^T is iterated: less work for wide matrices, but more digits than bfloat16's."""
-    short, long = sorted(matrix.shape)
-    return matrix.dtype in (torch.float32, torch.float64) and 2 * long > 3 * short
-
-
 def _product_of_steps(square: Tensor) -> Tensor:
-    """What X is multiplied by in all iterations, from S = X X^T (m, m).
+    """What all iterations together multiply X by, from S = X X^T (m, m).
 
-    Each is a polynomial of S, P = a + b S + c S^2, after which S is P S P.
+    Each iteration multiplies X by P = a + b S + c S^2, which turns S into P S P.
     """
 
     def polynomial(square: Tensor) -> Tensor:
@@ -64,14 +58,6 @@ def _product_of_steps(square: Tensor) -> Tensor:
     return product
 
 
-def _products(matrix: Tensor) -> int:
-    """Number of multiplications of `orthogonalise`."""
-    short, long = sorted(matrix.shape)
-    if _by_squares(matrix):
-        return short * short * (2 * long + (4 * ITERATIONS - 3) * short)
-    return ITERATIONS * short * short * (2 * long + short)
-
-
 class Muon(torch.optim.Optimizer):
     """Muon for the hidden layers, with Nesterov momentum; for the rest Nesterov SGD or AdamW.
 
@@ -79,12 +65,11 @@ class Muon(torch.optim.Optimizer):
     momentum v <- momentum * v + (1 - momentum) * g of a hidden layer's gradient, its step is
     w <- (1 - lr * weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g'),
     g' = (1 - momentum) * g + momentum * v. The learning rate is thus the spectral norm of each step
-    whatever the size of the gradient, and the same one suits layers of all shapes. Data-parallel workers
-    orthogonalise some of the matrices each.
+    whatever the size of the gradient, and the same one suits layers of all shapes.
 
     Args:
-        groups: parameter groups, each with its own `lr`; those with `matrices: True` hold the hidden layers,
-            those with `adam: True` go by AdamW, others by SGD (weight decay added to the gradient).
+        groups: parameter groups, each with its own `lr`; those with `hidden: True` hold the hidden layers,
+            those with `adam: True` are updated by AdamW, others by SGD (weight decay added to the gradient).
         lr, momentum, weight_decay: as above.
         dtype: of the orthogonalisation; bfloat16 is enough and fast where the hardware has it.
     """
@@ -100,12 +85,12 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         self.dtype = dtype
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        defaults |= {"matrices": False, "adam": False}
+        defaults |= {"hidden": False, "adam": False}
         super().__init__([dict(group) for group in groups], defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move all parameters that have a gradient."""
+        """Update all parameters that have a gradient."""
         assert closure is None
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
@@ -120,30 +105,28 @@ class Muon(torch.optim.Optimizer):
                         self.state[parameter]["count"] = torch.zeros((), device=parameter.device)
             velocities = [self.state[p]["velocity"] for p in parameters]
             gradients = [p.grad for p in parameters]
-            if group["matrices"]:
-                self._move_matrices(group, parameters, gradients, velocities)
+            if group["hidden"]:
+                self._orthogonal_step(group, parameters, gradients, velocities)
             elif group["adam"]:
-                self._move_by_adam(group, parameters, gradients, velocities)
+                self._adamw_step(group, parameters, gradients, velocities)
             else:
-                self._move_by_sgd(group, parameters, gradients, velocities)
+                self._sgd_step(group, parameters, gradients, velocities)
 
-    def _move_matrices(
+    def _orthogonal_step(
         self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
     ) -> None:
         momentum, rate = group["momentum"], group["lr"]
         torch._foreach_lerp_(v, gradients, 1 - momentum)
         directions = torch._foreach_lerp(gradients, v, momentum)
         torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
-        # Channels last, as they lie in memory: the order of columns does not change the result.
-        filters = [direction.movedim(1, -1) for direction in directions]
-        matrices = [each.flatten(1).to(self.dtype) for each in filters]
-        steps = share_work(orthogonalise, matrices, [_products(matrix) for matrix in matrices])
-        for parameter, each, step in zip(parameters, filters, steps, strict=True):
-            rows, columns = step.shape
-            change = step.view(each.shape).movedim(-1, 1)
-            parameter.sub_(change, alpha=rate * max(1.0, rows / columns) ** 0.5)
+        for parameter, direction in zip(parameters, directions, strict=True):
+            # Channels last, as they lie in memory: the order of columns does not change the result.
+            filters = direction.movedim(1, -1)
+            step = orthogonalise(filters.flatten(1).to(self.dtype))
+            scale = max(1.0, step.shape[0] / step.shape[1]) ** 0.5
+            parameter.sub_(step.view(filters.shape).movedim(-1, 1), alpha=rate * scale)
 
-    def _move_by_adam(
+    def _adamw_step(
         self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
     ) -> None:
         adamw(
@@ -163,7 +146,7 @@ class Muon(torch.optim.Optimizer):
             maximize=False,
         )
 
-    def _move_by_sgd(
+    def _sgd_step(
         self, group: Mapping[str, Any], parameters: list[Tensor], gradients: list[Tensor], v: list[Tensor]
     ) -> None:
         gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))

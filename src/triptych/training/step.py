@@ -1,95 +1,156 @@
-"""One optimizer step: pieces of a batch forwards and backwards, then the weights move once."""
+"""One optimizer step, and how much of its time is model compute."""
 
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from triptych.training.batch import Batch
-from triptych.training.distributed import average, average_gradients
-from triptych.training.state import Learner
-from triptych.training.stopwatch import Stopwatch
-from triptych.training.sync_batch_norm import unsynchronise_batch_norm
+from triptych.kernels.registry import accelerate
+from triptych.training.batches import Batch, Batches
+from triptych.training.distributed import average, data_parallel
+from triptych.training.train_state import TrainState
 from triptych.workflow.devices import autocast
 
 Inputs = TypeVar("Inputs")
 
+TIME_EVERY, TIME_FIRST = 50, 10  # steps of a GPU: waiting for it costs speed, and its first steps are slow
 
-class Step(Generic[Inputs]):
-    """What a training does with a batch.
+
+class Stopwatch:
+    """Seconds of steps, and the seconds of forward, backward and optimizer among them.
+
+    On the CPU every step is timed. A GPU runs ahead of the program, so that only a step with waits
+    around its parts can be timed: every 50th is.
 
     Args:
-        learner: whose model is in train mode.
+        device: where the model is.
+        steps: number of steps in an epoch, of which at least one is timed.
+    """
+
+    def __init__(self, device: torch.device, steps: int) -> None:
+        self.total = self.model = 0.0
+        self._waits = device.type != "cpu"
+        self._first = min(TIME_FIRST, steps - 1)
+        self._running = False
+        self._step_start = 0.0
+
+    @property
+    def total_so_far(self) -> float:
+        """`total` with the running step up to now, for a checkpoint within a step."""
+        return self.total + (self._now() - self._step_start if self._running else 0.0)
+
+    @property
+    def share(self) -> float:
+        """Share of the timed steps that is model compute; NaN before the first one."""
+        return self.model / self.total if self.total else float("nan")
+
+    def _now(self) -> float:
+        if self._waits:
+            torch.accelerator.synchronize()
+        return time.perf_counter()
+
+    @contextmanager
+    def step(self, step: int) -> Iterator[None]:
+        """Time the body as a whole step; `step` is its number in the epoch."""
+        self._running = not self._waits or step % TIME_EVERY == self._first
+        if not self._running:
+            yield
+            return
+        self._step_start = self._now()
+        yield
+        self.total, self._running = self.total_so_far, False
+
+    @contextmanager
+    def compute(self) -> Iterator[None]:
+        """Time the body as model compute, within a step."""
+        if not self._running:
+            yield
+            return
+        start = self._now()
+        yield
+        self.model += self._now() - start
+
+
+class Step(Generic[Inputs]):
+    """The optimizer step of a training: micro-batches forward and backward, then one update.
+
+    Args:
+        state: whose model is trained; data-parallel if there are several workers.
         prepare: the inputs of a forward pass, augmented; called without gradients and in float32.
-        loss_of: the scalar loss of such inputs.
-        clip_norm: greatest norm of the gradient over all parameters, or None.
-        device, precision: for autocast around `loss_of`.
-        watch: takes the time.
+        loss_of: the scalar loss of the model on such inputs, under autocast.
+        batches: of the training.
+        recipe: `precision` (see `autocast`), `clip_norm` (largest norm of the gradient over all parameters,
+            or None).
     """
 
     def __init__(
         self,
-        learner: Learner,
+        state: TrainState,
         prepare: Callable[[Batch], Inputs],
-        loss_of: Callable[[Inputs], Tensor],
-        *,
-        clip_norm: float | None,
-        device: torch.device,
-        precision: str,
-        watch: Stopwatch,
+        loss_of: Callable[[nn.Module, Inputs], Tensor],
+        batches: Batches,
+        recipe: Mapping[str, Any],
     ) -> None:
-        self.learner, self.prepare, self.loss_of = learner, prepare, loss_of
-        self.clip_norm, self.device, self.precision, self.watch = clip_norm, device, precision, watch
+        self.state, self.prepare, self.loss_of, self.batches = state, prepare, loss_of, batches
+        self.precision, self.clip_norm = recipe["precision"], recipe["clip_norm"]
+        self.model = data_parallel(accelerate(state.model))
+        self.watch = Stopwatch(batches.device, batches.steps)
 
-    def __call__(self, pieces: Iterable[tuple[Batch, float]], number: int) -> Tensor:
-        """Take optimizer step `number`, counted over the whole training.
+    def __call__(self, epoch: int, step: int) -> Tensor:
+        """Take one step.
 
-        Gradients and losses of the pieces are averaged by their shares of the batch, then over
-        workers. A contrastive loss therefore compares within a piece only.
+        Gradients and losses of the micro-batches are averaged by their fractions of the batch, then over
+        workers. A contrastive loss therefore compares within a micro-batch only.
 
         Returns:
             The loss of the batch: () on the device, without gradient.
         """
-        learner = self.learner
-        learner.optimizer.zero_grad(set_to_none=True)
-        losses = [self.backward(piece, share) for piece, share in pieces]
+        state, losses = self.state, []
+        state.optimizer.zero_grad(set_to_none=True)
+        for number, (batch, fraction) in enumerate(self.batches.micro_batches(epoch, step), 1):
+            losses.append(self.backward(batch, fraction, last=number == self.batches.accumulate))
         with self.watch.compute():
-            average_gradients(learner.model)
             if self.clip_norm is not None:
-                nn.utils.clip_grad_norm_(learner.model.parameters(), self.clip_norm)
-            learner.optimizer.step()
-            learner.weights.update(number)
+                nn.utils.clip_grad_norm_(state.model.parameters(), self.clip_norm)
+            state.optimizer.step()
+            state.average.update(epoch * self.batches.steps + step)
         return average(torch.stack(losses).sum())
 
-    def backward(self, piece: Batch, share: float = 1.0) -> Tensor:
-        """Add the gradient of `share` times the loss of one piece; returns that product, detached."""
+    def backward(self, batch: Batch, fraction: float = 1.0, *, last: bool = True) -> Tensor:
+        """Add the gradient of `fraction` times the loss of one micro-batch; return that product, detached.
+
+        Workers exchange their gradients in the `last` backward pass of a step.
+        """
         with torch.no_grad():
-            inputs = self.prepare(piece)
-        with self.watch.compute():
-            with autocast(self.device, self.precision):
-                loss = self.loss_of(inputs) * share
+            inputs = self.prepare(batch)
+        parallel = self.model if isinstance(self.model, DistributedDataParallel) else None
+        with self.watch.compute(), nullcontext() if last or parallel is None else parallel.no_sync():
+            with autocast(self.batches.device, self.precision):
+                loss = self.loss_of(self.model, inputs) * fraction
             loss.backward()
         return loss.detach()
 
-    def try_size(self, piece: Batch, size: int) -> None:
-        """Run forwards and backwards on the first `size` examples of `piece`, with room for the optimizer.
+    def try_size(self, epoch: int, step: int, size: int) -> None:
+        """Run forward and backward on `size` examples of a micro-batch, with room for the optimizer.
 
-        Twice: the second pass meets the gradients of the first, as pieces of a batch do. Called within
-        `alone` where there are several workers; the model is good for nothing else afterwards.
+        Twice, because later micro-batches of a step run beside the gradients of the first one. The model is
+        not usable afterwards. For one worker.
 
         Raises:
             Exception: the allocator's, if they do not fit.
         """
-        unsynchronise_batch_norm(self.learner.model)
-        learnt = [p for p in self.learner.model.parameters() if p.requires_grad]
+        batch, _ = next(self.batches.micro_batches(epoch, step))
+        trained = [p for p in self.state.model.parameters() if p.requires_grad]
         # Room for what the optimizer allocates at its first step: at most two values a weight.
-        reserved = (
-            [] if self.learner.optimizer.state else [torch.empty_like(p) for p in learnt for _ in range(2)]
-        )
+        optimizer = self.state.optimizer
+        reserved = [] if optimizer.state else [torch.empty_like(p) for p in trained for _ in range(2)]
         try:
             for _ in range(2):
-                self.backward(Batch(piece.indices[:size], piece.generator, piece.progress))
+                self.backward(Batch(batch.indices[:size], batch.generator, batch.progress))
         finally:
-            self.learner.optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             reserved.clear()

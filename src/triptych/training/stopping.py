@@ -1,4 +1,4 @@
-"""Ctrl-C, and the SIGTERM of a cluster whose time is up, as a request for a checkpoint."""
+"""Ctrl-C, and the SIGTERM of a scheduler at the time limit, request a checkpoint before the process ends."""
 
 import logging
 import signal
@@ -15,15 +15,14 @@ _received: list[int] = []
 
 
 @contextmanager
-def saving_when_stopped(ask: Callable[[int], None] | None = None) -> Iterator[None]:
+def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM makes the next checkpoint due, after which the process ends.
 
-    A second SIGINT (somebody's Ctrl-C) ends it as if this were not there. A second SIGTERM changes
-    nothing: schedulers send several, and SIGKILL if they mean it. Does nothing outside the main
-    thread, which alone may handle signals.
+    A second SIGINT (Ctrl-C) ends the process at once. A second SIGTERM has no effect: schedulers send
+    several before SIGKILL. No effect outside the main thread, which alone may handle signals.
 
     Args:
-        ask: called with the first signal's number; by default `ask_to_stop`. It must not fail.
+        request: called with the first signal's number; by default `request_stop`. It must not fail.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -34,19 +33,19 @@ def saving_when_stopped(ask: Callable[[int], None] | None = None) -> Iterator[No
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    asked = False
+    requested = False
 
-    def note(number: int, _frame: Any) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            (ask or ask_to_stop)(number)
+    def handle(number: int, _frame: Any) -> None:
+        nonlocal requested
+        if not requested:
+            requested = True
+            (request or request_stop)(number)
         elif number == signal.SIGINT:
             restore()
             signal.raise_signal(number)
 
     for number in SIGNALS:
-        signal.signal(number, note)
+        signal.signal(number, handle)
     try:
         yield
     finally:
@@ -54,22 +53,22 @@ def saving_when_stopped(ask: Callable[[int], None] | None = None) -> Iterator[No
         _received.clear()
 
 
-def ask_to_stop(number: int) -> None:
-    """Make the next checkpoint due, as if this signal had come."""
+def request_stop(number: int) -> None:
+    """Make the next checkpoint due, as if this signal had been received."""
     _received.append(number)
 
 
-def asked_to_stop() -> bool:
-    """Whether a signal has come."""
+def stop_requested() -> bool:
+    """Whether a signal has been received."""
     return bool(_received)
 
 
-def stop_if_asked(step: int) -> None:
-    """End the process if a signal has come; the state after `step` steps has been saved.
+def stop_if_requested(step: int) -> None:
+    """End the process if a signal has been received; the state after `step` steps has been saved.
 
     Raises:
         SystemExit: with 128 plus the signal's number, as a shell would put it.
     """
     if _received:
-        log.info("stopped after step %d, which is saved; run again to go on from there", step)
+        log.info("stopped after step %d, which is saved; run again to continue from there", step)
         raise SystemExit(128 + _received[0])

@@ -1,4 +1,4 @@
-"""A running average of the weights, which generalises better than the last step's."""
+"""Exponential moving average (EMA) of the weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,31 +8,31 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of what a model learns (Polyak & Juditsky 1992), updated at each step.
+    """Exponential moving average of a model's weights (Polyak & Juditsky 1992), updated at each step.
 
-    Trained parameters and floating-point buffers are averaged. Running statistics of batch norms
-    are among them: a copy of the newest ones would describe the activations of the newest weights, and
-    those of the average lie where the average of the trajectory's lies.
+    Trained parameters and floating-point buffers are averaged, among them the running statistics of batch
+    norms: the latest ones would describe the activations of the latest weights. The average is swapped into
+    the model in place, which `torch.optim.swa_utils.AveragedModel`, a copy of the model, does not offer.
 
     Args:
         model: on its device; the average starts at its weights.
-        decay: weight of the past at each step; 0 keeps no average, and every method does nothing.
+        decay: weight of the past at each step; 0 keeps no average, and no method has an effect.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        learnt = [(n, p) for n, p in model.named_parameters() if p.requires_grad] if decay else []
+        trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad] if decay else []
         buffers = [(n, b) for n, b in model.named_buffers() if b.is_floating_point()] if decay else []
-        self._names = [name for name, _ in learnt + buffers]
-        self._current: list[Tensor] = [value for _, value in learnt + buffers]
+        self._names = [name for name, _ in trained + buffers]
+        self._current: list[Tensor] = [value for _, value in trained + buffers]
         self._average = [value.detach().clone() for value in self._current]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after optimizer step `step`, counted from 0 over the whole training.
+        """Update the average after optimizer step `step`, counted from 0 over the whole training.
 
-        The decay grows as (1 + step) / (10 + step) up to its value: an average over a tenth of a
-        short past does not remember the initial weights.
+        The decay grows as (1 + step) / (10 + step) up to its value, so that the initial weights are soon
+        forgotten.
         """
         if self._average:
             decay = min(self.decay, (1 + step) / (10 + step))

@@ -1,9 +1,9 @@
-"""Data-parallel workers: one process a device, which live and die with the job that starts them.
+"""Data-parallel workers: one process a device, none of which outlives the job that starts them.
 
-Workers are plain subprocesses on one socket each. It carries the task and the wish to stop there, log
-records, the result or an exception back, and tells either side when the other one is gone.
-(`multiprocessing` would run the main script anew in every worker, and a workflow's script is its job;
-torchrun's agent reports an error as its own, not as the one line that the user needs.)
+Each worker is a plain subprocess with a socket to its parent. The parent sends the task and requests to
+stop; the worker sends log records and its result or exception; a closed socket tells either side that the
+other one has ended. (`multiprocessing` would run the main script, the whole job, in every worker, and
+torchrun reports a worker's error as its own, not as the one line that the user needs.)
 """
 
 import logging
@@ -31,7 +31,7 @@ import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from triptych.training.distributed import barrier
-from triptych.training.stopping import SIGNALS, ask_to_stop, saving_when_stopped
+from triptych.training.stopping import SIGNALS, request_stop, saving_when_stopped
 from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
@@ -39,16 +39,16 @@ log = logging.getLogger("triptych")
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-# A worker that dies ends the others at once, so waiting for one another needs no limit of its own: it
-# is only there to be longer than any evaluation for which worker 0 lets the others wait.
-PATIENCE = timedelta(days=1)
-GRACE = 2.0  # seconds in which the cause of a failure can overtake what followed from it
-FAREWELL = 30.0  # seconds for a worker to leave after its result
+# The parent ends all workers when one dies, so the limit of a collective need only be longer than any
+# evaluation by worker 0, for which the others wait.
+TIMEOUT = timedelta(days=1)
+GRACE_SECONDS = 2.0  # in which the cause of a failure can be reported after its consequences
+EXIT_SECONDS = 30.0  # for a worker to exit after its result
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker is told; `call` is the pickled (function, arguments)."""
+    """What the parent sends a worker; `call` is the pickled (function, arguments)."""
 
     rank: int
     workers: int
@@ -61,7 +61,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Worker:
-    """The parent's view of a worker; `output` has what it printed, but worker 0 prints to the terminal."""
+    """The parent's view of a worker; `output` holds what it printed; worker 0 prints to the terminal."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -72,10 +72,10 @@ class _Worker:
 def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers: int, device_type: str) -> T:
     """Call `function(*arguments)` in `workers` processes that form a process group.
 
-    On `cuda` worker r has device r as its current one and talks by NCCL (by gloo in CPU tensors); on `cpu`
-    workers share this process' threads and talk by gloo. Log records and progress of worker 0
-    alone reach the caller. No worker outlives this process, however that ends. One worker is this
-    process itself, without a group. SIGINT and SIGTERM end the training by a checkpoint (see `stopping`).
+    On `cuda` worker r uses device r and NCCL (gloo for CPU tensors); on `cpu` workers share this process's
+    threads and use gloo. Only log records and progress of worker 0 reach the caller. No worker outlives
+    this process, however it ends. One worker is this process itself, without a group. SIGINT and SIGTERM end
+    the training with a checkpoint (see `stopping`).
 
     Args:
         function: importable by name; it and its arguments are pickled.
@@ -88,14 +88,14 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
 
     Raises:
         TriptychError: there are too few devices, a worker raised it, or a worker died.
-        SystemExit: this process was asked to stop, and the training has saved where it stood.
-        Exception: whatever else a worker raised first, with its traceback as a note.
+        SystemExit: a signal requested the end, and the training has saved a checkpoint.
+        Exception: any other exception that a worker raised first, with its traceback as a note.
     """
     if workers == 1:
         with saving_when_stopped():
             return function(*arguments)
     _check_devices(workers, device_type)
-    # The store listens on a port that is ours already, on the loopback interface only.
+    # The store listens on a port that this process holds, on the loopback interface only.
     listener = socket.create_server((HOST, 0))
     port = listener.getsockname()[1]
     store = TCPStore(HOST, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
@@ -107,14 +107,14 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
         for rank in range(workers):
             task = _Task(rank, workers, device_type, port, threads, log.getEffectiveLevel(), call)
             started.append(_start(task))
-        with saving_when_stopped(lambda number: _ask(started[0], number)):
+        with saving_when_stopped(lambda number: _request_stop(started[0], number)):
             result: T = _wait_for_result(started)
         finished = True
     finally:
         for worker in started:
             if finished:
                 with suppress(subprocess.TimeoutExpired):
-                    worker.process.wait(FAREWELL)
+                    worker.process.wait(EXIT_SECONDS)
             worker.process.kill()
         for worker in started:
             worker.process.wait()
@@ -128,21 +128,20 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
 def _check_devices(workers: int, device_type: str) -> None:
     if device_type not in ("cuda", "cpu"):
         raise TriptychError(
-            f"gpus is {workers} but device '{device_type}' can have one worker only; set gpus: 1"
+            f"gpus is {workers} but device '{device_type}' supports one worker only; set gpus: 1"
         )
     if device_type == "cuda" and workers > torch.cuda.device_count():
         raise TriptychError(
-            f"gpus is {workers} but {torch.cuda.device_count()} can be seen here; lower gpus in the recipe "
-            "or ask the scheduler for more"
+            f"gpus is {workers} but {torch.cuda.device_count()} are visible here; lower gpus in the recipe "
+            "or request more from the scheduler"
         )
 
 
 def _start(task: _Task) -> _Worker:
     ours, theirs = Pipe()
     output = tempfile.TemporaryFile() if task.rank else None  # noqa: SIM115 - lives as long as the worker
-    # sys.path rather than PYTHONPATH: a worker must find what this process finds, its children need not.
-    # A signal that is sent to all reaches this process, too, and it ends the workers: they ignore it from
-    # the first moment on.
+    # sys.path rather than PYTHONPATH: for the worker, not for its children. Workers ignore signals from the
+    # start: one that is sent to the process group reaches this process, too, which ends the workers.
     begin = (
         f"import signal, sys; [signal.signal(n, signal.SIG_IGN) for n in {[int(n) for n in SIGNALS]}]; "
         f"sys.path[:] = {sys.path!r}; from triptych.training.workers import work; "
@@ -155,19 +154,19 @@ def _start(task: _Task) -> _Worker:
         stderr=output,
     )
     theirs.close()
-    with suppress(OSError):  # it died at once; its closed connection will say so
+    with suppress(OSError):  # it died at once, which its closed connection will report
         ours.send_bytes(pickle.dumps(task))
     return _Worker(f"worker {task.rank + 1} of {task.workers}", process, ours, output)
 
 
-def _ask(worker: _Worker, number: int) -> None:
-    """Let a worker save and stop; the others then wait for it, and `run_workers` ends them."""
-    with suppress(OSError):  # it is gone already; its closed connection says so
+def _request_stop(worker: _Worker, number: int) -> None:
+    """Make a worker save and stop; the others wait for it, and `run_workers` ends them."""
+    with suppress(OSError):  # it has ended, which its closed connection reports
         worker.connection.send_bytes(pickle.dumps(number))
 
 
 def _wait_for_result(workers: list[_Worker]) -> Any:
-    """Worker 0's result once all have one; else raise what went wrong first, or its stop."""
+    """Worker 0's result once all have one; otherwise raise the first failure, or worker 0's stop."""
     waiting = {worker.connection: worker for worker in workers}
     results: dict[str, Any] = {}
     reported: list[Exception] = []
@@ -197,8 +196,8 @@ def _wait_for_result(workers: list[_Worker]) -> Any:
             else:
                 reported.append(value)
         if deadline is None and (reported or died):
-            # One that died breaks its neighbours' connections, and a neighbour may say so first.
-            deadline = time.monotonic() + GRACE
+            # A death breaks the other workers' collectives, and their errors may arrive first.
+            deadline = time.monotonic() + GRACE_SECONDS
     if died:
         raise _death(died[0])
     if reported:
@@ -207,68 +206,68 @@ def _wait_for_result(workers: list[_Worker]) -> Any:
 
 
 def _death(worker: _Worker) -> TriptychError:
-    """Why a worker ended without a word."""
+    """The error for a worker that ended without a report."""
     code = worker.process.wait()
     if worker.output is not None:
         worker.output.seek(0)
-        if said := worker.output.read()[-4000:].decode(errors="replace").strip():
-            log.error("last output of %s:\n%s", worker.name, said)
+        if printed := worker.output.read()[-4000:].decode(errors="replace").strip():
+            log.error("last output of %s:\n%s", worker.name, printed)
     if code == -signal.SIGKILL:
         return TriptychError(
-            f"{worker.name} was killed (SIGKILL), most likely for want of memory; run again: the run resumes "
-            "from its last checkpoint; or lower batch_size or gpus, with which it starts anew"
+            f"{worker.name} was killed (SIGKILL), most likely because memory was exhausted; run again: the "
+            "run resumes from its last checkpoint; or lower batch_size or gpus, with which it starts anew"
         )
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended early with exit code {code}"
     return TriptychError(f"{worker.name} {how}; run again: the run resumes from its last checkpoint")
 
 
 class _ToParent(QueueHandler):
-    """Sends log records, formatted and picklable, instead of queueing them."""
+    """Sends log records, formatted and picklable, to the parent."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
         self.queue(("log", record))  # type: ignore[operator]
 
 
 def work(descriptor: int) -> None:
-    """Main function of a worker, which has its socket to the parent at this file descriptor."""
+    """Main function of a worker; the file descriptor is its socket to the parent."""
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
     try:
         task: _Task = pickle.loads(connection.recv_bytes())
     except EOFError:
         return
-    threading.Thread(target=_heed_parent, args=(connection,), daemon=True).start()
+    threading.Thread(target=_listen_to_parent, args=(connection,), daemon=True).start()
     lock = threading.Lock()
 
-    def tell(message: tuple[str, Any]) -> None:
+    def send(message: tuple[str, Any]) -> None:
         data = pickle.dumps(message)
         with lock:
             connection.send_bytes(data)
 
-    log.handlers = [_ToParent(tell) if task.rank == 0 else logging.NullHandler()]  # type: ignore[arg-type]
+    log.handlers = [_ToParent(send) if task.rank == 0 else logging.NullHandler()]  # type: ignore[arg-type]
     log.setLevel(task.log_level)
     log.propagate = False
     try:
         _join_group(task)
         function, arguments = pickle.loads(task.call)
         result = function(*arguments)
-        barrier()  # nobody leaves while another one may still need it
+        barrier()  # no worker leaves while another one may still need it
         dist.destroy_process_group()
-        tell(("result", result if task.rank == 0 else None))
+        send(("result", result if task.rank == 0 else None))
         return
     except SystemExit as stop:
-        tell(("stop", stop.code))
+        send(("stop", stop.code))
     except Exception as error:
-        tell(("error", _portable(error, task)))
-    # Leaving now would break the others' connections, and they would report that.
+        send(("error", _portable(error, task)))
+    # To exit now would break the others' collectives, and they would report that.
     threading.Event().wait()
 
 
-def _heed_parent(connection: Connection) -> None:
-    """Stop when it says so by a signal's number; die with it, which closes its end of the socket."""
+def _listen_to_parent(connection: Connection) -> None:
+    """Request a stop for every signal number that it sends; exit when its end of the socket closes."""
     with suppress(EOFError, OSError):
         while True:
-            ask_to_stop(pickle.loads(connection.recv_bytes()))
+            request_stop(pickle.loads(connection.recv_bytes()))
     os._exit(1)
 
 
@@ -280,7 +279,7 @@ def _join_group(task: _Task) -> None:
         torch.cuda.set_device(task.rank)
         backend = "cpu:gloo,cuda:nccl"
     store = TCPStore(HOST, task.port, is_master=False)
-    dist.init_process_group(backend, store=store, rank=task.rank, world_size=task.workers, timeout=PATIENCE)
+    dist.init_process_group(backend, store=store, rank=task.rank, world_size=task.workers, timeout=TIMEOUT)
 
 
 def _portable(error: Exception, task: _Task) -> Exception:

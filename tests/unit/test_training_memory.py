@@ -4,14 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import torch
-from limited_training import train_in_limited_memory
 
-from triptych.training.out_of_memory import advice, largest_that_fits
-from triptych.training.workers import run_workers
+from triptych.training import memory
+from triptych.training.memory import largest_that_fits, out_of_memory_advice
 from triptych.workflow.errors import TriptychError, is_out_of_memory
 
 LIMITED = """
@@ -34,12 +34,12 @@ import numpy as np
 import torch
 sys.path.insert(0, sys.argv[1])
 from limited_training import limit_memory
-from test_classify import SIMCLR
+from colour_experiments import SIMCLR
 from triptych.ssl import epoch_budget as budget
 from triptych.data.packed import LabelledImages, load_packed, save_packed
 from triptych.workflow.errors import TriptychError
 
-budget.keep_large_allocations, budget.LEAST_SECONDS = lambda: None, 0.0
+budget.keep_large_allocations, budget.MIN_SECONDS = lambda: None, 0.0
 torch.backends.mkldnn.set_flags(False)  # it wants memory of its own, for code, and says so less clearly
 torch.set_num_threads(1)
 
@@ -61,6 +61,16 @@ except TriptychError as error:
 """
 
 
+def advise(batch_size: int, accumulate: int) -> AbstractContextManager[None]:
+    return out_of_memory_advice(
+        lambda size: None,
+        label="toy",
+        device=torch.device("cpu"),
+        batch_size=batch_size,
+        accumulate=accumulate,
+    )
+
+
 def in_limited_memory(folder: Path, *numbers: int, script: str = LIMITED) -> str:
     """What a new process says that runs the script."""
     done = subprocess.run(
@@ -76,24 +86,24 @@ def in_limited_memory(folder: Path, *numbers: int, script: str = LIMITED) -> str
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("given", [1, 2])
 def test_a_batch_beyond_the_memory_is_told_what_would_fit_and_that_is_true(
-    tmp_path: Path, accumulate: int
+    tmp_path: Path, given: int
 ) -> None:
     # 16384 x 4096 float32 values are 256 MiB, and a step holds four such arrays at once: of 190 MiB, 2048
     # images need 128 and 4096 need 256, so that some MiB more or less decide nothing.
-    told = in_limited_memory(tmp_path, 190, 16384, accumulate)
+    told = in_limited_memory(tmp_path, 190, 16384, given)
     found = re.fullmatch(
-        r"toy: out of memory on cpu with batch_size 16384( in 2 pieces)?; (\d+) images at a time fit: "
+        r"toy: out of memory on cpu with batch_size 16384( in 2 micro-batches)?; (\d+) images at a time fit: "
         r"set batch_size: (\d+), or accumulate: (\d+) to keep the batch size",
         told,
     )
     assert found is not None, told
-    assert (found[1] is not None) == (accumulate == 2)
-    fits, smaller, pieces = map(int, found.groups()[1:])
-    assert 128 <= fits <= 4096 and smaller == fits * accumulate and pieces * fits == 16384
-    assert in_limited_memory(tmp_path, 190, smaller, accumulate) == "fits"
-    assert in_limited_memory(tmp_path, 190, 16384, pieces) == "fits"
+    assert (found[1] is not None) == (given == 2)
+    fits, smaller, accumulate = map(int, found.groups()[1:])
+    assert 128 <= fits <= 4096 and smaller == fits * given and accumulate * fits == 16384
+    assert in_limited_memory(tmp_path, 190, smaller, given) == "fits"
+    assert in_limited_memory(tmp_path, 190, 16384, accumulate) == "fits"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
@@ -133,52 +143,31 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
-def test_several_workers_are_told_what_fits_all_of_them_and_that_is_true(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A step of 2048 images a worker takes 193 MiB, by the address space that it was seen to need.
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**20))  # what is freed is free for any size
-
-    def trained(batch_size: int, accumulate: int) -> str:
-        arguments = (str(tmp_path), 290, batch_size, accumulate)
-        return run_workers(train_in_limited_memory, arguments, workers=2, device_type="cpu")
-
-    with pytest.raises(TriptychError) as caught:
-        trained(32768, 2)
-    told = re.fullmatch(
-        r"toy: out of memory on cpu with batch_size 32768 in 2 pieces over 2 workers; (\d+) images at a "
-        r"time fit: set batch_size: (\d+), or accumulate: (\d+) to keep the batch size",
-        str(caught.value),
-    )
-    assert told is not None, str(caught.value)
-    fits, smaller, pieces = map(int, told.groups())
-    assert 512 <= fits <= 4096 and smaller == fits * 2 and pieces * fits == 32768
-    assert trained(smaller, 2) == "fits"
-    assert trained(32768, pieces) == "fits"
-
-
-def test_where_nothing_fits_the_advice_is_another_one() -> None:
-    error = advice("toy", torch.device("cpu"), batch_size=8, accumulate=2, workers=1, fits=0)
-    assert isinstance(error, TriptychError)
-    assert "batch_size 8 in 2 pieces; no smaller batch was found to fit" in str(error)
-
-
 @pytest.mark.parametrize(
-    ("batch_size", "workers", "fits", "told"),
+    ("batch_size", "accumulate", "fits", "advice"),
     [
-        (512, 2, 64, "set batch_size: 64, or accumulate: 8 to keep"),
-        (100, 2, 12, "set batch_size: 12, or accumulate: 10 to keep"),  # nine pieces would not be equal
-        (106, 2, 12, "set batch_size: 12"),  # of 53 images a worker no equal pieces can be made
-        (100, 1, 12, "set batch_size: 12, or accumulate: 9 to keep"),
-        (5, 1, 2, "set batch_size: 2"),  # three pieces would leave one with a single image
+        (
+            100,
+            1,
+            12,
+            "12 images at a time fit: set batch_size: 12, or accumulate: 9 to keep the batch size",
+        ),
+        (5, 1, 2, "2 images at a time fit: set batch_size: 2"),  # one of three micro-batches would be of 1
+        (8, 2, 0, "no smaller batch was found to fit either: use a smaller model or smaller images"),
     ],
 )
-def test_only_pieces_that_a_recipe_may_have_are_advised(
-    batch_size: int, workers: int, fits: int, told: str
+def test_only_what_a_recipe_may_have_is_advised(
+    batch_size: int, accumulate: int, fits: int, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = advice(
-        "toy", torch.device("cpu"), batch_size=batch_size, accumulate=1, workers=workers, fits=fits
-    )
-    assert told in str(error) and ("accumulate" in str(error)) == ("accumulate" in told)
+    monkeypatch.setattr(memory, "largest_that_fits", lambda attempt, size: fits)
+    with pytest.raises(TriptychError) as caught, advise(batch_size, accumulate):
+        raise MemoryError
+    split = " in 2 micro-batches" if accumulate == 2 else ""
+    assert str(caught.value) == f"toy: out of memory on cpu with batch_size {batch_size}{split}; {advice}"
+
+
+def test_several_workers_are_advised_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "world_size", lambda: 2)
+    told = "with batch_size 64 over 2 workers; lower batch_size, or raise accumulate to keep it"
+    with pytest.raises(TriptychError, match=told), advise(64, 1):
+        raise MemoryError

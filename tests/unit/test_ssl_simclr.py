@@ -1,4 +1,4 @@
-"""SimCLR's own parts: stages, budgets, more views, and warnings when nothing is learnt."""
+"""SimCLR: a step, progressive resizing, plans of epochs, and warnings when nothing is learnt."""
 
 import logging
 import signal
@@ -11,27 +11,32 @@ from typing import Any
 import pytest
 import torch
 from benchmarks._simclr_peers import Peer
+from colour_experiments import SIMCLR, VIEWS, experiment, metrics, save_colours
 from hypothesis import given
 from hypothesis import strategies as st
-from killed_workers import pretrain_and_die
-from test_classify import SIMCLR, VIEWS, data, experiment, metrics
 
 from triptych.classify.experiment import load_weights
 from triptych.classify.training import run_training
 from triptych.data.packed import load_packed
 from triptych.models.resnet import ResNet18
 from triptych.ssl.epoch_budget import measure_plan, plan_epochs, typical_seconds
-from triptych.ssl.knn import KnnMonitor
-from triptych.ssl.simclr import Pretraining, pretrain, seconds_until, size_at
-from triptych.training.engine import Batch
+from triptych.ssl.monitor import KnnMonitor
+from triptych.ssl.progressive_resizing import seconds_until, size_at, step_cost
+from triptych.ssl.random_encoder import initialise
+from triptych.ssl.simclr import SimCLR, pretrain
+from triptych.training.batches import Batch
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.seeds import torch_generator
 
-__all__ = ["data"]  # the fixture
 CPU = torch.device("cpu")
 
 
-def test_views_grow_with_the_stages_of_the_training() -> None:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_colours(tmp_path_factory.mktemp("data"))
+
+
+def test_views_grow_with_the_stages_of_progressive_resizing() -> None:
     stages = [{"share": 3, "size": 16}, {"share": 1, "size": 24}, {"share": 1, "size": 32}]
     sizes = [size_at(stages, progress, 32) for progress in (0.0, 0.59, 0.61, 0.79, 0.81, 0.999999)]
     assert sizes == [16, 16, 24, 24, 32, 32]
@@ -44,22 +49,25 @@ def test_every_moment_of_the_training_belongs_to_a_stage(shares: list[float], pr
     assert 0 <= size_at(stages, progress, 99) < len(shares)
 
 
-def test_the_time_that_is_left_knows_that_later_stages_are_slower() -> None:
+def test_the_remaining_time_accounts_for_slower_later_stages() -> None:
     stages = [{"share": 9, "size": 16}, {"share": 1, "size": 32}]
     seconds = [seconds_until(stages, [1.0, 3.0], progress) for progress in (0.0, 0.5, 0.9, 0.95, 1.0)]
     assert seconds == pytest.approx([0.0, 0.5, 0.9, 1.05, 1.2])
+    cost = step_cost(stages, [1.0, 3.0], 200)
+    assert cost is not None and cost(190) == pytest.approx(1.05)
+    assert step_cost([], [], 200) is None and step_cost(stages, [], 200) is None
 
 
-def test_a_step_sees_as_many_views_as_the_recipe_asks_for_in_the_size_of_its_stage(data: Path) -> None:
+def test_a_step_draws_the_recipes_number_of_views_in_the_size_of_its_stage(data: Path) -> None:
     recipe = {**SIMCLR, "views": {**VIEWS, "count": 3}, "progressive_resizing": [{"share": 1.0, "size": 12}]}
-    training = Pretraining(recipe, load_packed(data), CPU)
-    views = training.prepare(Batch(torch.arange(4), torch_generator(CPU, 0), progress=0.5))
+    simclr = SimCLR(recipe, load_packed(data), CPU)
+    views = simclr.draw_views(Batch(torch.arange(4), torch_generator(CPU, 0), progress=0.5))
     assert views.shape == (12, 3, 12, 12)
     first, second, third = views.chunk(3)
     assert not torch.equal(first, second) and not torch.equal(second, third)
-    loss = training.loss_of(views)
+    loss = simclr.loss(simclr.model, views)
     loss.backward()
-    assert loss.isfinite() and all(p.grad is not None for p in training.model.parameters())
+    assert loss.isfinite() and all(p.grad is not None for p in simclr.model.parameters())
 
 
 def test_pretraining_by_stages_with_more_views_and_the_decoupled_loss(tmp_path: Path, data: Path) -> None:
@@ -71,21 +79,42 @@ def test_pretraining_by_stages_with_more_views_and_the_decoupled_loss(tmp_path: 
     assert 0 < found["model_share"] < 1
     rows = (tmp_path / "history.csv").read_text().splitlines()
     column = rows[0].split(",").index("knn_accuracy") if "knn_accuracy" in rows[0] else -1
-    looked = [bool(row.split(",")[column]) for row in rows[1:]]
-    assert looked == [False, True, True]  # every second epoch, and the last
+    evaluated = [bool(row.split(",")[column]) for row in rows[1:]]
+    assert evaluated == [False, True, True]  # every second epoch, and the last
+
+
+def test_pretraining_twice_gives_the_same_bits_and_another_seed_others(tmp_path: Path, data: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        pretrain(experiment(tmp_path / name, data, {**SIMCLR, "epochs": 1}, seed))
+    a, b, c = ((tmp_path / name / "encoder.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_the_random_encoder_starts_where_pretraining_starts(tmp_path: Path, data: Path) -> None:
+    recipe = {**SIMCLR, "learning_rate": 1e-20, "epochs": 1}
+    initialise(
+        experiment(tmp_path / "random", data, {key: SIMCLR[key] for key in ("width", "device", "precision")})
+    )
+    pretrain(experiment(tmp_path / "simclr", data, recipe))
+    random, trained = ResNet18(width=8), ResNet18(width=8)
+    load_weights(random, tmp_path / "random/encoder.safetensors")
+    load_weights(trained, tmp_path / "simclr/encoder.safetensors")
+    for (name, a), b in zip(random.named_parameters(), trained.parameters(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+    assert random.norm.running_mean.abs().sum() > 0  # its batch norms have seen the data
 
 
 @pytest.mark.parametrize(("accumulate", "decoupled"), [(1, False), (4, True)])
-def test_a_training_that_tells_no_images_apart_says_so(
+def test_a_training_that_cannot_tell_images_apart_warns(
     tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture, accumulate: int, decoupled: bool
 ) -> None:
     recipe = {**SIMCLR, "epochs": 1, "temperature": 1000.0, "accumulate": accumulate, "decoupled": decoupled}
     with caplog.at_level(logging.WARNING, logger="triptych"):
         pretrain(experiment(tmp_path, data, recipe))
-    assert "that of an encoder that tells no images apart" in caplog.text
+    assert "that of an encoder that cannot tell images apart" in caplog.text
 
 
-def test_what_tells_no_images_apart_says_so_after_every_epoch_also_where_it_was_killed_before_the_look(
+def test_the_warning_comes_after_every_epoch_even_if_killed_before_the_evaluation(
     tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -98,14 +127,14 @@ def test_what_tells_no_images_apart_says_so_after_every_epoch_also_where_it_was_
         experiment(tmp_path, data, {**SIMCLR, "epochs": 2, "temperature": 1000.0, "monitor_every": 2}),
         checkpoint_minutes=0,
     )
-    told = "that of an encoder that tells no images apart"
+    told = "that of an encoder that cannot tell images apart"
     with caplog.at_level(logging.WARNING, logger="triptych"):
         with monkeypatch.context() as patched, pytest.raises(Killed):
             patched.setattr(KnnMonitor, "__call__", killed)
             pretrain(run)
         assert caplog.text.count(told) == 2
         caplog.clear()
-        pretrain(run)  # goes on between the last step and the look
+        pretrain(run)  # resumes between the last step and the evaluation
     assert caplog.text.count(told) == 1
 
 
@@ -126,8 +155,8 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
-from test_classify import experiment
-from test_simclr import FOR_KERNELS
+from colour_experiments import experiment
+from test_ssl_simclr import FOR_KERNELS
 from triptych.ssl.simclr import pretrain
 from triptych.training.checkpoint import Checkpoints
 
@@ -159,37 +188,9 @@ def test_pretraining_by_kernels_that_is_killed_and_resumed_gives_the_same_bits(
     assert encoders[0] == encoders[1]
 
 
-def test_two_workers_pretrain_one_encoder(tmp_path: Path, data: Path) -> None:
-    recipe = {**SIMCLR, "epochs": 2, "gpus": 2}
-    run_training(pretrain, experiment(tmp_path / "two", data, recipe))
-    found = metrics(tmp_path / "two")
-    assert found["provenance"]["recipe"] == recipe and found["knn_accuracy"] > 50  # chance is 33
-    load_weights(ResNet18(width=8), tmp_path / "two/encoder.safetensors")
-    rows = (tmp_path / "two/history.csv").read_text().splitlines()
-    assert len(rows) == 3 and not (tmp_path / "two/checkpoints").exists()
-    with pytest.raises(TriptychError, match="a batch of 19 images cannot be shared equally by 2 workers"):
-        run_training(pretrain, experiment(tmp_path / "odd", data, {**recipe, "batch_size": 19}))
-
-
-def test_two_workers_that_are_killed_within_an_epoch_resume_to_the_same_bits(
-    tmp_path: Path, data: Path
-) -> None:
-    recipe = {**SIMCLR, "epochs": 1, "gpus": 2}
-    killed = replace(experiment(tmp_path / "killed", data, recipe), checkpoint_minutes=0.0)
-    with pytest.raises(TriptychError, match=r"was killed \(SIGKILL\)"):
-        run_training(pretrain_and_die, killed, 3)
-    newest = sorted(killed.checkpoints.glob("*.pt"))[-1]
-    assert newest.name == "step-000000003.pt"  # of six
-    run_training(pretrain, killed)
-    run_training(pretrain, experiment(tmp_path / "straight", data, recipe))
-    encoders = [(tmp_path / name / "encoder.safetensors").read_bytes() for name in ("killed", "straight")]
-    assert encoders[0] == encoders[1]
-
-
-def test_several_workers_cannot_share_one_device(tmp_path: Path, data: Path) -> None:
-    recipe = {**SIMCLR, "device": "cpu:0", "gpus": 2}
-    with pytest.raises(TriptychError, match="gpus is 2 but device 'cpu:0' is a single one; set device: cpu"):
-        run_training(pretrain, experiment(tmp_path, data, recipe))
+def test_two_workers_on_a_cpu_are_refused_because_of_batch_norm(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(TriptychError, match="gpus is 2, but batch norm over several workers needs CUDA"):
+        run_training(pretrain, experiment(tmp_path, data, {**SIMCLR, "gpus": 2}))
 
 
 def test_collapsed_features_are_noticed(tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -223,8 +224,8 @@ def test_a_plan_fills_its_minutes_and_no_more(
     }
 
     def seconds(epochs: int) -> float:
-        looks = epochs // every + (epochs % every > 0)
-        return epochs * epoch_seconds + looks * monitor_seconds
+        evaluations = epochs // every + (epochs % every > 0)
+        return epochs * epoch_seconds + evaluations * monitor_seconds
 
     try:
         epochs = plan_epochs(minutes, **plan)
@@ -238,7 +239,7 @@ def test_a_plan_fills_its_minutes_and_no_more(
 def test_a_measured_plan_gives_more_epochs_to_more_minutes(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.ssl.epoch_budget.LEAST_SECONDS", 0.2)
+    monkeypatch.setattr("triptych.ssl.epoch_budget.MIN_SECONDS", 0.2)
     stages = [{"share": 0.9, "size": 8}, {"share": 0.1, "size": 16}]
     recipe = {**SIMCLR, "progressive_resizing": stages, "accumulate": 3}
     short, long = (measure_plan({**recipe, "minutes": m}, load_packed(data), CPU) for m in (0.2, 2.0))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from triptych.classify.experiment import experiment_of
 from triptych.classify.training import run_training
-from triptych.ssl.sgd_probe import augmented_probe
+from triptych.ssl.sgd_probe import sgd_probe
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:
@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        run_training(augmented_probe, experiment_of(snakemake, running), snakemake.input.encoder)
+        run_training(sgd_probe, experiment_of(snakemake, running), snakemake.input.encoder)

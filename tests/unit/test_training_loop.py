@@ -1,4 +1,4 @@
-"""The engine: exact, resumable at any moment, honest about failure."""
+"""The training loop: exact, resumable at any moment, clear errors."""
 
 import csv
 import logging
@@ -15,7 +15,7 @@ from torch import nn
 from toy_training import EVERYTHING, STEPS, same, train
 
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.engine import Batch
+from triptych.training.loop import Batch
 from triptych.training.stopping import saving_when_stopped
 from triptych.workflow.errors import TriptychError
 
@@ -34,11 +34,9 @@ MOMENTS = random.Random(4)  # the moments look random and are the same in each r
 @pytest.mark.parametrize(
     ("place", "moment", "changes"),
     [
-        ("time", MOMENTS.randrange(1000), {}),
         ("time", MOMENTS.randrange(1000), {**EVERYTHING, "optimizer": "muon"}),
-        ("time", MOMENTS.randrange(1000), {**EVERYTHING, "optimizer": "lars", "learning_rate": 5.0}),
         ("evaluating", MOMENTS.randrange(1, 3), {**EVERYTHING, "optimizer": "adamw"}),
-        ("saving", MOMENTS.randrange(1, 9), {**EVERYTHING, "optimizer": "muon"}),
+        ("saving", MOMENTS.randrange(1, 9), {**EVERYTHING, "optimizer": "lars", "learning_rate": 5.0}),
     ],
 )
 def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
@@ -66,9 +64,9 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
 
 @pytest.mark.parametrize(
     ("number", "times"),
-    [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)],  # Slurm repeats it
+    [(signal.SIGINT, 1), (signal.SIGTERM, 2)],  # Slurm repeats it
 )
-def test_a_run_that_is_asked_to_stop_saves_the_step_it_has_reached(
+def test_a_terminated_run_saves_the_step_it_has_reached(
     tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
     script = (
@@ -130,7 +128,7 @@ def test_a_checkpoint_waits_for_its_time_except_at_the_end(tmp_path: Path) -> No
     assert not Checkpoints(tmp_path / "other", "run", every=60).due()
 
 
-def test_a_finished_run_that_is_asked_again_only_reads_its_checkpoint(tmp_path: Path) -> None:
+def test_a_finished_run_that_is_started_again_only_reads_its_checkpoint(tmp_path: Path) -> None:
     model, fitted = train(tmp_path)
     seen: list[Batch] = []
     again, repeated = train(tmp_path, seen=seen)

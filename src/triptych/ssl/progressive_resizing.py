@@ -1,0 +1,37 @@
+"""Progressive resizing: small views first, large ones at the end of the training.
+
+A list of stages, each with a `share` of the training's steps (relative to their sum) and a `size` in pixels.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+Stages = Sequence[Mapping[str, float]]
+
+
+def size_at(stages: Stages, progress: float, full: int) -> int:
+    """Side of the views, in pixels, after a fraction `progress` of the training; `full` without stages."""
+    total = sum(stage["share"] for stage in stages)
+    end = 0.0
+    for stage in stages:
+        end += stage["share"] / total
+        if progress < end:
+            return int(stage["size"])
+    return int(stages[-1]["size"]) if stages else full
+
+
+def seconds_until(stages: Stages, step_seconds: Sequence[float], progress: float) -> float:
+    """Time of the first fraction `progress` of the training, in units of its number of steps."""
+    total = sum(stage["share"] for stage in stages)
+    start = seconds = 0.0
+    for stage, each in zip(stages, step_seconds, strict=True):
+        share = stage["share"] / total
+        seconds += each * min(max(progress - start, 0.0), share)
+        start += share
+    return seconds
+
+
+def step_cost(stages: Stages, step_seconds: Sequence[float], steps: int) -> Callable[[int], float] | None:
+    """Time of the first n of `steps` steps, for an ETA; None without stages or measured seconds."""
+    if not stages or not step_seconds:
+        return None
+    return lambda done: seconds_until(stages, step_seconds, done / steps)

@@ -1,0 +1,81 @@
+"""Which examples each step sees, and the randomness that belongs to it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.training.distributed import rank, shard
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.seeds import derive_seed, torch_generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one forward pass sees: the batch of a step, or one micro-batch of it.
+
+    Attributes:
+        indices: (B,) int64 on the CPU, of the training examples.
+        generator: on the training device, for augmentation.
+        progress: fraction of the training's steps done before this one, from 0 to below 1.
+    """
+
+    indices: Tensor
+    generator: torch.Generator
+    progress: float
+
+
+class Batches:
+    """The batches of a training as a function of (seed, epoch, step) and nothing else.
+
+    Each epoch visits the examples in a new order and drops the last incomplete batch.
+
+    Args:
+        size: number of training examples.
+        recipe: `epochs`, `batch_size` (examples in one optimizer step, over all workers), `accumulate`
+            (micro-batches in a batch).
+        seed: of the run.
+        device: of the generators.
+        label: named in errors.
+
+    Raises:
+        TriptychError: there are too few examples for a batch, or for its micro-batches.
+    """
+
+    def __init__(
+        self, size: int, recipe: Mapping[str, Any], *, seed: int, device: torch.device, label: str
+    ) -> None:
+        self.size, self.seed, self.device, self.label = size, seed, device, label
+        self.epochs, self.batch_size = recipe["epochs"], recipe["batch_size"]
+        self.accumulate: int = recipe["accumulate"]
+        self.steps = size // self.batch_size
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+        if self.steps == 0:
+            raise TriptychError(
+                f"{label}: batch_size is {self.batch_size} but there are only {size} training images; "
+                "lower batch_size"
+            )
+        if self.batch_size < 2 * self.accumulate:
+            raise TriptychError(
+                f"{label}: accumulate splits batch_size {self.batch_size} into {self.accumulate} "
+                "micro-batches, but batch norm needs at least 2 images in each; lower accumulate"
+            )
+
+    def micro_batches(self, epoch: int, step: int) -> Iterator[tuple[Batch, float]]:
+        """Yield the micro-batches of one step, each with its fraction of the batch.
+
+        Each worker gets its shard of every micro-batch. Before a micro-batch is yielded, the global
+        generator is seeded for it: dropout draws from that one.
+        """
+        if self._order[0] != epoch:
+            generator = torch_generator("cpu", self.seed, "order", epoch)
+            self._order = (epoch, torch.randperm(self.size, generator=generator))
+        batch = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        progress = (epoch * self.steps + step) / (self.epochs * self.steps)
+        for number, indices in enumerate(batch.tensor_split(self.accumulate)):
+            place = (epoch, step, number, rank())
+            torch.manual_seed(derive_seed(self.seed, "dropout", *place))
+            generator = torch_generator(self.device, self.seed, "augment", *place)
+            yield Batch(shard(indices), generator, progress), len(indices) / len(batch)

@@ -1,0 +1,98 @@
+"""Experiments on a few pictures of three colours, for tests that run them for real."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triptych.classify.experiment import Experiment
+from triptych.data.packed import LabelledImages, save_packed
+from triptych.workflow.job import Job
+
+TRAINING = {
+    "epochs": 2,
+    "batch_size": 20,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "adam_learning_rate": None,
+    "nesterov": False,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "milestones": [],
+    "gamma": 0.2,
+    "warmup_epochs": 0,
+    "device": "cpu",
+    "precision": "float32",
+    "accumulate": 1,
+    "decay_biases": True,
+    "clip_norm": None,
+    "ema": 0.0,
+    "min_lr_ratio": 0.0,
+    "compile": False,
+    "gpus": 1,
+}
+VIEWS = {
+    "count": 2,
+    "crop_scale": [0.2, 1.0],
+    "jitter": [0.4, 0.4, 0.4, 0.1],
+    "jitter_probability": 0.8,
+    "grayscale_probability": 0.2,
+    "blur_probability": 0.5,
+}
+SIMCLR = {
+    **TRAINING,
+    "width": 8,
+    "head_hidden": 32,
+    "head_out": 16,
+    "head_norm": True,
+    "temperature": 0.5,
+    "decoupled": False,
+    "views": VIEWS,
+    "progressive_resizing": [],
+    "minutes": None,
+    "monitor_every": 1,
+}
+PROBE = {**TRAINING, "width": 8, "validation": 20}
+CLASSIFIER = {
+    **TRAINING,
+    "architecture": {"module": "triptych.models.resnet", "options": {"width": 8}},
+    "base_augmentation": {"padding": 2, "flip": 0.5, "degrees": 15},
+    "augmentation": {"method": "cutmix", "alpha": 0.4, "probability": 0.5, "size": 4},
+    "validation": 20,
+    "label_smoothing": 0.1,
+}
+
+
+def save_colours(folder: Path) -> Path:
+    """Three classes that differ in their mean colour: even two epochs learn something."""
+    rng = np.random.default_rng(0)
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.arange(n) % 3
+        images = rng.integers(0, 120, (n, 16, 16, 3))
+        images[np.arange(n), :, :, labels] += 100
+        return images.astype(np.uint8), labels.astype(np.int64)
+
+    arrays = LabelledImages(*draw(120), *draw(30), classes=("red", "green", "blue"), source={"kind": "test"})
+    save_packed(folder, arrays, name="colours", provenance={})
+    return folder
+
+
+def experiment(folder: Path, data: Path, recipe: dict[str, Any], seed: int = 0) -> Experiment:
+    return Experiment(
+        label="test",
+        data=str(data),
+        recipe=recipe,
+        seed=seed,
+        folder=folder,
+        checkpoints=folder / "checkpoints",
+        checkpoint_minutes=5,
+        running=Job([]),
+    )
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return record
