@@ -54,10 +54,12 @@ def test_an_edited_image_is_imported_again_and_nothing_else_is(imported: Study, 
     (balls / "notes.txt").write_text("about the scene")
     assert imported.plan() == set()
     image = balls / "train/r_1.png"
-    before = image.stat().st_mtime_ns
-    os.utime(image, ns=(before + 10**9, before + 10**9))
+    kept = image.read_bytes()
+    os.utime(image)
+    assert imported.plan() == set()
+    image.write_bytes(kept + b" ")
     plan = imported.plan()
-    os.utime(image, ns=(before, before))
+    image.write_bytes(kept)
     assert {IMPORT, "Radiance field of balls: training", "Report: results/report/index.html"} <= plan
     assert not any("cameras" in job or "frames of" in job for job in plan)
 

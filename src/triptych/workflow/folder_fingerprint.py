@@ -1,21 +1,49 @@
-"""What a folder holds, as one string that changes when a file is added, removed or edited.
+"""What a user's files hold, as one string that changes when a file is added, removed or edited.
 
-The DAG compares it as a rule's param: a folder's own modification time misses edits, and
-listing every file as an input would make Snakemake checksum thousands of photographs.
+It is a param of the rules that read them: a folder's own modification time misses edits, and every file as
+an input would make Snakemake checksum thousands of photographs at every start. Here a file is read once;
+from then on it is recognised by its size and time.
 """
 
+import json
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import digest_of_value
+from triptych.workflow.files import digest_of_file, digest_of_value, read_json, write_json
+from triptych.workflow.records import RECORDS
+
+KNOWN = RECORDS / "input_files.json"  # [size, time in ns, digest] by path
+ANNOUNCED_BYTES = 2**30
+
+
+def files_fingerprint(files: Mapping[str, Path]) -> str:
+    """Hex digest of the contents of files and of the names given to them.
+
+    A dangling link counts by its name.
+    """
+    try:
+        known = read_json(KNOWN) if KNOWN.exists() else {}
+    except json.JSONDecodeError:
+        known = {}
+    status = {path: path.stat() for path in files.values() if path.exists()}
+    new = [
+        path for path, now in status.items() if known.get(str(path), [])[:2] != [now.st_size, now.st_mtime_ns]
+    ]
+    size = sum(status[path].st_size for path in new)
+    if size > ANNOUNCED_BYTES:
+        print(f"triptych: reading {size / 2**30:.1f} GiB of new input files, once", file=sys.stderr)
+    for path in new:
+        known[str(path)] = [status[path].st_size, status[path].st_mtime_ns, digest_of_file(path)]
+    if new and RECORDS.is_dir():
+        write_json(KNOWN, known)
+    return digest_of_value({name: known.get(str(path), [])[2:] for name, path in files.items()})
 
 
 def folder_fingerprint(folder: str | Path) -> str:
-    """Hex digest of the relative names, sizes and modification times of all files under `folder`.
-
-    Hidden files and folders (those whose name begins with a dot) do not count. Nothing is
-    read but the directory entries, so that ten thousand files take a fraction of a second.
+    """Hex digest of the relative names and contents of all files under `folder`, hidden ones left out.
 
     Raises:
         TriptychError: if the folder is missing, is a file, or may not be listed.
@@ -24,22 +52,15 @@ def folder_fingerprint(folder: str | Path) -> str:
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "there is no such folder"
         raise TriptychError(f"{folder}: {problem}; correct the path in the config")
-    entries: list[tuple[str, int, int]] = []
-    waiting = [root]
-    while waiting:
-        here = waiting.pop()
-        try:
-            with os.scandir(here) as listing:
-                for entry in listing:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        waiting.append(Path(entry.path))
-                        continue
-                    # A dangling link has no size; it still counts by its name.
-                    status = entry.stat(follow_symlinks=Path(entry.path).exists())
-                    name = Path(entry.path).relative_to(root).as_posix()
-                    entries.append((name, status.st_size, status.st_mtime_ns))
-        except OSError as error:
-            raise TriptychError(f"{here}: cannot be listed ({error.strerror}); check it") from error
-    return digest_of_value(sorted(entries))
+
+    def refuse(error: OSError) -> None:
+        raise TriptychError(f"{error.filename}: cannot be listed ({error.strerror}); check it") from error
+
+    files = {}
+    for here, folders, names in os.walk(root, followlinks=True, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                path = Path(here, name)
+                files[path.relative_to(root).as_posix()] = path
+    return files_fingerprint(files)
