@@ -35,10 +35,10 @@ rule tabulate_self_supervision:
 rule plot_self_supervision:
     input:
         dataset=data_of("self_supervision"),
-        simclr=filled(rules.pretrain_simclr.output.history),
-        probe=filled(PROBE_CURVE, encoder="simclr"),
-        random=filled(PROBE_CURVE, encoder="random"),
-        supervised=filled(rules.train_supervised.output.history),
+        simclr=all_seeds(rules.pretrain_simclr.output.history),
+        probe=all_seeds(PROBE_CURVE, encoder="simclr"),
+        random=all_seeds(PROBE_CURVE, encoder="random"),
+        supervised=all_seeds(rules.train_supervised.output.history),
         published=PUBLISHED,
     output:
         loss="results/figures/self_supervision_loss.svg",
@@ -64,8 +64,8 @@ rule plot_self_supervision:
 
 use rule plot_self_supervision as plot_feature_map with:
     input:
-        simclr=filled(rules.map_features.output.map, encoder="simclr")[0],
-        random=filled(rules.map_features.output.map, encoder="random")[0],
+        simclr=filled(rules.map_features.output.map, encoder="simclr", seed=SEEDS[0]),
+        random=filled(rules.map_features.output.map, encoder="random", seed=SEEDS[0]),
     output:
         feature_map="results/figures/feature_map.svg",
     log:
@@ -76,16 +76,15 @@ use rule plot_self_supervision as plot_feature_map with:
         "Figure: map of the features"
 
 
-rule tabulate_grid:
+rule tabulate_parameters:
     input:
-        results=result_files(GRID),
-        published=PUBLISHED,
+        parameters=rules.count_parameters.output[0],
     output:
-        **{name: table(f"grid_{name}") for name in GRID_TABLES},
+        parameters=table("parameters"),
     log:
-        "<logs>/tables/grid.log",
+        "<logs>/tables/parameters.log",
     benchmark:
-        "<benchmarks>/tables/grid.tsv"
+        "<benchmarks>/tables/parameters.tsv"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -94,31 +93,31 @@ rule tabulate_grid:
         runtime=10,
     params:
         code=code_of("tabulate_part2.py"),
-        grid=GRID,
     message:
-        "Tables: architecture x augmentation"
+        "Table: parameters"
     script:
         "../workflow/scripts/tabulate_part2.py"
 
 
-use rule tabulate_grid as tabulate_parameters with:
+use rule tabulate_parameters as tabulate_grid with:
     input:
-        parameters="results/grid/parameters.json",
+        **GRID,
+        published=PUBLISHED,
     output:
-        parameters=table("parameters"),
+        **{name: table(f"grid_{name}") for name in GRID_TABLES},
     log:
-        "<logs>/tables/parameters.log",
+        "<logs>/tables/grid.log",
     benchmark:
-        "<benchmarks>/tables/parameters.tsv"
+        "<benchmarks>/tables/grid.tsv"
     params:
-        code=code_of("tabulate_part2.py"),
+        titles=TITLES,
     message:
-        "Table: parameters"
+        "Tables: architecture x augmentation"
 
 
 rule plot_grid_overview:
     input:
-        results=result_files(GRID),
+        **GRID,
         histories=of_cells("history"),
         published=PUBLISHED,
     output:
@@ -135,7 +134,7 @@ rule plot_grid_overview:
         runtime=10,
     params:
         code=code_of("plot_part2.py"),
-        grid=GRID,
+        titles=TITLES,
     message:
         "Figure: all cells"
     script:
@@ -144,7 +143,7 @@ rule plot_grid_overview:
 
 use rule plot_grid_overview as plot_confusion with:
     input:
-        results=result_files(GRID),
+        **GRID,
         predictions=of_cells("predictions"),
         labels=f"results/data/{config['grid']['dataset']}/test_labels.npy",
     output:
@@ -169,7 +168,6 @@ use rule plot_grid_overview as plot_grid with:
     benchmark:
         "<benchmarks>/figures/grid_{architecture}.tsv"
     params:
-        code=code_of("plot_part2.py"),
         architecture="{architecture}",
         titles=titles_of_row,
     message:
@@ -179,7 +177,7 @@ use rule plot_grid_overview as plot_grid with:
 use rule plot_grid_overview as plot_augmentations with:
     input:
         dataset=data_of("grid"),
-        examples="results/grid/augmentations.npz",
+        examples=rules.sample_augmentations.output[0],
     output:
         gallery="results/figures/augmentations.svg",
     log:
@@ -187,8 +185,7 @@ use rule plot_grid_overview as plot_augmentations with:
     benchmark:
         "<benchmarks>/figures/augmentations.tsv"
     params:
-        code=code_of("plot_part2.py"),
-        titles=AUGMENTATION_TITLES,
+        titles=TITLES["augmentations"],
     message:
         "Figure: gallery of the augmentations"
 
@@ -196,7 +193,7 @@ use rule plot_grid_overview as plot_augmentations with:
 use rule plot_grid_overview as plot_attention with:
     input:
         dataset=data_of("grid"),
-        rollouts="results/grid/attention/{architecture}.npz",
+        rollouts=rules.roll_out_attention.output[0],
     output:
         attention="results/figures/attention_{architecture}.svg",
     log:
@@ -204,7 +201,6 @@ use rule plot_grid_overview as plot_attention with:
     benchmark:
         "<benchmarks>/figures/attention_{architecture}.tsv"
     params:
-        code=code_of("plot_part2.py"),
         titles=titles_of_row,
     message:
         "Figure: attention of {wildcards.architecture}"
@@ -280,9 +276,12 @@ PAGE = {
             "features": [
                 path
                 for encoder in ENCODERS
-                for path in filled(rules.encode_images.output.metrics, encoder=encoder)
+                for path in all_seeds(rules.encode_images.output.metrics, encoder=encoder)
             ],
-            "maps": [filled(rules.map_features.output.metrics, encoder=encoder)[0] for encoder in ENCODERS],
+            "maps": [
+                filled(rules.map_features.output.metrics, encoder=encoder, seed=SEEDS[0])
+                for encoder in ENCODERS
+            ],
             "figures": {**figures(rules.plot_self_supervision), **figures(rules.plot_feature_map)},
         }
         if "self_supervision" in PARTS
@@ -290,8 +289,8 @@ PAGE = {
     ),
     "grid": (
         {
-            "results": GRID,
-            "parameters": "results/grid/parameters.json",
+            "results": {**GRID, **TITLES},
+            "parameters": rules.count_parameters.output[0],
             "figures": {
                 **figures(rules.plot_augmentations),
                 **figures(rules.plot_grid_overview),

@@ -5,13 +5,15 @@ PUBLISHED = [
     f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}"
     for name in ("results.csv", "curves.csv", "recipes.yaml")
 ]
-ARCHITECTURE_TITLES = {name: config["architectures"][name]["title"] or name for name in ARCHITECTURES}
-AUGMENTATION_TITLES = {name: config["augmentations"][name]["title"] or name for name in AUGMENTATIONS}
+TITLES = {
+    "architectures": {name: config["architectures"][name]["title"] or name for name in ARCHITECTURES},
+    "augmentations": {name: config["augmentations"][name]["title"] or name for name in AUGMENTATIONS},
+}
 
 
 def titles_of_row(wildcards):
     """Titles of the augmentations that an architecture is run with."""
-    return {name: AUGMENTATION_TITLES[name] for name in columns_of(wildcards.architecture)}
+    return {name: TITLES["augmentations"][name] for name in columns_of(wildcards.architecture)}
 
 
 def data_of(part):
@@ -25,8 +27,13 @@ def table(name):
 
 
 def filled(path, **wildcards):
-    """The path of a rule's output for these wildcards; all seeds of part 1 where it has a seed."""
-    return expand(path, seed=SEEDS, **wildcards) if "{seed}" in path else str(path).format(**wildcards)
+    """The path of a rule's output for these wildcards."""
+    return str(path).format(**wildcards)
+
+
+def all_seeds(path, **wildcards):
+    """Likewise, one path for each seed of part 1."""
+    return [filled(path, seed=seed, **wildcards) for seed in SEEDS]
 
 
 def result_files(value):
@@ -40,7 +47,7 @@ def result_files(value):
 
 def evaluation(name, title, metrics, encoders=ENCODERS, **wildcards):
     """A row of the table of evaluations, from the rule's output `metrics`."""
-    runs = {encoder: filled(metrics, encoder=encoder, **wildcards) for encoder in encoders}
+    runs = {encoder: all_seeds(metrics, encoder=encoder, **wildcards) for encoder in encoders}
     return {"name": name, "title": title, "runs": runs}
 
 
@@ -51,15 +58,15 @@ PROBE_CURVE = PROBE.history if SGD_PROBE else PROBE.metrics
 SELF_SUPERVISION = {
     "dataset": data_of("self_supervision"),
     "methods": {
-        "simclr_linear_probe": filled(PROBE.metrics, encoder="simclr"),
-        "supervised_resnet18": filled(rules.train_supervised.output.metrics),
-        "random_linear_probe": filled(PROBE.metrics, encoder="random"),
+        "simclr_linear_probe": all_seeds(PROBE.metrics, encoder="simclr"),
+        "supervised_resnet18": all_seeds(rules.train_supervised.output.metrics),
+        "random_linear_probe": all_seeds(PROBE.metrics, encoder="random"),
     },
-    "simclr": filled(rules.pretrain_simclr.output.metrics),
+    "simclr": all_seeds(rules.pretrain_simclr.output.metrics),
     "histories": {
-        "simclr": filled(rules.pretrain_simclr.output.history)[0],
-        **({"linear_probe": filled(PROBE.history, encoder="simclr")[0]} if SGD_PROBE else {}),
-        "supervised": filled(rules.train_supervised.output.history)[0],
+        "simclr": filled(rules.pretrain_simclr.output.history, seed=SEEDS[0]),
+        **({"linear_probe": filled(PROBE.history, encoder="simclr", seed=SEEDS[0])} if SGD_PROBE else {}),
+        "supervised": filled(rules.train_supervised.output.history, seed=SEEDS[0]),
     },
     "evaluations": [
         evaluation("linear_probe", "Linear probe", PROBE.metrics),
@@ -90,9 +97,4 @@ SELF_SUPERVISION = {
     ],
 }
 # What the tables, some figures and the page read of part 2.
-GRID = {
-    "dataset": data_of("grid"),
-    "metrics": of_cells("metrics"),
-    "architectures": ARCHITECTURE_TITLES,
-    "augmentations": AUGMENTATION_TITLES,
-}
+GRID = {"dataset": data_of("grid"), "metrics": of_cells("metrics")}

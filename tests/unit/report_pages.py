@@ -8,6 +8,7 @@ from typing import Any
 
 from report_results import ARCHITECTURES, AUGMENTATIONS, SEEDS
 
+TITLES = {"architectures": ARCHITECTURES, "augmentations": AUGMENTATIONS}
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
@@ -81,8 +82,9 @@ def make_tables(results: Path) -> None:
     main_of("tabulate_part1.py")(_self_supervision(results), table("self_supervision"))
     part2 = main_of("tabulate_part2.py")
     names = ("top1", "top5", "published", "differences", "cost")
-    part2({name: table(f"grid_{name}") for name in names}, grid=grid_files(results))
-    part2({"parameters": table("parameters")}, parameters=str(results / "grid/parameters.json"))
+    inputs = SimpleNamespace(**grid_files(results), parameters=str(results / "grid/parameters.json"))
+    part2(inputs, SimpleNamespace(titles=TITLES), {name: table(f"grid_{name}") for name in names})
+    part2(inputs, None, {"parameters": table("parameters")})
 
 
 def _figures(results: Path) -> dict[str, Any]:
@@ -123,14 +125,16 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         part1(name, SimpleNamespace(**maps) if name == "feature_map" else curves, None, target)
     inputs = SimpleNamespace(
         dataset=dataset,
+        metrics=grid_files(results)["metrics"],
         labels=str(Path(dataset).with_name("test_labels.npy")),
         examples=str(results / "grid/augmentations.npz"),
         rollouts=str(results / "grid/attention/vit.npz"),
     )
-    params = SimpleNamespace(grid=grid_files(results), titles=AUGMENTATIONS)
-    for name in ("gallery", "overview", "confusion"):
-        part2(name, inputs, params, figures["grid"][name])
-    part2("attention", inputs, params, figures["grid"]["attention"]["vit"])
+    for name in ("overview", "confusion"):
+        part2(name, inputs, SimpleNamespace(titles=TITLES), figures["grid"][name])
+    columns = SimpleNamespace(titles=AUGMENTATIONS)
+    part2("gallery", inputs, columns, figures["grid"]["gallery"])
+    part2("attention", inputs, columns, figures["grid"]["attention"]["vit"])
     for architecture in architectures:
         histories = [
             path

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def overview(_: Any, params: Any) -> Figure:
+def overview(inputs: Any, params: Any) -> Figure:
     """Validation errors of all cells; histories are beside their metrics."""
-    grid = read_grid(**params.grid)
+    grid = read_grid(dataset=inputs.dataset, metrics=inputs.metrics, **params.titles)
     histories = {
         cell: [read_history(result.path.with_name("history.csv")) for result in results]
         for cell, results in grid.cells.items()
@@ -56,7 +56,8 @@ def _cell(history: str) -> str:
 
 def confusion(inputs: Any, params: Any) -> Figure:
     """Confusion matrices; predictions are beside their metrics."""
-    return confusion_figure(read_grid(**params.grid), np.load(inputs.labels))
+    grid = read_grid(dataset=inputs.dataset, metrics=inputs.metrics, **params.titles)
+    return confusion_figure(grid, np.load(inputs.labels))
 
 
 def gallery(inputs: Any, params: Any) -> Figure:

@@ -40,19 +40,16 @@ def parameter_counts(path: str) -> Tables:
     return {"parameters": (parameter_tables(models), parameter_rows(models))}
 
 
-def main(
-    outputs: Mapping[str, Sequence[str]], *, grid: dict[str, Any] | None = None, parameters: str | None = None
-) -> None:
-    """Write the tables of the grid, from the arguments of `read_grid`, or of the counted parameters."""
-    made = grid_tables(read_grid(**grid)) if grid else parameter_counts(parameters)
+def main(inputs: Any, params: Any, outputs: Mapping[str, Sequence[str]]) -> None:
+    """Write the outputs from a rule's named inputs and params."""
+    if "parameters" in outputs:
+        tables = parameter_counts(inputs.parameters)
+    else:
+        tables = grid_tables(read_grid(dataset=inputs.dataset, metrics=inputs.metrics, **params.titles))
     for name, targets in outputs.items():
-        write_tables(*made[name], targets)
+        write_tables(*tables[name], targets)
 
 
 if "snakemake" in globals():
     with job(snakemake):
-        main(
-            dict(snakemake.output.items()),
-            grid=snakemake.params.get("grid"),
-            parameters=snakemake.input.get("parameters"),
-        )
+        main(snakemake.input, snakemake.params, dict(snakemake.output.items()))
