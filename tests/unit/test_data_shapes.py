@@ -48,7 +48,7 @@ def test_a_silhouette_is_one_piece_within_the_unit_circle_or_nearly(name):
 
 
 def test_colour_and_brightness_say_nothing_about_the_class():
-    images = render("train", np.arange(2500), seed=0, side=32)
+    images = render("train", np.arange(2500), seed=0, side=16)
     labels = np.arange(2500) % 10
     means = images.reshape(2500, -1, 3).mean(axis=1)
     within = means.std(axis=0)
@@ -60,14 +60,14 @@ def test_colour_and_brightness_say_nothing_about_the_class():
 
 
 def test_a_linear_classifier_on_pixels_fails():
-    """Ridge regression onto one-hot labels; logistic regression does no better, a ResNet18 passes 85 %."""
-    images = generate_shapes(train=4000, test=1000, seed=0, image_size=32)
+    """Ridge regression onto one-hot labels. A ResNet18 passes 85 % at 32 pixels."""
+    images = generate_shapes(train=2000, test=500, seed=0, image_size=16)
     parts = (images.train_images, images.test_images)
     train, test = (part.reshape(len(part), -1) / np.float32(255) for part in parts)
     mean, std = train.mean(axis=0), train.std(axis=0)
     train, test = (train - mean) / std, (test - mean) / std
     targets = np.eye(10, dtype=np.float32)[images.train_labels] - np.float32(0.1)
-    penalty = 1e4 * np.eye(train.shape[1], dtype=np.float32)
+    penalty = 2.5e3 * np.eye(train.shape[1], dtype=np.float32)
     weights = np.linalg.solve(train.T @ train + penalty, train.T @ targets)
     assert ((train @ weights).argmax(axis=1) == images.train_labels).mean() > 0.2  # it did learn something
     assert ((test @ weights).argmax(axis=1) == images.test_labels).mean() < 0.6

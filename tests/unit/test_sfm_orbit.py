@@ -13,7 +13,8 @@ from triptych.sfm.orbit import blurred_frames, film_orbit, intrinsics, orbit_pos
 from triptych.sfm.still_life import StillLife, still_life
 from triptych.sfm.surfaces import Ground, Sphere, Texture
 
-SIZE = {"width": 160, "height": 120}
+SIZE = {"width": 112, "height": 84}
+LARGER = {"width": 160, "height": 120}
 OFFSETS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
 
 
@@ -39,14 +40,20 @@ def film(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def filmed_scene():
+    """The scene of the film, painted once more from its seed."""
+    return still_life(0, density=intrinsics(**SIZE)["fl_x"] / 4)
+
+
 @pytest.mark.parametrize("point", [(0.0, 0.0, 0.0), (0.7, -0.5, 0.6), (-0.9, 0.4, -0.3)])
 def test_a_known_point_is_seen_where_the_pose_says(point):
     """Pinhole projection written out here, against a rendered white ball in the dark."""
     ball = Sphere(point, 0.06, paint(1))
     world = StillLife([ball], Ground(paint(0)), Sphere((0, 0, 0), 5.5, paint(0), inside=True))
-    camera = intrinsics(**SIZE)
+    camera = intrinsics(**LARGER)
     for pose in orbit_poses(5, sweep=300):
-        picture = render(world, pose, **SIZE, samples=OFFSETS).astype(float).mean(axis=2)
+        picture = render(world, pose, **LARGER, samples=OFFSETS).astype(float).mean(axis=2)
         right, up, back = pose[:3, :3].T @ (np.array(point) - pose[:3, 3])
         expected = camera["cx"] - camera["fl_x"] * right / back, camera["cy"] + camera["fl_y"] * up / back
         mask = picture > 20  # the ball's outline, whatever its shading
@@ -71,15 +78,14 @@ def test_cameras_are_level_look_inwards_and_walk_around():
     assert np.linalg.norm(eyes, axis=1).mean() == pytest.approx(4, rel=0.05)
 
 
-def test_the_film_shows_the_world_from_the_poses_in_the_file(film):
+def test_the_film_shows_the_scene_of_its_seed_from_the_poses_in_the_file(film, filmed_scene):
     truth = json.loads((film / "truth.json").read_text())
     pictures = list(read_video(film / "film.mp4"))
     assert len(pictures) == len(truth["frames"]) == 24
-    world = still_life(0, density=truth["fl_x"] / 4)
     for picture, entry in zip(pictures, truth["frames"], strict=True):
         assert (entry["frame"], entry["time"]) == (picture.number, pytest.approx(picture.time, abs=1e-3))
         if not entry["blurred"] and picture.number % 5 == 0:
-            expected = render(world, np.array(entry["transform_matrix"]), **SIZE, samples=OFFSETS)
+            expected = render(filmed_scene, np.array(entry["transform_matrix"]), **SIZE, samples=OFFSETS)
             error = picture.rgb().mean(axis=2) - expected.mean(axis=2)  # 4:2:0 smooths colours
             assert 10 * np.log10(255**2 / np.mean(error**2)) > 29
     with av.open(str(film / "film.mp4")) as container:
@@ -90,7 +96,7 @@ def test_intrinsics_are_consistent(film):
     truth = json.loads((film / "truth.json").read_text())
     assert truth["fl_x"] == pytest.approx(truth["w"] / 2 / np.tan(truth["camera_angle_x"] / 2))
     assert truth["fl_y"] == pytest.approx(truth["h"] / 2 / np.tan(truth["camera_angle_y"] / 2))
-    assert (truth["w"], truth["h"], truth["cx"], truth["cy"]) == (160, 120, 80, 60)
+    assert (truth["w"], truth["h"], truth["cx"], truth["cy"]) == (112, 84, 56, 42)
 
 
 def test_frame_choice_takes_no_blurred_frame_of_it(film, tmp_path):
@@ -124,10 +130,9 @@ def test_as_many_frames_are_blurred_as_asked_for(share):
         assert blurred_frames(90, share, np.random.default_rng(seed)).sum() == round(90 * share)
 
 
-def test_worlds_depend_on_the_seed_alone():
-    a, b, other = (
-        render(still_life(s, density=30), orbit_poses(3, sweep=90)[1], **SIZE, samples=OFFSETS[:1])
-        for s in (1, 1, 2)
+def test_another_seed_paints_another_scene(filmed_scene):
+    pose = orbit_poses(3, sweep=90)[1]
+    a, b = (
+        render(scene, pose, **SIZE, samples=OFFSETS[:1]) for scene in (filmed_scene, still_life(1, density=8))
     )
-    assert np.array_equal(a, b)
-    assert np.mean(a != other) > 0.5
+    assert np.mean(a != b) > 0.5

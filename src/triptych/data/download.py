@@ -1,7 +1,7 @@
 """Downloads that survive broken connections and are checked before anything reads them.
 
 The bytes gather in a `.part` file outside every rule's output, so that a killed or failed job
-goes on where it stopped. It becomes the target only once its hashes are right.
+continues where it stopped. It becomes the target only once its hashes are right.
 """
 
 import logging
@@ -19,15 +19,15 @@ from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 
-PASSING = {408, 425, 429}  # like every 5xx: worth asking again
+TEMPORARY = {408, 425, 429}  # HTTP statuses that, like every 5xx, may be over at the next attempt
 
 
-class _Refused(Exception):
-    """A mirror that will never deliver."""
+class _Permanent(Exception):
+    """The mirror will never deliver the file."""
 
 
-class _Interrupted(Exception):
-    """It may work the next time."""
+class _Temporary(Exception):
+    """The next attempt may succeed."""
 
 
 def _size(path: Path) -> int:
@@ -41,7 +41,7 @@ def _reason(error: Exception) -> str:
         return "no connection"
     if isinstance(error, urllib3.exceptions.ProtocolError):
         return "connection broke"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _fetch(url: str, part: Path, timeout: tuple[float, float]) -> None:
@@ -51,29 +51,28 @@ def _fetch(url: str, part: Path, timeout: tuple[float, float]) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            status = response.status_code
-            if status >= 500 or status in PASSING:
-                raise _Interrupted(f"HTTP {status}")
-            resumed = status == 206 and response.headers.get("Content-Range", "").startswith(
-                f"bytes {start}-"
-            )
+            status, content_range = response.status_code, response.headers.get("Content-Range", "")
+            if status >= 500 or status in TEMPORARY:
+                raise _Temporary(f"HTTP {status}")
+            resumed = status == 206 and content_range.startswith(f"bytes {start}-")
             if status == 416 or (status == 206 and not resumed):
                 part.unlink(missing_ok=True)
-                raise _Interrupted("the partial file did not fit")
+                raise _Temporary("the partial file did not fit")
             if status not in (200, 206):
-                raise _Refused(f"HTTP {status}")
+                raise _Permanent(f"HTTP {status}")
             if start:
                 log.info("%s at byte %d of %s", "resuming" if resumed else "restarting, not", start, url)
             start = start if resumed else 0
-            total = start + int(response.headers.get("Content-Length", 0))
-            with part.open("ab" if resumed else "wb") as stream:
-                label = url.rsplit("/", 1)[-1]
-                with Progress(total, label, unit="B", start=start) as progress:
-                    for block in response.raw.stream(2**16, decode_content=False):
-                        stream.write(block)
-                        progress.update(len(block))
+            total, label = start + int(response.headers.get("Content-Length", 0)), url.rsplit("/", 1)[-1]
+            with (
+                part.open("ab" if resumed else "wb") as stream,
+                Progress(total, label, unit="B", start=start) as progress,
+            ):
+                for block in response.raw.stream(2**16, decode_content=False):
+                    stream.write(block)
+                    progress.update(len(block))
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _Interrupted(_reason(error)) from error
+        raise _Temporary(_reason(error)) from error
 
 
 def download(
@@ -88,17 +87,17 @@ def download(
 ) -> str:
     """Bring a file of known hashes to `target` from the first mirror that delivers it.
 
-    Mirrors are asked in turn, each going on where the last one stopped. After a round without
+    Mirrors are tried in turn, each from where the last one stopped. After a round without
     progress comes a pause, twice as long each time; mirrors that answer 4xx or deliver another
-    file are not asked again.
+    file are not tried again.
 
     Args:
         target: where the complete, checked file appears.
         mirrors: addresses of the same file.
         hashes: `{algorithm: hex digest}`, all of which must be right.
-        part: file that gathers the bytes; it stays after a failure and is taken up by the next call.
-            Must be on the target's file system.
-        rounds: how many rounds without progress to put up with.
+        part: file that gathers the bytes, on the target's file system; it stays after a failure,
+            and the next call continues it.
+        rounds: number of rounds without progress before giving up.
         backoff: first pause in seconds.
         timeout: seconds to wait for a connection and for the next bytes.
 
@@ -116,13 +115,13 @@ def download(
         os.replace(part, target)
         return str(part)
 
-    asked, reasons = list(mirrors), dict.fromkeys(mirrors, "not asked")
-    most, failures = _size(part), 0
-    while asked and failures < rounds:
+    remaining, reasons = list(mirrors), dict.fromkeys(mirrors, "not tried")
+    received, failures = _size(part), 0
+    while remaining and failures < rounds:
         if failures:
             time.sleep(backoff * 2 ** (failures - 1))
-        before = most
-        for url in list(asked):
+        before = received
+        for url in list(remaining):
             resumed = _size(part) > 0
             try:
                 _fetch(url, part, timeout)
@@ -133,15 +132,15 @@ def download(
                 part.unlink()
                 reasons[url] = f"{problem}; what came was deleted"
                 if not resumed:  # else the fault may lie in what was there before
-                    asked.remove(url)
-            except _Refused as refusal:
-                reasons[url] = str(refusal)
-                asked.remove(url)
-            except _Interrupted as interruption:
-                reasons[url] = str(interruption)
-            most = max(most, _size(part))
+                    remaining.remove(url)
+            except _Permanent as error:
+                reasons[url] = str(error)
+                remaining.remove(url)
+            except _Temporary as error:
+                reasons[url] = str(error)
+            received = max(received, _size(part))
             log.warning("%s: %s", url, reasons[url])
-        failures = 0 if most > before else failures + 1
+        failures = 0 if received > before else failures + 1
     tried = "; ".join(f"{url} ({reason})" for url, reason in reasons.items())
     raise TriptychError(
         f"cannot download {target.name}: {tried}. Check the network or the data set's `mirrors` and hashes, "

@@ -1,6 +1,4 @@
-"""A smooth way through cameras: those of a scene, or those that someone chose."""
-
-import math
+"""A smooth camera path: past the cameras of a scene, or through recorded keyframes."""
 
 import numpy as np
 import torch
@@ -14,25 +12,23 @@ from triptych.scenes.keyframes import CameraPath
 
 Array = NDArray[np.float64]
 
-KEYFRAMES_PER_SECOND = 2.0  # fewer than the cameras: the hand that held them trembled
+KEYFRAMES_PER_SECOND = 2.0  # of a scene's cameras, fewer than there are: the hand that held them trembled
 
 
 def _spline(positions: Array, rotations: Rotation, values: Array, frames: int) -> tuple[Array, Array, Array]:
-    """Positions (frames, 3), rotations (frames, 3, 3) and values (frames, k) at an even pace.
+    """Positions (frames, 3), rotations (frames, 3, 3) and values (frames,) at an even pace.
 
     A cubic spline runs through the positions, spherical linear interpolation through the rotations,
-    linear interpolation through the values (n, k). The pace is even in distance travelled, where a turn
+    linear interpolation through the values (n,). The pace is even in distance travelled, where a turn
     of one radian counts as much as the mean distance between a position and their centre.
     """
     radius = np.linalg.norm(positions - positions.mean(axis=0), axis=1).mean() or 1.0
-    turns = (rotations[:-1].inv() * rotations[1:]).magnitude()
-    legs = np.linalg.norm(np.diff(positions, axis=0), axis=1) + radius * turns
-    way = np.concatenate([[0.0], np.cumsum(np.maximum(legs, 1e-6 * radius))])
-    at = np.linspace(0, way[-1], frames)
-    between = np.empty((frames, values.shape[1]))
-    for column in range(values.shape[1]):
-        between[:, column] = np.interp(at, way, values[:, column])
-    return CubicSpline(way, positions)(at), Slerp(way, rotations)(at).as_matrix(), between
+    angles = (rotations[:-1].inv() * rotations[1:]).magnitude()
+    steps = np.linalg.norm(np.diff(positions, axis=0), axis=1) + radius * angles
+    travelled = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * radius))])
+    at = np.linspace(0, travelled[-1], frames)
+    rotation = Slerp(travelled, rotations)(at).as_matrix()
+    return CubicSpline(travelled, positions)(at), rotation, np.interp(at, travelled, values)
 
 
 def _pinhole(position: Array, rotation: Array, focal: Array, size: tuple[int, int]) -> Cameras:
@@ -69,7 +65,7 @@ def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) ->
     rotations = Rotation.from_matrix(cameras.rotation.cpu().double().numpy())
     count = min(len(cameras), max(4, round(KEYFRAMES_PER_SECOND * seconds) + 1))
     chosen = np.unique(np.linspace(0, len(cameras) - 1, count).round().astype(int))
-    position, rotation, _ = _spline(positions[chosen], rotations[chosen], np.zeros((len(chosen), 0)), frames)
+    position, rotation, _ = _spline(positions[chosen], rotations[chosen], np.zeros(len(chosen)), frames)
     first_width, first_height = cameras.size[0].tolist()
     size = _even_size(width, first_width / first_height)
     field_of_view = (cameras.focal / cameras.size).mean(dim=0).cpu().double().numpy()
@@ -82,7 +78,7 @@ def keyframe_path(path: CameraPath, world: World, *, frames: int, width: int) ->
     """Cameras of a film through recorded keyframes.
 
     Args:
-        path: the keyframes; the pictures take its shape.
+        path: the keyframes, and the shape of the pictures.
         world: of the scene it was recorded in.
         frames: number of cameras to make.
         width: of the pictures in pixels. Both sides are even.
@@ -91,7 +87,7 @@ def keyframe_path(path: CameraPath, world: World, *, frames: int, width: int) ->
         Pinhole cameras without distortion, with the field of view of the keyframes in between.
     """
     poses = [world.camera(keyframe.pose) for keyframe in path.keyframes]
-    fov = np.array([[math.radians(keyframe.fov)] for keyframe in path.keyframes])
+    fov = np.radians([keyframe.fov for keyframe in path.keyframes])
     position, rotation, fov = _spline(
         np.stack([position for _, position in poses]),
         Rotation.from_matrix(np.stack([rotation for rotation, _ in poses])),
@@ -100,4 +96,4 @@ def keyframe_path(path: CameraPath, world: World, *, frames: int, width: int) ->
     )
     size = _even_size(width, path.aspect)
     focal = size[1] / 2 / np.tan(fov / 2)
-    return _pinhole(position, rotation, np.repeat(focal, 2, axis=1), size)
+    return _pinhole(position, rotation, np.stack([focal, focal], axis=1), size)

@@ -22,6 +22,7 @@ from triptych.workflow.errors import TriptychError, malformed
 from triptych.workflow.files import read_json, write_json
 
 FORMAT = "triptych-camera-path-1"
+LIMITS = {"seconds": (0, 600), "fps": (0, 120), "aspect": (0.05, 20), "fov": (0, 179)}
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def write_camera_path(target: Path, path: CameraPath, *, scene: str) -> None:
     write_json(target, {"format": FORMAT, "scene": scene, **numbers, "keyframes": keyframes})
 
 
-def _within(content: dict[str, Any], name: str, low: float, high: float) -> float:
-    value = float(content[name])
+def _number(content: dict[str, Any], name: str) -> float:
+    value, (low, high) = float(content[name]), LIMITS[name]
     if not low < value <= high:
         raise ValueError(f"{name} is {value:g}, not above {low:g} and at most {high:g}")
     return value
@@ -63,7 +64,7 @@ def _keyframe(content: dict[str, Any]) -> Keyframe:
     rotation = pose[:3, :3]
     if not np.allclose(rotation.T @ rotation, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise ValueError("a transform_matrix does not rotate")
-    return Keyframe(pose, _within(content, "fov", 0, 179))
+    return Keyframe(pose, _number(content, "fov"))
 
 
 def read_camera_path(file: Path, *, scene: str | None = None) -> CameraPath:
@@ -84,12 +85,7 @@ def read_camera_path(file: Path, *, scene: str | None = None) -> CameraPath:
         if len(keyframes) < 2:
             raise ValueError(f"it has {len(keyframes)} keyframes; at least 2 are needed")
         recorded = content["scene"]
-        path = CameraPath(
-            keyframes=keyframes,
-            seconds=_within(content, "seconds", 0, 600),
-            fps=_within(content, "fps", 0, 120),
-            aspect=_within(content, "aspect", 0.05, 20),
-        )
+        path = CameraPath(keyframes, *(_number(content, name) for name in ("seconds", "fps", "aspect")))
     except FileNotFoundError as error:
         raise TriptychError(f"{file}: not found; record a camera path in the viewer") from error
     except (OSError, KeyError, TypeError, ValueError) as error:

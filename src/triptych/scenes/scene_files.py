@@ -15,7 +15,8 @@ import numpy as np
 
 from triptych.scenes.coordinates import OFFSET, SCALE, World
 from triptych.workflow.errors import TriptychError, malformed
-from triptych.workflow.files import digest_of_value, read_json
+from triptych.workflow.files import read_json
+from triptych.workflow.folder_fingerprint import files_fingerprint
 
 log = logging.getLogger("triptych")
 
@@ -183,11 +184,8 @@ def _find_and_read(path: Path) -> SceneFile:
             raise TriptychError(f"{path}: there is only one of {' and '.join(PAIR.values())}; add the other")
         raise TriptychError(f"{path}: there is no {SINGLE} and no {' and '.join(PAIR.values())} in it")
     train, test = (read_scene_file(file) for file in pair.values())
-    if (train.aabb_scale, train.world.scale, *train.world.offset) != (
-        test.aabb_scale,
-        test.world.scale,
-        *test.world.offset,
-    ):
+    boxes = [(one.aabb_scale, one.world.scale, one.world.offset.tolist()) for one in (train, test)]
+    if boxes[0] != boxes[1]:
         raise TriptychError(f"{path}: its two files differ in aabb_scale, scale or offset; make them agree")
     frames = [
         replace(frame, split=split)
@@ -222,8 +220,5 @@ def poses_fingerprint(path: str | Path) -> str:
     content = read_known_poses(path)
     images = [frame.image for frame in content.frames if frame.image is not None]
     masks = [frame.mask.file for frame in content.frames if frame.mask is not None]
-    status = [
-        (os.path.relpath(file, content.paths[0].parent), file.stat())
-        for file in (*content.paths, *images, *masks)
-    ]
-    return digest_of_value([(name, one.st_size, one.st_mtime_ns) for name, one in status])
+    root, files = content.paths[0].parent, (*content.paths, *images, *masks)
+    return files_fingerprint({os.path.relpath(file, root): file for file in files})

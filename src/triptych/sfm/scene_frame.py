@@ -101,7 +101,6 @@ def write_transforms(
     cloud: str | Path,
     *,
     aabb_scale: int,
-    images: str = "frames",
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """Write a COLMAP model as transforms.json, and its points as PLY in the same coordinates.
@@ -111,10 +110,9 @@ def write_transforms(
     Args:
         model_folder: COLMAP binary model with OPENCV cameras.
         manifest: of the frames; their sharpness is copied.
-        target: transforms.json.
+        target: transforms.json, beside the folder `frames`.
         cloud: .ply.
         aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
-        images: folder of the frames, relative to `target`'s.
         provenance: goes into `target`.
     """
     model = pycolmap.Reconstruction(model_folder)
@@ -128,7 +126,7 @@ def write_transforms(
     shared = len({image.camera_id for image in registered}) == 1
     frames = [
         {
-            "file_path": f"{images}/{image.name}",
+            "file_path": f"frames/{image.name}",
             "sharpness": sharpness[image.name],
             **({} if shared else lens),
             "transform_matrix": pose.tolist(),
