@@ -6,9 +6,10 @@ import time
 import torch
 import torch.nn.functional as F
 
+from triptych.kernels.registry import accelerate
 from triptych.models.resnet import build as resnet18
 from triptych.models.vit import ViT
-from triptych.training.allocator import keep_large_allocations
+from triptych.training.memory import keep_large_allocations
 from triptych.training.optimizer import make_optimizer
 from triptych.workflow.devices import autocast
 
@@ -26,7 +27,7 @@ def images_per_second(name: str, threads: int, seconds: float) -> float:
     torch.set_num_threads(threads)
     keep_large_allocations()
     model = resnet18(CLASSES, SIDE) if name == "resnet18" else ViT(CLASSES, SIDE, stochastic_depth=0.1)
-    model = model.to(memory_format=torch.channels_last)
+    model = accelerate(model.to(memory_format=torch.channels_last))
     optimizer = make_optimizer(model, RECIPES[name] | SHARED)
     images = torch.rand(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % CLASSES

@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from triptych.augment.augmentation import make_augmentation
 from triptych.classify.operation_count import forward_flops, training_flops
+from triptych.kernels.registry import accelerate
 from triptych.models.vit import ViT
-from triptych.training.allocator import keep_large_allocations
+from triptych.training.memory import keep_large_allocations
 from triptych.training.optimizer import make_optimizer
 from triptych.workflow.devices import autocast, choose_device
 from triptych.workflow.seeds import torch_generator
@@ -49,7 +50,7 @@ class Step:
     def __init__(self, device: torch.device, precision: str, dropout: float) -> None:
         torch.manual_seed(0)
         self.device, self.precision = device, precision
-        self.model = ViT(CLASSES, SIDE, dropout=dropout).to(device)
+        self.model = accelerate(ViT(CLASSES, SIDE, dropout=dropout).to(device))
         self.optimizer = make_optimizer(self.model, RECIPE | {"precision": precision})
         self.images = torch.rand(BATCH, 3, SIDE, SIDE, device=device)
         self.labels = F.one_hot(torch.arange(BATCH, device=device) % CLASSES, CLASSES).float()

@@ -1,4 +1,4 @@
-"""`python -m triptych.view results/scenes/NAME`: walk through a trained scene in the browser."""
+"""`python -m triptych.view results/scenes/NAME`: explore a trained scene in the browser."""
 
 import argparse
 import logging
@@ -6,12 +6,13 @@ import sys
 import threading
 from pathlib import Path
 
-from triptych.radiance.device import choose_radiance_device
+from triptych.kernels import registry
+from triptych.radiance.backend import choose_radiance_device
 from triptych.scenes.keyframes import read_camera_path
+from triptych.view.rendering import SizeLimits
+from triptych.view.scene import read_trained_scene
 from triptych.view.server import serve
 from triptych.view.session import Options
-from triptych.view.subject import read_subject
-from triptych.view.worker import Limits
 from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
@@ -30,6 +31,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "only; from another one, use ssh -L 8080:localhost:8080)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--kernels",
+        default="auto",
+        help="compiled CPU kernels: auto, off, amx_bf16, avx512_bf16 or avx2 (default: %(default)s)",
+    )
     parser.add_argument(
         "--max-width", type=int, default=960, help="of the sharpest picture, in pixels (default: %(default)s)"
     )
@@ -60,19 +66,20 @@ def main(arguments: list[str] | None = None) -> int:
     log.handlers = [logging.StreamHandler()]
     log.setLevel(logging.INFO)
     try:
-        subject = read_subject(chosen.scene, device=choose_radiance_device(chosen.device))
-        target = chosen.camera_path or Path("camera_paths") / f"{subject.name}.json"
+        registry.configure(chosen.kernels)
+        scene = read_trained_scene(chosen.scene, device=choose_radiance_device(chosen.device))
+        target = chosen.camera_path or Path("camera_paths") / f"{scene.name}.json"
         if target.is_file():
-            # recording goes on from it: better no start than a surprise
-            read_camera_path(target, scene=subject.name)
-        limits = Limits(shortest=chosen.min_side, max_width=chosen.max_width)
+            # recording continues from this file, so an invalid one is an error now
+            read_camera_path(target, scene=scene.name)
+        limits = SizeLimits(min_side=chosen.min_side, max_width=chosen.max_width)
         options = Options(fps=chosen.fps, limits=limits, camera_path=target)
-        server = serve(subject, host=chosen.host, port=chosen.port, options=options)
+        server = serve(scene, host=chosen.host, port=chosen.port, options=options)
     except TriptychError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     shown = "localhost" if chosen.host in ("0.0.0.0", "::") else chosen.host
-    print(f"{subject.name} is at http://{shown}:{server.get_port()} (Ctrl+C ends)", flush=True)
+    print(f"{scene.name} is at http://{shown}:{server.get_port()} (Ctrl+C ends)", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
