@@ -39,11 +39,14 @@ rule plot_self_supervision:
         probe=all_seeds(PROBE_CURVE, encoder="simclr"),
         random=all_seeds(PROBE_CURVE, encoder="random"),
         supervised=all_seeds(rules.train_supervised.output.history),
+        simclr_map=filled(rules.map_features.output.map, encoder="simclr", seed=SEEDS[0]),
+        random_map=filled(rules.map_features.output.map, encoder="random", seed=SEEDS[0]),
         published=PUBLISHED,
     output:
         loss="results/figures/self_supervision_loss.svg",
         neighbours="results/figures/self_supervision_neighbours.svg",
         accuracy="results/figures/self_supervision_accuracy.svg",
+        feature_map="results/figures/feature_map.svg",
     log:
         "<logs>/figures/self_supervision.log",
     benchmark:
@@ -60,20 +63,6 @@ rule plot_self_supervision:
         "Figures: self-supervision"
     script:
         "../workflow/scripts/plot_part1.py"
-
-
-use rule plot_self_supervision as plot_feature_map with:
-    input:
-        simclr=filled(rules.map_features.output.map, encoder="simclr", seed=SEEDS[0]),
-        random=filled(rules.map_features.output.map, encoder="random", seed=SEEDS[0]),
-    output:
-        feature_map="results/figures/feature_map.svg",
-    log:
-        "<logs>/figures/feature_map.log",
-    benchmark:
-        "<benchmarks>/figures/feature_map.tsv"
-    message:
-        "Figure: map of the features"
 
 
 rule tabulate_parameters:
@@ -119,9 +108,12 @@ rule plot_grid_overview:
     input:
         **GRID,
         histories=of_cells("history"),
+        predictions=of_cells("predictions"),
+        labels=f"results/data/{config['grid']['dataset']}/test_labels.npy",
         published=PUBLISHED,
     output:
         overview="results/figures/grid.svg",
+        confusion="results/figures/confusion.svg",
     log:
         "<logs>/figures/grid.log",
     benchmark:
@@ -136,24 +128,9 @@ rule plot_grid_overview:
         code=code_of("plot_part2.py"),
         titles=TITLES,
     message:
-        "Figure: all cells"
+        "Figure: all cells and confusion matrices"
     script:
         "../workflow/scripts/plot_part2.py"
-
-
-use rule plot_grid_overview as plot_confusion with:
-    input:
-        **GRID,
-        predictions=of_cells("predictions"),
-        labels=f"results/data/{config['grid']['dataset']}/test_labels.npy",
-    output:
-        confusion="results/figures/confusion.svg",
-    log:
-        "<logs>/figures/confusion.log",
-    benchmark:
-        "<benchmarks>/figures/confusion.tsv"
-    message:
-        "Figure: confusion matrices"
 
 
 use rule plot_grid_overview as plot_grid with:
@@ -282,7 +259,7 @@ PAGE = {
                 filled(rules.map_features.output.metrics, encoder=encoder, seed=SEEDS[0])
                 for encoder in ENCODERS
             ],
-            "figures": {**figures(rules.plot_self_supervision), **figures(rules.plot_feature_map)},
+            "figures": figures(rules.plot_self_supervision),
         }
         if "self_supervision" in PARTS
         else None
@@ -294,7 +271,6 @@ PAGE = {
             "figures": {
                 **figures(rules.plot_augmentations),
                 **figures(rules.plot_grid_overview),
-                **figures(rules.plot_confusion),
                 "curves": {
                     name: figures(rules.plot_grid, architecture=name)["curves"] for name in ARCHITECTURES
                 },

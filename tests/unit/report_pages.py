@@ -113,16 +113,17 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
     figures = _figures(results)
     dataset = _dataset(results, "cifar100")
     part1, part2, part3 = (main_of(f"plot_part{number}.py") for number in (1, 2, 3))
-    curves = SimpleNamespace(
+    inputs = SimpleNamespace(
         dataset=_dataset(results, "cifar10"),
         simclr=_seeds(results, "simclr", "history.csv"),
         probe=_seeds(results, "probe/simclr", "history.csv"),
         supervised=_seeds(results, "supervised", "history.csv"),
         random=_seeds(results, "probe/random", "history.csv"),
+        simclr_map=_seeds(results, "feature_map/simclr", "map.csv")[0],
+        random_map=_seeds(results, "feature_map/random", "map.csv")[0],
     )
-    maps = {name: str(results / f"feature_map/{name}/seed0/map.csv") for name in ("simclr", "random")}
     for name, target in figures["self_supervision"].items():
-        part1(name, SimpleNamespace(**maps) if name == "feature_map" else curves, None, target)
+        part1(name, inputs, None, target)
     inputs = SimpleNamespace(
         dataset=dataset,
         metrics=grid_files(results)["metrics"],

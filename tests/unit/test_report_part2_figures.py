@@ -21,13 +21,7 @@ from triptych.report.part2_confusion import (
 )
 from triptych.report.part2_curves import architecture_figure, overview_figure
 from triptych.report.part2_grid import read_grid
-from triptych.report.part2_pictures import (
-    attention_figure,
-    augmentation_figure,
-    describe_label,
-    dim,
-    shorten,
-)
+from triptych.report.part2_pictures import attention_figure, augmentation_figure, describe_label, dim, shorten
 from triptych.report.statistics import Estimate
 
 ROOT = Path(__file__).parents[2]

@@ -150,7 +150,7 @@ def test_architectures_of_the_same_title_keep_their_own_rows() -> None:
         {"a-baseline": (20.0,), "a-mixup": (19.0,), "b-baseline": (30.0,), "b-mixup": (28.0,)},
         architectures={"a": "ViT", "b": "ViT"},
     )
-    assert contrast_tables(grid, METRIC)[0].rows == (("ViT", "−1.00"), ("ViT", "−2.00"))
+    assert contrast_tables(grid, METRIC)[0].rows == [("ViT", "−1.00"), ("ViT", "−2.00")]
 
 
 def test_the_note_counts_cells_that_no_test_compares() -> None:
@@ -196,7 +196,7 @@ def test_cells_that_were_left_out_have_no_contrast() -> None:
     assert set(grid.best_in_validation(METRIC)) == {"net", "vit"}  # mixer has no choice
     between = [(contrast.ours, contrast.theirs) for contrast in between_architectures(grid, METRIC)]
     assert {ours[1] for ours, _ in between} == {"mixup"} and len(between) == 3
-    assert contrast_tables(grid, METRIC)[0].rows == (("x", "−1.25 [−4.43, +1.93]", "not run"),)
+    assert contrast_tables(grid, METRIC)[0].rows == [("x", "−1.25 [−4.43, +1.93]", "not run")]
 
 
 def test_without_a_baseline_the_first_column_replaces_it_even_where_it_is_left_out() -> None:
@@ -206,7 +206,7 @@ def test_without_a_baseline_the_first_column_replaces_it_even_where_it_is_left_o
         augmentations={"mixup": "M", "cutmix": "C"},
     )
     table = contrast_tables(grid, METRIC)[0]
-    assert table.caption.endswith("minus that of M") and table.rows == (("ViT", "−1.00"),)
+    assert table.caption.endswith("minus that of M") and table.rows == [("ViT", "−1.00")]
     assert "Not here, as M was not run: Net." in table.notes
     assert marks_note(grid, METRIC).endswith("An architecture with one cell has no mark.")
 

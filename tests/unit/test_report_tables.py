@@ -51,7 +51,7 @@ def test_no_text_can_break_out_of_a_markdown_cell_or_a_latex_line(text: str) -> 
 
 def test_a_table_with_nothing_published_beside_it_has_no_brackets() -> None:
     value = estimate(runs("vit-mixup", 48.0), "test_top1_error")
-    table = Table("t", ("a", "b", "c"), (("one", value, None),), published_label=None)
+    table = Table("t", ("a", "b", "c"), (("one", value, None),))
     for text in (markdown(table), latex(table)):
         assert "48.00" in text and "(" not in text.split("48.00")[1] and "brackets" not in text
 

@@ -12,8 +12,7 @@ PAGE = "Report: results/report/index.html"
 VIT_REPORT = {
     "Tables: architecture x augmentation",
     "Figure: curves of vit",
-    "Figure: all cells",
-    "Figure: confusion matrices",
+    "Figure: all cells and confusion matrices",
     "Attention rollout of vit",
     "Figure: attention of vit",
     PAGE,

@@ -45,7 +45,7 @@ def accuracy(inputs: Any, _: Any) -> Figure:
 def feature_map(inputs: Any, _: Any) -> Figure:
     """Maps of the features of test images."""
     return feature_map_figure(
-        {"SimCLR": read_history(inputs.simclr), "Random encoder": read_history(inputs.random)}
+        {"SimCLR": read_history(inputs.simclr_map), "Random encoder": read_history(inputs.random_map)}
     )
 
 

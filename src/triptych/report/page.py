@@ -1,7 +1,6 @@
 """The page: one HTML file with everything in it, and the provenance of every number."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -86,45 +85,31 @@ def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dic
     return {name: list(dict.fromkeys(filter(None, lines))) for name, lines in facts.items() if any(lines)}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The provenance of one result file, as it is shown."""
-
-    path: str
-    seed: int | None
-    wall: str | None
-    finished: str
-    revision: str
-    machine: str
-    versions: str
-    recipe: str
-    others: str
-
-
-def provenance_entries(results: Iterable[Result]) -> dict[str, list[Entry]]:
+def provenance_entries(results: Iterable[Result]) -> dict[str, list[dict[str, Any]]]:
     """Provenance by source, each result file once, in the order in which they are given."""
-    by_source: dict[str, dict[Path, Entry]] = {}
+    by_source: dict[str, dict[Path, dict[str, Any]]] = {}
     for result in results:
         by_source.setdefault(result.source, {}).setdefault(result.path, _entry(result))
     return {source: list(entries.values()) for source, entries in by_source.items()}
 
 
-def _entry(result: Result) -> Entry:
+def _entry(result: Result) -> dict[str, Any]:
+    """The provenance of one result file, as it is shown."""
     facts = dict(result.provenance)
     recipe, seed, wall = facts.pop("recipe", None), facts.pop("seed", None), facts.pop("wall_seconds", None)
     hardware, versions = facts.pop("hardware", None) or {}, facts.pop("versions", None) or {}
     finished, revision = facts.pop("finished", None), facts.pop("revision", None)
-    return Entry(
-        path=result.path.as_posix(),
-        seed=seed,
-        wall=None if wall is None else duration(wall),
-        finished=f"{datetime.fromisoformat(finished):%Y-%m-%d %H:%M:%S %Z}" if finished else "unknown",
-        revision=revision or NO_REVISION,
-        machine=describe_machine(hardware),
-        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
-        recipe=_yaml(recipe),
-        others=_yaml(facts) if facts else "",
-    )
+    return {
+        "path": result.path.as_posix(),
+        "seed": seed,
+        "wall": None if wall is None else duration(wall),
+        "finished": f"{datetime.fromisoformat(finished):%Y-%m-%d %H:%M:%S %Z}" if finished else "unknown",
+        "revision": revision or NO_REVISION,
+        "machine": describe_machine(hardware),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "recipe": _yaml(recipe),
+        "others": _yaml(facts) if facts else "",
+    }
 
 
 def _yaml(value: Any) -> str:

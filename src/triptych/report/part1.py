@@ -70,9 +70,7 @@ class SelfSupervision:
         """Test accuracies (percent) by metric and method."""
         return {
             (metric, method): estimate(
-                self.methods[method],
-                metric,
-                published=published_value("self_supervision", method, metric),
+                self.methods[method], metric, published=published_value("self_supervision", method, metric)
             )
             for metric in METRICS
             for method in METHODS
@@ -124,10 +122,7 @@ def accuracy_rows(study: SelfSupervision) -> pd.DataFrame:
             {
                 "method": method,
                 "metric": metric,
-                "n": value.n,
-                "mean": value.mean,
-                "std": value.std,
-                "published": value.published,
+                **value.numbers(),
                 "dataset": study.comparison.dataset,
                 "same_dataset": study.comparison.same_dataset,
             }
@@ -142,12 +137,12 @@ def accuracy_table(study: SelfSupervision) -> Table:
     return Table(
         caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, ResNet18",
         header=("Metric", *METHODS.values()),
-        rows=tuple(
+        rows=[
             (title, *[accuracies[metric, method] for method in METHODS]) for metric, title in METRICS.items()
-        ),
+        ],
         notes=(
             comparison.verdict,
-            spread_note(list(accuracies.values())),
+            spread_note(accuracies.values()),
             "The published values are the best of many evaluations on the test set, one seed; "
             "ours are one test evaluation a seed, which chose nothing.",
         ),
@@ -161,15 +156,14 @@ def evaluations_table(study: SelfSupervision) -> Table:
     return Table(
         caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {title}",
         header=("Evaluation", *ENCODERS.values()),
-        rows=tuple(
+        rows=[
             (evaluation.title, *[accuracies.get((evaluation.name, encoder)) for encoder in ENCODERS])
             for evaluation in study.evaluations
-        ),
+        ],
         notes=(
-            spread_note(list(accuracies.values())),
+            spread_note(accuracies.values()),
             "Each seed has its own encoder and its own draw of the labelled images.",
         ),
-        published_label=None,
     )
 
 

@@ -64,10 +64,7 @@ def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
 
 
 def accuracy_figure(
-    histories: Mapping[str, Sequence[pd.DataFrame]],
-    *,
-    levels: Mapping[str, float],
-    with_published: bool,
+    histories: Mapping[str, Sequence[pd.DataFrame]], *, levels: Mapping[str, float], with_published: bool
 ) -> Figure:
     """Top-1 accuracy by epoch (percent), on validation images.
 

@@ -79,14 +79,13 @@ def cost_table(grid: Grid) -> Table:
             "Images/s",
             "Machine",
         ),
-        rows=tuple(rows),
+        rows=rows,
         notes=(
             *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
             "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions, three forward passes "
             "an image and epoch; operations inside recurrent layers are not counted. Wall time includes "
             "evaluation and is a mean over the seeds; cells that share a machine slow each other down.",
         ),
-        published_label=None,
     )
 
 
@@ -120,7 +119,7 @@ def parameter_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
             "Published formula",
             "Outside the formula",
         ),
-        rows=tuple(
+        rows=[
             (
                 str(model["title"]),
                 int(model["total"]),
@@ -130,7 +129,7 @@ def parameter_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
                 int(model["total"]) - _within_formula(model),
             )
             for model in models.values()
-        ),
+        ],
     )
     return [summary, *map(_part_table, models.values())]
 
@@ -144,5 +143,5 @@ def _part_table(model: Mapping[str, Any]) -> Table:
     return Table(
         caption=f"{model['title']}: parameters by part",
         header=("Part", "Parameters", "In the published formula"),
-        rows=(*lines, ("Total", int(model["total"]), "")),
+        rows=[*lines, ("Total", int(model["total"]), "")],
     )

@@ -35,9 +35,7 @@ def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
             {
                 "architecture": cell[0],
                 "augmentation": cell[1],
-                "n": value.n,
-                "mean": value.mean,
-                "std": value.std,
+                **value.numbers(),
                 "published": published_value("grid", "-".join(cell), metric),
                 "dataset": grid.comparison.dataset,
                 "same_dataset": grid.comparison.same_dataset,
@@ -51,21 +49,15 @@ def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
 
 def error_table(grid: Grid, metric: str) -> Table:
     """One row an architecture, one column an augmentation."""
-    estimates = marked_estimates(grid, metric)
-    notes = (
-        grid.comparison.verdict,
-        unequal_note(grid),
-        spread_note(list(estimates.values())),
-        marks_note(grid, metric),
-    )
+    estimates, verdict = marked_estimates(grid, metric), grid.comparison.verdict
     return Table(
         caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images",
         header=("Method", *grid.augmentations.values()),
-        rows=tuple(
+        rows=[
             (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
             for architecture, title in grid.architectures.items()
-        ),
-        notes=tuple(filter(None, notes)),
+        ],
+        notes=(verdict, unequal_note(grid), spread_note(estimates.values()), marks_note(grid, metric)),
         published_label=grid.comparison.label,
     )
 
@@ -126,9 +118,7 @@ def published_rows(grid: Grid) -> pd.DataFrame:
             "augmentation": cell[1],
             "metric": metric,
             "published": published,
-            "n": ours.n if ours else None,
-            "mean": ours.mean if ours else None,
-            "std": ours.std if ours else None,
+            **{name: getattr(ours, name, None) for name in ("n", "mean", "std")},
             "difference": ours.mean - published if ours else None,
             "low": difference.low,
             "high": difference.high,
@@ -146,13 +136,12 @@ def published_tables(grid: Grid) -> list[Table]:
         Table(
             caption=f"{title} (%) of the report and ours, test images",
             header=("Cell", "published", "ours", "difference"),
-            rows=tuple(
+            rows=[
                 (grid.title(cell), f"{published:.2f}", NOT_RUN if ours is None else ours, str(difference))
                 for cell, name, published, ours, difference in errors
                 if name == metric
-            ),
+            ],
             notes=notes if metric == list(METRICS)[-1] else (),
-            published_label=None,
         )
         for metric, title in METRICS.items()
     ]

@@ -10,24 +10,12 @@ from matplotlib.figure import Figure
 
 from triptych.report.figures import COLOURS, label_axes, new_figure
 from triptych.report.results import Result, duration, read_history, read_result
-from triptych.report.sections import Drawing, Headline, Picture, drawing, embed_film, embed_picture
+from triptych.report.sections import Drawing, Headline, drawing, embed_film, embed_picture
 
 SHOWN_VIEWS = 6
+PICTURES = ("truth", "render", "depth", "normal")  # of a held-out view
 SIZE = (4.6, 3.1)  # inches
 Fact = tuple[str, str, str]  # name, value, source
-
-
-@dataclass(frozen=True)
-class View:
-    """A held-out view: photograph, rendering, depth, normals."""
-
-    name: str
-    psnr: float
-    ssim: float
-    truth: Picture
-    render: Picture
-    depth: Picture
-    normal: Picture
 
 
 @dataclass(frozen=True)
@@ -39,7 +27,7 @@ class Scene:
     results: list[Result]
     facts: list[Fact]
     film: str
-    views: list[View]
+    views: list[dict[str, Any]]  # those shown: name, psnr, ssim, and a `Picture` of each of `PICTURES`
     all_views: int
     drawings: list[Drawing]
 
@@ -134,19 +122,13 @@ def _training(field: Result, _: pd.Series) -> dict[str, str]:
 
 
 def _quality(views: Result, _: pd.Series) -> dict[str, str]:
-    return {
-        "Held-out PSNR": f"{views.number('psnr'):.2f} dB",
-        "Held-out SSIM": f"{views.number('ssim'):.3f}",
-    }
+    return {"Held-out PSNR": f"{views.number('psnr'):.2f} dB", "Held-out SSIM": f"{views.number('ssim'):.3f}"}
 
 
-def _view(folder: Path, view: Mapping[str, Any]) -> View:
-    return View(
-        name=str(view["name"]),
-        psnr=float(view["psnr"]),
-        ssim=float(view["ssim"]),
-        **{kind: embed_picture(folder / view[kind]) for kind in ("truth", "render", "depth", "normal")},
-    )
+def _view(folder: Path, view: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {"psnr": float(view["psnr"]), "ssim": float(view["ssim"])}
+    pictures = {kind: embed_picture(folder / view[kind]) for kind in PICTURES}
+    return {"name": str(view["name"]), **numbers, **pictures}
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -1,7 +1,6 @@
 """What the reproduced report published: results, training curves, recipes, and the names it uses."""
 
 import csv
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,35 +25,18 @@ def dataset_title(name: str) -> str:
     return DATASET_TITLES.get(name, name)
 
 
-@dataclass(frozen=True)
-class Published:
-    """One published number, the data set it belongs to, and how it was obtained."""
-
-    value: float
-    dataset: str
-    protocol: str
-
-
 @cache
-def _results() -> dict[tuple[str, str, str], Published]:
+def _results() -> dict[tuple[str, str, str], float]:
     with open(FOLDER / "published_results.csv", newline="", encoding="utf-8") as stream:
         return {
-            (row["experiment"], row["run"], row["metric"]): Published(
-                float(row["value"]), row["dataset"], row["protocol"]
-            )
+            (row["experiment"], row["run"], row["metric"]): float(row["value"])
             for row in csv.DictReader(stream)
         }
 
 
-def published_result(experiment: str, run: str, metric: str) -> Published | None:
-    """The published number, or None where the report has none (accuracies and errors in percent)."""
-    return _results().get((experiment, run, metric))
-
-
 def published_value(experiment: str, run: str, metric: str) -> float | None:
-    """The value of `published_result`, or None."""
-    published = published_result(experiment, run, metric)
-    return published.value if published else None
+    """The published accuracy or error (percent), or None where the report has none."""
+    return _results().get((experiment, run, metric))
 
 
 def published_runs(experiment: str) -> list[str]:

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy.stats import sem, ttest_1samp
 
@@ -26,6 +27,10 @@ class Estimate:
     published: float | None = None
     source: str | None = None
     mark: str = ""
+
+    def numbers(self) -> dict[str, Any]:
+        """Columns of a long table."""
+        return {"n": self.n, "mean": self.mean, "std": self.std, "published": self.published}
 
     def __str__(self) -> str:
         """Two decimals, as in `26.30 ± 0.41`."""
@@ -120,7 +125,7 @@ def count_range(counts: Iterable[int]) -> str:
     return " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
 
 
-def spread_note(estimates: Sequence[Estimate]) -> str:
+def spread_note(estimates: Iterable[Estimate]) -> str:
     """What ± means in a table of these estimates."""
     counts = {estimate.n for estimate in estimates}
     if counts == {1}:

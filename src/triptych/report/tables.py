@@ -18,14 +18,15 @@ MISSING = "–"
 class Table:
     """A table for readers: the first cell of each row is its heading.
 
-    `published_label` names the published values beside the estimates; None: there are none.
+    `published_label` names the published values beside the estimates; None: there are none. Empty notes are
+    left out.
     """
 
     caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
-    published_label: str | None = "published"
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    published_label: str | None = None
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.header) for row in self.rows):
@@ -47,7 +48,7 @@ def all_notes(table: Table) -> list[str]:
     """The table's notes, with one that says what the brackets of estimates contain."""
     has_estimates = any(isinstance(cell, Estimate) for row in table.rows for cell in row)
     brackets = has_estimates and table.published_label is not None
-    return [*([f"In brackets: {table.published_label}."] if brackets else []), *table.notes]
+    return [f"In brackets: {table.published_label}."] * brackets + list(filter(None, table.notes))
 
 
 def row_texts(table: Table) -> list[list[str]]:
