@@ -29,7 +29,7 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks._viewer_client import PICTURE, Client
 from triptych.scenes.camera_path import camera_path
-from triptych.view.subject import Subject, read_subject
+from triptych.view.scene import TrainedScene, read_trained_scene
 
 CANVAS, SHORTEST = (540, 960), 135
 SECONDS, CAMERAS_PER_SECOND = 20.0, 50
@@ -37,12 +37,12 @@ SECONDS, CAMERAS_PER_SECOND = 20.0, 50
 Poses = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def _poses(subject: Subject) -> Poses:
+def _poses(scene: TrainedScene) -> Poses:
     """Quaternions and world positions along the photographs."""
     frames = round(SECONDS * CAMERAS_PER_SECOND)
-    cameras = camera_path(subject.scene.cameras, frames=frames, seconds=SECONDS, width=2)
+    cameras = camera_path(scene.cameras, frames=frames, seconds=SECONDS, width=2)
     rotations = Rotation.from_matrix(cameras.rotation.double().numpy()).as_quat(scalar_first=True)
-    return list(zip(rotations, subject.world.from_cube(cameras.position.double().numpy()), strict=True))
+    return list(zip(rotations, scene.world.from_cube(cameras.position.double().numpy()), strict=True))
 
 
 def _delay(client: Client, pose: tuple[NDArray[np.float64], NDArray[np.float64]]) -> float:
@@ -75,7 +75,7 @@ def _move(client: Client, poses: Poses) -> tuple[float, float]:
 def measure() -> dict[str, float]:
     """Start the server, move, and count."""
     folder = Path("results/scenes") / os.environ.get("SCENE", "orbit")
-    poses = _poses(read_subject(folder, device=torch.device("cpu")))
+    poses = _poses(read_trained_scene(folder, device=torch.device("cpu")))
     options = ["--port", "0", "--min-side", str(SHORTEST), "--fps", "30"]
     command = [sys.executable, "-m", "triptych.view", str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:

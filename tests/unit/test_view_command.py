@@ -9,8 +9,8 @@ import torch
 from ball_field import write_ball_results
 
 from triptych.view.__main__ import main
+from triptych.view.scene import read_trained_scene
 from triptych.view.server import check_address
-from triptych.view.subject import read_subject
 from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
@@ -29,19 +29,19 @@ def ball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def complaint(folder: Path) -> str:
     with pytest.raises(TriptychError) as caught:
-        read_subject(folder, device=CPU)
+        read_trained_scene(folder, device=CPU)
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
 def test_a_trained_scene_is_read(ball: Path) -> None:
-    subject = read_subject(ball, device=CPU)
-    assert subject.name == "ball"
-    assert len(subject.scene.names) == 8
-    assert subject.cloud is not None
-    assert subject.cloud.points.shape == (200, 3)
-    assert (subject.cloud.colours == [255, 255, 255]).all()
+    scene = read_trained_scene(ball, device=CPU)
+    assert scene.name == "ball"
+    assert len(scene.images) == 8
+    assert scene.cloud is not None
+    assert scene.cloud.points.shape == (200, 3)
+    assert (scene.cloud.colours == [255, 255, 255]).all()
 
 
 def test_an_unknown_scene_names_those_that_are_there(ball: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_broken_cloud_is_named(tmp_path: Path) -> None:
     (folder / "sparse.ply").write_bytes(b"ply\nnonsense")
     assert "sparse.ply: not a coloured point cloud" in complaint(folder)
     (folder / "sparse.ply").unlink()
-    assert read_subject(folder, device=CPU).cloud is None
+    assert read_trained_scene(folder, device=CPU).cloud is None
 
 
 def test_an_address_in_use_is_refused() -> None:

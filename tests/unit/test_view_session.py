@@ -1,4 +1,4 @@
-"""The viewer's server, asked by a websocket client that plays the browser's part."""
+"""The viewer's server, with a websocket client in place of the browser."""
 
 import io
 import math
@@ -21,10 +21,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks._viewer_client import Client, Message  # noqa: E402
 
 from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path  # noqa: E402
+from triptych.view.rendering import SizeLimits  # noqa: E402
+from triptych.view.scene import TrainedScene, read_trained_scene  # noqa: E402
 from triptych.view.server import serve  # noqa: E402
 from triptych.view.session import Options  # noqa: E402
-from triptych.view.subject import Subject, read_subject  # noqa: E402
-from triptych.view.worker import Limits  # noqa: E402
 
 LOOKING_AT_IT = Rotation.from_matrix([[0, 0, -1], [1, 0, 0], [0, -1, 0]]).as_quat(scalar_first=True)
 MIDDLE = np.s_[50:70, 70:90]
@@ -32,9 +32,9 @@ FROM = (3.0, 0.0, 0.0)  # in the world, where the ball is around the origin
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def scene(tmp_path_factory: pytest.TempPathFactory) -> TrainedScene:
     folder = write_ball_results(tmp_path_factory.mktemp("scenes") / "ball")
-    return read_subject(folder, device=torch.device("cpu"))
+    return read_trained_scene(folder, device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def port(subject: Subject, saved: Path) -> Iterator[int]:
-    options = Options(fps=10, limits=Limits(shortest=16, max_width=160), camera_path=saved)
-    server = serve(subject, host="127.0.0.1", port=0, options=options)
+def port(scene: TrainedScene, saved: Path) -> Iterator[int]:
+    options = Options(fps=10, limits=SizeLimits(min_side=16, max_width=160), camera_path=saved)
+    server = serve(scene, host="127.0.0.1", port=0, options=options)
     yield server.get_port()
     server.stop()
 
@@ -105,10 +105,10 @@ def panel(port: int) -> Iterator[Panel]:
         yield panel
 
 
-def test_the_browser_starts_at_the_first_camera_with_z_up(port: int, subject: Subject) -> None:
+def test_the_browser_starts_at_the_first_camera_with_z_up(port: int, scene: TrainedScene) -> None:
     with Panel(port) as panel:
         position = panel.wait_for("SetCameraPositionMessage", initial=True)["position"]
-    expected = subject.world.from_cube(subject.scene.cameras.position[0].double().numpy())
+    expected = scene.world.from_cube(scene.cameras.position[0].double().numpy())
     assert np.allclose(position, expected, atol=1e-5)
     with Panel(port) as panel:
         ahead = np.array(panel.wait_for("SetCameraLookAtMessage", initial=True)["look_at"])
@@ -140,9 +140,9 @@ def test_modes_change_the_picture(panel: Panel) -> None:
     assert depth[60, 80, 0] > depth[60, 80, 2] + 50  # near is red
 
 
-def test_cameras_are_drawn_with_depth_and_lead_to_their_views(panel: Panel, subject: Subject) -> None:
+def test_cameras_are_drawn_with_depth_and_lead_to_their_views(panel: Panel, scene: TrainedScene) -> None:
     panel.set("Cameras", True)
-    frustums = [panel.wait_for("CameraFrustumMessage") for _ in subject.scene.names]
+    frustums = [panel.wait_for("CameraFrustumMessage") for _ in scene.images]
     assert [frustum["name"] for frustum in frustums] == [f"/cameras/{number:04d}" for number in range(8)]
     while panel.wait_for_picture()["depth_data"] is None:
         pass
@@ -157,7 +157,7 @@ def test_cameras_are_drawn_with_depth_and_lead_to_their_views(panel: Panel, subj
         owner=frustums[2]["owner"],
     )
     position = panel.wait_for("SetCameraPositionMessage")["position"]
-    expected = subject.world.from_cube(subject.scene.cameras.position[2].double().numpy())
+    expected = scene.world.from_cube(scene.cameras.position[2].double().numpy())
     assert np.allclose(position, expected, atol=1e-5)
 
 

@@ -1,6 +1,7 @@
 """Volume rendering along packed samples (Max 1995; Mildenhall et al. 2020, equation 3)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -51,6 +52,11 @@ class Rendered:
     colour: Tensor
     opacity: Tensor
     depth: Tensor
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Rendered"]) -> "Rendered":
+        """The rays of all parts, in order."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def over(self, background: Tensor) -> Tensor:
         """Colour (rays, 3) composited over `background`, (3,) or (rays, 3)."""

@@ -78,9 +78,7 @@ def render_rays(
                     min_transmittance=min_transmittance,
                 )
             )
-    return Rendered(
-        *(torch.cat([getattr(part, name) for part in parts]) for name in ("colour", "opacity", "depth"))
-    )
+    return Rendered.concatenate(parts)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What is drawn over the picture for one viewer: cameras, sparse points, the crop box, the recorded path."""
+"""Overlays on one viewer's picture: cameras, sparse points, the crop box, the recorded path."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,15 +11,13 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from triptych.scenes.cameras import Cameras
-from triptych.scenes.coordinates import World
-from triptych.view.stance import viewpoint_at
-from triptych.view.subject import Subject
-from triptych.view.viewpoint import Viewpoint
+from triptych.view.camera import ViewCamera
+from triptych.view.scene import TrainedScene
 
 THUMBNAIL = 96  # pixels, the longer side
 FRUSTUM = 0.04  # size over the mean distance between a camera and their middle
 POINT = 0.003  # likewise
-IN_THE_WAY = 4.0  # frustum sizes: a camera nearer to the viewer's eye than this is hidden
+HIDDEN_DISTANCE = 4.0  # frustum sizes: cameras nearer to the viewer than this are hidden
 ORANGE, GREY = (240, 120, 20), (60, 60, 60)
 
 Array = NDArray[np.float64]
@@ -40,18 +38,18 @@ def wxyz(rotation: Array) -> Array:
 
 
 class Overlays:
-    """Everything drawn over one viewer's picture; what is heavy is made when it is first shown.
+    """All overlays of one viewer; the heavy ones are created when they are first shown.
 
     Args:
         client: the viewer.
-        subject: what is viewed.
-        visit: called with the position of a camera in the scene when its frustum is clicked.
+        scene: the trained scene.
+        visit: called with a camera's index in the scene when its frustum is clicked.
     """
 
-    def __init__(self, client: viser.ClientHandle, subject: Subject, visit: Callable[[int], None]) -> None:
-        self._client, self._subject, self._visit = client, subject, visit
-        self._places = subject.world.from_cube(subject.scene.cameras.position.double().numpy())
-        spread = np.linalg.norm(self._places - self._places.mean(axis=0), axis=1).mean()
+    def __init__(self, client: viser.ClientHandle, scene: TrainedScene, visit: Callable[[int], None]) -> None:
+        self._client, self._scene, self._visit = client, scene, visit
+        self._positions = scene.world.from_cube(scene.cameras.position.double().numpy())
+        spread = np.linalg.norm(self._positions - self._positions.mean(axis=0), axis=1).mean()
         self._unit = float(spread) or 1.0
         self._frustums: list[viser.CameraFrustumHandle] = []
         self._cameras_shown = False
@@ -60,35 +58,34 @@ class Overlays:
         self._box: viser.SceneNodeHandle | None = None
 
     def show_cameras(self, visible: bool, eye: Array) -> None:
-        """Show or hide the photographs' cameras, seen by a viewer at world position `eye` (3,)."""
+        """Show or hide the photographs' cameras, for a viewer at world position `eye` (3,)."""
         if visible and not self._frustums:
-            self._frustums = [self._add_frustum(index) for index in range(len(self._places))]
+            self._frustums = [self._add_frustum(index) for index in range(len(self._positions))]
         self._cameras_shown = visible
-        self.clear_sight(eye)
+        self.hide_near_cameras(eye)
 
-    def clear_sight(self, eye: Array) -> None:
-        """Hide the cameras that stand in the way of a viewer at world position `eye` (3,)."""
+    def hide_near_cameras(self, eye: Array) -> None:
+        """Hide the cameras that would block the view from world position `eye` (3,)."""
         if not self._frustums:
             return
-        near = np.linalg.norm(self._places - eye, axis=1) < IN_THE_WAY * FRUSTUM * self._unit
+        near = np.linalg.norm(self._positions - eye, axis=1) < HIDDEN_DISTANCE * FRUSTUM * self._unit
         for frustum, hidden in zip(self._frustums, near, strict=True):
             if frustum.visible != (visible := self._cameras_shown and not hidden):
                 frustum.visible = visible
 
     def _add_frustum(self, index: int) -> viser.CameraFrustumHandle:
-        scene = self._subject.scene
-        view = viewpoint_at(scene.cameras, index)
+        view = ViewCamera.of_scene(self._scene.cameras, index)
         frustum = self._client.scene.add_camera_frustum(
             f"/cameras/{index:04d}",
             fov=view.fov,
-            aspect=view.canvas[0] / view.canvas[1],
+            aspect=view.aspect,
             scale=FRUSTUM * self._unit,
             thickness=1.5,
             thickness_units="screen",
             color=GREY,
-            image=thumbnail(scene.files[index]),
+            image=thumbnail(self._scene.images[index]),
             wxyz=wxyz(view.rotation),
-            position=self._places[index],
+            position=self._positions[index],
             visible=False,
         )
         frustum.on_click(lambda _: self._visit(index))
@@ -96,7 +93,7 @@ class Overlays:
 
     def show_cloud(self, visible: bool) -> None:
         """Show or hide the sparse points."""
-        cloud = self._subject.cloud
+        cloud = self._scene.cloud
         if cloud is None:
             return
         if self._cloud is None:
@@ -118,16 +115,16 @@ class Overlays:
             self._box.remove()
             self._box = None
 
-    def show_path(self, keyframes: list[Viewpoint], between: Cameras | None) -> None:
-        """Draw recorded keyframes, and the way between them."""
+    def show_path(self, keyframes: list[ViewCamera], between: Cameras | None) -> None:
+        """Draw recorded keyframes, and the path of the cameras `between` them."""
         for mark in self._marks:
             mark.remove()
-        world: World = self._subject.world
+        world = self._scene.world
         self._marks = [
             self._client.scene.add_camera_frustum(
                 f"/path/{number:03d}",
                 fov=view.fov,
-                aspect=view.canvas[0] / view.canvas[1],
+                aspect=view.aspect,
                 scale=FRUSTUM * self._unit / 2,
                 thickness=2.0,
                 thickness_units="screen",
@@ -138,10 +135,10 @@ class Overlays:
             for number, view in enumerate(keyframes)
         ]
         if between is not None:
-            way = world.from_cube(between.position.double().numpy()).astype(np.float32)
+            path = world.from_cube(between.position.double().numpy()).astype(np.float32)
             line = self._client.scene.add_line_segments(
                 "/path/way",
-                points=np.stack([way[:-1], way[1:]], axis=1),
+                points=np.stack([path[:-1], path[1:]], axis=1),
                 colors=ORANGE,
                 thickness=2.0,
                 thickness_units="screen",

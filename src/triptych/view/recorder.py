@@ -1,4 +1,4 @@
-"""Recording a camera path: the panel's part for it, the preview, and the file."""
+"""Recording a camera path: its part of the panel, the preview, and the file."""
 
 import logging
 import math
@@ -14,13 +14,12 @@ from triptych.scenes.camera_path import keyframe_path
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
-from triptych.view.stance import stand_at, viewpoint_of
-from triptych.view.viewpoint import Viewpoint
+from triptych.view.camera import ViewCamera, move_browser
 
 log = logging.getLogger("triptych")
 
 PREVIEW_FPS = 20
-DRAWN = 16  # points of the drawn way for each keyframe
+DRAWN = 16  # points of the drawn path for each keyframe
 
 
 class Recorder:
@@ -30,8 +29,8 @@ class Recorder:
         client: the viewer.
         world: of the scene.
         scene: its name.
-        target: the file to save to. What it holds already is where recording goes on.
-        draw: called with the keyframes, and with cameras along the way if there are two or more.
+        target: the file to save to; recording continues from its content.
+        draw: called with the keyframes, and with cameras along the path if there are two or more.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Recorder:
         *,
         scene: str,
         target: Path,
-        draw: Callable[[list[Viewpoint], Cameras | None], None],
+        draw: Callable[[list[ViewCamera], Cameras | None], None],
     ) -> None:
         self._client, self._world, self._scene, self._target, self._draw = client, world, scene, target, draw
         saved = read_camera_path(target) if target.is_file() else None
@@ -70,43 +69,43 @@ class Recorder:
         self._changed()
 
     def add(self) -> None:
-        """Take where the viewer stands as the next keyframe."""
-        view = viewpoint_of(self._client.camera, self._world)
+        """Append the viewer's camera as the next keyframe."""
+        view = ViewCamera.of_browser(self._client.camera, self._world)
         pose = self._world.pose(view.rotation, view.position)
         self._keyframes.append(Keyframe(pose, math.degrees(view.fov)))
-        self._aspect = view.canvas[0] / view.canvas[1]
+        self._aspect = view.aspect
         self._changed()
 
     def remove_last(self) -> None:
-        """Forget the last keyframe."""
+        """Remove the last keyframe."""
         del self._keyframes[-1:]
         self._changed()
 
     def clear(self) -> None:
-        """Forget all keyframes; the file stays."""
+        """Remove all keyframes; the file stays."""
         self._keyframes.clear()
         self._changed()
 
     def save(self) -> None:
         """Write the file."""
         if len(self._keyframes) < 2:
-            self._say("add at least two keyframes, then save")
+            self._show_note("add at least two keyframes, then save")
             return
         try:
             write_camera_path(self._target, self._path(), scene=self._scene)
         except OSError as error:
-            self._say(f"not saved: {error}")
+            self._show_note(f"not saved: {error}")
             return
         log.info("viewer: saved %s", self._target)
-        self._say(f"saved to `{self._target}`")
+        self._show_note(f"saved to `{self._target}`")
 
     def play(self) -> None:
-        """Fly along the path as fast as the film will; called again, stop."""
+        """Play the path at the film's speed; called again, stop."""
         if not self._stopped.is_set():
             self._stopped.set()
             return
         if len(self._keyframes) < 2:
-            self._say("add at least two keyframes, then play")
+            self._show_note("add at least two keyframes, then play")
             return
         path = self._path()
         cameras = self._cameras(round(path.seconds * PREVIEW_FPS) + 1)
@@ -115,13 +114,13 @@ class Recorder:
         while (elapsed := time.monotonic() - began) < path.seconds and not self._stopped.wait(
             1 / PREVIEW_FPS
         ):
-            self._stand(cameras, min(len(cameras) - 1, round(elapsed * PREVIEW_FPS)))
+            self._move(cameras, min(len(cameras) - 1, round(elapsed * PREVIEW_FPS)))
         if not self._stopped.is_set():
-            self._stand(cameras, len(cameras) - 1)
+            self._move(cameras, len(cameras) - 1)
             self._stopped.set()
 
     def close(self) -> None:
-        """End a preview that is running."""
+        """Stop a running preview."""
         self._stopped.set()
 
     def _path(self) -> CameraPath:
@@ -132,8 +131,8 @@ class Recorder:
     def _cameras(self, frames: int) -> Cameras:
         return keyframe_path(self._path(), self._world, frames=frames, width=2)
 
-    def _stand(self, cameras: Cameras, index: int) -> None:
-        view = Viewpoint(
+    def _move(self, cameras: Cameras, index: int) -> None:
+        view = ViewCamera(
             cameras.rotation[index].double().numpy(),
             cameras.position[index].double().numpy(),
             2 * math.atan(float(cameras.size[index, 1] / 2 / cameras.focal[index, 1])),
@@ -141,18 +140,18 @@ class Recorder:
         )
         camera = self._client.camera
         distance = float(np.linalg.norm(camera.look_at - camera.position)) * self._world.scale
-        stand_at(self._client, view, self._world, distance=distance)
+        move_browser(self._client, view, self._world, distance=distance)
 
-    def _say(self, text: str) -> None:
+    def _show_note(self, text: str) -> None:
         count = len(self._keyframes)
         self._note.content = f"{count} keyframe{'' if count == 1 else 's'}{': ' if text else ''}{text}"
 
     def _changed(self) -> None:
-        self._say("")
+        self._show_note("")
         views = []
         for keyframe in self._keyframes:
             rotation, position = self._world.camera(keyframe.pose)
             views.append(
-                Viewpoint(rotation, position, math.radians(keyframe.fov), (round(1000 * self._aspect), 1000))
+                ViewCamera(rotation, position, math.radians(keyframe.fov), (round(1000 * self._aspect), 1000))
             )
         self._draw(views, self._cameras(DRAWN * len(views)) if len(views) > 1 else None)

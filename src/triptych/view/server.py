@@ -5,23 +5,23 @@ import io
 import logging
 import socket
 import time
+from dataclasses import replace
 
 import viser
 
-from triptych.view.resolution import full_size
+from triptych.view.camera import ViewCamera
+from triptych.view.rendering import PixelCost, RenderQueue, full_size, orbit_distance
+from triptych.view.scene import TrainedScene
 from triptych.view.session import Options, Session
-from triptych.view.stance import distance_ahead, viewpoint_at
-from triptych.view.subject import Subject
-from triptych.view.worker import Renderer
 from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 
-WARM_UP = 96  # pixels: width of the picture that is rendered before anyone looks
+WARM_UP = 96  # pixels: width of the picture that is rendered before the server starts
 
 
 def check_address(host: str, port: int) -> None:
-    """Raise `TriptychError` where nothing can listen; viser itself would move on to another port."""
+    """Raise `TriptychError` if the address cannot be used; viser itself would use another port."""
     if not 0 <= port <= 65535:
         raise TriptychError(f"--port {port}: ports go from 0 to 65535")
     try:
@@ -40,50 +40,50 @@ def check_address(host: str, port: int) -> None:
         ) from error
 
 
-def seconds_per_pixel(subject: Subject, renderer: Renderer) -> float:
-    """What a pixel of the first camera's view costs, once everything is compiled and loaded."""
-    view = viewpoint_at(subject.scene.cameras, 0)
+def measure_pixel_cost(scene: TrainedScene, queue: RenderQueue) -> PixelCost:
+    """The cost of a pixel of the first camera's view, once everything is compiled and loaded."""
+    view = ViewCamera.of_scene(scene.cameras, 0)
     width, height = full_size(view.canvas, WARM_UP)
+    rays = view.rays((width, height), (0, height), scene.radiance.background.device)
     for _ in range(2):
         began = time.perf_counter()
-        rays = view.rays((width, height), (0, height), subject.field.background.device)
-        renderer(subject.field, *rays, width)
+        queue(scene.radiance, rays, width)
         seconds = time.perf_counter() - began
-    return seconds / (width * height)
+    return PixelCost(seconds / (width * height))
 
 
-def serve(subject: Subject, *, host: str, port: int, options: Options) -> viser.ViserServer:
-    """Start serving in threads of its own; `stop()` on the result ends it.
+def serve(scene: TrainedScene, *, host: str, port: int, options: Options) -> viser.ViserServer:
+    """Start the server in threads of its own; `stop()` on the result ends it.
 
     Args:
-        subject: what to show.
+        scene: the trained scene.
         host: address to listen on.
-        port: to listen on; 0 takes a free one.
+        port: to listen on; 0 chooses a free one.
         options: see `Options`.
 
     Raises:
         TriptychError: the address cannot be used.
     """
     check_address(host, port)
-    renderer = Renderer()
-    cost = seconds_per_pixel(subject, renderer)
-    first = viewpoint_at(subject.scene.cameras, 0)
-    distance = distance_ahead(subject.field, renderer, first, subject.world.offset)
-    with contextlib.redirect_stdout(io.StringIO()):  # it announces itself; the caller does that
-        server = viser.ViserServer(host=host, port=port, label=subject.name, verbose=False)
+    queue = RenderQueue()
+    cost = measure_pixel_cost(scene, queue)
+    first = ViewCamera.of_scene(scene.cameras, 0)
+    distance = orbit_distance(scene.radiance, queue, first, scene.world.offset)
+    with contextlib.redirect_stdout(io.StringIO()):  # viser prints its address, the caller prints ours
+        server = viser.ViserServer(host=host, port=port, label=scene.name, verbose=False)
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     server.scene.set_up_direction("+z")
-    position = subject.world.from_cube(first.position)
+    position = scene.world.from_cube(first.position)
     server.initial_camera.position = position
-    server.initial_camera.look_at = position + first.rotation[:, 2] * distance / subject.world.scale
+    server.initial_camera.look_at = position + first.rotation[:, 2] * distance / scene.world.scale
     server.initial_camera.fov = first.fov
     sessions: dict[int, Session] = {}
 
     @server.on_client_connect
     def _(client: viser.ClientHandle) -> None:
-        session = Session(client, subject, renderer, seconds_per_pixel=cost, options=options)
+        session = Session(client, scene, queue, cost=replace(cost), options=options)
         sessions[client.client_id] = session
-        if client.client_id not in server.get_clients():  # gone again meanwhile
+        if client.client_id not in server.get_clients():  # disconnected meanwhile
             session.close()
         log.info("viewer: browser %d connected", client.client_id)
 

@@ -1,4 +1,4 @@
-"""One browser: its panel, its overlays and the worker that makes its pictures, tied together."""
+"""One browser: its panel, its overlays and the thread that renders its pictures."""
 
 import math
 import time
@@ -8,15 +8,20 @@ from pathlib import Path
 import viser
 
 from triptych.scenes.cameras import Cameras
-from triptych.view.controls import Controls
+from triptych.view.camera import ViewCamera, move_browser, picture_pixels, planar_depth
 from triptych.view.overlays import Overlays
-from triptych.view.picture import pixels_of, planar_depth
+from triptych.view.panel import Panel
 from triptych.view.recorder import Recorder
-from triptych.view.resolution import Pace
-from triptych.view.stance import distance_ahead, stand_at, viewpoint_at, viewpoint_of
-from triptych.view.subject import Subject
-from triptych.view.viewpoint import Viewpoint
-from triptych.view.worker import Frame, Limits, Renderer, Wish, Worker
+from triptych.view.rendering import (
+    Frame,
+    PixelCost,
+    RenderQueue,
+    RenderRequest,
+    RenderThread,
+    SizeLimits,
+    orbit_distance,
+)
+from triptych.view.scene import TrainedScene
 
 MOVING_QUALITY, FINAL_QUALITY = 75, 92  # of JPEG
 STATUS_SECONDS = 0.5  # between two updates while moving
@@ -24,10 +29,10 @@ STATUS_SECONDS = 0.5  # between two updates while moving
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line decides: frames/s to aim for, bounds on sizes, and where paths are saved."""
+    """Choices of the command line: target frame rate, limits of sizes, and the file for camera paths."""
 
     fps: float
-    limits: Limits
+    limits: SizeLimits
     camera_path: Path
 
 
@@ -36,138 +41,130 @@ class Session:
 
     Args:
         client: the connection.
-        subject: what is viewed.
-        renderer: shared by all sessions.
-        seconds_per_pixel: what a pixel is expected to cost at first.
+        scene: the trained scene.
+        queue: shared by all sessions.
+        cost: first estimate of a pixel's cost.
         options: see `Options`.
     """
 
     def __init__(
         self,
         client: viser.ClientHandle,
-        subject: Subject,
-        renderer: Renderer,
+        scene: TrainedScene,
+        queue: RenderQueue,
         *,
-        seconds_per_pixel: float,
+        cost: PixelCost,
         options: Options,
     ) -> None:
-        self._client, self._subject, self._renderer = client, subject, renderer
-        self._shown_at = self._told_at = 0.0
+        self._client, self._scene, self._queue = client, scene, queue
+        self._shown_at = self._status_at = 0.0
         self._has_path = False
-        self.worker = Worker(
-            subject.field,
-            renderer,
-            limits=options.limits,
-            pace=Pace(seconds_per_pixel),
-            show=self._show,
-            fail=self._fail,
+        self.thread = RenderThread(
+            scene.radiance, queue, limits=options.limits, cost=cost, show=self._show, fail=self._fail
         )
-        self.controls = Controls(client.gui, subject, fps=options.fps, fov=client.camera.fov)
-        self._overlays = Overlays(client, subject, self.visit)
+        self.panel = Panel(client.gui, scene, fps=options.fps, fov=client.camera.fov)
+        self._overlays = Overlays(client, scene, self.visit)
         self.recorder = Recorder(
-            client, subject.world, scene=subject.name, target=options.camera_path, draw=self._draw_path
+            client, scene.world, scene=scene.name, target=options.camera_path, draw=self._draw_path
         )
         self._connect()
-        self.worker.start()
+        self.thread.start()
         self.refresh()
 
     def _connect(self) -> None:
-        """Let each change have its effect."""
-        controls = self.controls
+        """Bind the handlers of all elements."""
+        panel = self.panel
 
         @self._client.camera.on_update
         async def _(_: viser.CameraHandle) -> None:
             self.refresh()
 
-        controls.mode.on_update(lambda _: self.refresh())
-        controls.fps.on_update(lambda _: self.refresh())
-        controls.crop.on_update(lambda _: self._recrop())
-        for side in controls.sides:
+        panel.mode.on_update(lambda _: self.refresh())
+        panel.fps.on_update(lambda _: self.refresh())
+        panel.crop.on_update(lambda _: self._recrop())
+        for side in panel.sides:
             side.on_update(lambda _: self._recrop())
-        controls.cameras.on_update(lambda _: self._toggle_cameras())
-        controls.points.on_update(lambda _: self._toggle_points())
-        controls.level.on_click(lambda _: self._level())
+        panel.cameras.on_update(lambda _: self._toggle_cameras())
+        panel.points.on_update(lambda _: self._toggle_points())
+        panel.level.on_click(lambda _: self._level())
 
-        @controls.fov.on_update
+        @panel.fov.on_update
         def _(_: object) -> None:
-            self._client.camera.fov = math.radians(controls.fov.value)
+            self._client.camera.fov = math.radians(panel.fov.value)
 
     def refresh(self) -> None:
-        """Ask for a picture of how things are now."""
-        controls = self.controls
-        self.worker.wish(
-            Wish(
-                viewpoint=viewpoint_of(self._client.camera, self._subject.world),
-                box=controls.box(),
-                fps=controls.fps.value,
-                mode=controls.mode.value,
-                depth=controls.cameras.value
-                or controls.points.value
-                or controls.crop.value
-                or self._has_path,
+        """Request a picture of the current camera and settings."""
+        panel = self.panel
+        overlays = panel.cameras.value or panel.points.value or panel.crop.value or self._has_path
+        self.thread.request(
+            RenderRequest(
+                view=ViewCamera.of_browser(self._client.camera, self._scene.world),
+                box=panel.box(),
+                fps=panel.fps.value,
+                mode=panel.mode.value,
+                depth=overlays,
             )
         )
 
     def close(self) -> None:
-        """The browser has gone."""
+        """End everything that runs for this browser."""
         self.recorder.close()
-        self.worker.stop()
+        self.thread.stop()
 
     def visit(self, index: int) -> None:
-        """Go to where a photograph was taken."""
-        view, world = viewpoint_at(self._subject.scene.cameras, index), self._subject.world
-        distance = distance_ahead(self._subject.field, self._renderer, view, world.offset)
-        stand_at(self._client, view, world, distance=distance)
-        self.controls.show_fov(view.fov)
+        """Move the browser's camera to a photograph's."""
+        scene, view = self._scene, ViewCamera.of_scene(self._scene.cameras, index)
+        distance = orbit_distance(scene.radiance, self._queue, view, scene.world.offset)
+        move_browser(self._client, view, scene.world, distance=distance)
+        self.panel.show_fov(view.fov)
 
     def _level(self) -> None:
         self._client.camera.up_direction = (0.0, 0.0, 1.0)
 
     def _toggle_cameras(self) -> None:
-        self._overlays.show_cameras(self.controls.cameras.value, self._client.camera.position)
+        self._overlays.show_cameras(self.panel.cameras.value, self._client.camera.position)
         self.refresh()
 
     def _toggle_points(self) -> None:
-        self._overlays.show_cloud(self.controls.points.value)
+        self._overlays.show_cloud(self.panel.points.value)
         self.refresh()
 
     def _recrop(self) -> None:
-        if self.controls.crop.value:
-            self._overlays.show_box(*self.controls.corners())
+        if self.panel.crop.value:
+            self._overlays.show_box(*self.panel.corners())
         else:
             self._overlays.hide_box()
         self.refresh()
 
-    def _draw_path(self, keyframes: list[Viewpoint], between: Cameras | None) -> None:
+    def _draw_path(self, keyframes: list[ViewCamera], between: Cameras | None) -> None:
         self._overlays.show_path(keyframes, between)
         self._has_path = bool(keyframes)
         self.refresh()
 
     def _show(self, frame: Frame) -> None:
-        """Send a finished picture. Runs in the worker's thread."""
-        wish, world = frame.wish, self._subject.world
-        depth = planar_depth(frame.picture, wish.viewpoint, world.scale) if wish.depth else None
+        """Send a finished picture. Runs in the render thread."""
+        request, world = frame.request, self._scene.world
+        depth = planar_depth(frame.picture, request.view, world.scale) if request.depth else None
         quality = FINAL_QUALITY if frame.final else MOVING_QUALITY
-        pixels = pixels_of(frame.picture, wish.mode)
+        pixels = picture_pixels(frame.picture, request.mode)
         self._client.scene.set_background_image(pixels, format="jpeg", jpeg_quality=quality, depth=depth)
         self._client.flush()
-        self._overlays.clear_sight(world.from_cube(wish.viewpoint.position))
-        self._tell(frame)
+        self._overlays.hide_near_cameras(world.from_cube(request.view.position))
+        self._show_status(frame)
 
-    def _tell(self, frame: Frame) -> None:
-        """Say below the title what is shown: of moving pictures now and then, at rest always."""
+    def _show_status(self, frame: Frame) -> None:
+        """Describe the picture in the panel: sharpening ones always, moving ones now and then."""
         now = time.monotonic()
         interval, self._shown_at = now - self._shown_at, now
         height, width = frame.picture.opacity.shape
         if not frame.first:
-            speed = "sharp" if frame.final else "sharpening"
-            self.controls.status.content = f"{width} × {height} pixels, {speed}"
-        elif now - self._told_at > STATUS_SECONDS:
-            self._told_at = now
-            rate = min(
-                1 / interval, 1 / frame.seconds
-            )  # the interval is a pause where this one starts a move
-            self.controls.status.content = f"{width} × {height} pixels, {rate:.1f} frames/s"
+            state = "sharp" if frame.final else "sharpening"
+            self.panel.status.content = f"{width} × {height} pixels, {state}"
+        elif now - self._status_at > STATUS_SECONDS:
+            self._status_at = now
+            # at the start of a movement the interval is a pause, so the rate is not above 1 / seconds
+            rate = min(1 / interval, 1 / frame.seconds)
+            self.panel.status.content = f"{width} × {height} pixels, {rate:.1f} frames/s"
 
     def _fail(self, line: str) -> None:
-        self.controls.status.content = f"**The picture failed:** {line}"
+        self.panel.status.content = f"**The picture failed:** {line}"

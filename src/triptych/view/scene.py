@@ -1,4 +1,4 @@
-"""What is viewed: a trained scene, as the workflow leaves it in results/scenes/NAME."""
+"""A trained scene, as the workflow leaves it in results/scenes/NAME."""
 
 import os
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field
+from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
-from triptych.scenes.scene import Scene, read_scene
+from triptych.scenes.scene import read_scene
 from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.errors import TriptychError
 
@@ -23,7 +24,7 @@ FILES = ("transforms.json", WEIGHTS, "radiance/field.json")
 
 
 @dataclass(frozen=True)
-class Cloud:
+class PointCloud:
     """Points (n, 3) in world coordinates and their colours (n, 3) uint8."""
 
     points: NDArray[np.float64]
@@ -31,17 +32,27 @@ class Cloud:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A scene: its name, cameras, field, world coordinates, and sparse points if there are any."""
+class TrainedScene:
+    """A trained scene, ready to view.
+
+    Attributes:
+        name: of the scene.
+        cameras: of the photographs.
+        images: the photographs' files.
+        radiance: the trained field.
+        world: the coordinates of transforms.json.
+        cloud: the sparse points, if there are any.
+    """
 
     name: str
-    scene: Scene
-    field: RadianceField
+    cameras: Cameras
+    images: list[Path]
+    radiance: RadianceField
     world: World
-    cloud: Cloud | None
+    cloud: PointCloud | None
 
 
-def read_cloud(file: Path) -> Cloud:
+def read_cloud(file: Path) -> PointCloud:
     """Read a coloured point cloud.
 
     Raises:
@@ -55,10 +66,10 @@ def read_cloud(file: Path) -> Cloud:
             raise ValueError(f"{len(points)} points, {len(colours)} colours")
     except (OSError, ValueError, AttributeError, IndexError, KeyError) as error:
         raise TriptychError(f"{file}: not a coloured point cloud ({error}); write it again") from error
-    return Cloud(points, colours)
+    return PointCloud(points, colours)
 
 
-def read_subject(folder: Path, *, device: torch.device) -> Subject:
+def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
     """Read a trained scene.
 
     Args:
@@ -79,11 +90,12 @@ def read_subject(folder: Path, *, device: torch.device) -> Subject:
         if not file.is_file():
             target = os.path.relpath(folder / WEIGHTS)
             raise TriptychError(f"{file}: not found; make it with `snakemake --cores all {target}`")
-    cloud = folder / "sparse.ply"
-    return Subject(
+    scene, cloud = read_scene(folder / FILES[0]), folder / "sparse.ply"
+    return TrainedScene(
         name=folder.resolve().name,
-        scene=read_scene(folder / FILES[0]),
-        field=load_field(folder / FILES[1], folder / FILES[2], device=device),
+        cameras=scene.cameras,
+        images=scene.files,
+        radiance=load_field(folder / FILES[1], folder / FILES[2], device=device),
         world=read_scene_file(folder / FILES[0]).world,
         cloud=read_cloud(cloud) if cloud.is_file() else None,
     )

@@ -1,0 +1,135 @@
+"""The viewer's camera: its rays, where the browser has it, and what the browser shows through it.
+
+The browser's world is that of transforms.json: +z is up, the scene's middle is near the origin.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import viser
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from triptych.radiance.evaluate import depth_colours, to_bytes
+from triptych.radiance.render import Picture
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
+
+MAX_FOV = math.radians(120)  # a wider view does not fit on a plane
+MODES = ("colour", "depth", "opacity")
+OPAQUE = 0.5  # opacity above which a ray has hit something
+FAR = 150.0  # depth of empty pixels, in world units: the browser's depths end at 167
+MAX_DEPTH_PIXELS = 2**18  # depth is sent as PNG, which is slow to compress
+DEPTH_QUANTUM = 1 / 400  # world units: finer depth is noise, and compresses badly
+
+
+@dataclass(frozen=True)
+class ViewCamera:
+    """A pinhole camera without distortion, of any resolution.
+
+    Attributes:
+        rotation: (3, 3) camera axes (OpenCV: x right, y down, z forward) as columns.
+        position: (3,) in unit-cube coordinates.
+        fov: vertical field of view in radians.
+        canvas: width and height in pixels of the browser's canvas.
+    """
+
+    rotation: NDArray[np.float64]
+    position: NDArray[np.float64]
+    fov: float
+    canvas: tuple[int, int]
+
+    @classmethod
+    def of_browser(cls, camera: viser.CameraHandle, world: World) -> "ViewCamera":
+        """The browser's camera."""
+        return cls(
+            rotation=Rotation.from_quat(camera.wxyz, scalar_first=True).as_matrix(),
+            position=world.to_cube(np.asarray(camera.position, dtype=np.float64)),
+            fov=float(camera.fov),
+            canvas=(int(camera.image_width), int(camera.image_height)),
+        )
+
+    @classmethod
+    def of_scene(cls, cameras: Cameras, index: int) -> "ViewCamera":
+        """One of a scene's cameras, without its distortion."""
+        width, height = cameras.size[index].tolist()
+        fov = 2 * math.atan(height / 2 / float(cameras.focal[index, 1]))
+        return cls(
+            rotation=cameras.rotation[index].cpu().double().numpy(),
+            position=cameras.position[index].cpu().double().numpy(),
+            fov=min(fov, MAX_FOV),
+            canvas=(width, height),
+        )
+
+    @property
+    def aspect(self) -> float:
+        """Width of the canvas over its height."""
+        return self.canvas[0] / self.canvas[1]
+
+    def rays(
+        self, size: tuple[int, int], rows: tuple[int, int], device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Rays through the pixel centres of some rows of a picture, row by row.
+
+        Args:
+            size: width and height of the whole picture; it fills the canvas.
+            rows: the first row, and the one after the last.
+            device: of the result.
+
+        Returns:
+            Origins and unit directions in the unit cube, (n, 3) float32 each.
+        """
+        width, height = size
+        half = math.tan(self.fov / 2)
+        x = ((torch.arange(width, device=device) + 0.5) * (2 / width) - 1) * (half * self.aspect)
+        y = ((torch.arange(*rows, device=device) + 0.5) * (2 / height) - 1) * half
+        axes = torch.from_numpy(self.rotation).float().to(device).unbind(dim=1)
+        directions = y[:, None, None] * axes[1] + (x[:, None] * axes[0] + axes[2])
+        directions = (directions / directions.norm(dim=-1, keepdim=True)).view(-1, 3)
+        origin = torch.from_numpy(self.position).float().to(device)
+        return origin.expand(len(directions), 3).contiguous(), directions
+
+
+def move_browser(client: viser.ClientHandle, view: ViewCamera, world: World, *, distance: float) -> None:
+    """Move the browser's camera, which then orbits the point `distance` unit cubes ahead."""
+    position = world.from_cube(view.position)
+    with client.atomic():
+        client.camera.position = position
+        client.camera.look_at = position + view.rotation[:, 2] * distance / world.scale
+        client.camera.up_direction = -view.rotation[:, 1]
+        client.camera.fov = view.fov
+
+
+def picture_pixels(picture: Picture, mode: str) -> NDArray[np.uint8]:
+    """A picture's pixels in one of `MODES`, (h, w, 3) uint8."""
+    if mode == "depth":
+        return depth_colours(picture)
+    if mode == "opacity":
+        return np.repeat(to_bytes(picture.opacity.clamp(0, 1))[..., None], 3, axis=-1)
+    return to_bytes(picture.colour)
+
+
+def planar_depth(picture: Picture, view: ViewCamera, scale: float) -> NDArray[np.float32]:
+    """Depth along the optical axis in world units, (h, w) float32, which occludes overlays.
+
+    Args:
+        picture: its depths are distances from the camera in unit cubes.
+        view: the camera of the picture.
+        scale: unit cubes a world unit.
+
+    Returns:
+        At most `MAX_DEPTH_PIXELS` values, every k-th of every k-th row; `FAR` where nothing is opaque.
+    """
+    height, width = picture.depth.shape
+    every = max(1, int(np.ceil((height * width / MAX_DEPTH_PIXELS) ** 0.5)))
+    half = np.tan(view.fov / 2)
+    y = ((np.arange(height)[::every] + 0.5) * (2 / height) - 1) * half
+    x = ((np.arange(width)[::every] + 0.5) * (2 / width) - 1) * half * view.aspect
+    distance_per_depth = np.sqrt(1 + y[:, None] ** 2 + x**2)
+    distance = picture.depth.cpu().numpy()[::every, ::every] / scale
+    opaque = picture.opacity.cpu().numpy()[::every, ::every] > OPAQUE
+    depth = np.where(opaque, np.round(distance / distance_per_depth / DEPTH_QUANTUM) * DEPTH_QUANTUM, FAR)
+    return np.asarray(np.minimum(depth, FAR), dtype=np.float32)

@@ -1,0 +1,274 @@
+"""Pictures of the newest camera, rendered in a thread: small ones while it moves, sharp ones at rest."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.radiance.composite import Rendered
+from triptych.radiance.render import Picture, RadianceField, render_tiles
+from triptych.view.camera import OPAQUE, ViewCamera
+
+log = logging.getLogger("triptych")
+
+REST_SECONDS = 0.1  # without a new request, before the picture is sharpened
+SIDE_STEP = 8  # sides of moving pictures are multiples, so that sizes do not flicker
+SMOOTHING = 0.5  # weight of the newest measurement, as an exponent: costs are ratios
+MAX_RATIO = 4.0  # limit of a measured cost over the expected one
+BAND_SECONDS = 0.05  # a sharpening picture ends this soon after the camera has moved
+MIN_BAND_RAYS = 2048  # rendered together, to be worth their overhead
+PROBE = 12  # rays a side that measure the distance of the picture's middle
+MIN_ORBIT_DISTANCE = 0.25  # unit cubes: orbiting a nearer point is unpleasant
+
+Box = tuple[tuple[float, ...], tuple[float, ...]]
+Size = tuple[int, int]
+
+
+class RenderQueue:
+    """Renders rays for all viewers in one thread, in the order of the calls.
+
+    The compiled renderer uses all cores and need not support calls from several threads at once;
+    in a queue no viewer waits longer than for one band of each other viewer.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
+
+    def __call__(self, radiance: RadianceField, rays: tuple[Tensor, Tensor], width: int) -> Rendered:
+        """Render whole rows of pixels, `width` each; blocks until they are done."""
+        return self._thread.submit(render_tiles, radiance, *rays, width).result()
+
+
+def orbit_distance(
+    radiance: RadianceField, queue: RenderQueue, view: ViewCamera, middle: NDArray[np.float64]
+) -> float:
+    """Distance in unit cubes from a camera to the point that the viewer orbits.
+
+    It is the point of the optical axis nearest to the scene's `middle` (3,), if the camera faces
+    that; else the surface straight ahead.
+    """
+    ahead = float((middle - view.position) @ view.rotation[:, 2])
+    if ahead > MIN_ORBIT_DISTANCE:
+        return ahead
+    narrow = replace(view, fov=view.fov / 3, canvas=(1, 1))
+    rays = narrow.rays((PROBE, PROBE), (0, PROBE), radiance.background.device)
+    rendered = queue(radiance, rays, PROBE)
+    opaque = rendered.opacity > OPAQUE
+    if int(opaque.sum()) < PROBE:
+        return 1.0
+    return max(MIN_ORBIT_DISTANCE, float((rendered.depth[opaque] / rendered.opacity[opaque]).median()))
+
+
+@dataclass
+class PixelCost:
+    """Rendering time of a pixel in `seconds`, estimated from the pictures so far."""
+
+    seconds: float
+
+    def update(self, pixels: int, seconds: float) -> None:
+        """Include a new measurement."""
+        ratio = seconds / pixels / self.seconds
+        self.seconds *= min(MAX_RATIO, max(1 / MAX_RATIO, ratio)) ** SMOOTHING
+
+
+def full_size(canvas: Size, max_width: int) -> Size:
+    """The sharpest picture of a canvas: its own size, or its shape with `max_width`."""
+    width = max(1, min(canvas[0], max_width))
+    return width, max(1, round(width * canvas[1] / canvas[0]))
+
+
+def moving_size(full: Size, cost: PixelCost, *, fps: float, min_side: int) -> Size:
+    """The largest picture that can be rendered `fps` times a second.
+
+    Args:
+        full: the sharpest picture; the result has its shape, and is never larger.
+        cost: of a pixel.
+        fps: target frame rate.
+        min_side: lower limit of the short side in pixels; below it the frame rate falls instead.
+    """
+    width, height = full
+    short, long = min(full), max(full)
+    affordable = 1 / (fps * cost.seconds)
+    side = int((affordable * short / long) ** 0.5) // SIDE_STEP * SIDE_STEP
+    scale = min(1.0, max(side, min_side) / short)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def sharper_size(size: Size, full: Size) -> Size:
+    """The next larger picture: twice as wide, or `full` if that is not much larger."""
+    width, height = size[0] * 2, size[1] * 2
+    return full if width * 1.5 > full[0] or height * 1.5 > full[1] else (width, height)
+
+
+def band_rows(width: int, cost: PixelCost) -> int:
+    """Rows of a picture to render before checking for a newer request."""
+    rays = max(MIN_BAND_RAYS, BAND_SECONDS / cost.seconds)
+    return max(1, int(rays / width))
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """A picture for one viewer.
+
+    Attributes:
+        view: its camera.
+        box: opposite corners in the unit cube of the crop box, or None.
+        fps: target frame rate while moving.
+        mode: one of `camera.MODES`.
+        depth: whether the browser needs depth, too.
+    """
+
+    view: ViewCamera
+    box: Box | None
+    fps: float
+    mode: str
+    depth: bool
+
+
+@dataclass(frozen=True)
+class SizeLimits:
+    """Limits of the pictures in pixels: a moving one's short side, the sharpest one's width."""
+
+    min_side: int
+    max_width: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A finished picture.
+
+    Attributes:
+        picture: the rendering.
+        request: the request that it answers.
+        first: whether it is the first picture of this request.
+        final: whether no sharper one follows.
+        seconds: its rendering time.
+    """
+
+    picture: Picture
+    request: RenderRequest
+    first: bool
+    final: bool
+    seconds: float
+
+
+class RenderThread(threading.Thread):
+    """Renders the newest request until it is stopped; older requests are dropped.
+
+    The first picture of a request is small enough for the target frame rate. If no newer request comes,
+    sharper pictures follow; a newer request cancels them.
+
+    Args:
+        radiance: the field to render.
+        queue: shared by all viewers.
+        limits: limits of the pictures' sizes.
+        cost: first estimate of a pixel's cost.
+        show: called with each frame, in this thread.
+        fail: called with one line for each failure, in this thread; the next request is a new attempt.
+    """
+
+    def __init__(
+        self,
+        radiance: RadianceField,
+        queue: RenderQueue,
+        *,
+        limits: SizeLimits,
+        cost: PixelCost,
+        show: Callable[[Frame], None],
+        fail: Callable[[str], None],
+    ) -> None:
+        super().__init__(daemon=True, name="viewer")
+        self._radiance, self._queue, self._limits, self._cost = radiance, queue, limits, cost
+        self._show, self._fail = show, fail
+        self._changed = threading.Condition()
+        self._request: RenderRequest | None = None
+        self._number = 0  # of requests so far
+        self._stopping = False
+        self._cropped: tuple[Box | None, RadianceField] = None, radiance
+
+    def request(self, request: RenderRequest) -> None:
+        """Replace the request; never blocks for long."""
+        with self._changed:
+            self._request, self._number = request, self._number + 1
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread soon."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """The thread's loop."""
+        served = 0
+        while True:
+            with self._changed:
+                while not self._superseded(served):
+                    self._changed.wait()
+                if self._stopping or self._request is None:
+                    return
+                request, served = self._request, self._number
+            try:
+                self._serve(request, served)
+            except Exception as error:  # the server survives any failure of one picture
+                log.exception("viewer: a picture could not be rendered")
+                self._fail(f"{type(error).__name__}: {error}")
+
+    def _superseded(self, number: int) -> bool:
+        return self._stopping or self._number != number
+
+    def _serve(self, request: RenderRequest, number: int) -> None:
+        full = full_size(request.view.canvas, self._limits.max_width)
+        size = moving_size(full, self._cost, fps=request.fps, min_side=self._limits.min_side)
+        began = time.perf_counter()
+        # small and quick: never cancelled, or a steady movement would show no picture at all
+        self._render(request, size, size[1], first=True, final=size == full)
+        self._cost.update(size[0] * size[1], time.perf_counter() - began)
+        with self._changed:
+            if self._changed.wait_for(lambda: self._superseded(number), REST_SECONDS):
+                return
+        while size != full:
+            size = sharper_size(size, full)
+            rows = band_rows(size[0], self._cost)
+            if not self._render(request, size, rows, final=size == full, number=number):
+                return
+
+    def _render(
+        self,
+        request: RenderRequest,
+        size: Size,
+        rows: int,
+        *,
+        first: bool = False,
+        final: bool,
+        number: int | None = None,
+    ) -> bool:
+        """Render and show a picture, `rows` rows at a time; False if request `number` was superseded."""
+        began = time.perf_counter()
+        radiance = self._crop(request.box)
+        bands = []
+        for row in range(0, size[1], rows):
+            band = row, min(row + rows, size[1])
+            rays = request.view.rays(size, band, radiance.background.device)
+            bands.append(self._queue(radiance, rays, size[0]))
+            if number is not None and self._superseded(number):
+                return False
+        picture = Picture.from_rays(Rendered.concatenate(bands), size, radiance.background)
+        if self._stopping:
+            return False
+        self._show(Frame(picture, request, first, final, time.perf_counter() - began))
+        return True
+
+    def _crop(self, box: Box | None) -> RadianceField:
+        """The field within a box; the last one is kept."""
+        if self._cropped[0] != box:
+            whole = self._radiance
+            cropped = whole if box is None else replace(whole, occupancy=whole.occupancy.crop(*box))
+            self._cropped = box, cropped
+        return self._cropped[1]
