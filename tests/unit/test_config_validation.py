@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -10,7 +10,9 @@ import yaml
 from triptych.config import renamed
 from triptych.config.cells import check_modules
 from triptych.config.data import SOURCES
+from triptych.config.study import Compute
 from triptych.config.validation import validate_config
+from triptych.kernels.registry import TIERS
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT
 
@@ -267,6 +269,19 @@ def test_an_old_module_is_an_error_that_tells_the_new_one(old: str) -> None:
 )
 def test_each_kind_of_mistake_has_its_words(path: str, value: Any, expected: str) -> None:
     assert expected in complaint(changed(path, value))
+
+
+def test_the_tiers_of_kernels_are_the_registrys() -> None:
+    values = get_args(Compute.model_fields["kernels"].annotation)
+    assert set(values) == {"auto", "off", *TIERS} - {"generic"}
+
+
+def test_a_checked_config_is_valid_and_stays_the_same() -> None:
+    config = copy.deepcopy(CONFIG)
+    validate_config(config)
+    again = copy.deepcopy(config)
+    validate_config(again)
+    assert again == config
 
 
 def test_off_needs_no_quotes_where_yaml_reads_it_as_false() -> None:
