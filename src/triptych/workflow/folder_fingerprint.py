@@ -38,7 +38,7 @@ def files_fingerprint(files: Mapping[str, Path]) -> str:
     for path in new:
         known[str(path)] = [status[path].st_size, status[path].st_mtime_ns, digest_of_file(path)]
     if new and RECORDS.is_dir():
-        write_json(KNOWN, known)
+        write_json(KNOWN, {path: entry for path, entry in known.items() if os.path.exists(path)})
     return digest_of_value({name: known.get(str(path), [])[2:] for name, path in files.items()})
 
 

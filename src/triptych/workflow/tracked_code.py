@@ -6,7 +6,7 @@ out the modules of `UNTRACKED`.
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ SOURCE_ROOT = Path(__file__).parents[2]
 SCRIPTS = SOURCE_ROOT.parent / "workflow/scripts"
 
 # These modules, and what only they import, decide how fast a result is computed or what is shown of it. The
-# compiled kernels are held to the plain implementation by tests. The config reaches a job as its recipe, a
+# compiled kernels are held to the plain implementation by tests, as resumed trainings are to others. The config reaches a job as its recipe, a
 # param.
 UNTRACKED = (
     "triptych.config",
     "triptych.kernels",
+    "triptych.training.memory",
     "triptych.workflow.errors",
     "triptych.workflow.gpus",
     "triptych.workflow.job",
@@ -48,17 +49,75 @@ def is_tracked(module: str) -> bool:
     return not any(f"{module}.".startswith(f"{name}.") for name in UNTRACKED)
 
 
+def _is_log_line(node: ast.AST) -> bool:
+    """Whether a statement is `log.info(...)` or the like."""
+    match node:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name("log")))):
+            return True
+    return False
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a docstring or another string on its own."""
+    match node:
+        case ast.Expr(ast.Constant(str())):
+            return True
+    return False
+
+
+def _normalised(node: Any, imports: list[ast.Import | ast.ImportFrom]) -> Any:
+    """A syntax tree as nested lists, alike in all versions of Python, without what decides nothing.
+
+    Import statements in it are added to `imports`.
+    """
+    if isinstance(node, list):
+        return [_normalised(item, imports) for item in node if not (_is_text(item) or _is_log_line(item))]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        imports.append(node)
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 adds empty pieces to some
+        node.values = [piece for piece in node.values if getattr(piece, "value", None) != ""]
+    fields = [(name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind")]
+    # None and [] stand for what is absent, except as a value in the source
+    there = [field for field in fields if isinstance(node, ast.Constant) or field[1] not in (None, [])]
+    return [type(node).__name__, *([name, _normalised(value, imports)] for name, value in there)]
+
+
 @cache
-def _parse(path: Path) -> ast.Module:
+def _read(path: Path) -> tuple[str, list[str]]:
+    """Digest of what a Python file does, and the dotted names of everything that it imports."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except SyntaxError as error:
         raise TriptychError(f"{path}, line {error.lineno}: {error.msg}") from error
     except ValueError as error:  # not UTF-8, or a null character
         raise TriptychError(f"{path}: no Python source: {error}") from error
+    imports: list[ast.Import | ast.ImportFrom] = []
+    digest = digest_of_value(_normalised(tree, imports))
+    inside = path.is_relative_to(SOURCE_ROOT)
+    package = list(path.relative_to(SOURCE_ROOT).parent.parts) if inside else []
+    names = []
+    for node in imports:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        else:
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return digest, names
 
 
-def imported_names(path: Path) -> Iterator[str]:
+def digest_of_source(path: Path) -> str:
+    """Hex digest of what a Python file does, whatever its comments, docstrings, formatting and log lines.
+
+    Raises:
+        TriptychError: the file is no Python source.
+    """
+    return _read(path)[0]
+
+
+def imported_names(path: Path) -> list[str]:
     """Dotted names of everything that a file may import, anywhere in it; relative ones made absolute.
 
     Of `from a import b` both `a` and `a.b`, which may be a module or not.
@@ -66,16 +125,7 @@ def imported_names(path: Path) -> Iterator[str]:
     Raises:
         TriptychError: the file is no Python source.
     """
-    inside = path.is_relative_to(SOURCE_ROOT)
-    package = list(path.relative_to(SOURCE_ROOT).parent.parts) if inside else []
-    for node in ast.walk(_parse(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*above, *filter(None, [node.module])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+    return _read(path)[1]
 
 
 @cache
@@ -106,42 +156,6 @@ def tracked_files(*paths: Path) -> list[Path]:
             closure.add(path)
             waiting.extend(_direct_imports(path))
     return sorted(closure)
-
-
-def _is_log_line(node: ast.AST) -> bool:
-    """Whether a statement is `log.info(...)` or the like."""
-    match node:
-        case ast.Expr(ast.Call(ast.Attribute(ast.Name("log")))):
-            return True
-    return False
-
-
-def _is_text(node: ast.AST) -> bool:
-    """Whether a statement is a docstring or another string on its own."""
-    match node:
-        case ast.Expr(ast.Constant(str())):
-            return True
-    return False
-
-
-def _normalised(node: Any) -> Any:
-    """A syntax tree as nested lists, alike in all versions of Python, without what decides nothing."""
-    if isinstance(node, list):
-        return [_normalised(item) for item in node if not (_is_text(item) or _is_log_line(item))]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    if isinstance(node, ast.JoinedStr):  # Python 3.12 adds empty pieces to some
-        node.values = [piece for piece in node.values if getattr(piece, "value", None) != ""]
-    fields = [(name, getattr(node, name, None)) for name in node._fields if name not in ("ctx", "kind")]
-    # None and [] stand for what is absent, except as a value in the source
-    there = [field for field in fields if isinstance(node, ast.Constant) or field[1] not in (None, [])]
-    return [type(node).__name__, *([name, _normalised(value)] for name, value in there)]
-
-
-@cache
-def digest_of_source(path: Path) -> str:
-    """Hex digest of what a Python file does, whatever its comments, docstrings, formatting and log lines."""
-    return digest_of_value(_normalised(_parse(path)))
 
 
 class TrackedCode:
