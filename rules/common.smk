@@ -17,7 +17,7 @@ if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
 # Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from triptych.config.cells import cell_recipe, check_modules, column_setting, grid_cells, modules_of
+from triptych.config.cells import augmentation_recipe, cell_recipe, check_modules, grid_cells, modules_of
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.records import reconcile

@@ -75,8 +75,8 @@ rule sample_augmentations:
         code=code_of(
             "sample_augmentations.py", modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
         ),
-        shared=config["grid"]["base_augmentation"],
-        columns={name: column_setting(config["augmentations"][name]) for name in AUGMENTATIONS},
+        base=config["grid"]["base_augmentation"],
+        augmentations={name: augmentation_recipe(config["augmentations"][name]) for name in AUGMENTATIONS},
     message:
         "The same images under every augmentation"
     script:

@@ -107,7 +107,7 @@ rule train_supervised:
         recipe={
             "architecture": RESNET18,
             **SUPERVISED,
-            "augmentation": column_setting(AUGMENTATION),
+            "augmentation": augmentation_recipe(AUGMENTATION),
         },
     message:
         "Supervised ResNet18, seed {wildcards.seed}"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from triptych.augment import augmentation, mixing
-from triptych.config.cells import cell_recipe, check_modules, column_setting, modules_of
+from triptych.config.cells import augmentation_recipe, cell_recipe, check_modules, modules_of
 from triptych.config.grid import METHODS, Policies
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
@@ -66,7 +66,7 @@ def test_the_four_settings_share_everything_but_their_mixing(family: str, row: s
 
 
 def test_the_baseline_is_crop_mirror_and_rotation_and_nothing_else() -> None:
-    assert column_setting(configured()["augmentations"]["baseline"]) == {"method": "none"}
+    assert augmentation_recipe(configured()["augmentations"]["baseline"]) == {"method": "none"}
 
 
 def test_families_differ_in_the_training_and_in_what_it_changes_in_the_network() -> None:
@@ -120,7 +120,7 @@ def test_the_knobs_of_a_method_are_the_arguments_of_its_function() -> None:
 
 def test_a_stronger_policy_and_a_users_module_are_columns_of_their_own() -> None:
     config = configured()
-    strong = column_setting(config["augmentations"]["strong"])
+    strong = augmentation_recipe(config["augmentations"]["strong"])
     assert strong["method"] == "cutmix" and strong["rand_augment"]["operations"] == 2
     assert "strong" not in config["grid"]["augmentations"]
     own = {
@@ -131,7 +131,7 @@ def test_a_stronger_policy_and_a_users_module_are_columns_of_their_own() -> None
         "size": 8,
         "probability": 1.0,
     }
-    assert column_setting(own) == {"module": "mine", "options": {"width": 3}}
+    assert augmentation_recipe(own) == {"module": "mine", "options": {"width": 3}}
 
 
 def test_vit_384_is_a_row_to_choose_with_the_vits_recipes() -> None:

@@ -44,14 +44,14 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
     return {
         "architecture": {"module": row["module"], "options": {**row["options"], **training.pop("options")}},
         "base_augmentation": config["grid"]["base_augmentation"],
-        "augmentation": column_setting(config["augmentations"][augmentation]),
+        "augmentation": augmentation_recipe(config["augmentations"][augmentation]),
         "validation": config["grid"]["validation"],
         **training,
     }
 
 
-def column_setting(augmentation: Mapping[str, Any]) -> dict[str, Any]:
-    """What an entry of `augmentations` does to images, without its title and the knobs of other methods."""
+def augmentation_recipe(augmentation: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides an augmentation: without its title and the knobs of other methods."""
     if augmentation.get("module"):
         kept = ["module", "options"]
     else:
