@@ -1,4 +1,4 @@
-"""Choice of device and number format; nothing else in the library asks what the machine has."""
+"""Choice of the device and of its number format."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -10,7 +10,7 @@ from triptych.workflow.errors import TriptychError
 def choose_device(name: str = "auto") -> torch.device:
     """Turn a recipe's `device` into a torch device.
 
-    `auto` takes CUDA if present, else Apple's MPS, else the CPU. Any torch device string
+    `auto` is CUDA if present, else Apple's MPS, else the CPU. Any torch device string
     is accepted as well; one that this machine lacks raises `TriptychError`.
     """
     if name == "auto":

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and how others are put to them."""
+"""The exception whose message is for the user, and plain words for some of Python's."""
 
 import json
 
@@ -11,7 +11,7 @@ class TriptychError(Exception):
     """
 
 
-# As torch's allocator and oneDNN put it on a CPU, and CUDA's libraries where torch did not ask for it.
+# Messages of torch's allocator and oneDNN on a CPU, and of CUDA's libraries outside of torch's allocator.
 NO_MEMORY = (
     "DefaultCPUAllocator",
     "not enough memory",
@@ -24,7 +24,7 @@ NO_MEMORY = (
 
 
 def malformed(error: Exception) -> str:
-    """What an exception of reading a JSON file says about it, in a few plain words."""
+    """The reason why a JSON file cannot be read, from the exception of reading it."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno}, column {error.colno}: {error.msg}"
     if isinstance(error, UnicodeDecodeError):
@@ -35,7 +35,7 @@ def malformed(error: Exception) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error, Python's or torch's, says that memory could not be had."""
+    """Whether an error of Python or torch means that memory ran out."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in NO_MEMORY)

@@ -49,7 +49,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """A power cut must not leave the new name with a content that was still on its way."""
+    """Wait until the content is on the disk, so that a power cut cannot leave the new name without it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,8 +1,8 @@
-"""GPUs of one machine among jobs that run at the same time: each takes what is free.
+"""Sharing of one machine's GPUs among jobs that run at the same time.
 
-A cluster shows every job its own GPUs. On a single machine all jobs see all of them, and would all take
-the first. Here a job locks one file for each GPU that it takes and hides the others from itself; the
-kernel undoes a lock when its process ends, however it ends.
+A cluster shows every job its own GPUs. On a single machine all jobs see all of them and would use the
+first. Here a job locks one file for each GPU that it uses and hides the others from its process. The
+operating system releases the locks when the process ends, however it ends.
 """
 
 import fcntl
@@ -20,14 +20,14 @@ _held: list[int] = []  # file descriptors: open, hence locked, as long as this p
 
 
 def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 1.0) -> None:
-    """Take `wanted` of the GPUs that can be seen and show this process and its children no others.
+    """Reserve `wanted` of the visible GPUs, and make no others visible to this process and its children.
 
-    Waits while too few are free. Does nothing where there is nothing to choose: no GPU or only one, or
-    fewer than are wanted. Must come before anything that starts CUDA.
+    Waits while too few are free. Does nothing where there is no choice: no GPU or only one, or fewer than
+    wanted. Must be called before CUDA starts.
 
     Args:
-        wanted: how many.
-        count: how many this process can see; with `CUDA_VISIBLE_DEVICES` those that it names.
+        wanted: number of GPUs.
+        count: number that this process can see; with `CUDA_VISIBLE_DEVICES` those that it names.
         folder: of the locks, the same for all jobs of the machine.
         every: seconds between two attempts.
     """
@@ -47,12 +47,12 @@ def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 
 
 
 def hide_gpus() -> None:
-    """Show this process and its children no GPU. Must come before anything that starts CUDA."""
+    """Make no GPU visible to this process and its children. Must be called before CUDA starts."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _take(names: Sequence[str], wanted: int, folder: Path) -> list[str]:
-    """Lock the first `wanted` free ones, or none: who holds some and waits for more blocks others."""
+    """Lock the first `wanted` free ones, or none: holding some while waiting for more blocks others."""
     locked: dict[str, int] = {}
     for name in names:
         if len(locked) < wanted and (descriptor := _lock(name, folder)) is not None:

@@ -1,4 +1,4 @@
-"""What every workflow script shares: its log, its threads, its clock and its last words."""
+"""What all workflow scripts share: log, threads, GPUs, wall time, record, and how a failure ends."""
 
 import errno
 import logging
@@ -35,8 +35,8 @@ class Job:
         return provenance(recipe=recipe, seed=seed, code=self.code_digest[:16], **facts)
 
 
-class _NotWhileDrawn(logging.Filter):
-    """On a terminal the bar already shows progress: keep its plain lines for the log file."""
+class _NoProgressOnTerminal(logging.Filter):
+    """On a terminal a bar shows progress; the plain lines are for the log file."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (getattr(record, "progress", False) and sys.stderr.isatty())
@@ -56,13 +56,13 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     path.parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
     to_terminal = logging.StreamHandler()
-    to_terminal.addFilter(_NotWhileDrawn())
+    to_terminal.addFilter(_NoProgressOnTerminal())
     log.handlers = [to_file, to_terminal]
     log.setLevel(logging.INFO)
     log.propagate = False
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     to_terminal.setFormatter(logging.Formatter(f"[{snakemake.rule}] %(message)s"))
-    # not at once, as by default: what is half written is cleared away
+    # by an exception instead of at once: temporary files are removed
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -70,7 +70,7 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     try:
         recipe = snakemake.params.get("recipe", {})
         if torch is not None and recipe.get("device") in ("auto", "cuda"):
-            # Snakemake caps a resource at what there is of it: the recipe knows how many are really meant.
+            # not the resource: Snakemake caps it at what the profile has
             if snakemake.resources.get("gpu", 0):
                 claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
             elif recipe["device"] == "auto":  # compute.gpus is 0: such jobs are as many as there are cores

@@ -16,8 +16,8 @@ class Progress:
 
     On a terminal a bar is drawn; in any case a plain line with rate and ETA goes to the log
     every `every` seconds, so that a batch job's log can be followed. Where a unit stands for a
-    number of `images`, both show images per second, too. The plain line's ETA takes all units to be alike,
-    unless `cost` says what so many of them take from the beginning on, in any measure of time.
+    number of `images`, both show images per second, too. The plain line's ETA assumes units of equal
+    length, unless `cost` gives the time of the first n units, in any measure.
 
     Example:
         with Progress(len(files), "frames", unit="frame") as progress:

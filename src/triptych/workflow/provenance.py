@@ -95,7 +95,7 @@ def source_revision() -> str | None:
 def provenance(
     *, recipe: Any, seed: int | None = None, wall_seconds: float | None = None, **facts: Any
 ) -> dict[str, Any]:
-    """The record that every result file carries.
+    """What every result file says of its origin.
 
     Args:
         recipe: the part of the config that the result depends on.

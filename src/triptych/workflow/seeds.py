@@ -1,4 +1,4 @@
-"""Randomness as a pure function of names: (seed, epoch, step) and nothing else.
+"""Randomness as a pure function of (seed, epoch, step) and names.
 
 A global generator would make results depend on what ran before; here a resumed run draws
 exactly what an uninterrupted one would have drawn.

@@ -18,7 +18,7 @@ SOURCE_ROOT = Path(__file__).parents[2]
 SCRIPTS = SOURCE_ROOT.parent / "workflow/scripts"
 
 # These modules, and what only they import, decide how fast a result is computed or what is shown of it. The
-# compiled kernels are held to the plain implementation by tests, as resumed trainings are to others. The config reaches a job as its recipe, a
+# compiled kernels are held to the plain implementation by tests. The config reaches a job as its recipe, a
 # param.
 UNTRACKED = (
     "triptych.config",
