@@ -12,7 +12,7 @@ from ball_field import ball_field
 
 from triptych.radiance.render import Picture, RadianceField, render_rays
 from triptych.view.camera import ViewCamera
-from triptych.view.rendering import Frame, PixelCost, RenderQueue, RenderRequest, RenderThread, SizeLimits
+from triptych.view.rendering import Frame, PixelCost, RenderQueue, RenderRequest, RenderThread
 
 LOOKING_AT_IT = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # from +x, z up
 VIEW = ViewCamera(rotation=LOOKING_AT_IT, position=np.array([1.5, 0.5, 0.5]), fov=0.8, canvas=(144, 96))
@@ -35,7 +35,8 @@ class RunningThread:
         self.thread = RenderThread(
             field,
             RenderQueue(),
-            limits=SizeLimits(min_side=16, max_width=4096),
+            min_side=16,
+            max_width=4096,
             cost=PixelCost(1e-4),
             show=show or self.frames.put,
             fail=self.failures.put,

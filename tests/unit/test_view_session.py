@@ -21,7 +21,6 @@ sys.path.insert(0, str(ROOT))
 from benchmarks._viewer_client import Client, Message  # noqa: E402
 
 from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path  # noqa: E402
-from triptych.view.rendering import SizeLimits  # noqa: E402
 from triptych.view.scene import TrainedScene, read_trained_scene  # noqa: E402
 from triptych.view.server import serve  # noqa: E402
 from triptych.view.session import Options  # noqa: E402
@@ -44,7 +43,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(scene: TrainedScene, saved: Path) -> Iterator[int]:
-    options = Options(fps=10, limits=SizeLimits(min_side=16, max_width=160), camera_path=saved)
+    options = Options(fps=10, min_side=16, max_width=160, camera_path=saved)
     server = serve(scene, host="127.0.0.1", port=0, options=options)
     yield server.get_port()
     server.stop()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.radiance.device import choose_radiance_device
+from triptych.radiance.backend import choose_radiance_device
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.snapshot import load_field
 from triptych.scenes.scene import read_scene

@@ -1,6 +1,7 @@
 """Multiresolution hash encoding (Müller et al. 2022, Instant Neural Graphics Primitives, section 3)."""
 
 import math
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -60,27 +61,20 @@ class HashGrid(nn.Module):
             coordinates: (3, n) in [0, 1]; one row an axis keeps the arithmetic vectorised.
         """
         resolution, rows = self.resolutions[level], self.tables[level].shape[0]
-        scaled = coordinates * resolution
+        scaled, side = coordinates * resolution, resolution + 1
         low = scaled.floor().clamp_(0, resolution - 1)
-        high_weight = scaled - low
-        low_weight = 1 - high_weight
-        side = resolution + 1
-        dense = side**3 == rows
-        strides = (1, side, side * side) if dense else PRIMES
-        cell = low.int()
-        x0, y0, z0 = (cell[axis] * stride for axis, stride in enumerate(strides))
-        x1, y1, z1 = x0 + strides[0], y0 + strides[1], z0 + strides[2]
+        cell, above = low.int(), scaled - low
+        below = 1 - above
         index = coordinates.new_empty(coordinates.shape[1], 8, dtype=torch.int32)
         weight = coordinates.new_empty(coordinates.shape[1], 8)
-        planes = [
-            (y + z if dense else y ^ z, wy * wz)
-            for y, wy in ((y0, low_weight[1]), (y1, high_weight[1]))
-            for z, wz in ((z0, low_weight[2]), (z1, high_weight[2]))
-        ]
-        for number, (plane, plane_weight) in enumerate(planes):
-            for bit, (x, wx) in enumerate(((x0, low_weight[0]), (x1, high_weight[0]))):
-                index[:, 2 * number + bit] = x + plane if dense else (x ^ plane) & (rows - 1)
-                weight[:, 2 * number + bit] = wx * plane_weight
+        for corner, (dy, dz, dx) in enumerate(product((0, 1), repeat=3)):
+            x, y, z = cell[0] + dx, cell[1] + dy, cell[2] + dz
+            if side**3 == rows:  # stored densely
+                index[:, corner] = x + side * (y + side * z)
+            else:  # equation 4; `rows` is a power of two
+                index[:, corner] = ((x * PRIMES[0]) ^ (y * PRIMES[1]) ^ (z * PRIMES[2])) & (rows - 1)
+            wx, wy, wz = (above[axis] if d else below[axis] for axis, d in enumerate((dx, dy, dz)))
+            weight[:, corner] = wx * (wy * wz)
         return index, weight
 
     def forward(self, positions: Tensor) -> Tensor:

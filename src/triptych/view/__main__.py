@@ -9,7 +9,6 @@ from pathlib import Path
 from triptych.kernels import registry
 from triptych.radiance.backend import choose_radiance_device
 from triptych.scenes.keyframes import read_camera_path
-from triptych.view.rendering import SizeLimits
 from triptych.view.scene import read_trained_scene
 from triptych.view.server import serve
 from triptych.view.session import Options
@@ -72,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         if target.is_file():
             # recording continues from this file, so an invalid one is an error now
             read_camera_path(target, scene=scene.name)
-        limits = SizeLimits(min_side=chosen.min_side, max_width=chosen.max_width)
-        options = Options(fps=chosen.fps, limits=limits, camera_path=target)
+        options = Options(chosen.fps, chosen.min_side, chosen.max_width, camera_path=target)
         server = serve(scene, host=chosen.host, port=chosen.port, options=options)
     except TriptychError as error:
         print(f"error: {error}", file=sys.stderr)

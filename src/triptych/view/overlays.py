@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import viser
@@ -32,11 +33,6 @@ def thumbnail(file: Path) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def wxyz(rotation: Array) -> Array:
-    """A rotation matrix as viser's quaternion."""
-    return np.asarray(Rotation.from_matrix(rotation).as_quat(scalar_first=True))
-
-
 class Overlays:
     """All overlays of one viewer; the heavy ones are created when they are first shown.
 
@@ -60,7 +56,7 @@ class Overlays:
     def show_cameras(self, visible: bool, eye: Array) -> None:
         """Show or hide the photographs' cameras, for a viewer at world position `eye` (3,)."""
         if visible and not self._frustums:
-            self._frustums = [self._add_frustum(index) for index in range(len(self._positions))]
+            self._frustums = [self._add_camera(index) for index in range(len(self._positions))]
         self._cameras_shown = visible
         self.hide_near_cameras(eye)
 
@@ -73,69 +69,58 @@ class Overlays:
             if frustum.visible != (visible := self._cameras_shown and not hidden):
                 frustum.visible = visible
 
-    def _add_frustum(self, index: int) -> viser.CameraFrustumHandle:
-        view = ViewCamera.of_scene(self._scene.cameras, index)
-        frustum = self._client.scene.add_camera_frustum(
-            f"/cameras/{index:04d}",
+    def _add_frustum(
+        self, name: str, view: ViewCamera, size: float, **style: Any
+    ) -> viser.CameraFrustumHandle:
+        return self._client.scene.add_camera_frustum(
+            name,
             fov=view.fov,
             aspect=view.aspect,
-            scale=FRUSTUM * self._unit,
-            thickness=1.5,
+            scale=size * self._unit,
             thickness_units="screen",
-            color=GREY,
-            image=thumbnail(self._scene.images[index]),
-            wxyz=wxyz(view.rotation),
-            position=self._positions[index],
-            visible=False,
+            wxyz=np.asarray(Rotation.from_matrix(view.rotation).as_quat(scalar_first=True)),
+            position=self._scene.world.from_cube(view.position),
+            **style,
         )
+
+    def _add_camera(self, index: int) -> viser.CameraFrustumHandle:
+        view, image = ViewCamera.of_scene(self._scene.cameras, index), thumbnail(self._scene.images[index])
+        style = {"thickness": 1.5, "color": GREY, "image": image, "visible": False}
+        frustum = self._add_frustum(f"/cameras/{index:04d}", view, FRUSTUM, **style)
         frustum.on_click(lambda _: self._visit(index))
         return frustum
 
     def show_cloud(self, visible: bool) -> None:
         """Show or hide the sparse points."""
         cloud = self._scene.cloud
-        if cloud is None:
-            return
-        if self._cloud is None:
+        if visible and cloud is not None and self._cloud is None:
             self._cloud = self._client.scene.add_point_cloud(
                 "/points", cloud.points, cloud.colours, point_size=POINT * self._unit, precision="float32"
             )
-        self._cloud.visible = visible
+        if self._cloud is not None:
+            self._cloud.visible = visible
 
-    def show_box(self, low: Array, high: Array) -> None:
-        """Draw the edges of a box between two corners in world coordinates."""
-        self.hide_box()
-        self._box = self._client.scene.add_box(
-            "/crop", color=ORANGE, dimensions=high - low, position=(low + high) / 2, wireframe=True
-        )
-
-    def hide_box(self) -> None:
-        """Remove the box."""
+    def show_box(self, corners: tuple[Array, Array] | None) -> None:
+        """Draw the edges of a box between two corners in world coordinates; None removes it."""
         if self._box is not None:
             self._box.remove()
             self._box = None
+        if corners is not None:
+            low, high = corners
+            self._box = self._client.scene.add_box(
+                "/crop", color=ORANGE, dimensions=high - low, position=(low + high) / 2, wireframe=True
+            )
 
     def show_path(self, keyframes: list[ViewCamera], between: Cameras | None) -> None:
         """Draw recorded keyframes, and the path of the cameras `between` them."""
         for mark in self._marks:
             mark.remove()
-        world = self._scene.world
         self._marks = [
-            self._client.scene.add_camera_frustum(
-                f"/path/{number:03d}",
-                fov=view.fov,
-                aspect=view.aspect,
-                scale=FRUSTUM * self._unit / 2,
-                thickness=2.0,
-                thickness_units="screen",
-                color=ORANGE,
-                wxyz=wxyz(view.rotation),
-                position=world.from_cube(view.position),
-            )
+            self._add_frustum(f"/path/{number:03d}", view, FRUSTUM / 2, thickness=2.0, color=ORANGE)
             for number, view in enumerate(keyframes)
         ]
         if between is not None:
-            path = world.from_cube(between.position.double().numpy()).astype(np.float32)
+            path = self._scene.world.from_cube(between.position.double().numpy()).astype(np.float32)
             line = self._client.scene.add_line_segments(
                 "/path/way",
                 points=np.stack([path[:-1], path[1:]], axis=1),

@@ -56,15 +56,11 @@ class Recorder:
             self._fps = client.gui.add_number(
                 "Frames/s of the film", saved.fps if saved else 24.0, min=1, max=120
             )
-            actions = {
-                "Add": self.add,
-                "Remove last": self.remove_last,
-                "Clear": self.clear,
-                "Play / stop": self.play,
-                "Save": self.save,
-            }
-            for label, names in (("Keyframes", list(actions)[:3]), ("Path", list(actions)[3:])):
-                buttons = client.gui.add_button_group(label, names)
+            keyframes = {"Add": self.add, "Remove last": self.remove_last, "Clear": self.clear}
+            path = {"Play / stop": self.play, "Save": self.save}
+            actions = keyframes | path
+            for label, names in (("Keyframes", keyframes), ("Path", path)):
+                buttons = client.gui.add_button_group(label, list(names))
                 buttons.on_click(lambda event: actions[event.target.value]())
         self._changed()
 
@@ -107,13 +103,11 @@ class Recorder:
         if len(self._keyframes) < 2:
             self._show_note("add at least two keyframes, then play")
             return
-        path = self._path()
-        cameras = self._cameras(round(path.seconds * PREVIEW_FPS) + 1)
+        seconds = self._path().seconds
+        cameras = self._cameras(round(seconds * PREVIEW_FPS) + 1)
         self._stopped.clear()
         began = time.monotonic()
-        while (elapsed := time.monotonic() - began) < path.seconds and not self._stopped.wait(
-            1 / PREVIEW_FPS
-        ):
+        while not self._stopped.wait(1 / PREVIEW_FPS) and (elapsed := time.monotonic() - began) < seconds:
             self._move(cameras, min(len(cameras) - 1, round(elapsed * PREVIEW_FPS)))
         if not self._stopped.is_set():
             self._move(cameras, len(cameras) - 1)
@@ -132,13 +126,7 @@ class Recorder:
         return keyframe_path(self._path(), self._world, frames=frames, width=2)
 
     def _move(self, cameras: Cameras, index: int) -> None:
-        view = ViewCamera(
-            cameras.rotation[index].double().numpy(),
-            cameras.position[index].double().numpy(),
-            2 * math.atan(float(cameras.size[index, 1] / 2 / cameras.focal[index, 1])),
-            (1, 1),
-        )
-        camera = self._client.camera
+        camera, view = self._client.camera, ViewCamera.of_scene(cameras, index)
         distance = float(np.linalg.norm(camera.look_at - camera.position)) * self._world.scale
         move_browser(self._client, view, self._world, distance=distance)
 
@@ -148,10 +136,9 @@ class Recorder:
 
     def _changed(self) -> None:
         self._show_note("")
-        views = []
-        for keyframe in self._keyframes:
-            rotation, position = self._world.camera(keyframe.pose)
-            views.append(
-                ViewCamera(rotation, position, math.radians(keyframe.fov), (round(1000 * self._aspect), 1000))
-            )
+        canvas = round(1000 * self._aspect), 1000
+        views = [
+            ViewCamera(*self._world.camera(keyframe.pose), math.radians(keyframe.fov), canvas)
+            for keyframe in self._keyframes
+        ]
         self._draw(views, self._cameras(DRAWN * len(views)) if len(views) > 1 else None)

@@ -132,14 +132,6 @@ class RenderRequest:
 
 
 @dataclass(frozen=True)
-class SizeLimits:
-    """Limits of the pictures in pixels: a moving one's short side, the sharpest one's width."""
-
-    min_side: int
-    max_width: int
-
-
-@dataclass(frozen=True)
 class Frame:
     """A finished picture.
 
@@ -167,7 +159,8 @@ class RenderThread(threading.Thread):
     Args:
         radiance: the field to render.
         queue: shared by all viewers.
-        limits: limits of the pictures' sizes.
+        min_side: lower limit of a moving picture's short side, in pixels.
+        max_width: width limit of the sharpest picture, in pixels.
         cost: first estimate of a pixel's cost.
         show: called with each frame, in this thread.
         fail: called with one line for each failure, in this thread; the next request is a new attempt.
@@ -178,13 +171,15 @@ class RenderThread(threading.Thread):
         radiance: RadianceField,
         queue: RenderQueue,
         *,
-        limits: SizeLimits,
+        min_side: int,
+        max_width: int,
         cost: PixelCost,
         show: Callable[[Frame], None],
         fail: Callable[[str], None],
     ) -> None:
         super().__init__(daemon=True, name="viewer")
-        self._radiance, self._queue, self._limits, self._cost = radiance, queue, limits, cost
+        self._radiance, self._queue, self._cost = radiance, queue, cost
+        self._min_side, self._max_width = min_side, max_width
         self._show, self._fail = show, fail
         self._changed = threading.Condition()
         self._request: RenderRequest | None = None
@@ -224,8 +219,8 @@ class RenderThread(threading.Thread):
         return self._stopping or self._number != number
 
     def _serve(self, request: RenderRequest, number: int) -> None:
-        full = full_size(request.view.canvas, self._limits.max_width)
-        size = moving_size(full, self._cost, fps=request.fps, min_side=self._limits.min_side)
+        full = full_size(request.view.canvas, self._max_width)
+        size = moving_size(full, self._cost, fps=request.fps, min_side=self._min_side)
         began = time.perf_counter()
         # small and quick: never cancelled, or a steady movement would show no picture at all
         self._render(request, size, size[1], first=True, final=size == full)

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import viser
 
@@ -18,7 +19,6 @@ from triptych.view.rendering import (
     RenderQueue,
     RenderRequest,
     RenderThread,
-    SizeLimits,
     orbit_distance,
 )
 from triptych.view.scene import TrainedScene
@@ -29,10 +29,18 @@ STATUS_SECONDS = 0.5  # between two updates while moving
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of the command line: target frame rate, limits of sizes, and the file for camera paths."""
+    """Choices of the command line.
+
+    Attributes:
+        fps: target frame rate while moving.
+        min_side: lower limit of a moving picture's short side, in pixels.
+        max_width: width limit of the sharpest picture, in pixels.
+        camera_path: file for recorded paths.
+    """
 
     fps: float
-    limits: SizeLimits
+    min_side: int
+    max_width: int
     camera_path: Path
 
 
@@ -60,7 +68,13 @@ class Session:
         self._shown_at = self._status_at = 0.0
         self._has_path = False
         self.thread = RenderThread(
-            scene.radiance, queue, limits=options.limits, cost=cost, show=self._show, fail=self._fail
+            scene.radiance,
+            queue,
+            min_side=options.min_side,
+            max_width=options.max_width,
+            cost=cost,
+            show=self._show,
+            fail=self._fail,
         )
         self.panel = Panel(client.gui, scene, fps=options.fps, fov=client.camera.fov)
         self._overlays = Overlays(client, scene, self.visit)
@@ -81,11 +95,9 @@ class Session:
 
         panel.mode.on_update(lambda _: self.refresh())
         panel.fps.on_update(lambda _: self.refresh())
-        panel.crop.on_update(lambda _: self._recrop())
-        for side in panel.sides:
-            side.on_update(lambda _: self._recrop())
-        panel.cameras.on_update(lambda _: self._toggle_cameras())
-        panel.points.on_update(lambda _: self._toggle_points())
+        overlays: list[Any] = [panel.crop, *panel.sides, panel.cameras, panel.points]
+        for element in overlays:
+            element.on_update(lambda _: self._update_overlays())
         panel.level.on_click(lambda _: self._level())
 
         @panel.fov.on_update
@@ -121,19 +133,11 @@ class Session:
     def _level(self) -> None:
         self._client.camera.up_direction = (0.0, 0.0, 1.0)
 
-    def _toggle_cameras(self) -> None:
-        self._overlays.show_cameras(self.panel.cameras.value, self._client.camera.position)
-        self.refresh()
-
-    def _toggle_points(self) -> None:
-        self._overlays.show_cloud(self.panel.points.value)
-        self.refresh()
-
-    def _recrop(self) -> None:
-        if self.panel.crop.value:
-            self._overlays.show_box(*self.panel.corners())
-        else:
-            self._overlays.hide_box()
+    def _update_overlays(self) -> None:
+        panel, overlays = self.panel, self._overlays
+        overlays.show_cameras(panel.cameras.value, self._client.camera.position)
+        overlays.show_cloud(panel.points.value)
+        overlays.show_box(panel.corners() if panel.crop.value else None)
         self.refresh()
 
     def _draw_path(self, keyframes: list[ViewCamera], between: Cameras | None) -> None:
