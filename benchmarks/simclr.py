@@ -24,7 +24,7 @@ from benchmarks._variants import fit_and_forget, packed, wanted
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
-from triptych.ssl.features import encode
+from triptych.ssl.encoding import encode
 from triptych.ssl.knn import knn_accuracy
 from triptych.ssl.simclr import SimCLR
 from triptych.ssl.softmax_regression import SoftmaxRegression

@@ -15,7 +15,7 @@ from triptych.augment.rand_augment import rand_augment
 from triptych.augment.random_erasing import random_erasing
 from triptych.workflow.errors import TriptychError
 
-SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
+BASE = {"padding": 4, "flip": 0.5, "degrees": 15}
 STILL = {"padding": 0, "flip": 0.0, "degrees": 0}
 CUTMIX = {"method": "cutmix", "alpha": 1.0, "probability": 0.5}
 STRONG = {**CUTMIX, "rand_augment": {"operations": 2, "magnitude": 9}, "random_erasing": {"probability": 0.5}}
@@ -49,18 +49,18 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return write_module
 
 
-def test_the_baseline_is_crop_mirror_rotation_and_normalisation_to_the_bit() -> None:
+def test_the_baseline_is_crop_flip_rotation_and_normalisation_to_the_bit() -> None:
     images, targets = batch()
-    out, labels = make_augmentation(SHARED, {"method": "none"}, normalise)(images, targets, seeded())
-    assert torch.equal(out, normalise(random_shift_flip_rotate(images, **SHARED, generator=seeded())))
+    out, labels = make_augmentation(BASE, {"method": "none"}, normalise)(images, targets, seeded())
+    assert torch.equal(out, normalise(random_shift_flip_rotate(images, **BASE, generator=seeded())))
     assert torch.equal(labels, targets)
 
 
-def test_a_column_goes_through_its_parts_in_order() -> None:
+def test_the_parts_of_an_augmentation_are_applied_in_order() -> None:
     images, targets = batch()
-    out = make_augmentation(SHARED, STRONG, normalise)(images, targets, seeded())
+    out = make_augmentation(BASE, STRONG, normalise)(images, targets, seeded())
     generator = seeded()
-    expected = random_shift_flip_rotate(images, **SHARED, generator=generator)
+    expected = random_shift_flip_rotate(images, **BASE, generator=generator)
     expected = rand_augment(expected, operations=2, magnitude=9, generator=generator)
     expected = random_erasing(normalise(expected), probability=0.5, generator=generator)
     wanted = mix(expected, targets, CUTMIX, generator)
@@ -114,7 +114,7 @@ def test_results_of_another_shape_are_one_clear_line(write: Write) -> None:
         augment(*batch(), seeded())
 
 
-def test_a_users_option_may_have_any_name_but_those_that_we_pass(write: Write) -> None:
+def test_a_users_option_may_have_any_name_but_those_of_the_arguments(write: Write) -> None:
     module = write("def augment(images, targets, *, generator, label):\n    return images + label, targets\n")
     augment = make_augmentation(STILL, {"module": module, "options": {"label": 3.0}}, normalise)
     augment(*batch(), seeded())
@@ -131,7 +131,7 @@ def test_a_users_option_may_have_any_name_but_those_that_we_pass(write: Write) -
         ("return images, targets * float('nan')", "targets that are distributions"),
     ],
 )
-def test_a_users_function_that_fails_or_spoils_the_labels_is_told(
+def test_a_users_function_that_fails_or_returns_no_distributions_is_one_clear_line(
     write: Write, body: str, problem: str
 ) -> None:
     module = write(f"def augment(images, targets, *, generator):\n    {body}\n")

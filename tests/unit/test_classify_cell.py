@@ -34,7 +34,7 @@ RECIPE = {
     "clip_norm": 1.0,
     "ema": 0.99,
     "decay_biases": False,
-    "epochs": 3,
+    "epochs": 2,
 }
 
 RESNET = {
@@ -43,6 +43,7 @@ RESNET = {
     "optimizer": "muon",
     "learning_rate": 0.02,
     "momentum": 0.95,
+    "batch_size": 50,
 }
 
 
@@ -66,10 +67,8 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("changes", "threads"),
     [
-        ({"augmentation": {**RECIPE["augmentation"], "method": "none"}}, 1),
         ({"augmentation": {**RECIPE["augmentation"], "method": "mixup"}}, 1),
-        ({"augmentation": {**RECIPE["augmentation"], "method": "cutmix"}}, 2),
-        (RESNET, 1),
+        ({"augmentation": {**RECIPE["augmentation"], "method": "cutmix"}}, 1),
         (RESNET, 2),
     ],
     indirect=["threads"],
@@ -99,7 +98,7 @@ def test_a_cell_killed_between_epochs_and_resumed_gives_the_same_bits(
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_a_column_that_cannot_be_is_said_before_training(tmp_path: Path, data: Path) -> None:
+def test_a_missing_augmentation_module_is_an_error_before_training(tmp_path: Path, data: Path) -> None:
     recipe = {**RECIPE, "augmentation": {"module": "nowhere", "options": {}}}
     with pytest.raises(TriptychError, match="augmentation module 'nowhere': No module named"):
         train_classifier(experiment(tmp_path, data, recipe))

@@ -18,8 +18,8 @@ from triptych.models.vit import ViT
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import read_arrays, write_arrays
 
-SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
-COLUMNS = {
+BASE = {"padding": 4, "flip": 0.5, "degrees": 15}
+AUGMENTATIONS = {
     "baseline": {"method": "none"},
     "mixup": {"method": "mixup", "alpha": 0.4, "probability": 1.0},
     "cutout": {"method": "cutout", "size": 8, "probability": 1.0},
@@ -36,7 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
 def test_all_augmentations_get_the_same_crops_so_that_rows_differ_by_the_augmentation_alone(
     dataset: PackedDataset,
 ) -> None:
-    found = augmentation_examples(dataset, shared=SHARED, columns=COLUMNS)
+    found = augmentation_examples(dataset, base=BASE, augmentations=AUGMENTATIONS)
     assert found["images"].shape == (4, 8, *dataset.image_size, 3) and found["images"].dtype == np.uint8
     baseline, mixup, cutout, cutmix = found["images"]
     differs = (cutout != baseline).any(axis=-1)
@@ -46,7 +46,7 @@ def test_all_augmentations_get_the_same_crops_so_that_rows_differ_by_the_augment
     ).all()
     pasted = (cutmix != baseline).any(axis=-1).mean(axis=(1, 2))
     assert (pasted < 1).all() and (mixup != baseline).any()
-    again = augmentation_examples(dataset, shared=SHARED, columns=COLUMNS)
+    again = augmentation_examples(dataset, base=BASE, augmentations=AUGMENTATIONS)
     assert all(np.array_equal(found[name], again[name]) for name in found)
 
 

@@ -22,7 +22,7 @@ from triptych.models.resnet import ResNet18
 from triptych.ssl.feature_map import map_features
 from triptych.ssl.features import LabelledFeatures, compute_features, load_features, save_features
 from triptych.ssl.fine_tune import fine_tune
-from triptych.ssl.knn import evaluate_knn
+from triptych.ssl.knn_evaluation import evaluate_knn
 from triptych.ssl.label_fraction import labelled_images
 from triptych.ssl.linear_probe import probe, probe_label_fraction
 from triptych.ssl.random_encoder import initialise

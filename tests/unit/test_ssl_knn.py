@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from triptych.data.device import DeviceImages
-from triptych.ssl.features import feature_spread
+from triptych.ssl.encoding import feature_spread
 from triptych.ssl.knn import knn_accuracy, knn_scores
 from triptych.ssl.monitor import KnnMonitor
 

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def main(*, data: str, shared: dict[str, Any], columns: dict[str, dict[str, Any]], target: str) -> None:
-    """`shared` is every cell's augmentation, `columns` has what each column adds."""
-    write_arrays(target, augmentation_examples(load_packed(data), shared=shared, columns=columns))
+def main(*, data: str, base: dict[str, Any], augmentations: dict[str, dict[str, Any]], target: str) -> None:
+    """`base` is the augmentation of all cells, `augmentations` has what each of the grid's adds."""
+    write_arrays(target, augmentation_examples(load_packed(data), base=base, augmentations=augmentations))
 
 
 if "snakemake" in globals():
     with job(snakemake):
         main(
             data=str(Path(snakemake.input.data[0]).parent),
-            shared=snakemake.params.shared,
-            columns=snakemake.params.columns,
+            base=snakemake.params.base,
+            augmentations=snakemake.params.augmentations,
             target=snakemake.output[0],
         )

@@ -1,4 +1,4 @@
-"""What happens to the images of a training batch, from the config: every cell's part and its column's."""
+"""The augmentation of a training batch, from the config: the base that all share, and one of the grid's."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from triptych.augment.mixing import mix
 from triptych.workflow.errors import TriptychError, is_out_of_memory
 from triptych.workflow.plugins import check_call, describe_error, user_function
 
-# Loaded by name, so that an edit of one reruns the columns that have it and no others.
+# Loaded by name, so that an edit of one reruns the trainings that use it and no others.
 POLICIES = ("rand_augment", "random_erasing")
 TOLERANCE = 0.01  # of the sum of a row of targets
 # (images, targets, generator) -> images, targets
@@ -21,18 +21,18 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def make_augmentation(
-    shared: Mapping[str, Any], column: Mapping[str, Any], normalise: Callable[[Tensor], Tensor]
+    base: Mapping[str, Any], augmentation: Mapping[str, Any], normalise: Callable[[Tensor], Tensor]
 ) -> Augment:
-    """Build the augmentation of one cell.
+    """Build the augmentation of a training.
 
-    In this order: shift, mirror and rotation; RandAugment; normalisation; random erasing; the
-    column's method or the user's own function.
+    In this order: shift, flip and rotation; RandAugment; normalisation; random erasing; the method, or the
+    function of a user's module.
 
     Args:
-        shared: `padding`, `flip`, `degrees`.
-        column: `method` and its numbers (see `mix`) or `module` and `options`; with either of them, if
-            wanted, `rand_augment` (operations, magnitude) and `random_erasing` (probability).
-        normalise: from pixels in 0..1 to what the network sees.
+        base: `padding`, `flip`, `degrees`.
+        augmentation: `method` and its parameters (see `mix`) or `module` and `options`; with either of them,
+            optionally, `rand_augment` (operations, magnitude) and `random_erasing` (probability).
+        normalise: from pixels in 0..1 to the inputs of the network.
 
     Returns:
         A function of images (N, 3, H, W) float32 in 0..1, label distributions (N, classes) and a
@@ -41,41 +41,46 @@ def make_augmentation(
     Raises:
         TriptychError: there is no such module, it has no `augment`, or it rejects an option.
     """
-    own = load_own(column["module"], column["options"]) if "module" in column else None
+    module = augmentation.get("module")
+    function = load_user_function(module, augmentation["options"]) if module else None
     policies = {
-        name: partial(getattr(importlib.import_module(f"triptych.augment.{name}"), name), **column[name])
+        name: partial(
+            getattr(importlib.import_module(f"triptych.augment.{name}"), name), **augmentation[name]
+        )
         for name in POLICIES
-        if name in column
+        if name in augmentation
     }
 
     def augment(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        images = random_shift_flip_rotate(images, **shared, generator=generator)
+        images = random_shift_flip_rotate(images, **base, generator=generator)
         if "rand_augment" in policies:
             images = policies["rand_augment"](images, generator=generator)
         images = normalise(images)
         if "random_erasing" in policies:
             images = policies["random_erasing"](images, generator=generator)
-        return mix(images, targets, column, generator) if own is None else own(images, targets, generator)
+        if function is not None:
+            return function(images, targets, generator)
+        return mix(images, targets, augmentation, generator)
 
     return augment
 
 
-def load_own(module: str, options: Mapping[str, Any]) -> Augment:
-    """The user's `augment(images, targets, *, generator, **options)`, whose results are checked.
+def load_user_function(module: str, options: Mapping[str, Any]) -> Augment:
+    """The module's `augment(images, targets, *, generator, **options)`, whose results are checked.
 
     Raises:
         TriptychError: see `make_augmentation`; when called: it fails, or the results are not two tensors in
-            the shapes of the arguments; when called first: the targets are no distributions.
+            the shapes of the arguments; at the first call: the targets are no distributions.
     """
     label = f"augmentation module '{module}'"
     usage = "augment(images, targets, *, generator, ...)"
     function = user_function("augmentation", module, "augment", usage)
     check_call(f"{label}: augment", function, None, None, generator=None, options=options)
-    tried = False
+    checked = False
 
-    def own(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        nonlocal tried
-        given = [images.shape, targets.shape]
+    def augment(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        nonlocal checked
+        shapes = [images.shape, targets.shape]
         try:
             result = function(images, targets, generator=generator, **options)
         except Exception as error:
@@ -83,22 +88,22 @@ def load_own(module: str, options: Mapping[str, Any]) -> Augment:
                 raise
             raise TriptychError(f"{label}: augment fails: {describe_error(error)}") from error
         pair = isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result)
-        if not pair or [part.shape for part in result] != given:
-            shapes = [tuple(part.shape) for part in result] if pair else type(result).__name__
+        if not pair or [part.shape for part in result] != shapes:
+            found = [tuple(part.shape) for part in result] if pair else type(result).__name__
             raise TriptychError(
                 f"{label}: augment must return images and targets in the shapes that "
-                f"it was given, {[tuple(shape) for shape in given]}; it returned {shapes}"
+                f"it was given, {[tuple(shape) for shape in shapes]}; it returned {found}"
             )
         images, targets = result
-        if not tried and not _are_distributions(targets):  # asked once: an answer waits for the device
+        if not checked and not _are_distributions(targets):  # once, because it waits for the device
             raise TriptychError(
                 f"{label}: augment must return targets that are distributions, one a row: numbers from 0 "
                 "that sum to 1"
             )
-        tried = True
+        checked = True
         return images, targets
 
-    return own
+    return augment
 
 
 def _are_distributions(targets: Tensor) -> bool:

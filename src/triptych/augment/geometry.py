@@ -15,13 +15,13 @@ def resize_matrix(start: Tensor, length: Tensor, size_in: int, size_out: int) ->
     """Weights that crop [start, start + length) of a line and resize it with the triangle filter.
 
     This is Pillow's bilinear resampling: the filter widens when it shrinks an image, and
-    pixels outside the crop have no say.
+    pixels outside the crop do not contribute.
 
     Args:
         start: (N,) first pixel of each crop.
         length: (N,) pixels of each crop.
         size_in: pixels of the line.
-        size_out: pixels wanted.
+        size_out: pixels of the result.
 
     Returns:
         (N, size_out, size_in) rows that sum to one.
@@ -64,20 +64,20 @@ def draw_crops(
     top = torch.minimum((place[0] * (height - tall + 1)).long(), height - tall)
     left = torch.minimum((place[1] * (width - wide + 1)).long(), width - wide)
     box = torch.stack([top, left, tall, wide], dim=1)
-    least, most = ratio
-    whole = (min(height, round(width / least)), min(width, round(height * most)))
+    smallest, largest = ratio
+    whole = (min(height, round(width / smallest)), min(width, round(height * largest)))
     central = ((height - whole[0]) // 2, (width - whole[1]) // 2, *whole)
     return torch.where(fits.any(dim=1, keepdim=True), box, torch.tensor(central, device=device))
 
 
 def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int) -> Tensor:
-    """Crop, resize and mirror, as two small matrix products per image.
+    """Crop, resize and flip, as two small matrix products per image.
 
     Args:
         images: (N, C, H, W) float.
         boxes: (N, 4) int64: top, left, height, width of each crop.
-        mirrored: (N,) bool, whether left and right change places.
-        size: new pixels, in both directions.
+        mirrored: (N,) bool, whether to flip horizontally.
+        size: of the result, in both directions.
 
     Returns:
         (N, C, size, size).
@@ -90,7 +90,7 @@ def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int)
 
 
 def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Which rows and which columns of an image lie in a box; boxes may reach over the border.
+    """Which rows and columns of an image lie in a box; boxes may extend beyond the border.
 
     Args:
         boxes: (N, 4) int64: top, left, height, width.
@@ -107,16 +107,16 @@ def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor
 def random_shift_flip_rotate(
     images: Tensor, *, padding: int, flip: float, degrees: float, generator: torch.Generator
 ) -> Tensor:
-    """Random crop from a zero-padded image, mirror and rotation, as one resampling.
+    """Random crop from a zero-padded image, horizontal flip and rotation, as one resampling.
 
     Without rotation the pixels are exact copies (shifts are whole pixels); with it they are
-    interpolated bilinearly, and what comes from outside is zero.
+    interpolated bilinearly, and pixels from outside are zero.
 
     Args:
         images: (N, C, H, W) float.
         padding: largest shift in pixels, in both directions.
-        flip: probability of a mirror image.
-        degrees: largest rotation, either way.
+        flip: probability of a flip.
+        degrees: largest rotation, in both directions.
         generator: source of the random numbers, on the device of the images.
     """
     n, _, height, width = images.shape
@@ -139,7 +139,7 @@ def random_shift_flip_rotate(
 
 
 def blur_weights(sigma: Tensor, size: int) -> Tensor:
-    """Gaussian weights for images of `size` pixels: a tenth of the image wide, made odd.
+    """Gaussian weights for images of `size` pixels; the kernel is a tenth of the image wide, made odd.
 
     (N,) standard deviations in pixels -> (N, 2 * radius + 1) rows that sum to one. A sigma of 0
     leaves an image as it is.
@@ -151,11 +151,11 @@ def blur_weights(sigma: Tensor, size: int) -> Tensor:
 
 
 def blur(images: Tensor, weights: Tensor) -> Tensor:
-    """Weigh the neighbours of each pixel in both directions, with reflected borders.
+    """Separable convolution of each image with its own kernel, with reflected borders.
 
     Args:
         images: (N, C, H, W) float.
-        weights: (N, 2 * radius + 1), for each image its own.
+        weights: (N, 2 * radius + 1).
     """
     n, channels, height, width = images.shape
     radius = weights.shape[1] // 2

@@ -1,8 +1,8 @@
 """Mixup, Cutout and CutMix, drawn per sample.
 
 Zhang et al. 2018 (mixup); DeVries and Taylor 2017 (Cutout); Yun et al. 2019 (CutMix).
-All take normalised images (N, C, H, W) and label distributions (N, classes) and return the same, in the
-same order in memory.
+All turn normalised images (N, C, H, W) and label distributions (N, classes) into new ones of the same
+shapes and memory format.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,20 +17,20 @@ from triptych.augment.geometry import inside_boxes
 
 def _beta(alpha: float, n: int, generator: torch.Generator) -> Tensor:
     """(N,) samples of Beta(alpha, alpha), as G1 / (G1 + G2) of two Gamma(alpha) samples."""
-    # Apple's GPUs have no float64, in which the Gamma samples of a small alpha do not underflow.
+    # In float64 the Gamma samples of a small alpha do not underflow; Apple's GPUs do not support it.
     dtype = torch.float32 if generator.device.type == "mps" else torch.float64
     concentration = torch.full((2, n), alpha, dtype=dtype, device=generator.device)
     gamma = torch._standard_gamma(concentration, generator=generator).clamp_(min=torch.finfo(dtype).tiny)
     return (gamma[0] / gamma.sum(dim=0)).float()
 
 
-def _others(n: int, generator: torch.Generator) -> Tensor:
-    """(N,) a partner for each image: the next one in a random circle, hence never itself where N > 1."""
-    circle = torch.randperm(n, generator=generator, device=generator.device)
-    return torch.empty_like(circle).scatter_(0, circle, circle.roll(1))
+def _partners(n: int, generator: torch.Generator) -> Tensor:
+    """(N,) a partner for each image: the next one in a random cycle, hence never itself if N > 1."""
+    cycle = torch.randperm(n, generator=generator, device=generator.device)
+    return torch.empty_like(cycle).scatter_(0, cycle, cycle.roll(1))
 
 
-def _chosen(n: int, probability: float, generator: torch.Generator) -> Tensor:
+def _selected(n: int, probability: float, generator: torch.Generator) -> Tensor:
     return torch.rand(n, generator=generator, device=generator.device) < probability
 
 
@@ -48,27 +48,27 @@ def mixup(
     """Blend each image and its label with another's, with a weight of Beta(alpha, alpha)."""
     n = len(images)
     weight = _beta(alpha, n, generator)
-    weight = torch.where(_chosen(n, probability, generator), weight, torch.ones_like(weight))
-    other = _others(n, generator)
-    pixels = torch.lerp(images[other], images, weight.view(-1, 1, 1, 1))
-    return pixels, torch.lerp(targets[other], targets, weight.view(-1, 1))
+    weight = torch.where(_selected(n, probability, generator), weight, torch.ones_like(weight))
+    partner = _partners(n, generator)
+    pixels = torch.lerp(images[partner], images, weight.view(-1, 1, 1, 1))
+    return pixels, torch.lerp(targets[partner], targets, weight.view(-1, 1))
 
 
 def cutmix(
     images: Tensor, targets: Tensor, *, alpha: float, probability: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Paste a box of another image; labels are weighted by the area that was truly pasted.
+    """Paste a box of another image; labels are weighted by the pasted area.
 
-    The box has a share of Beta(alpha, alpha) of the image before the border clips it.
+    Before it is clipped at the border, the box covers a Beta(alpha, alpha) fraction of the image.
     """
     n, _, height, width = images.shape
-    side = (1 - _beta(alpha, n, generator)).sqrt() * _chosen(n, probability, generator)
+    side = (1 - _beta(alpha, n, generator)).sqrt() * _selected(n, probability, generator)
     boxes = _boxes(height, width, (side * height).long(), (side * width).long(), generator)
     rows, columns = inside_boxes(boxes, height, width)
-    other = _others(n, generator)
-    share = (rows.sum(1) * columns.sum(1) / (height * width)).unsqueeze(1)
+    partner = _partners(n, generator)
+    area = (rows.sum(1) * columns.sum(1) / (height * width)).unsqueeze(1)
     mask = rows.view(n, 1, height, 1) & columns.view(n, 1, 1, width)
-    return torch.where(mask, images[other], images), torch.lerp(targets, targets[other], share)
+    return torch.where(mask, images[partner], images), torch.lerp(targets, targets[partner], area)
 
 
 def cutout(
@@ -76,10 +76,10 @@ def cutout(
 ) -> tuple[Tensor, Tensor]:
     """Blank a square of `size` pixels, which may reach over the border; labels stay."""
     n, _, height, width = images.shape
-    side = size * _chosen(n, probability, generator)
+    side = size * _selected(n, probability, generator)
     rows, columns = inside_boxes(_boxes(height, width, side, side, generator), height, width)
     mask = rows.view(n, 1, height, 1) & columns.view(n, 1, 1, width)
-    # Not masked_fill, which loses the order in memory (channels last) that the network wants.
+    # Not masked_fill, which does not keep the memory format (channels last).
     return torch.where(mask, 0.0, images), targets
 
 
@@ -91,11 +91,11 @@ METHODS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
 
 
 def mix(
-    images: Tensor, targets: Tensor, setting: Mapping[str, Any], generator: torch.Generator
+    images: Tensor, targets: Tensor, augmentation: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Apply `setting`: its `method` (none, mixup, cutout, cutmix) and the arguments of that method."""
-    if setting["method"] == "none":
+    """Apply the `method` of `augmentation` (none, mixup, cutout, cutmix) with its parameters there."""
+    if augmentation["method"] == "none":
         return images, targets
-    method = METHODS[setting["method"]]
-    knobs = {name: setting[name] for name in signature(method).parameters if name in setting}
+    method = METHODS[augmentation["method"]]
+    knobs = {name: augmentation[name] for name in signature(method).parameters if name in augmentation}
     return method(images, targets, **knobs, generator=generator)

@@ -12,43 +12,43 @@ from torch import Tensor
 
 from triptych.augment.color import adjust_brightness, adjust_contrast, adjust_saturation
 
-# Largest strengths. A share s, from -1 to 1, of them is what an operation gets.
-SHEAR = 0.3  # pixels a pixel
-SHIFT = 150 / 331  # share of the image
+# Values of the operations at strength 1. Strengths are from -1 to 1.
+SHEAR = 0.3  # pixels per pixel
+SHIFT = 150 / 331  # fraction of the image
 DEGREES = 30.0
 ENHANCE = 0.9  # around the factor 1
-BITS = 4  # lost to posterisation
-MAGNITUDES = 30  # the magnitude at which s is 1
+BITS = 4  # removed by posterisation
+MAGNITUDES = 30  # the magnitude at which the strength is 1
 
 
-def sharpen(images: Tensor, share: Tensor) -> Tensor:
-    """Blend with a smoothed image, away from it where `share` (N,) is positive; border pixels stay."""
+def sharpen(images: Tensor, strength: Tensor) -> Tensor:
+    """Blend with a smoothed image, away from it where `strength` (N,) is positive; border pixels stay."""
     kernel = torch.tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]], device=images.device) / 13
     channels = images.shape[1]
     smooth = images.clone()
     smooth[..., 1:-1, 1:-1] = F.conv2d(images, kernel.expand(channels, 1, 3, 3), groups=channels)
-    return torch.lerp(smooth, images, _factor(share).view(-1, 1, 1, 1)).clamp_(0, 1)
+    return torch.lerp(smooth, images, _factor(strength).view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
-def posterise(images: Tensor, share: Tensor) -> Tensor:
-    """Keep the highest of a byte's bits: 8 down to 4 of them."""
-    step = 2.0 ** (BITS * share.abs()).round().view(-1, 1, 1, 1)
+def posterise(images: Tensor, strength: Tensor) -> Tensor:
+    """Keep only the highest 8 to 4 bits of each byte."""
+    step = 2.0 ** (BITS * strength.abs()).round().view(-1, 1, 1, 1)
     return (_bytes(images) / step).floor() * step / 255
 
 
-def solarise(images: Tensor, share: Tensor) -> Tensor:
-    """Invert what is at least as bright as 1 - |share|."""
-    return torch.where(images >= 1 - share.abs().view(-1, 1, 1, 1), 1 - images, images)
+def solarise(images: Tensor, strength: Tensor) -> Tensor:
+    """Invert what is at least as bright as 1 - |strength|."""
+    return torch.where(images >= 1 - strength.abs().view(-1, 1, 1, 1), 1 - images, images)
 
 
-def stretch(images: Tensor, share: Tensor) -> Tensor:
-    """Spread the values of each channel over 0..1; a channel of one value stays. `share` has no say."""
+def autocontrast(images: Tensor, strength: Tensor) -> Tensor:
+    """Spread the values of each channel over 0..1; a channel of one value stays. `strength` is ignored."""
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
     return torch.where(high > low, (images - low) / (high - low).clamp(min=1e-9), images)
 
 
-def equalise(images: Tensor, share: Tensor) -> Tensor:
-    """Flatten the histogram of each channel, as Pillow does for bytes. `share` has no say."""
+def equalise(images: Tensor, strength: Tensor) -> Tensor:
+    """Flatten the histogram of each channel, as Pillow does for bytes. `strength` is ignored."""
     values = _bytes(images).long().flatten(2)
     counts = values.new_zeros(*values.shape[:2], 256).scatter_add_(2, values, torch.ones_like(values))
     highest = counts.gather(2, values.amax(dim=2, keepdim=True))
@@ -59,43 +59,45 @@ def equalise(images: Tensor, share: Tensor) -> Tensor:
     return (table.gather(2, values).float() / 255).view(images.shape)
 
 
-def _factor(share: Tensor) -> Tensor:
-    return 1 + ENHANCE * share
+def _factor(strength: Tensor) -> Tensor:
+    return 1 + ENHANCE * strength
 
 
 def _bytes(images: Tensor) -> Tensor:
     """0..1 -> whole numbers of 0..255; every number k / 255 becomes k.
 
-    What resampling has put outside 0..1 by rounding becomes 0 or 255.
+    Values outside 0..1, from rounding in the resampling, become 0 or 255.
     """
     return (images * 255.999).floor().clamp_(0, 255)
 
 
 MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 COLOURS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "brightness": lambda images, share: adjust_brightness(images, _factor(share)),
-    "saturation": lambda images, share: adjust_saturation(images, _factor(share)),
-    "contrast": lambda images, share: adjust_contrast(images, _factor(share)),
+    "brightness": lambda images, strength: adjust_brightness(images, _factor(strength)),
+    "saturation": lambda images, strength: adjust_saturation(images, _factor(strength)),
+    "contrast": lambda images, strength: adjust_contrast(images, _factor(strength)),
     "sharpness": sharpen,
     "posterise": posterise,
     "solarise": solarise,
-    "stretch": stretch,
+    "autocontrast": autocontrast,
     "equalise": equalise,
 }
 OPERATIONS = ("identity", *MOVES, *COLOURS)
 
 
-def move(images: Tensor, which: Tensor, share: Tensor) -> Tensor:
-    """Shear, shift or turn each image, all in one resampling; what comes from outside is black.
+def move(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
+    """Shear, shift or rotate each image in one resampling; pixels from outside are black.
 
     Args:
         images: (N, C, H, W).
-        which: (N,) int64, places in `OPERATIONS`; all are in `MOVES`.
-        share: (N,) of the largest strength.
+        which: (N,) int64, indices into `OPERATIONS`; all are in `MOVES`.
+        strength: (N,).
     """
     height, width = images.shape[2:]
-    shear_x, shear_y, shift_x, shift_y, turn = (share * (which == OPERATIONS.index(name)) for name in MOVES)
-    angle = torch.deg2rad(DEGREES * turn)
+    shear_x, shear_y, shift_x, shift_y, rotation = (
+        strength * (which == OPERATIONS.index(name)) for name in MOVES
+    )
+    angle = torch.deg2rad(DEGREES * rotation)
     cos, sin = angle.cos(), angle.sin()
     # Where a pixel comes from, in pixels around the centre; shears leave the upper left corner in place.
     across, down = SHEAR * shear_x, SHEAR * shear_y
@@ -103,27 +105,27 @@ def move(images: Tensor, which: Tensor, share: Tensor) -> Tensor:
     from_y = [down + sin, cos, down * width / 2 - (SHIFT * height * shift_y).trunc()]
     # In grid_sample's units half an image is 1.
     scale = torch.tensor([[1, height / width, 2 / width], [width / height, 1, 2 / height]])
-    theta = torch.stack([torch.stack(row, dim=1) for row in (from_x, from_y)], dim=1) * scale.to(share)
+    theta = torch.stack([torch.stack(row, dim=1) for row in (from_x, from_y)], dim=1) * scale.to(strength)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def apply(images: Tensor, which: Tensor, share: Tensor) -> Tensor:
-    """One operation on each image.
+def apply(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
+    """Apply one operation to each image.
 
     Args:
         images: (N, 3, H, W) float in 0..1.
-        which: (N,) int64, places in `OPERATIONS`.
-        share: (N,) float in -1..1, of the largest strength; operations without a direction ignore its sign.
+        which: (N,) int64, indices into `OPERATIONS`.
+        strength: (N,) float in -1..1; operations without a direction ignore its sign.
     """
     images = images.clone()
     moved = ((which >= 1) & (which <= len(MOVES))).nonzero().squeeze(1)
     if len(moved):
-        images[moved] = move(images[moved], which[moved], share[moved])
+        images[moved] = move(images[moved], which[moved], strength[moved])
     for name, operation in COLOURS.items():
         chosen = (which == OPERATIONS.index(name)).nonzero().squeeze(1)
         if len(chosen):
-            images[chosen] = operation(images[chosen], share[chosen])
+            images[chosen] = operation(images[chosen], strength[chosen])
     return images
 
 
@@ -132,15 +134,15 @@ def rand_augment(images: Tensor, *, operations: int, magnitude: float, generator
 
     Args:
         images: (N, 3, H, W) float in 0..1.
-        operations: how many; each is drawn from all 14, the identity among them.
-        magnitude: of all of them, from 0 to 30; directions are drawn.
+        operations: how many; each is drawn from all 14, including the identity.
+        magnitude: of all operations, from 0 to 30; directions are drawn.
         generator: source of the random numbers, on the device of the images.
     """
     shape = (operations, len(images))
     device = images.device
     which = torch.randint(len(OPERATIONS), shape, generator=generator, device=device)
     negative = torch.rand(shape, generator=generator, device=device) < 0.5
-    shares = torch.where(negative, -1.0, 1.0) * (magnitude / MAGNITUDES)
+    strengths = torch.where(negative, -1.0, 1.0) * (magnitude / MAGNITUDES)
     for number in range(operations):
-        images = apply(images, which[number], shares[number])
+        images = apply(images, which[number], strengths[number])
     return images

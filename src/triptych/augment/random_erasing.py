@@ -5,23 +5,23 @@ from torch import Tensor
 
 from triptych.augment.geometry import draw_crops, inside_boxes
 
-AREA = (0.02, 0.4)  # least and greatest share of the image
+AREA = (0.02, 0.4)  # range of the erased fraction of the image
 RATIO = (0.3, 1 / 0.3)  # of the sides
 
 
 def random_erasing(images: Tensor, *, probability: float, generator: torch.Generator) -> Tensor:
-    """Fill a rectangle of some images with noise; each image has its own rectangle, all of it inside.
+    """Fill a rectangle of some images with noise; each image has its own rectangle, entirely inside.
 
     Args:
         images: (N, C, H, W), normalised: the noise is normal with mean 0 and deviation 1 at each pixel.
-        probability: share of the images that are erased.
+        probability: of erasing an image.
         generator: source of the random numbers, on the device of the images.
     """
     n, _, height, width = images.shape
     device = images.device
     boxes = draw_crops(n, height, width, scale=AREA, ratio=RATIO, generator=generator)
     chosen = torch.rand(n, generator=generator, device=device) < probability
-    # Drawn in a row, which is fast, and laid out in memory as the images are.
+    # Drawn contiguously, which is fast, then copied to the memory format of the images.
     noise = torch.empty_like(images).copy_(torch.randn(images.shape, generator=generator, device=device))
     rows, columns = inside_boxes(boxes, height, width)
     mask = (rows & chosen.view(-1, 1)).view(n, 1, height, 1) & columns.view(n, 1, 1, width)

@@ -1,4 +1,4 @@
-"""Networks by the module that builds them: the library's and the user's."""
+"""Networks built by name of their module: the project's and the user's."""
 
 import inspect
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ def build_model(module: str, num_classes: int, image_size: int, options: Mapping
         The classifier, on the CPU: (N, 3, `image_size`, `image_size`) images to (N, `num_classes`) logits.
 
     Raises:
-        TriptychError: there is no such module, it has no `build`, it rejects an option or fails, or what it
-            returns is no such classifier.
+        TriptychError: there is no such module, it has no `build`, it rejects an option or fails, or its
+            result is not such a classifier.
     """
     name = f"architecture module '{module}'"
     build = user_function("architecture", module, "build", "build(num_classes, image_size, ...)")

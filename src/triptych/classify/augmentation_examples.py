@@ -1,4 +1,4 @@
-"""The same training images under each of the grid's augmentations, for the reader's eye."""
+"""Example images under each of the grid's augmentations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,21 +18,21 @@ COUNT = 8  # images
 
 
 def augmentation_examples(
-    dataset: PackedDataset, *, shared: Mapping[str, Any], columns: Mapping[str, Mapping[str, Any]]
+    dataset: PackedDataset, *, base: Mapping[str, Any], augmentations: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Draw with the functions and on the pixels that the trainings use, on the CPU.
+    """Augment eight training images as the trainings do, on the CPU.
 
-    All augmentations get the same batch and the same random numbers: crop, mirror and rotation agree, and
-    what differs is the augmentation itself. Partners of mixed images are other images of the batch.
+    All augmentations have the same batch and the same random numbers, so crop, flip and rotation agree and
+    only the augmentation itself differs. Partners of mixed images are other images of the batch.
 
     Args:
-        dataset: where the images come from: eight, in the proportions of the classes.
-        shared: every cell's `padding`, `flip` and `degrees`.
-        columns: by name, what each augmentation adds (see `make_augmentation`).
+        dataset: of which the images are drawn, in the proportions of the classes.
+        base: `padding`, `flip` and `degrees`, for all.
+        augmentations: by name, what each adds (see `make_augmentation`).
 
     Returns:
-        `original`: (8, H, W, 3) uint8; `labels`: (8,) int64; `images`: (columns, 8, H, W, 3) uint8, what
-        the network sees, scaled back to pixels; `targets`: (columns, 8, classes) float32, label weights.
+        `original`: (8, H, W, 3) uint8; `labels`: (8,) int64; `images`: (augmentations, 8, H, W, 3) uint8, the
+        network's inputs as pixels; `targets`: (augmentations, 8, classes) float32, label weights.
     """
     count = min(COUNT, len(dataset.train_labels))
     batch = DeviceImages(
@@ -46,11 +46,11 @@ def augmentation_examples(
     everything = torch.arange(count)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (dataset.mean, dataset.std))
     images, targets = [], []
-    for column in columns.values():
-        augment = make_augmentation(shared, column, batch.normalise)
+    for augmentation in augmentations.values():
+        augment = make_augmentation(base, augmentation, batch.normalise)
         one_hot = F.one_hot(batch.labels, dataset.num_classes).float()
-        seen, weights = augment(batch.pixels(everything), one_hot, torch_generator("cpu", "examples"))
-        pixels = (seen * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8)
+        inputs, weights = augment(batch.pixels(everything), one_hot, torch_generator("cpu", "examples"))
+        pixels = (inputs * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8)
         images.append(pixels.permute(0, 2, 3, 1).numpy())
         targets.append(weights.numpy())
     return {

@@ -1,11 +1,11 @@
-"""What a network costs, in floating-point operations: the same count wherever it runs."""
+"""Floating-point operations of a network, by torch's counter; the same on every machine."""
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-TRAINING = 3  # a step in units of its forward pass: the backward pass has two products for each of its
+TRAINING = 3  # operations of a step over those of its forward pass: backward has two products for each
 
 
 def forward_flops(model: nn.Module, image_size: int) -> int:

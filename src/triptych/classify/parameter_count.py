@@ -1,7 +1,7 @@
-"""Parameters counted on the real modules, beside the report's analytic sums.
+"""Parameters counted on the real modules, next to the report's formulas.
 
-The report's formulas leave out whatever is not a large matrix; each line here says whether its
-formula has it, so that the difference is explained to the last parameter.
+The report's formulas leave out everything but the large matrices; each line here says whether the
+formula contains it, so that the difference is explained to the last parameter.
 """
 
 from typing import Any
@@ -75,8 +75,8 @@ def count_vit(title: str, **options: Any) -> dict[str, Any]:
 def count_parameters() -> dict[str, Any]:
     """The three models of the report's comparison: its ResNet18, its ViT by the text, its ViT by the count.
 
-    The published count of the ViT (11,916,772) does not belong to the ViT that the text
-    describes; it is exactly that of dim 384, depth 8, MLP 1152.
+    The published count of the ViT (11,916,772) is not that of the ViT in the text, but exactly that of
+    dim 384, depth 8, MLP 1152.
     """
     return {
         "resnet18": count_resnet18() | {"published_count": 11_220_132, "published_formula": 11_038_400},

@@ -1,4 +1,4 @@
-"""A map of the test images' features: which of them an encoder takes for alike."""
+"""A map of the test images' features by t-SNE: similar ones are close."""
 
 import time
 
@@ -14,7 +14,7 @@ from triptych.workflow.files import atomic_path
 
 
 def map_features(experiment: Experiment, *, test_file: str) -> None:
-    """Lay out the directions of some test features by `tsne`, which knows no label.
+    """Map the directions of some test features by `tsne`, without labels.
 
     The recipe holds `points` (images, in the proportions of the classes, the same for all
     encoders and seeds) and `perplexity`. Writes `map.csv` (image, class, x, y) and `metrics.json`.
@@ -23,16 +23,16 @@ def map_features(experiment: Experiment, *, test_file: str) -> None:
     test = load_features(test_file)
     points = min(recipe["points"], len(test.labels))
     chosen = stratified_subset(test.labels.numpy(), points, seed=0)
-    began = time.monotonic()
+    start = time.monotonic()
     features = F.normalize(test.features[torch.from_numpy(chosen)], dim=1)
-    places, divergence = tsne(features, perplexity=recipe["perplexity"])
-    seconds = time.monotonic() - began
+    positions, divergence = tsne(features, perplexity=recipe["perplexity"])
+    seconds = time.monotonic() - start
     rows = pd.DataFrame(
         {
             "image": chosen,
             "class": [dataset.classes[label] for label in test.labels[torch.from_numpy(chosen)].tolist()],
-            "x": places[:, 0].numpy(),
-            "y": places[:, 1].numpy(),
+            "x": positions[:, 0].numpy(),
+            "y": positions[:, 1].numpy(),
         }
     )
     with atomic_path(experiment.folder / "map.csv") as temporary:

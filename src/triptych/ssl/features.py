@@ -1,25 +1,19 @@
 """Features of images by a frozen encoder, computed once and kept for all evaluations."""
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from triptych.classify.experiment import Experiment, load_weights, test_images, training_images
-from triptych.data.device import DeviceImages
-from triptych.kernels.registry import accelerate
 from triptych.models.resnet import ResNet18
-from triptych.workflow.devices import autocast
+from triptych.ssl.encoding import encode, feature_spread
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, write_tensors
-
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -32,40 +26,6 @@ class LabelledFeatures:
     def select(self, indices: Tensor) -> "LabelledFeatures":
         """The examples at (M,) int64 indices."""
         return LabelledFeatures(self.features[indices], self.labels[indices])
-
-
-@torch.no_grad()
-def encode(
-    encoder: nn.Module, images: DeviceImages, *, precision: str, indices: Tensor | None = None
-) -> Tensor:
-    """Features of the images at `indices` (all by default), in that order, without augmentation.
-
-    Runs in eval mode and restores the encoder's mode.
-
-    Returns:
-        (N, features) float32 on the images' device.
-    """
-    chosen = torch.arange(len(images)) if indices is None else indices
-    training = encoder.training
-    accelerate(encoder).eval()
-    features = []
-    for batch in chosen.split(BATCH):
-        with autocast(images.device, precision):
-            features.append(encoder(images.normalise(images.pixels(batch))).float())
-    encoder.train(training)
-    return torch.cat(features)
-
-
-def feature_spread(features: Tensor) -> float:
-    """How far L2-normalised features (N, D) are from a collapse into one direction.
-
-    The standard deviation over the features, averaged over the dimensions, times sqrt(D): 0 when all
-    are equal, 1 when their directions are spread evenly over the sphere ("Exploring Simple Siamese
-    Representation Learning", Chen and He 2021, section 4.1). Features after a ReLU lie in the
-    positive orthant and stay below 1.
-    """
-    directions = F.normalize(features.float(), dim=1)
-    return math.sqrt(features.shape[1]) * directions.std(dim=0, correction=0).mean().item()
 
 
 def compute_features(experiment: Experiment, encoder_file: str) -> None:

@@ -4,15 +4,9 @@ As in "Unsupervised Feature Learning via Non-Parametric Instance Discrimination"
 section 3.4), from which the customary k = 200 neighbours by cosine similarity come.
 """
 
-import time
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from triptych.classify.evaluation import accuracies
-from triptych.classify.experiment import Experiment
-from triptych.ssl.features import load_features
 
 BATCH = 1000  # queries at a time: against 50,000 features their similarities take 200 MB
 
@@ -64,23 +58,3 @@ def knn_accuracy(
         train_features, train_labels, test_features, num_classes=classes, k=k, temperature=temperature
     )
     return 100 * (scores.argmax(dim=1) == test_labels).float().mean().item()
-
-
-def evaluate_knn(experiment: Experiment, *, train_file: str, test_file: str) -> None:
-    """Classify the test images by votes of all training images; nothing is trained or selected.
-
-    The recipe holds `k` and `temperature`. Writes `metrics.json` (accuracies in percent).
-    """
-    recipe, dataset = experiment.recipe, experiment.dataset()
-    train, test = load_features(train_file), load_features(test_file)
-    start = time.monotonic()
-    scores = knn_scores(
-        train.features,
-        train.labels,
-        test.features,
-        num_classes=dataset.num_classes,
-        k=recipe["k"],
-        temperature=recipe["temperature"],
-    )
-    seconds = time.monotonic() - start
-    experiment.write_metrics(accuracies(scores, test.labels, prefix="test_"), dataset, seconds)

@@ -10,7 +10,7 @@ from torch import nn
 
 from triptych.data.device import DeviceImages
 from triptych.data.splits import stratified_split
-from triptych.ssl.features import encode, feature_spread
+from triptych.ssl.encoding import encode, feature_spread
 from triptych.ssl.knn import knn_accuracy
 from triptych.workflow.seeds import derive_seed
 

@@ -8,19 +8,19 @@ from torch import Tensor
 def nt_xent(z: Tensor, temperature: float, *, views: int = 2, decoupled: bool = False) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al. 2020, SimCLR, equation 1).
 
-    Each view must pick a view of the same image among itself and all views of other images, by
-    cosine similarity; with more than two views, each of its partners in turn. The report sums over
-    views; this is the mean, so that the value does not scale with N.
+    For a positive pair (i, j), two views of one image, with cosine similarity s:
+    l(i, j) = -log(exp(s_ij / t) / (exp(s_ij / t) + sum over k of exp(s_ik / t)), k: views of other images.
+    The loss is the mean over all pairs (the report sums over views).
 
     Args:
         z: (views * N, d) projections; row v * N + i is view v of image i.
         temperature: the softmax temperature.
         views: of each image.
-        decoupled: leave the partner out of the candidates (Yeh et al. 2022, Decoupled Contrastive
-            Learning, equation 6): gradients then do not fade where pairs are already close.
+        decoupled: leave the positive pair out of the denominator (Yeh et al. 2022, Decoupled Contrastive
+            Learning, equation 6), so that gradients do not vanish where pairs are already close.
 
     Returns:
-        Scalar float32 loss. If the projections carry no information it is
+        Scalar float32 loss. Of projections without information it is
         log(views * (N - 1) + 1), or log(views * (N - 1)) decoupled.
     """
     z = F.normalize(z.float(), dim=1)
@@ -28,9 +28,9 @@ def nt_xent(z: Tensor, temperature: float, *, views: int = 2, decoupled: bool = 
         similarity = z @ z.T / temperature
     image = torch.arange(len(z), device=z.device) % (len(z) // views)
     same = image.unsqueeze(1) == image.unsqueeze(0)
-    others = similarity.masked_fill(same, float("-inf")).logsumexp(dim=1, keepdim=True)
+    negatives = similarity.masked_fill(same, float("-inf")).logsumexp(dim=1, keepdim=True)
     row = torch.arange(len(z), device=z.device).unsqueeze(1)
     partners = (row + len(z) // views * torch.arange(1, views, device=z.device)) % len(z)
     positive = similarity.gather(1, partners)
-    candidates = others if decoupled else torch.logaddexp(others, positive)
-    return (candidates - positive).mean()
+    denominator = negatives if decoupled else torch.logaddexp(negatives, positive)
+    return (denominator - positive).mean()

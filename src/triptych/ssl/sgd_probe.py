@@ -19,7 +19,7 @@ from triptych.classify.experiment import (
 )
 from triptych.classify.training import open_checkpoints
 from triptych.models.resnet import ResNet18
-from triptych.ssl.features import encode
+from triptych.ssl.encoding import encode
 from triptych.training.batches import Batch
 from triptych.training.distributed import rank
 from triptych.training.loop import fit

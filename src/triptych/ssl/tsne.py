@@ -1,4 +1,4 @@
-"""t-SNE, exact: a map of some thousand points on which neighbours stay neighbours.
+"""Exact t-SNE: a two-dimensional map of a few thousand points that preserves neighbourhoods.
 
 As in "Visualizing Data using t-SNE" (van der Maaten and Hinton 2008), started from the principal
 components, which makes it deterministic and keeps the map's large-scale order ("The art of using t-SNE
@@ -16,21 +16,21 @@ EXAGGERATION, EXAGGERATED_STEPS = 12.0, 250
 def neighbour_probabilities(features: Tensor, perplexity: float) -> Tensor:
     """Symmetric affinities of all pairs, (N, N), with sum 1 and an empty diagonal.
 
-    Each point's Gaussian is as wide as gives its distribution over the others the entropy of
-    `perplexity` equal neighbours: found by bisection, for all points at once.
+    The width of each point's Gaussian is such that its distribution over the others has the entropy of
+    `perplexity` equal neighbours; it is found by bisection, for all points at once.
     """
     distances = torch.cdist(features, features).square()
-    distances /= distances.mean().clamp_min(1e-12)  # so that the bracket below holds at any scale
+    distances /= distances.mean().clamp_min(1e-12)  # the bracket below then holds at any scale
     count = len(features)
-    itself = torch.eye(count, dtype=torch.bool)
+    diagonal = torch.eye(count, dtype=torch.bool)
     low, high = torch.full((count, 1), -30.0), torch.full((count, 1), 30.0)  # of log precision
-    wanted = math.log(min(perplexity, (count - 1) / 3))
+    target = math.log(min(perplexity, (count - 1) / 3))
     for _ in range(30):
         middle = (low + high) / 2
-        logits = (-distances * middle.exp()).masked_fill(itself, -math.inf)
+        logits = (-distances * middle.exp()).masked_fill(diagonal, -math.inf)
         probabilities = logits.softmax(dim=1)
         entropy = -torch.xlogy(probabilities, probabilities).sum(dim=1, keepdim=True)
-        low, high = torch.where(entropy > wanted, middle, low), torch.where(entropy > wanted, high, middle)
+        low, high = torch.where(entropy > target, middle, low), torch.where(entropy > target, high, middle)
     return (probabilities + probabilities.T) / (2 * count)
 
 
@@ -50,10 +50,10 @@ def _kernel(embedding: Tensor) -> Tensor:
 
 
 def kl_divergence(embedding: Tensor, affinities: Tensor) -> Tensor:
-    """What t-SNE minimises: the divergence from the affinities of the pairs to their shares of the kernel."""
+    """The objective of t-SNE: the divergence from the affinities of the pairs to their normalised kernel."""
     kernel = _kernel(embedding)
-    shares = (kernel / kernel.sum()).clamp_min(1e-12)
-    return (torch.xlogy(affinities, affinities) - affinities * shares.log()).sum()
+    similarities = (kernel / kernel.sum()).clamp_min(1e-12)
+    return (torch.xlogy(affinities, affinities) - affinities * similarities.log()).sum()
 
 
 def kl_gradient(embedding: Tensor, affinities: Tensor, exaggeration: float = 1.0) -> Tensor:
@@ -69,16 +69,16 @@ def tsne(features: Tensor, *, perplexity: float = 30.0, steps: int = 750) -> tup
 
     Args:
         features: at least 4 of them.
-        perplexity: how many neighbours a point has, smoothly counted; at most a third of the others.
+        perplexity: effective number of neighbours of a point; at most a third of the others.
         steps: of gradient descent with momentum and a gain for each coordinate; the first 250
-            exaggerate the affinities, so that clusters can pass one another.
+            exaggerate the affinities, so that clusters can move past each other.
 
     Returns:
-        (N, 2) float32 and the Kullback-Leibler divergence that is left.
+        (N, 2) float32 and the remaining Kullback-Leibler divergence.
     """
     affinities = neighbour_probabilities(features.float(), perplexity)
     embedding = principal_components(features.float())
-    embedding *= 1e-4 / embedding[:, 0].std().clamp_min(1e-12)  # all alike: they stay at one point
+    embedding *= 1e-4 / embedding[:, 0].std().clamp_min(1e-12)  # equal features stay at one point
     rate = len(features) / EXAGGERATION / 4  # Belkina et al. 2019, whose gradient lacks the factor 4
     velocity, gains = torch.zeros_like(embedding), torch.ones_like(embedding)
     for step in range(steps):

@@ -84,7 +84,7 @@ def out_of_memory_advice(
         message = f"{label}: out of memory on {device} with batch_size {batch_size}"
         if accumulate > 1:
             message += f" in {accumulate} micro-batches"
-        if world_size() > 1:  # trying sizes would take all of them
+        if world_size() > 1:  # a trial would need all of them
             raise TriptychError(
                 f"{message} over {world_size()} workers; lower batch_size, or raise accumulate to keep it"
             ) from None

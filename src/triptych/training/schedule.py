@@ -10,8 +10,8 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
 
     Args:
         recipe: needs `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero) and `schedule`:
-            `constant`; `cosine` and `one_cycle` (a straight line; Smith & Topin 2018) down to the share
-            `min_lr_ratio` of the rate at the end; `step`, which multiplies by `gamma` at the start of
+            `constant`; `cosine` and `one_cycle` (linear; Smith & Topin 2018) down to `min_lr_ratio` times
+            the rate at the end; `step`, which multiplies by `gamma` at the start of
             each epoch of `milestones` (counted from 0).
         step: optimizer step, from 0.
         steps_per_epoch: optimizer steps in an epoch.
@@ -23,9 +23,11 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
         return base * (step + 1) / (warmup * steps_per_epoch + 1)
     if recipe["schedule"] in ("cosine", "one_cycle"):
         progress = min((epoch - warmup) / max(recipe["epochs"] - warmup, 1e-9), 1.0)
-        left = 1 - progress if recipe["schedule"] == "one_cycle" else 0.5 * (1 + math.cos(math.pi * progress))
+        remaining = (
+            1 - progress if recipe["schedule"] == "one_cycle" else 0.5 * (1 + math.cos(math.pi * progress))
+        )
         final: float = recipe["min_lr_ratio"]
-        return base * (final + (1 - final) * left)
+        return base * (final + (1 - final) * remaining)
     if recipe["schedule"] == "step":
         return base * float(recipe["gamma"] ** sum(epoch >= milestone for milestone in recipe["milestones"]))
     return base

@@ -138,7 +138,7 @@ def _check_devices(workers: int, device_type: str) -> None:
 
 
 def _start(task: _Task) -> _Worker:
-    ours, theirs = Pipe()
+    parent_end, worker_end = Pipe()
     output = tempfile.TemporaryFile() if task.rank else None  # noqa: SIM115 - lives as long as the worker
     # sys.path rather than PYTHONPATH: for the worker, not for its children. Workers ignore signals from the
     # start: one that is sent to the process group reaches this process, too, which ends the workers.
@@ -147,16 +147,16 @@ def _start(task: _Task) -> _Worker:
         f"sys.path[:] = {sys.path!r}; from triptych.training.workers import work; "
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{begin} work({theirs.fileno()})"],
-        pass_fds=[theirs.fileno()],
+        [sys.executable, "-c", f"{begin} work({worker_end.fileno()})"],
+        pass_fds=[worker_end.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
     )
-    theirs.close()
+    worker_end.close()
     with suppress(OSError):  # it died at once, which its closed connection will report
-        ours.send_bytes(pickle.dumps(task))
-    return _Worker(f"worker {task.rank + 1} of {task.workers}", process, ours, output)
+        parent_end.send_bytes(pickle.dumps(task))
+    return _Worker(f"worker {task.rank + 1} of {task.workers}", process, parent_end, output)
 
 
 def _request_stop(worker: _Worker, number: int) -> None:
