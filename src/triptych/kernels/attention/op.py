@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.kernels.attention import compiled as kernels
+from triptych.kernels.attention import kernel as kernels
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.registry import supports
 
@@ -74,7 +74,7 @@ class _Attention(torch.autograd.Function):
         dy = dy.to(torch.bfloat16).contiguous()
         gradient = torch.empty_like(qkv)
         parallel(
-            kernels.attend_back,
+            kernels.attend_backward,
             len(qkv),
             qkv.data_ptr(),
             dy.data_ptr(),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numba
 
-from triptych.kernels.registry import EMULATE, tier
+from triptych.kernels.registry import EMULATE, emulates, tier
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import digest_of_files
 
@@ -59,5 +59,7 @@ def _cache_folder() -> Path:
 
 numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
 
-# Numba checks their types, not mypy.
-kernel: Any = partial(numba.njit, nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+# Numba checks their types, not mypy. Emulated AMX has one set of registers for all threads (`gemm.amx`).
+kernel: Any = partial(
+    numba.njit, nogil=not emulates("amx_bf16"), cache=True, fastmath=FAST, error_model="numpy"
+)

@@ -1,7 +1,7 @@
 """Vector instructions that a compiler does not find by itself, as functions for kernels.
 
-Addresses are integers (`array.ctypes.data` plus bytes); nothing is bounds-checked. Vectors wider
-than the CPU's are split by the compiler, so all of this runs anywhere.
+`like` is a number of the type of what lies in memory: float32, or uint16 for bfloat16. `lanes` is a tuple
+whose length counts.
 """
 
 from typing import Any
@@ -9,273 +9,180 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from triptych.kernels.compiler.llvm import (
     FLOAT,
     HALF,
     INT32,
-    Bfloat16,
+    LANES,
+    WORDS,
     as_bfloat16,
+    converted,
+    from_bfloat16,
+    instruction,
+    interleave,
     load,
-    load_activations,
+    load_floats,
     pointer,
     splat,
+    store,
     transpose,
 )
 
+BITS = ir.VectorType(HALF, 16)
 
-@intrinsic
-def widen(typing: Any, number: Any) -> Any:
+
+@instruction(types.intp)
+def bytes_of(builder: Any, kinds: Any, like: Any) -> Any:
+    """The size of a number of the type of `like`."""
+    return ir.Constant(ir.IntType(64), kinds[0].bitwidth // 8)
+
+
+@instruction(types.float32)
+def widen(builder: Any, kinds: Any, number: Any) -> Any:
     """The float32 value of bfloat16 bits, or a float32 itself; loops over it become vector instructions."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        if number == types.float32:
-            return arguments[0]
-        return builder.bitcast(builder.shl(builder.zext(arguments[0], INT32), ir.Constant(INT32, 16)), FLOAT)
-
-    return types.float32(number), generate
+    return number if kinds[0] == types.float32 else from_bfloat16(builder, number)
 
 
-@intrinsic
-def narrow(typing: Any, value: Any) -> Any:
+@instruction(types.uint16)
+def narrow(builder: Any, kinds: Any, value: Any) -> Any:
     """The bits of the bfloat16 nearest to a float32, ties to even."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(builder.fptrunc(arguments[0], Bfloat16()), HALF)
-
-    return types.uint16(types.float32), generate
+    return as_bfloat16(builder, value)
 
 
-@intrinsic
-def as_stored(typing: Any, value: Any, like: Any) -> Any:
-    """A float32 in the type of `like`: float32, or uint16 for bits of bfloat16."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        if like == types.float32:
-            return arguments[0]
-        return builder.bitcast(builder.fptrunc(arguments[0], Bfloat16()), HALF)
-
-    return like(types.float32, like), generate
+@instruction(lambda kinds: kinds[1])
+def as_stored(builder: Any, kinds: Any, value: Any, like: Any) -> Any:
+    """A float32 in the type of `like`."""
+    return converted(builder, value, kinds[1])
 
 
-@intrinsic
-def widen_row(typing: Any, source: Any, target: Any, like: Any, lanes: Any) -> Any:
-    """Copy len(lanes) numbers in the type of `like`, float32 or uint16 for bfloat16, to float32."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        values = load_activations(builder, arguments[0], like, lanes.count)
-        builder.store(values, pointer(builder, arguments[1], values.type), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, like, lanes), generate
+@instruction()
+def widen_row(builder: Any, kinds: Any, source: Any, target: Any, like: Any, lanes: Any) -> None:
+    """Copy len(lanes) numbers in the type of `like` to float32."""
+    store(builder, load_floats(builder, source, kinds[2], kinds[3].count), target, 4)
 
 
-@intrinsic
-def convert_row(typing: Any, source: Any, target: Any, like: Any) -> Any:
-    """Copy 16 float32 to an address, in the type of `like`: float32, or uint16 for bfloat16."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        values = load(builder, arguments[0], ir.VectorType(FLOAT, 16))
-        if like != types.float32:
-            values = as_bfloat16(builder, values)
-        builder.store(values, pointer(builder, arguments[1], values.type), align=2)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, like), generate
+@instruction()
+def convert_row(builder: Any, kinds: Any, source: Any, target: Any, like: Any) -> None:
+    """Copy 16 float32 to the type of `like`."""
+    store(builder, converted(builder, load(builder, source, LANES), kinds[2]), target)
 
 
-@intrinsic
-def convert_sum(typing: Any, source: Any, other: Any, target: Any) -> Any:
+@instruction()
+def convert_sum(builder: Any, kinds: Any, source: Any, other: Any, target: Any) -> None:
     """The sums of 16 float32 and 16 others, as bfloat16."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        first, second = (load(builder, address, ir.VectorType(FLOAT, 16)) for address in arguments[:2])
-        bits = as_bfloat16(builder, builder.fadd(first, second))
-        builder.store(bits, pointer(builder, arguments[2], bits.type), align=2)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp), generate
+    total = builder.fadd(load(builder, source, LANES), load(builder, other, LANES))
+    store(builder, as_bfloat16(builder, total), target)
 
 
-@intrinsic
-def convert_where_positive(typing: Any, source: Any, mask: Any, target: Any, like: Any) -> Any:
+@instruction()
+def convert_where_positive(builder: Any, kinds: Any, source: Any, mask: Any, target: Any, like: Any) -> None:
     """As `convert_row`, with 0 where the number at `mask`, in the type of `like`, is not positive."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, mask, target, _ = arguments
-        vector = ir.VectorType(FLOAT, 16)
-        zero = ir.Constant(vector, [0.0] * 16)
-        values = load(builder, source, vector)
-        if like == types.float32:
-            positive = builder.fcmp_ordered(">", load(builder, mask, vector), zero)
-            result = builder.select(positive, values, zero)
-        else:
-            bits = ir.VectorType(HALF, 16)
-            positive = builder.icmp_signed(">", load(builder, mask, bits, 2), ir.Constant(bits, [0] * 16))
-            result = as_bfloat16(builder, builder.select(positive, values, zero))
-        builder.store(result, pointer(builder, target, result.type), align=2)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, like), generate
+    zero, values = ir.Constant(LANES, [0.0] * 16), load(builder, source, LANES)
+    if kinds[3] == types.float32:
+        positive = builder.fcmp_ordered(">", load(builder, mask, LANES), zero)
+    else:
+        positive = builder.icmp_signed(">", load(builder, mask, BITS, 2), ir.Constant(BITS, [0] * 16))
+    store(builder, converted(builder, builder.select(positive, values, zero), kinds[3]), target)
 
 
-@intrinsic
-def convert_rectified(typing: Any, source: Any, target: Any, like: Any) -> Any:
+@instruction()
+def convert_rectified(builder: Any, kinds: Any, source: Any, target: Any, like: Any) -> None:
     """As `convert_row`, with 0 in place of negative numbers."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(FLOAT, 16)
-        zero = ir.Constant(vector, [0.0] * 16)
-        values = load(builder, arguments[0], vector)
-        result = builder.select(builder.fcmp_ordered(">", values, zero), values, zero)
-        if like != types.float32:
-            result = as_bfloat16(builder, result)
-        builder.store(result, pointer(builder, arguments[1], result.type), align=2)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, like), generate
+    zero, values = ir.Constant(LANES, [0.0] * 16), load(builder, source, LANES)
+    rectified = builder.select(builder.fcmp_ordered(">", values, zero), values, zero)
+    store(builder, converted(builder, rectified, kinds[2]), target)
 
 
-@intrinsic
-def copy_row(typing: Any, source: Any, target: Any, like: Any, lanes: Any) -> Any:
+@instruction()
+def copy_row(builder: Any, kinds: Any, source: Any, target: Any, like: Any, lanes: Any) -> None:
     """Copy len(lanes) neighbouring numbers of the type of `like` between two addresses."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(context.get_value_type(like), lanes.count)
-        row = builder.load(pointer(builder, arguments[0], vector), align=2)
-        builder.store(row, pointer(builder, arguments[1], vector), align=2)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, like, lanes), generate
+    element = FLOAT if kinds[2] == types.float32 else HALF
+    store(builder, load(builder, source, ir.VectorType(element, kinds[3].count), 2), target)
 
 
-@intrinsic
-def pair_rows(typing: Any, low: Any, high: Any, target: Any) -> Any:
+@instruction()
+def pair_rows(builder: Any, kinds: Any, low: Any, high: Any, target: Any) -> None:
     """Interleave 16 bfloat16 of two rows: 16 pairs, those of `low` first."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        half, wide = ir.VectorType(HALF, 16), ir.VectorType(INT32, 16)
-        low, high = (builder.zext(load(builder, address, half, 2), wide) for address in arguments[:2])
-        pairs = builder.or_(low, builder.shl(high, ir.Constant(wide, [16] * 16)))
-        builder.store(pairs, pointer(builder, arguments[2], wide), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp), generate
+    rows = (load(builder, address, BITS, 2) for address in (low, high))
+    store(builder, interleave(builder, *rows), target, 4)
 
 
-@intrinsic
-def largest(typing: Any, source: Any, vectors: Any) -> Any:
+def _larger(builder: Any, first: Any, second: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", first, second), first, second)
+
+
+@instruction(types.float32)
+def largest(builder: Any, kinds: Any, source: Any, vectors: Any) -> Any:
     """The largest of so many vectors of 16 float32."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        lanes = ir.VectorType(FLOAT, 16)
-
-        def larger(first: Any, second: Any) -> Any:
-            return builder.select(builder.fcmp_ordered(">", first, second), first, second)
-
-        best = cgutils.alloca_once(builder, lanes)
-        builder.store(load(builder, arguments[0], lanes), best)
-        with cgutils.for_range(builder, arguments[1], intp=arguments[1].type) as loop:
-            place = builder.add(arguments[0], builder.mul(loop.index, ir.Constant(loop.index.type, 64)))
-            builder.store(larger(load(builder, place, lanes), builder.load(best)), best)
-        numbers = builder.load(best)
-        for distance in (8, 4, 2, 1):
-            mask = ir.Constant(ir.VectorType(INT32, 16), [(lane + distance) % 16 for lane in range(16)])
-            numbers = larger(numbers, builder.shuffle_vector(numbers, numbers, mask))
-        return builder.extract_element(numbers, ir.Constant(INT32, 0))
-
-    return types.float32(types.intp, types.intp), generate
+    best = cgutils.alloca_once(builder, LANES)
+    builder.store(load(builder, source, LANES), best)
+    with cgutils.for_range(builder, vectors, intp=vectors.type) as loop:
+        place = builder.add(source, builder.mul(loop.index, ir.Constant(loop.index.type, 64)))
+        builder.store(_larger(builder, load(builder, place, LANES), builder.load(best)), best)
+    numbers = builder.load(best)
+    for distance in (8, 4, 2, 1):
+        mask = ir.Constant(WORDS, [(lane + distance) % 16 for lane in range(16)])
+        numbers = _larger(builder, numbers, builder.shuffle_vector(numbers, numbers, mask))
+    return builder.extract_element(numbers, ir.Constant(INT32, 0))
 
 
-@intrinsic
-def keep_first(typing: Any, target: Any, count: Any, other: Any) -> Any:
+@instruction()
+def keep_first(builder: Any, kinds: Any, target: Any, count: Any, other: Any) -> None:
     """Set what follows the first `count` of 16 float32 to `other`."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        target, count, other = arguments
-        numbers = load(builder, target, ir.VectorType(FLOAT, 16))
-        lanes = ir.Constant(ir.VectorType(INT32, 16), list(range(16)))
-        kept = builder.icmp_signed("<", lanes, splat(builder, builder.trunc(count, INT32), 16))
-        result = builder.select(kept, numbers, splat(builder, other, 16))
-        builder.store(result, pointer(builder, target, result.type), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.float32), generate
+    lanes = ir.Constant(WORDS, list(range(16)))
+    kept = builder.icmp_signed("<", lanes, splat(builder, builder.trunc(count, INT32)))
+    result = builder.select(kept, load(builder, target, LANES), splat(builder, other))
+    store(builder, result, target, 4)
 
 
-@intrinsic
-def add_rows(typing: Any, source: Any, row: Any, rows: Any, target: Any) -> Any:
+@instruction()
+def add_rows(builder: Any, kinds: Any, source: Any, row: Any, rows: Any, target: Any) -> None:
     """Add 16 columns of some rows of bfloat16, `row` bytes apart, to 16 float32."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, row, rows, target = arguments
-        total = cgutils.alloca_once(builder, ir.VectorType(FLOAT, 16))
-        builder.store(load(builder, target, ir.VectorType(FLOAT, 16)), total)
-        with cgutils.for_range(builder, rows, intp=rows.type) as loop:
-            place = builder.add(source, builder.mul(loop.index, row))
-            numbers = load_activations(builder, place, None, 16)
-            builder.store(builder.fadd(builder.load(total), numbers), total)
-        builder.store(builder.load(total), pointer(builder, target, ir.VectorType(FLOAT, 16)), align=4)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 4), generate
+    total = cgutils.alloca_once(builder, LANES)
+    builder.store(load(builder, target, LANES), total)
+    with cgutils.for_range(builder, rows, intp=rows.type) as loop:
+        numbers = load_floats(builder, builder.add(source, builder.mul(loop.index, row)), None)
+        builder.store(builder.fadd(builder.load(total), numbers), total)
+    store(builder, builder.load(total), target, 4)
 
 
-@intrinsic
-def transpose_words(typing: Any, source: Any, source_bytes: Any, target: Any, target_bytes: Any) -> Any:
-    """Transpose 16 rows of 16 words of four bytes; `*_bytes` is the distance between two rows."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, source_bytes, target, target_bytes = arguments
-        vector = ir.VectorType(INT32, 16)
-        rows = []
-        for _row in range(16):
-            rows.append(load(builder, source, vector))
-            source = builder.add(source, source_bytes)
-        for row in transpose(builder, rows):
-            builder.store(row, pointer(builder, target, vector), align=4)
-            target = builder.add(target, target_bytes)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, types.intp), generate
+def _store_rows(builder: Any, rows: list[Any], target: Any, target_row: Any) -> None:
+    for row in transpose(builder, rows):
+        store(builder, row, target, 4)
+        target = builder.add(target, target_row)
 
 
-@intrinsic
-def transpose_pairs(typing: Any, source: Any, source_bytes: Any, target: Any, target_bytes: Any) -> Any:
-    """Transpose 32 rows of 16 bfloat16 to 16 rows of 32; `*_bytes` is the distance between two rows."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, source_bytes, target, target_bytes = arguments
-        vector, half = ir.VectorType(INT32, 16), ir.VectorType(HALF, 16)
-        lines = []
-        for _line in range(32):
-            lines.append(builder.zext(load(builder, source, half, 2), vector))
-            source = builder.add(source, source_bytes)
-        # two rows at a time become one of pairs, which stay together
-        shift = ir.Constant(vector, [16] * 16)
-        rows = [
-            builder.or_(low, builder.shl(high, shift))
-            for low, high in zip(lines[::2], lines[1::2], strict=True)
-        ]
-        rows = transpose(builder, rows)
-        for row in rows:
-            builder.store(row, pointer(builder, target, vector), align=4)
-            target = builder.add(target, target_bytes)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, types.intp), generate
+@instruction()
+def transpose_words(
+    builder: Any, kinds: Any, source: Any, source_row: Any, target: Any, target_row: Any
+) -> None:
+    """Transpose 16 rows of 16 words of four bytes; `*_row` is the distance between two rows."""
+    rows = []
+    for _row in range(16):
+        rows.append(load(builder, source, WORDS))
+        source = builder.add(source, source_row)
+    _store_rows(builder, rows, target, target_row)
 
 
-@intrinsic
-def prefetch(typing: Any, address: Any) -> Any:
-    """Ask for a line of memory, which is read soon, in the second-level cache; any address will do."""
+@instruction()
+def transpose_pairs(
+    builder: Any, kinds: Any, source: Any, source_row: Any, target: Any, target_row: Any
+) -> None:
+    """Transpose 32 rows of 16 bfloat16 to 16 rows of 32; `*_row` is the distance between two rows."""
+    lines = []
+    for _line in range(32):
+        lines.append(load(builder, source, BITS, 2))
+        source = builder.add(source, source_row)
+    # two rows at a time become one of pairs, which stay together
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    _store_rows(builder, [interleave(builder, *pair) for pair in pairs], target, target_row)
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        place = pointer(builder, arguments[0], ir.IntType(8))
-        kind = ir.FunctionType(ir.VoidType(), [place.type, INT32, INT32, INT32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", (place.type,), kind)
-        builder.call(function, [place, *(ir.Constant(INT32, number) for number in (0, 2, 1))])
-        return context.get_dummy_value()
 
-    return types.void(types.intp), generate
+@instruction()
+def prefetch(builder: Any, kinds: Any, address: Any) -> None:
+    """Bring a line of memory, which is read soon, to the second-level cache; any address will do."""
+    place = pointer(builder, address, ir.IntType(8))
+    kind = ir.FunctionType(ir.VoidType(), [place.type, INT32, INT32, INT32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", (place.type,), kind)
+    builder.call(function, [place, *(ir.Constant(INT32, number) for number in (0, 2, 1))])

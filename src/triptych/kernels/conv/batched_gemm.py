@@ -8,11 +8,11 @@ each tap of the filters' gradient, is one product that the library does well.
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from triptych.kernels.conv.compiled_amx import connections
 
 WEIGHTS = None  # how they are taken: as the maps
 # By output positions a side and the product of channels, measured in bfloat16 (AVX512-BF16) and in float32
@@ -32,6 +32,51 @@ def supported(
         return False, False, False
     rest = out <= SMALLEST
     return rest, rest, True
+
+
+class Connections(NamedTuple):
+    """Lists behind one another: entries starts[i] to starts[i + 1] of `first` and `second` are list i."""
+
+    starts: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+def _grouped(count: int, entries: list[tuple[int, int, int]]) -> Connections:
+    """Group (list, first, second) by list, keeping their order."""
+    table = np.array(entries, np.int64)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    starts = np.cumsum([0, *np.bincount(table[:, 0], minlength=count)], dtype=np.int64)
+    return Connections(starts, table[:, 1].copy(), table[:, 2].copy())
+
+
+@cache
+def connections(side: int, size: int, stride: int) -> tuple[Connections, Connections, Connections]:
+    """The pairs of an input and an output position that a tap of a square kernel connects.
+
+    Args:
+        side: of the input map; positions are numbered row by row.
+        size: of the kernel, odd; the map is padded by half of it.
+        stride: of the convolution.
+
+    Returns:
+        For each output position (input position, tap); for each input position (output position, tap);
+        for each tap (input position, output position).
+    """
+    out = (side - 1) // stride + 1
+    triples = []
+    for y in range(out):
+        for x in range(out):
+            for row in range(size):
+                for column in range(size):
+                    v, u = y * stride + row - size // 2, x * stride + column - size // 2
+                    if 0 <= v < side and 0 <= u < side:
+                        triples.append((v * side + u, y * out + x, row * size + column))
+    return (
+        _grouped(out * out, [(o, i, t) for i, o, t in triples]),
+        _grouped(side * side, [(i, o, t) for i, o, t in triples]),
+        _grouped(size * size, [(t, i, o) for i, o, t in triples]),
+    )
 
 
 @cache

@@ -1,71 +1,130 @@
-"""3 x 3 convolutions in float32 by Winograd's minimal filtering, for CPUs without bfloat16 units.
+"""3 x 3 convolutions in float32 by Winograd's minimal filtering.
 
-Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016. Sixteen values of the output take 36
-products instead of 144; float32 has digits enough for the sums of that. Maps are channels_last.
+Sixteen values of the output take 36 products instead of 144; float32 has digits enough for the sums of that.
+Maps are channels_last.
 """
 
-from typing import Any
-
+import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.threads import parallel
-from triptych.kernels.conv import compiled_winograd_fp32 as kernels
+from triptych.kernels.conv.winograd import (
+    FOUR,
+    LINE,
+    SIX,
+    SPAN,
+    TASKS,
+    corner_of,
+    look_around,
+    prefetch_rows,
+    transformed_convolution,
+)
+from triptych.kernels.conv.winograd_transforms import (
+    transform_inputs,
+    transform_kernel_gradient,
+    transform_output_gradients,
+)
+from triptych.kernels.gemm.vector import multiply
 
-WEIGHTS = torch.float32  # how they are taken
-LEAST = 48  # tiles, below which transformed filters do not pay
-TASKS = 32  # slices of the tiles: what a thread works on at a time
+WEIGHTS = torch.float32  # the number format of the weights
+LEAST = 48  # tiles, below which transformed weights do not pay
 AT_ONCE = 24  # tiles that a core transforms at a time: a multiple of 6
 CHUNK = 2**23  # numbers of both transformed maps whose products are added at a time
+DEEP = 128  # tiles whose products are summed at a time: as many as the first-level cache holds
+PLACES, PANEL, ZERO = 36, 16, np.float32(0)
 
 
 def supported(
     n: int, channels_in: int, channels_out: int, side: int, size: int, stride: int
 ) -> tuple[bool, bool, bool]:
-    """Whether output, input gradient and filter gradient are faster here."""
+    """Whether output, input gradient and weight gradient are faster here."""
     fits = size == 3 and stride == 1 and side % 4 == 0 and n * (side // 4) ** 2 >= LEAST
-    fits = fits and channels_in % kernels.SPAN == channels_out % kernels.SPAN == 0
+    fits = fits and channels_in % SPAN == channels_out % SPAN == 0
     return fits, fits, fits
 
 
-def output(x: Tensor, filters: Tensor, stride: int) -> Tensor:
-    """The convolution of x (N, I, H, H) with filters (O, I, 3, 3), padded by one position."""
-    return _convolve(x, filters, kernels.pack_filters, filters.shape[0])
+def output(x: Tensor, weights: Tensor, stride: int) -> Tensor:
+    """The convolution of x (N, I, H, H) with weights (O, I, 3, 3), padded by one position."""
+    shape = x.shape[2] // 4, 4
+    return transformed_convolution(x, weights, shape, (SIX, SIX, FOUR), AT_ONCE, PANEL, ZERO)
 
 
-def input_gradient(dy: Tensor, filters: Tensor, side: int, stride: int) -> Tensor:
+def input_gradient(dy: Tensor, weights: Tensor, side: int, stride: int) -> Tensor:
     """The gradient (N, I, side, side) of the input from that of the output, dy (N, O, side, side)."""
-    return _convolve(dy, filters, kernels.pack_turned_filters, filters.shape[1])
-
-
-def _convolve(source: Tensor, filters: Tensor, pack: Any, channels: int) -> Tensor:
-    n, depth, side, _ = source.shape
-    half, layout = side // 4, torch.channels_last
-    filters = filters.contiguous(memory_format=layout)
-    packed = torch.empty(kernels.PLACES * filters.shape[0] * filters.shape[1])
-    parallel(pack, channels // 16, filters.data_ptr(), *filters.shape[:2], packed.data_ptr())
-    target = torch.empty(n, channels, side, side, memory_format=layout)
-    addresses = source.data_ptr(), depth, packed.data_ptr(), target.data_ptr(), channels
-    parallel(kernels.convolve, TASKS, TASKS, *addresses, half, n * half**2, AT_ONCE)
-    return target
+    shape = side // 4, 4
+    return transformed_convolution(
+        dy, weights, shape, (SIX, SIX, FOUR), AT_ONCE, PANEL, ZERO, transposed=True
+    )
 
 
 def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
-    """The filters' gradient (O, I, 3, 3) from x (N, I, H, H) and dy (N, O, H, H)."""
+    """The weights' gradient (O, I, 3, 3) from x (N, I, H, H) and dy (N, O, H, H)."""
     (n, depth, side, _), channels = x.shape, dy.shape[1]
     half = side // 4
     tiles = n * half**2
-    at_once = min(tiles, max(1, CHUNK // (kernels.PLACES * (depth + channels))))
-    inputs, gradients = (torch.empty(kernels.PLACES * at_once * count) for count in (depth, channels))
-    sums = torch.zeros(kernels.PLACES, channels, depth)
+    at_once = min(tiles, max(1, CHUNK // (PLACES * (depth + channels))))
+    inputs, gradients = (torch.empty(PLACES * at_once * count) for count in (depth, channels))
+    sums = torch.zeros(PLACES, channels, depth)
     for first in range(0, tiles, at_once):
         count = min(at_once, tiles - first)
         of_x = x.data_ptr(), depth, half, first, count, False, inputs.data_ptr()
         of_dy = dy.data_ptr(), channels, half, first, count, True, gradients.data_ptr()
-        parallel(kernels.spread, TASKS, TASKS, *of_x)
-        parallel(kernels.spread, TASKS, TASKS, *of_dy)
+        parallel(transform, TASKS, TASKS, *of_x)
+        parallel(transform, TASKS, TASKS, *of_dy)
         addresses = gradients.data_ptr(), channels, inputs.data_ptr(), depth, count, sums.data_ptr()
-        parallel(kernels.correlate, kernels.PLACES * (channels // 16), *addresses)
+        parallel(accumulate, PLACES * (channels // 16), *addresses)
     gradient = torch.empty(channels, depth, 3, 3, memory_format=torch.channels_last)
-    parallel(kernels.finish_gradient, channels // 16, sums.data_ptr(), channels, depth, gradient.data_ptr())
+    parallel(finish, channels // 16, sums.data_ptr(), channels, depth, gradient.data_ptr())
     return gradient
+
+
+@kernel
+def transform(task, tasks, source, depth, half, first, count, gradient, packed):
+    """Transform some tiles of the input, or of the output's gradient: [place][channel / 16][tile][16]."""
+    table, nothing = np.empty(PLACES, np.int64), np.zeros(depth, np.float32)
+    addresses, nowhere = np.int64(table.ctypes.data), np.int64(nothing.ctypes.data)
+    row, step = depth * 4, depth * count * 4
+    distance = half * 4 * row
+    for number in range(task * count // tasks, (task + 1) * count // tasks):
+        corner = corner_of(first + number, source, half, 4, row)
+        prefetch_rows(corner + (4 if gradient else 5) * distance, 4, distance, 4 * row)
+        if gradient:
+            for position in range(16):
+                table[position] = corner + position // 4 * distance + position % 4 * row
+        else:
+            look_around(first + number, corner, half, 4, row, nowhere, SIX, table)
+        for channel in range(0, depth, 16):
+            at = packed + (channel * count + number * 16) * 4
+            if gradient:
+                transform_output_gradients(addresses, channel * 4, at, step, FOUR, SIX, ZERO)
+            else:
+                transform_inputs(addresses, channel * 4, at, step, SIX, SIX, ZERO)
+    nothing[0] = table[0]  # uses, as in `convolve`
+
+
+@kernel
+def accumulate(task, gradients, channels, inputs, depth, count, sums):
+    """Add the products over transformed tiles: [place][out][in]. Task: place, block of 16 outputs."""
+    place, out = task // (channels // 16), task % (channels // 16) * 16
+    row = depth * 4
+    left = gradients + (place * channels + out) * count * 4
+    target = sums + (place * channels + out) * row
+    for begin in range(0, count, DEEP):
+        deep = min(DEEP, count - begin)
+        for channel in range(0, depth, 16):
+            b = inputs + ((place * depth + channel) * count + begin * 16) * 4
+            multiply(
+                left + begin * LINE, 4, LINE, b, LINE, target + channel * 4, row, 16, 16, deep, True, ZERO
+            )
+
+
+@kernel
+def finish(task, sums, channels, depth, gradient):
+    """The gradients of 16 outputs' weights from their sums."""
+    for out in range(16 * task, 16 * task + 16):
+        for channel in range(0, depth, 16):
+            source = sums + (out * depth + channel) * 4
+            target = gradient + (out * 9 * depth + channel) * 4
+            transform_kernel_gradient(source, channels * depth * 4, target, depth * 4, SIX)

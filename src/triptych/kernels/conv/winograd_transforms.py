@@ -1,66 +1,185 @@
-"""Transforms of Winograd's minimal filtering for 3 x 3 filters, 16 channels at a time.
+"""Winograd's minimal filtering for 3 x 3 kernels: its transforms of 16 channels at a time.
 
-`winograd_lines` along columns, then along rows. How many places a line has, and how many values a window,
-are given as tuples of that length. Addresses are integers. Numbers are bfloat16 unless said; `like` is a
-number of the type they have instead, uint16 for bfloat16.
+Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1. In one dimension a few
+values of the output are y = A' [(G w) * (B' x)], and in two y = A' [(G w G') * (B' x B)] A. From the gradient
+dy of the output, that of the kernel is G' [(A dy A') * (B' x B)] G. F(m, 3) gives m values of the output:
+
+    transform       values, products        two dimensions   where
+    F(2, 3)         2 from 4 instead of 6   16 of 36         bfloat16
+    F(4, 3)         4 from 6 instead of 12  36 of 144        float32: its sums lose two digits
+    F(2, 3) / 2     2 from 5 instead of 6   25 of 36         bfloat16, stride 2
+    back of / 2     4 from 5                                 its input gradient
+
+With a stride of 2 the kernel's middle reads every other value of the input, and its ends the rest: a kernel
+of two taps, of which two outputs take three products.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from triptych.kernels.compiler.llvm import (
-    INT32,
-    as_bfloat16,
-    load,
-    load_activations,
-    offset,
-    pointer,
-    splat,
-)
-from triptych.kernels.conv.winograd_matrices import (
-    FILTER_GRADIENTS,
-    FILTERS,
-    INPUTS,
     LANES,
-    OUTPUT_GRADIENTS,
-    OUTPUTS,
+    as_bfloat16,
+    converted,
+    instruction,
+    interleave,
+    load,
+    load_floats,
+    offset,
+    splat,
+    store,
 )
 
+# By the length of a window and of a line of products: B'.
+INPUTS = {
+    (4, 4): [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
+    (6, 6): [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    (5, 5): [[0, 1, 0, 0, 0], [0, 0, 0, 1, 0], [1, 0, -1, 0, 0], [0, 0, 1, 0, 0], [0, 0, -1, 0, 1]],
+    (3, 5): [[1, 0, 0], [0, 1, 0], [1, -1, 0], [0, 1, 0], [0, -1, 1]],
+}
+# By the length of a line of products and of a tile of the output: A'.
+OUTPUTS = {
+    (4, 2): [[1, 1, 1, 0], [0, 1, -1, -1]],
+    (6, 4): [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
+    (5, 2): [[1, 0, 1, 1, 0], [0, 1, 0, 1, 1]],
+    (5, 4): [[1, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1]],
+}
+# By the length of a line of products: G.
+KERNELS = {
+    4: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
+    6: [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    5: [[0, 1, 0], [0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]],
+}
 
-def _along_both(builder: Any, step: Callable[..., list[Any]], rows: list[list[Any]]) -> list[list[Any]]:
-    """`step` applied to each column, then to each row."""
-    columns = [step(builder, list(column)) for column in zip(*rows, strict=True)]
-    return [step(builder, list(row)) for row in zip(*columns, strict=True)]
+Terms = list[tuple[Any, float]]  # vectors and their factors
+
+
+def _sum(builder: Any, terms: Terms) -> Any:
+    """The sum of vectors times factors, a positive one first."""
+    terms = sorted(terms, key=lambda term: term[1] < 0)
+    total = None
+    for value, factor in terms:
+        if total is None:
+            total = (
+                value
+                if factor == 1
+                else builder.fneg(value)
+                if factor == -1
+                else _times(builder, value, factor)
+            )
+        elif abs(factor) == 1:
+            total = (builder.fadd if factor > 0 else builder.fsub)(total, value)
+        else:
+            product = builder.fmul(value, ir.Constant(LANES, [factor] * 16), flags=("contract",))
+            total = builder.fadd(total, product, flags=("contract",))
+    return total
+
+
+def _times(builder: Any, value: Any, factor: float) -> Any:
+    return builder.fmul(value, ir.Constant(LANES, [factor] * 16))
+
+
+def apply(builder: Any, matrix: Any, values: list[Any]) -> list[Any]:
+    """The product of a matrix and vectors; what two columns or two rows share is added once.
+
+    Two columns that differ by signs alone become their vectors' sum and difference; so do the like and the
+    unlike terms of two rows.
+    """
+    m = np.array(matrix, np.float64)
+    rows: list[Terms] = [[] for _ in m]
+    left = list(range(m.shape[1]))
+    while left:
+        column = left.pop(0)
+        twins = [c for c in left if (abs(m[:, c]) == abs(m[:, column])).all()]
+        if not twins or np.count_nonzero(m[:, column]) < 2:
+            for row, terms in enumerate(rows):
+                if m[row, column]:
+                    terms.append((values[column], m[row, column]))
+            continue
+        left.remove(twins[0])
+        pair = values[column], values[twins[0]]
+        total, difference = builder.fadd(*pair), builder.fsub(*pair)
+        for row, terms in enumerate(rows):
+            if m[row, column]:
+                same = m[row, column] == m[row, twins[0]]
+                terms.append((total if same else difference, m[row, column]))
+    results: list[Any] = [None] * len(rows)
+    for row, terms in enumerate(rows):
+        if results[row] is not None:
+            continue
+        twin = next((r for r in range(row + 1, len(rows)) if len(terms) > 2 and _twins(terms, rows[r])), None)
+        if twin is None:
+            results[row] = _sum(builder, terms)
+            continue
+        like = [term for term, other in zip(terms, rows[twin], strict=True) if term[1] == other[1]]
+        unlike = [term for term, other in zip(terms, rows[twin], strict=True) if term[1] != other[1]]
+        even, odd = _sum(builder, like), _sum(builder, unlike)
+        results[row], results[twin] = builder.fadd(even, odd), builder.fsub(even, odd)
+    return results
+
+
+def _twins(terms: Terms, others: Terms) -> bool:
+    same = [(value, abs(factor)) for value, factor in terms] == [(v, abs(f)) for v, f in others]
+    return same and 0 < sum(t[1] == o[1] for t, o in zip(terms, others, strict=True)) < len(terms)
+
+
+def line_sums(matrix: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Rows of a matrix of at most two ones as (first, second, factor): values[first] + factor * values[second]."""
+    table = []
+    for row in np.array(matrix):
+        first = int(np.argmax(row))
+        others = [column for column in np.flatnonzero(row) if column != first]
+        table.append((first, others[0], row[others[0]]) if others else (first, first, 0))
+    first, second, factor = zip(*table, strict=True)
+    return np.array(first), np.array(second), np.array(factor, np.float32)
+
+
+def _along_both(builder: Any, matrix: Any, rows: list[list[Any]]) -> list[list[Any]]:
+    """The matrix applied to each column, then to each row."""
+    columns = [apply(builder, matrix, list(column)) for column in zip(*rows, strict=True)]
+    return [apply(builder, matrix, list(row)) for row in zip(*columns, strict=True)]
 
 
 def _addresses(builder: Any, table: Any, rows: int, width: int, shift: Any) -> list[list[Any]]:
     """Rows of addresses from a table of int64, each `shift` bytes further on."""
-    word = ir.IntType(64)
     places = [offset(builder, table, 8 * i) for i in range(rows * width)]
-    flat = [builder.add(load(builder, place, word, 8), shift) for place in places]
+    flat = [builder.add(load(builder, place, ir.IntType(64), 8), shift) for place in places]
     return [flat[row * width : (row + 1) * width] for row in range(rows)]
-
-
-def _store(builder: Any, value: Any, target: Any, like: Any) -> None:
-    stored = value if like == types.float32 else as_bfloat16(builder, value)
-    builder.store(stored, pointer(builder, target, stored.type), align=2)
 
 
 def _store_pairs(builder: Any, pairs: Iterable[tuple[Any, Any]], target: Any, step: Any) -> None:
     """Two vectors as words of a bfloat16 of each, to places `step` bytes apart."""
-    wide = ir.VectorType(INT32, 16)
     for values in pairs:
-        low, high = (builder.zext(as_bfloat16(builder, value), wide) for value in values)
-        words = builder.or_(low, builder.shl(high, ir.Constant(wide, [16] * 16)))
-        builder.store(words, pointer(builder, target, wide), align=4)
+        store(builder, interleave(builder, *(as_bfloat16(builder, value) for value in values)), target, 4)
         target = builder.add(target, step)
 
 
-def _load_rows(builder: Any, source: Any, step: Any, width: int) -> list[list[Any]]:
+def _store_all(builder: Any, rows: list[list[Any]], target: Any, step: Any, like: Any) -> None:
+    for value in (value for row in rows for value in row):
+        store(builder, converted(builder, value, like), target)
+        target = builder.add(target, step)
+
+
+def _load_square(builder: Any, source: Any, step: Any, width: int) -> list[list[Any]]:
     """A square of float32 vectors `step` bytes apart."""
     values = []
     for _ in range(width * width):
@@ -69,135 +188,146 @@ def _load_rows(builder: Any, source: Any, step: Any, width: int) -> list[list[An
     return [values[i : i + width] for i in range(0, width * width, width)]
 
 
-def _transformed_filters(builder: Any, source: Any, tap: Any, line: int) -> list[Any]:
-    rows = _along_both(builder, FILTERS[line], _load_rows(builder, source, tap, 3))
-    return [value for row in rows for value in row]
+def _transform_window(
+    builder: Any, matrix: Any, table: Any, shift: Any, target: Any, step: Any, size: int, like: Any
+) -> None:
+    places = _addresses(builder, table, size, size, shift)
+    values = [[load_floats(builder, a, like) for a in row] for row in places]
+    _store_all(builder, _along_both(builder, matrix, values), target, step, like)
 
 
-def _transform_windows(steps: dict[int, Callable[..., list[Any]]]) -> Any:
-    """B' x B, or A y A', of a window whose addresses stand in a table, to places `step` bytes apart."""
-
-    def transform(
-        typing: Any, table: Any, shift: Any, target: Any, step: Any, window: Any, line: Any, like: Any
-    ) -> Any:
-        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            table, shift, target, step, *_ = arguments
-            places = _addresses(builder, table, window.count, window.count, shift)
-            values = [[load_activations(builder, a, like, 16) for a in row] for row in places]
-            for row in _along_both(builder, steps[line.count], values):
-                for value in row:
-                    _store(builder, value, target, like)
-                    target = builder.add(target, step)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 4, window, line, like), generate
-
-    return intrinsic(transform)
+@instruction()
+def transform_inputs(
+    builder: Any,
+    kinds: Any,
+    table: Any,
+    shift: Any,
+    target: Any,
+    step: Any,
+    window: Any,
+    line: Any,
+    like: Any,
+) -> None:
+    """B' x B of a window whose addresses stand in a table, to places `step` bytes apart."""
+    matrix = INPUTS[kinds[4].count, kinds[5].count]
+    _transform_window(builder, matrix, table, shift, target, step, kinds[4].count, kinds[6])
 
 
-transform_inputs = _transform_windows(INPUTS)
-transform_output_gradients = _transform_windows(OUTPUT_GRADIENTS)
+@instruction()
+def transform_output_gradients(
+    builder: Any, kinds: Any, table: Any, shift: Any, target: Any, step: Any, tile: Any, line: Any, like: Any
+) -> None:
+    """A dy A' of a tile whose addresses stand in a table, to places `step` bytes apart."""
+    matrix = np.transpose(OUTPUTS[kinds[5].count, kinds[4].count])
+    _transform_window(builder, matrix, table, shift, target, step, kinds[4].count, kinds[6])
 
 
-@intrinsic
+@instruction()
 def transform_outputs(
-    typing: Any, source: Any, step: Any, corner: Any, column: Any, row: Any, line: Any, tile: Any, like: Any
-) -> Any:
+    builder: Any,
+    kinds: Any,
+    source: Any,
+    step: Any,
+    corner: Any,
+    column: Any,
+    row: Any,
+    line: Any,
+    tile: Any,
+    like: Any,
+) -> None:
     """A' m A of float32 places `step` bytes apart, to the positions of a tile at `corner`."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, step, corner, column, row, *_ = arguments
-        values = _load_rows(builder, source, step, line.count)
-        for results in _along_both(builder, OUTPUTS[line.count, tile.count], values):
-            target = corner
-            for value in results:
-                _store(builder, value, target, like)
-                target = builder.add(target, column)
-            corner = builder.add(corner, row)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 5, line, tile, like), generate
+    values = _load_square(builder, source, step, kinds[5].count)
+    for results in _along_both(builder, OUTPUTS[kinds[5].count, kinds[6].count], values):
+        _store_all(builder, [results], corner, column, kinds[7])
+        corner = builder.add(corner, row)
 
 
-@intrinsic
-def transform_filters(
-    typing: Any, source: Any, tap: Any, target: Any, step: Any, line: Any, like: Any
-) -> Any:
+@instruction()
+def transform_kernel(
+    builder: Any, kinds: Any, source: Any, tap: Any, target: Any, step: Any, line: Any, like: Any
+) -> None:
     """G w G' of nine float32 taps `tap` bytes apart, to places `step` bytes apart."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, tap, target, step, *_ = arguments
-        for value in _transformed_filters(builder, source, tap, line.count):
-            _store(builder, value, target, like)
-            target = builder.add(target, step)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 4, line, like), generate
+    taps = _load_square(builder, source, tap, 3)
+    _store_all(builder, _along_both(builder, KERNELS[kinds[4].count], taps), target, step, kinds[5])
 
 
-@intrinsic
-def pair_filters(typing: Any, first: Any, second: Any, tap: Any, target: Any, step: Any, line: Any) -> Any:
-    """As `transform_filters`, of two filters, as pairs."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        first, second, tap, target, step, _ = arguments
-        pairs = (_transformed_filters(builder, source, tap, line.count) for source in (first, second))
-        _store_pairs(builder, zip(*pairs, strict=True), target, step)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 5, line), generate
+@instruction()
+def pair_kernels(
+    builder: Any, kinds: Any, first: Any, second: Any, tap: Any, target: Any, step: Any, line: Any
+) -> None:
+    """As `transform_kernel`, of two kernels, as pairs of bfloat16."""
+    sources = (_load_square(builder, source, tap, 3) for source in (first, second))
+    both = (_along_both(builder, KERNELS[kinds[5].count], taps) for taps in sources)
+    pairs = ([value for row in rows for value in row] for rows in both)
+    _store_pairs(builder, zip(*pairs, strict=True), target, step)
 
 
-@intrinsic
-def transform_filter_gradients(typing: Any, source: Any, step: Any, target: Any, tap: Any, line: Any) -> Any:
+@instruction()
+def transform_kernel_gradient(
+    builder: Any, kinds: Any, source: Any, step: Any, target: Any, tap: Any, line: Any
+) -> None:
     """G' u G of float32 places `step` bytes apart, to nine float32 taps `tap` bytes apart."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, step, target, tap, _ = arguments
-        values = _load_rows(builder, source, step, line.count)
-        for row in _along_both(builder, FILTER_GRADIENTS[line.count], values):
-            for value in row:
-                builder.store(value, pointer(builder, target, LANES), align=4)
-                target = builder.add(target, tap)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 4, line), generate
+    values = _load_square(builder, source, step, kinds[4].count)
+    taps = _along_both(builder, np.transpose(KERNELS[kinds[4].count]), values)
+    _store_all(builder, taps, target, tap, types.float32)
 
 
-def _weighted_sum(builder: Any, rows: list[list[Any]], weights: list[Any]) -> list[Any]:
-    """The sum of two rows of vectors, each times its weight."""
-    first, second = (splat(builder, weight, 16) for weight in weights)
-    return [
-        builder.fadd(builder.fmul(a, first), builder.fmul(b, second), flags=("contract",))
-        for a, b in zip(*rows, strict=True)
-    ]
+def _pair_line(
+    builder: Any,
+    matrix: Any,
+    table: Any,
+    shift: Any,
+    factors: tuple[Any, Any],
+    target: Any,
+    step: Any,
+    width: int,
+) -> None:
+    """One line of a transform of two tiles, as pairs of bfloat16, to places `step` bytes apart.
 
-
-def _line_of_pairs(steps: dict[int, Callable[..., list[Any]]], *, whole: bool) -> Any:
-    """One line of B' x B, or of A y A', of two tiles, as pairs, to places `step` bytes apart.
-
-    The table has the addresses of the two rows of positions that are summed, with the weights `upper` and
-    `lower`, first those of one tile, then those of the other; rows are windows (`whole`) or pairs.
+    The table has the addresses of the two rows of positions that are summed, with their factors, first
+    those of one tile, then those of the other.
     """
-
-    def transform(
-        typing: Any, table: Any, shift: Any, upper: Any, lower: Any, target: Any, step: Any, line: Any
-    ) -> Any:
-        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            table, shift, upper, lower, target, step, _ = arguments
-            places = _addresses(builder, table, 4, line.count if whole else 2, shift)
-            tiles = []
-            for tile in (places[:2], places[2:]):
-                rows = [[load_activations(builder, a, None, 16) for a in row] for row in tile]
-                tiles.append(steps[line.count](builder, _weighted_sum(builder, rows, [upper, lower])))
-            _store_pairs(builder, zip(*tiles, strict=True), target, step)
-            return context.get_dummy_value()
-
-        real = types.float32
-        return types.void(types.intp, types.intp, real, real, types.intp, types.intp, line), generate
-
-    return intrinsic(transform)
+    places, tiles = _addresses(builder, table, 4, width, shift), []
+    first, second = (splat(builder, factor) for factor in factors)
+    for tile in (places[:2], places[2:]):
+        upper, lower = ([load_floats(builder, a, None) for a in row] for row in tile)
+        sums = [
+            builder.fadd(builder.fmul(a, first), builder.fmul(b, second), flags=("contract",))
+            for a, b in zip(upper, lower, strict=True)
+        ]
+        tiles.append(apply(builder, matrix, sums))
+    _store_pairs(builder, zip(*tiles, strict=True), target, step)
 
 
-pair_inputs = _line_of_pairs(INPUTS, whole=True)
-pair_output_gradients = _line_of_pairs(OUTPUT_GRADIENTS, whole=False)
+@instruction()
+def pair_inputs(
+    builder: Any,
+    kinds: Any,
+    table: Any,
+    shift: Any,
+    upper: Any,
+    lower: Any,
+    target: Any,
+    step: Any,
+    line: Any,
+) -> None:
+    """`_pair_line` of B' x B; rows are whole windows."""
+    size = kinds[6].count
+    _pair_line(builder, INPUTS[size, size], table, shift, (upper, lower), target, step, size)
+
+
+@instruction()
+def pair_output_gradients(
+    builder: Any,
+    kinds: Any,
+    table: Any,
+    shift: Any,
+    upper: Any,
+    lower: Any,
+    target: Any,
+    step: Any,
+    line: Any,
+) -> None:
+    """`_pair_line` of A dy A'; rows are two positions."""
+    matrix = np.transpose(OUTPUTS[kinds[6].count, 2])
+    _pair_line(builder, matrix, table, shift, (upper, lower), target, step, 2)

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from triptych.kernels.linear import amx, avx512_bf16
+from triptych.kernels.linear import kernel
 from triptych.kernels.registry import supports
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`, by a backend where its shapes are supported and gradients are needed."""
+    """`nn.Linear`, by `linear.kernel` where its shapes are supported and gradients are needed."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         if not self._supported(x):
             return super().forward(x)
-        y: Tensor = _Linear.apply(x, self.weight, self.bias, amx if supports("amx_bf16") else avx512_bf16)
+        y: Tensor = _Linear.apply(x, self.weight, self.bias)
         return y
 
     def _supported(self, x: Tensor) -> bool:
@@ -33,17 +33,15 @@ class Linear(nn.Linear):
             or not supports("bfloat16")
         ):
             return False
-        backend = amx if supports("amx_bf16") else avx512_bf16
-        return backend.supported(x.numel() // self.in_features, self.in_features, self.out_features)
+        return kernel.supported(self.in_features, self.out_features)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, backend: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         x, weight = x.to(torch.bfloat16).contiguous(), weight.to(torch.bfloat16).contiguous()
         ctx.save_for_backward(x, weight)
-        ctx.backend = backend
-        y: Tensor = backend.output(x, weight, bias.detach().float().contiguous())
+        y: Tensor = kernel.output(x, weight, bias.detach().float().contiguous())
         return y
 
     @staticmethod
@@ -52,6 +50,6 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         dy, dx = dy.to(torch.bfloat16).contiguous(), None
         if ctx.needs_input_grad[0]:
-            dx = ctx.backend.input_gradient(dy, weight)
-        d_weight, d_bias = ctx.backend.weight_gradient(x.view(-1, x.shape[-1]), dy.view(-1, dy.shape[-1]))
-        return dx, d_weight, d_bias, None
+            dx = kernel.input_gradient(dy, weight)
+        d_weight, d_bias = kernel.weight_gradient(x.view(-1, x.shape[-1]), dy.view(-1, dy.shape[-1]))
+        return dx, d_weight, d_bias

@@ -1,48 +1,17 @@
 """Adam on a hash table, for the rows that got a gradient, in one pass over memory."""
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
 from torch import Tensor
 
 from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.llvm import FLOAT, instruction, load, splat, store
 from triptych.kernels.compiler.threads import parallel
-from triptych.kernels.radiance.rows import adam_row
 
 ROWS = 2**13  # rows a task
 ZERO = np.float32(0)
-
-
-@kernel
-def adam(task, values, gradient, first, second, count, sizes, rates, lanes):
-    """Step the rows of one task as `TableAdam` says, and clear their gradients.
-
-    Args:
-        task: which ROWS rows.
-        values, gradient, first, second: (rows, features) float32.
-        count: (rows, 1) float32, steps that each row has taken.
-        sizes: (n,) float32, bias-corrected learning rate of a row's step 0, 1, …; the last one
-            stays in force from there on.
-        rates: 1 - beta1, 1 - beta2, epsilon, all float32.
-        lanes: a tuple of `features` members.
-    """
-    features = len(lanes)
-    row_bytes = 4 * features
-    for row in range(task * ROWS, min(values.shape[0], (task + 1) * ROWS)):
-        touched = False
-        for f in range(features):
-            touched |= gradient[row, f] != ZERO
-        if touched:
-            count[row, 0] += np.float32(1)
-            size = sizes[min(np.int64(count[row, 0]), len(sizes) - 1)]
-            offset = row * row_bytes
-            adam_row(
-                values.ctypes.data + offset,
-                gradient.ctypes.data + offset,
-                first.ctypes.data + offset,
-                second.ctypes.data + offset,
-                size,
-                rates,
-                lanes,
-            )
 
 
 def step(
@@ -53,8 +22,70 @@ def step(
     sizes: Tensor,
     rates: tuple[float, float, float],
 ) -> None:
-    """Step a table by its gradient, and clear that, in place; see `adam` for the arguments."""
+    """Step a table by its gradient, and clear that, in place.
+
+    Args:
+        table: (rows, features) float32, with a gradient.
+        first, second: likewise, the moments.
+        count: (rows, 1) float32, steps that each row has taken.
+        sizes: (n,), bias-corrected learning rate of a row's step 0, 1, …; the last one stays in force.
+        rates: 1 - beta1, 1 - beta2, epsilon.
+    """
     assert table.grad is not None
     arrays = [tensor.detach().numpy() for tensor in (table, table.grad, first, second, count)]
     constants = tuple(np.float32(rate) for rate in rates)
     parallel(adam, -(-len(table) // ROWS), *arrays, sizes.float().numpy(), constants, (0,) * table.shape[1])
+
+
+@instruction()
+def _adam_row(
+    builder: Any,
+    kinds: Any,
+    values: Any,
+    gradient: Any,
+    first: Any,
+    second: Any,
+    size: Any,
+    rates: Any,
+    lanes: Any,
+) -> None:
+    """One step of len(lanes) neighbouring float32, given by addresses; the gradient is cleared."""
+    vector = ir.VectorType(FLOAT, kinds[6].count)
+    places = values, gradient, first, second
+    value, slope, mean, square = (load(builder, place, vector) for place in places)
+    rate1, rate2, epsilon = (
+        splat(builder, builder.extract_value(rates, number), vector.count) for number in range(3)
+    )
+    mean = builder.fadd(mean, builder.fmul(rate1, builder.fsub(slope, mean)))
+    square = builder.fadd(square, builder.fmul(rate2, builder.fsub(builder.fmul(slope, slope), square)))
+    sqrt = builder.module.declare_intrinsic(
+        f"llvm.sqrt.v{vector.count}f32", (), ir.FunctionType(vector, [vector])
+    )
+    change = builder.fmul(splat(builder, size, vector.count), mean)
+    change = builder.fdiv(change, builder.fadd(builder.call(sqrt, [square]), epsilon))
+    cleared = ir.Constant(vector, [0.0] * vector.count)
+    for new, place in zip((builder.fsub(value, change), cleared, mean, square), places, strict=True):
+        store(builder, new, place, 4)
+
+
+@kernel
+def adam(task, values, gradient, first, second, count, sizes, rates, lanes):
+    """`step` of ROWS rows; `lanes` is a tuple of as many members as a row has features."""
+    features = len(lanes)
+    for row in range(task * ROWS, min(values.shape[0], (task + 1) * ROWS)):
+        touched = False
+        for f in range(features):
+            touched |= gradient[row, f] != ZERO
+        if touched:
+            count[row, 0] += np.float32(1)
+            size = sizes[min(np.int64(count[row, 0]), len(sizes) - 1)]
+            offset = row * 4 * features
+            _adam_row(
+                values.ctypes.data + offset,
+                gradient.ctypes.data + offset,
+                first.ctypes.data + offset,
+                second.ctypes.data + offset,
+                size,
+                rates,
+                lanes,
+            )

@@ -7,7 +7,7 @@ a level belongs to one thread, which adds in the order of the samples.
 
 import numpy as np
 
-from triptych.kernels.compiler.integers import (
+from triptych.kernels.compiler.arithmetic import (
     add32,
     and32,
     multiply32,

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from triptych.kernels.compiler.memory import Scratch
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import encode, networks
 from triptych.kernels.radiance.matmul import pack
-from triptych.kernels.radiance.scratch import Scratch
 from triptych.kernels.registry import supports
 from triptych.radiance.field import GEOMETRY, HIDDEN, Field
 from triptych.workflow.errors import TriptychError

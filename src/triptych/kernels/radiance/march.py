@@ -4,8 +4,14 @@ import math
 
 import numpy as np
 
-from triptych.kernels.compiler.arithmetic import exponential
-from triptych.kernels.compiler.integers import add32, multiply32, power_above, power_of_two, truncated
+from triptych.kernels.compiler.arithmetic import (
+    add32,
+    exponential,
+    multiply32,
+    power_above,
+    power_of_two,
+    truncated,
+)
 from triptych.kernels.compiler.jit import kernel
 
 RAYS = 64  # rays a task

@@ -1,57 +1,25 @@
-"""Products of a block of samples with small matrices: float32 on any CPU, bfloat16 on tiles or by pairs.
+"""Products of a block of samples with small matrices, in float32 or bfloat16.
 
-The type of the left array decides: float32, or uint16 holding bfloat16 bits. Sums are float32.
-Rows come in multiples of 32; bfloat16 needs a contraction over a multiple of 32 numbers, and all
-else comes in multiples of 16. `scratch` is a float32 array of 1024 numbers, and for
-`accumulate` of half as many for each row as both matrices have columns.
+The type of the left array decides: float32, or uint16 holding bfloat16 bits. Sums are float32. Rows come in
+multiples of 32; bfloat16 needs a contraction over a multiple of 32 numbers, and all else comes in multiples
+of 16. `scratch` is a float32 array of ROWS numbers for each column, and for `accumulate` of half as many for
+each row as both matrices have columns, and 32 more.
 """
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
+from triptych.kernels import gemm
 from triptych.kernels.compiler.jit import kernel
-from triptych.kernels.compiler.vectors import (
-    convert_rectified,
-    convert_where_positive,
-    pair_rows,
-    transpose_pairs,
-)
-from triptych.kernels.gemm.registers import add_strip, multiply_strip
-from triptych.kernels.registry import supports
+from triptych.kernels.compiler.memory import aligned
+from triptych.kernels.compiler.vectors import convert_rectified, convert_where_positive
 
-if supports("amx_bf16"):
-    from triptych.kernels.radiance.matmul_amx import add_part, begin_parts, multiply_part
-else:
-    from triptych.kernels.radiance.matmul_avx512_bf16 import add_part, begin_parts, multiply_part
-
-ZERO, LINE = np.float32(0), 64
-SIXTEEN, ONE = (0,) * 16, (0,)
-# Rows of a strip: as many sums as hide the time that a product takes, and the CPU has registers for.
-ROWS = (0,) * (16 if supports("avx512f") else 4)
-NUMBERS = np.empty(0, np.float32)  # a type
-
-
-def aligned(values: np.ndarray) -> np.ndarray:
-    """A copy that begins at a cache line: tiles are loaded a line at a time."""
-    buffer = np.empty(values.nbytes + LINE, np.uint8)
-    start = -buffer.ctypes.data % LINE
-    copy: np.ndarray = buffer[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    copy[...] = values
-    return copy
-
-
-@kernel
-def matrix(rows, columns, like):
-    """A matrix of the type of the array `like`, `aligned`, of arbitrary content."""
-    size = rows * columns * like.itemsize
-    buffer = np.empty(size + LINE, np.uint8)
-    start = -buffer.ctypes.data % LINE
-    return buffer[start : start + size].view(like.dtype).reshape((rows, columns))
+ROWS = 64  # whose product is converted while it is in the cache
 
 
 def pack(matrix: np.ndarray, like: type) -> np.ndarray:
-    """A right-hand matrix (k, n) in the layout that `product` wants: (k, n), or (k / 2, 2 n) for bfloat16.
+    """A right-hand matrix (k, n) as the products need it: (k, n), or (k / 2, 2 n) for bfloat16.
 
     Args:
         matrix: (k, n) float32.
@@ -65,182 +33,67 @@ def pack(matrix: np.ndarray, like: type) -> np.ndarray:
     return aligned(rounded.reshape(depth // 2, 2, columns).swapaxes(1, 2)).reshape(depth // 2, -1)
 
 
-def begin(activations):
-    """Prepare this thread for products of this array's type: tiles have a shape."""
-
-
-@overload(begin, inline="never")
-def _begin(activations):
-    if activations.dtype == types.float32:
-        return lambda activations: None
-    return lambda activations: begin_parts()
-
-
 @kernel
-def _product_float32(left, right, out):
-    rows, depth = left.shape
-    columns = out.shape[1]
-    for row in range(0, rows, len(ROWS)):
-        a = left.ctypes.data + row * depth * 4
-        for column in range(0, columns, 16):
-            b = right.ctypes.data + column * 4
-            c = out.ctypes.data + (row * columns + column) * 4
-            multiply_strip(a, depth * 4, 4, b, columns * 4, c, columns * 4, depth, ROWS, ONE, ZERO)
-
-
-@kernel
-def _whole_product_bfloat16(left, right, out):
-    rows, depth = left.shape
-    columns = out.shape[1]
-    for row in range(0, rows, 32):
-        for column in range(0, columns, 32):
-            multiply_part(
-                left.ctypes.data + row * depth * 2,
-                depth * 2,
-                depth,
-                right.ctypes.data + column * 4,
-                columns * 4,
-                out.ctypes.data + (row * columns + column) * 4,
-                columns * 4,
-                column + 16 < columns,
-            )
-
-
-@kernel
-def _masked_product_bfloat16(left, right, mask, masked, out, scratch):
-    """As `_whole_product_bfloat16`, a 32 x 32 part at a time, which is converted while it is in the cache."""
-    rows, depth = left.shape
-    columns = out.shape[1]
-    part = scratch.ctypes.data
-    like = out[0, 0]
-    for row in range(0, rows, 32):
-        for column in range(0, columns, 32):
-            multiply_part(
-                left.ctypes.data + row * depth * 2,
-                depth * 2,
-                depth,
-                right.ctypes.data + column * 4,
-                columns * 4,
-                part,
-                128,
-                True,
-            )
-            offset = (row * columns + column) * 2
-            for line in range(32):
-                for half in range(2):
-                    place = offset + line * columns * 2 + half * 32
-                    source = part + line * 128 + half * 64
-                    if masked:
-                        convert_where_positive(
-                            source, mask.ctypes.data + place, out.ctypes.data + place, like
-                        )
-                    else:
-                        convert_rectified(source, out.ctypes.data + place, like)
-
-
-@kernel
-def _masked_product_float32(left, right, mask, masked, out):
-    _product_float32(left, right, out)
-    like = out[0, 0]
-    for place in range(0, out.size * 4, 64):
-        target = out.ctypes.data + place
-        if masked:
-            convert_where_positive(target, mask.ctypes.data + place, target, like)
-        else:
-            convert_rectified(target, target, like)
-
-
 def product(left, right, out):
     """Write left @ right to `out` in float32, where `right` has been packed."""
-
-
-def rectified_product(left, right, out, scratch):
-    """Write max(0, left @ right) to `out`, in the type of `left`; columns come in multiples of 32."""
-
-
-def masked_product(left, right, mask, out, scratch):
-    """Write left @ right, or 0 where `mask` is not positive, in the type of `left`; columns as above."""
-
-
-@overload(product, inline="never")
-def _product(left, right, out):
-    if left.dtype == types.float32:
-        return lambda left, right, out: _product_float32(left, right, out)
-    return lambda left, right, out: _whole_product_bfloat16(left, right, out)
-
-
-@overload(rectified_product, inline="never")
-def _rectified_product(left, right, out, scratch):
-    if left.dtype == types.float32:
-        return lambda left, right, out, scratch: _masked_product_float32(left, right, out, False, out)
-    return lambda left, right, out, scratch: _masked_product_bfloat16(left, right, out, False, out, scratch)
-
-
-@overload(masked_product, inline="never")
-def _masked_product(left, right, mask, out, scratch):
-    if left.dtype == types.float32:
-        return lambda left, right, mask, out, scratch: _masked_product_float32(left, right, mask, True, out)
-    return lambda left, right, mask, out, scratch: _masked_product_bfloat16(
-        left, right, mask, True, out, scratch
-    )
+    row, columns = left.shape[1] * left.itemsize, out.shape[1]
+    a, b, c, wide = left.ctypes.data, right.ctypes.data, out.ctypes.data, columns * 4
+    gemm.multiply(a, row, 4, b, wide, c, wide, len(left), columns, row // 4, False, left[0, 0])
 
 
 @kernel
-def _accumulate_float32(left, right, out):
-    samples, columns = right.shape
-    height = left.shape[1]
-    for row in range(0, out.shape[0], len(ROWS)):
-        a = left.ctypes.data + row * 4
-        for column in range(0, columns, 16):
-            b = right.ctypes.data + column * 4
-            c = out.ctypes.data + (row * columns + column) * 4
-            add_strip(a, 4, height * 4, b, columns * 4, c, columns * 4, samples, ROWS, ONE, ZERO)
+def _converted_product(left, right, mask, masked, out, scratch):
+    """A product, a few rows at a time, which are converted while they are in the cache."""
+    row, columns, item = left.shape[1] * left.itemsize, out.shape[1], left.itemsize
+    sums, wide, like = np.int64(scratch.ctypes.data), columns * 4, left[0, 0]
+    source, target = np.int64(mask.ctypes.data), np.int64(out.ctypes.data)
+    a, b = np.int64(left.ctypes.data), right.ctypes.data
+    for first in range(0, len(left), ROWS):
+        count = min(ROWS, len(left) - first)
+        gemm.multiply(a + first * row, row, 4, b, wide, sums, wide, count, columns, row // 4, False, like)
+        for number in range(0, count * columns, 16):
+            place = (first * columns + number) * item
+            if masked:
+                convert_where_positive(sums + number * 4, source + place, target + place, like)
+            else:
+                convert_rectified(sums + number * 4, target + place, like)
+
+
+@kernel
+def rectified_product(left, right, out, scratch):
+    """Write max(0, left @ right) to `out`, in the type of `left`."""
+    _converted_product(left, right, out, False, out, scratch)
+
+
+@kernel
+def masked_product(left, right, mask, out, scratch):
+    """Write left @ right, or 0 where `mask` is not positive, in the type of `left`."""
+    _converted_product(left, right, mask, True, out, scratch)
+
+
+@kernel
+def _accumulate_float32(left, right, out, scratch):
+    (samples, height), (rows, columns) = left.shape, out.shape
+    a, b, c, wide = left.ctypes.data, right.ctypes.data, out.ctypes.data, columns * 4
+    gemm.multiply(a, 4, height * 4, b, wide, c, wide, rows, columns, samples, True, left[0, 0])
 
 
 @kernel
 def _accumulate_bfloat16(left, right, out, scratch):
-    samples = left.shape[0]
-    height, columns = out.shape
-    # left turned so that a row holds a column's samples, right in pairs of samples
-    turned = scratch.ctypes.data
-    pairs = turned + height * samples * 2
-    for sample in range(0, samples, 32):
-        for row in range(0, height, 16):
-            transpose_pairs(
-                left.ctypes.data + (sample * left.shape[1] + row) * 2,
-                left.shape[1] * 2,
-                turned + (row * samples + sample) * 2,
-                samples * 2,
-            )
-    for sample in range(0, samples, 2):
-        source = right.ctypes.data + sample * columns * 2
-        for column in range(0, columns, 16):
-            pair_rows(
-                source + column * 2,
-                source + (columns + column) * 2,
-                pairs + (sample // 2 * columns + column) * 4,
-            )
-    stride = columns * 4
-    for row in range(0, height, 32):
-        for column in range(0, columns, 32):
-            add_part(
-                turned + row * samples * 2,
-                samples * 2,
-                samples,
-                pairs + column * 4,
-                stride,
-                out.ctypes.data + row * stride + column * 4,
-                stride,
-                row + 16 < height,
-            )
+    (samples, height), (rows, columns) = left.shape, out.shape
+    a, wide = np.int64(scratch.ctypes.data), columns * 4
+    b = a + gemm.transposed_size(samples, rows)
+    a_row, a_word = gemm.pack_transposed(np.int64(left.ctypes.data), height * 2, samples, rows, a)
+    gemm.pack_rows(np.int64(right.ctypes.data), columns * 2, samples, columns, b, wide)
+    c, words = out.ctypes.data, samples // 2
+    gemm.multiply(a, a_row, a_word, b, wide, c, wide, rows, columns, words, True, left[0, 0])
 
 
-def accumulate(left, right, out, scratch):
+def accumulate(left, right, out, scratch):  # type: ignore[no-untyped-def]
     """Add left.T @ right, over a block of samples, to `out`, which may have fewer rows than left columns."""
 
 
 @overload(accumulate, inline="never")
-def _accumulate(left, right, out, scratch):
-    if left.dtype == types.float32:
-        return lambda left, right, out, scratch: _accumulate_float32(left, right, out)
-    return lambda left, right, out, scratch: _accumulate_bfloat16(left, right, out, scratch)
+def _accumulate(left, right, out, scratch):  # type: ignore[no-untyped-def]
+    add = _accumulate_float32 if left.dtype == types.float32 else _accumulate_bfloat16
+    return lambda left, right, out, scratch: add(left, right, out, scratch)

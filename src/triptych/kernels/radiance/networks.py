@@ -6,25 +6,19 @@ The type of the encoding, float32 or uint16 with bfloat16 bits, is the type of a
 
 import numpy as np
 
+from triptych.kernels import gemm
 from triptych.kernels.compiler.arithmetic import exponential, sigmoid
 from triptych.kernels.compiler.jit import kernel
+from triptych.kernels.compiler.memory import matrix
 from triptych.kernels.compiler.vectors import convert_row, copy_row
-from triptych.kernels.radiance.matmul import (
-    NUMBERS,
-    SIXTEEN,
-    accumulate,
-    begin,
-    masked_product,
-    matrix,
-    product,
-    rectified_product,
-)
+from triptych.kernels.radiance.matmul import accumulate, masked_product, product, rectified_product
 
 BLOCK = 256  # samples a block
 TASK = 2**13  # samples a task, which sums the gradients of the weights for itself
 HIDDEN, GEOMETRY, NARROW = 64, 16, 16  # widths: hidden layers, density network's output, any output
 GRADIENT = 32  # width of a narrow layer's gradient, padded for products
 ZERO, MAX_LOG_DENSITY = np.float32(0), np.float32(15)
+NUMBERS, SIXTEEN = np.empty(0, np.float32), (0,) * 16  # types
 
 
 @kernel
@@ -84,7 +78,7 @@ def _sigmoids(output, count, channels, colour):
 @kernel
 def evaluate_density(task, encoding, lanes, samples, count, forward, density):
     """Fill density (n,) float32 for the samples of one task; arguments as of `evaluate`."""
-    begin(encoding)
+    gemm.begin()
     x, h1 = matrix(BLOCK, forward[0].size // HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
     x[:] = 0  # columns beyond the encoding stay zero
     geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
@@ -113,7 +107,7 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
         density: (n,) float32, filled.
         colour: (n, 3) float32, filled.
     """
-    begin(encoding)
+    gemm.begin()
     x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
     output, channels = matrix(BLOCK, NARROW, NUMBERS), np.zeros(BLOCK, np.float32)
@@ -156,10 +150,10 @@ def evaluate_backward(
         d_encoding: (levels, count, features), filled, in the type of the activations.
         d_features: (count, m) float32, filled, or empty.
     """
-    begin(encoding)
+    gemm.begin()
     x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry = matrix(BLOCK, NARROW, NUMBERS)
-    scratch = matrix(BLOCK, (HIDDEN + max(HIDDEN, x.shape[1], c.shape[1])) // 2, NUMBERS)
+    scratch = matrix(BLOCK, (HIDDEN + max(HIDDEN, x.shape[1], c.shape[1])) // 2 + 16, NUMBERS)
     d_input, d_x = matrix(BLOCK, c.shape[1], NUMBERS), matrix(BLOCK, x.shape[1], NUMBERS)
     output = matrix(BLOCK, NARROW, NUMBERS)
     narrow, line, like = matrix(BLOCK, GRADIENT, encoding), GRADIENT * encoding.itemsize, encoding[0, 0, 0]

@@ -1,34 +1,21 @@
-"""Attention of one image at a time in bfloat16 on a CPU's tiles or by pairs, forward and backward.
+"""Attention of one image at a time in bfloat16, forward and backward.
 
 Libraries multiply batches of small matrices one by one and write scores and weights of all images to
 memory, with copies to bring the heads together. Here the scores of one head stay in a core's cache from
 the product of queries and keys to that of weights and values (as in Dao et al. 2022, whose images are
-too long for one block); the way back computes them again from the logarithms of their sums.
+too long for one block); the backward pass computes them again from the logarithms of their sums.
 
 `qkv` is (N, tokens, 3, heads, width), bfloat16 seen as uint16, and so is its gradient; outputs are
-(N, tokens, heads, width). The width of a head comes in multiples of 16. Only with
-hardware products of bfloat16.
+(N, tokens, heads, width). The width of a head comes in multiples of 16.
 """
 
 import numpy as np
 
+from triptych.kernels import gemm
 from triptych.kernels.compiler.arithmetic import exponential
 from triptych.kernels.compiler.jit import kernel
-from triptych.kernels.compiler.vectors import (
-    convert_row,
-    copy_row,
-    keep_first,
-    largest,
-    narrow,
-    prefetch,
-    transpose_pairs,
-)
-from triptych.kernels.registry import supports
-
-if supports("amx_bf16"):
-    from triptych.kernels.attention.compiled_amx import DEPTH, begin, multiply, pair, turn_words
-else:
-    from triptych.kernels.attention.compiled_avx512_bf16 import DEPTH, begin, multiply, pair, turn_words
+from triptych.kernels.compiler.memory import matrix
+from triptych.kernels.compiler.vectors import convert_row, copy_row, keep_first, largest, narrow, prefetch
 
 BIT, BITS, NUMBERS = np.uint16(0), np.empty(0, np.uint16), np.empty(0, np.float32)  # types
 SIXTEEN = (0,) * 16
@@ -38,11 +25,9 @@ NEVER = np.float32(-1e30)  # score of a place that is no key
 
 @kernel
 def _zeros(rows, columns, like):
-    """Zeros of the type of `like` that begin at a cache line."""
-    size = rows * columns * like.itemsize
-    buffer = np.zeros(size + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    return buffer[start : start + size].view(like.dtype).reshape((rows, columns))
+    zeros = matrix(rows, columns, like)
+    zeros[:] = 0
+    return zeros
 
 
 @kernel
@@ -59,17 +44,23 @@ def _copy(source, distance, tokens, target):
 
 
 @kernel
-def _turn(source, target):
-    """Write the transpose of (k, m) as (m, k): a left-hand side for a product over k."""
-    rows, columns = target.shape
-    for row in range(0, rows, 16):
-        for column in range(0, columns, 32):
-            transpose_pairs(
-                source.ctypes.data + column * source.shape[1] * 2 + row * 2,
-                source.shape[1] * 2,
-                target.ctypes.data + (row * columns + column) * 2,
-                columns * 2,
-            )
+def _product_over_width(left, right, tokens, out, packed):
+    """Write left @ right.T to `out`, for rows of a head."""
+    rows, depth, columns = len(left), left.shape[1], out.shape[1]
+    gemm.pack_columns(right.ctypes.data, depth * 2, depth, columns, packed.ctypes.data, columns * 4)
+    a, b, c = left.ctypes.data, packed.ctypes.data, out.ctypes.data
+    gemm.multiply(a, depth * 2, 4, b, columns * 4, c, columns * 4, tokens, columns, depth // 2, False, BIT)
+
+
+@kernel
+def _product_over_tokens(left, strides, right, tokens, out, packed):
+    """Write left @ right to `out`: weights times rows of a head; `left` is an address."""
+    width, depth = out.shape[1], -(-tokens // gemm.DEPTH) * gemm.DEPTH
+    gemm.pack_rows(right.ctypes.data, right.shape[1] * 2, depth, width, packed.ctypes.data, width * 4)
+    b, c = packed.ctypes.data, out.ctypes.data
+    gemm.multiply(
+        left, strides[0], strides[1], b, width * 4, c, width * 4, tokens, width, depth // 2, False, BIT
+    )
 
 
 @kernel
@@ -136,13 +127,12 @@ def _score_gradients(scores, slopes, tokens, scale, logarithms, weights, gradien
 
 @kernel
 def attend(image, qkv, tokens, heads, width, scale, out, logarithms):
-    """Outputs of all heads of an image; `logarithms` (N, heads, tokens) float32 for the way back."""
-    begin()
-    rows, pairs, deep = -(-tokens // 16) * 16, -(-tokens // 32) * 32, -(-width // 32) * 32
-    depth = -(-tokens // DEPTH) * DEPTH
-    q, k, v = _zeros(rows, deep, BITS), _zeros(rows, deep, BITS), _zeros(pairs, width, BITS)
-    right, scores = _zeros(pairs, deep, BITS), _zeros(rows, rows, NUMBERS)
-    weights, result = _zeros(rows, pairs, BITS), _zeros(rows, width, NUMBERS)
+    """Outputs of all heads of an image; `logarithms` (N, heads, tokens) float32 for the backward pass."""
+    gemm.begin()
+    rows, deep, wide = -(-tokens // 16) * 16, -(-tokens // 32) * 32, -(-width // 32) * 32
+    q, k, v = _zeros(rows, wide, BITS), _zeros(rows, wide, BITS), _zeros(deep, width, BITS)
+    packed, scores = _zeros(deep, wide, BITS), _zeros(rows, rows, NUMBERS)
+    weights, result = _zeros(rows, deep, BITS), _zeros(rows, width, NUMBERS)
     inner = heads * width * 2
     distance = (3 * inner, width)
     for head in range(heads):
@@ -150,25 +140,23 @@ def attend(image, qkv, tokens, heads, width, scale, out, logarithms):
         _copy(place, distance, tokens, q)
         _copy(place + inner, distance, tokens, k)
         _copy(place + 2 * inner, distance, tokens, v)
-        turn_words(k, right)
-        multiply(q, right, scores, tokens, deep)
+        _product_over_width(q, k, tokens, scores, packed)
         _softmax(scores, tokens, scale, weights, logarithms[image, head])
-        pair(v, width, right)
-        multiply(weights, right, result, tokens, depth)
+        _product_over_tokens(weights.ctypes.data, (deep * 2, 4), v, tokens, result, packed)
         _write(result, tokens, out + image * tokens * inner + head * width * 2, inner)
 
 
 @kernel
-def attend_back(image, qkv, gradient, tokens, heads, width, scale, logarithms, result):
+def attend_backward(image, qkv, gradient, tokens, heads, width, scale, logarithms, result):
     """The gradient of `qkv` from that of the outputs."""
-    begin()
-    rows, pairs, deep = -(-tokens // 16) * 16, -(-tokens // 32) * 32, -(-width // 32) * 32
-    depth = -(-tokens // DEPTH) * DEPTH
-    q, k, v = _zeros(pairs, deep, BITS), _zeros(pairs, deep, BITS), _zeros(pairs, deep, BITS)
-    dy, right = _zeros(pairs, deep, BITS), _zeros(pairs, deep, BITS)
+    gemm.begin()
+    rows, deep, wide = -(-tokens // 16) * 16, -(-tokens // 32) * 32, -(-width // 32) * 32
+    q, k, v = _zeros(deep, wide, BITS), _zeros(deep, wide, BITS), _zeros(deep, wide, BITS)
+    dy, packed = _zeros(deep, wide, BITS), _zeros(deep, wide, BITS)
     scores, slopes = _zeros(rows, rows, NUMBERS), _zeros(rows, rows, NUMBERS)
-    weights, gradients = _zeros(pairs, pairs, BITS), _zeros(pairs, pairs, BITS)
-    turned, part = _zeros(rows, pairs, BITS), _zeros(rows, width, NUMBERS)
+    weights, gradients = _zeros(deep, deep, BITS), _zeros(deep, deep, BITS)
+    buffer, part = _zeros(1, gemm.transposed_size(deep, rows) // 2, BITS), _zeros(rows, width, NUMBERS)
+    transposed = buffer.ctypes.data
     inner = heads * width * 2
     distance, distance_y = (3 * inner, width), (inner, width)
     for head in range(heads):
@@ -177,20 +165,16 @@ def attend_back(image, qkv, gradient, tokens, heads, width, scale, logarithms, r
         _copy(qkv + offset + inner, distance, tokens, k)
         _copy(qkv + offset + 2 * inner, distance, tokens, v)
         _copy(gradient + image * tokens * inner + head * width * 2, distance_y, tokens, dy)
-        turn_words(k[:rows], right)
-        multiply(q, right, scores, tokens, deep)
-        turn_words(v[:rows], right)
-        multiply(dy, right, slopes, tokens, deep)
+        _product_over_width(q, k, tokens, scores, packed)
+        _product_over_width(dy, v, tokens, slopes, packed)
         _score_gradients(scores, slopes, tokens, scale, logarithms[image, head], weights, gradients)
         target = result + offset
-        pair(k, width, right)
-        multiply(gradients, right, part, tokens, depth)
+        _product_over_tokens(gradients.ctypes.data, (deep * 2, 4), k, tokens, part, packed)
         _write(part, tokens, target, 3 * inner)
-        _turn(gradients, turned)
-        pair(q, width, right)
-        multiply(turned, right, part, tokens, depth)
+        strides = gemm.pack_transposed(gradients.ctypes.data, deep * 2, deep, rows, transposed)
+        _product_over_tokens(transposed, strides, q, tokens, part, packed)
         _write(part, tokens, target + inner, 3 * inner)
-        _turn(weights, turned)
-        pair(dy, width, right)
-        multiply(turned, right, part, tokens, depth)
+        strides = gemm.pack_transposed(weights.ctypes.data, deep * 2, deep, rows, transposed)
+        _product_over_tokens(transposed, strides, dy, tokens, part, packed)
         _write(part, tokens, target + 2 * inner, 3 * inner)
+    buffer[0, 0] = 0  # an address alone keeps no memory: without this use it would be freed above

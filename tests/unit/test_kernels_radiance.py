@@ -14,44 +14,30 @@ import torch
 import torch._dynamo
 import torch._inductor.config
 import torch._inductor.utils
+from cpu_features import pretend_cpu_has
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_cases import bfloat16_tier
 from torch import Tensor
 
-from triptych.kernels.compiler import arithmetic
-from triptych.kernels.compiler.jit import UNUSED, has_pairs, has_products, kernel, remove_unused
+from triptych.kernels.compiler.jit import UNUSED, remove_unused
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import composite as composite_kernels
-from triptych.kernels.radiance import matmul_avx512_bf16 as pair_parts
 from triptych.kernels.radiance.field import FieldKernels, activation_type
-from triptych.kernels.radiance.matmul import (
-    accumulate,
-    begin,
-    masked_product,
-    pack,
-    product,
-    rectified_product,
-)
 from triptych.kernels.radiance.render import KernelRenderer
 from triptych.kernels.radiance.trace import KernelTracer
+from triptych.radiance.backend import compile_shade
 from triptych.radiance.composite import composite
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.march import march
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.render import RadianceField, _render_chunk
-from triptych.radiance.step_schedule import Stepping
-from triptych.radiance.trace import Rays, compile_shade, trace_reference
+from triptych.radiance.render import RadianceField, render_chunk
+from triptych.radiance.step_schedule import StepSchedule
+from triptych.radiance.trace import Rays, trace_rays
 from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
-TYPES = [
-    np.float32,
-    pytest.param(
-        np.uint16,
-        marks=pytest.mark.skipif(not has_products(), reason="this CPU has no bfloat16 products"),
-    ),
-]
-PRECISIONS = ["float32", pytest.param("bfloat16", marks=TYPES[1].marks)]  # type: ignore[attr-defined]
+__all__ = ["bfloat16_tier"]
 
 
 def lively_field(*, seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int) -> Field:
@@ -71,13 +57,13 @@ def lively_field(*, seed: int = 0, dtype: torch.dtype = torch.float32, **shape: 
 
 def patchy_occupancy(aabb_scale: int, *, seed: int = 0, share: float = 0.3) -> OccupancyGrid:
     grid = OccupancyGrid(aabb_scale=aabb_scale, resolution=32, device=CPU)
-    grid._refresh(
+    grid.set_cells(
         (torch.rand(grid.occupied.shape, generator=torch.Generator().manual_seed(seed)) < share) & grid.active
     )
     return grid
 
 
-def rays_through(field: Field, count: int, *, seed: int = 0, coarseness: float = 4.0) -> Rays:
+def rays_through(field: Field, count: int, *, seed: int = 0, step_scale: float = 4.0) -> Rays:
     generator, scale = torch.Generator().manual_seed(seed), field.shape.aabb_scale
     origins = 0.5 + (torch.rand(count, 3, generator=generator) - 0.5) * 1.4 * scale  # some outside of the box
     targets = 0.5 + (torch.rand(count, 3, generator=generator) - 0.5) * 0.8 * scale
@@ -89,7 +75,7 @@ def rays_through(field: Field, count: int, *, seed: int = 0, coarseness: float =
         field.ray_features(directions, images),
         torch.rand(count, generator=generator),
         0.1,
-        Stepping.for_scene(scale, coarseness=coarseness),
+        StepSchedule.for_scene(scale, step_scale=step_scale),
     )
 
 
@@ -123,7 +109,7 @@ def test_tracing_agrees_with_the_reference_in_values_and_gradients(
     field = lively_field(**shape, images=5 if appearance else 0, appearance=appearance)
     grid = patchy_occupancy(aabb_scale)
     rays = rays_through(field, 150)
-    reference = trace_reference(field, grid, rays, precision="float32")
+    reference = trace_rays(field, grid, rays, precision="float32")
     wanted = everything(field, reference, rays)
     field.zero_grad()
     rays = rays_through(field, 150)
@@ -164,7 +150,7 @@ def test_gradients_agree_with_the_reference_where_density_is_clamped() -> None:
     assert np.allclose(d_raw, raw.grad, rtol=1e-3)
 
 
-@pytest.mark.skipif(not has_products(), reason="this CPU has no bfloat16 products")
+@pytest.mark.usefixtures("bfloat16_tier")
 def test_bfloat16_stays_near_float32() -> None:
     field, grid = lively_field(aabb_scale=2), patchy_occupancy(2)
     results = []
@@ -178,7 +164,8 @@ def test_bfloat16_stays_near_float32() -> None:
     assert (results[0][0] - results[1][0])[:, :4].abs().mean() < 0.01
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.usefixtures("bfloat16_tier")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_bits_do_not_depend_on_the_number_of_threads(precision: str, three_threads: None) -> None:
     field, grid = lively_field(), patchy_occupancy(1)
     results = []
@@ -203,18 +190,18 @@ def test_rays_that_meet_nothing_are_black_and_have_no_gradients() -> None:
 
 @pytest.mark.parametrize("aabb_scale", [1, 8])
 @settings(max_examples=10)
-@given(seed=st.integers(0, 1000), coarseness=st.sampled_from([1.0, 2.7, 8.0]))
-def test_marching_finds_the_samples_of_the_reference(aabb_scale: int, seed: int, coarseness: float) -> None:
+@given(seed=st.integers(0, 1000), step_scale=st.sampled_from([1.0, 2.7, 8.0]))
+def test_marching_finds_the_samples_of_the_reference(aabb_scale: int, seed: int, step_scale: float) -> None:
     field = lively_field(aabb_scale=aabb_scale, levels=2, log2_table=8)
     grid = patchy_occupancy(aabb_scale, seed=seed, share=0.02)
-    rays = rays_through(field, 64, seed=seed, coarseness=coarseness)
+    rays = rays_through(field, 64, seed=seed, step_scale=step_scale)
     with torch.no_grad():
         wanted = march(
             rays.origins,
             rays.directions,
             rays.jitter,
             occupancy=grid,
-            stepping=rays.stepping,
+            schedule=rays.schedule,
             aabb_scale=aabb_scale,
             near=rays.near,
         )
@@ -228,22 +215,22 @@ def test_marching_finds_the_samples_of_the_reference(aabb_scale: int, seed: int,
         assert torch.equal(torch.from_numpy(tracer.rays.copy()).long()[: len(found)], wanted.ray)
 
 
-@pytest.mark.parametrize("last_seen", [0.0, 1e-2])
-def test_rendering_agrees_with_the_reference(last_seen: float) -> None:
+@pytest.mark.parametrize("min_transmittance", [0.0, 1e-2])
+def test_rendering_agrees_with_the_reference(min_transmittance: float) -> None:
     field, grid = lively_field(aabb_scale=4), patchy_occupancy(4)
     rays = rays_through(field, 2000)
     scene = RadianceField(field, grid, 0.1, torch.zeros(3), 4.0, "float32")
     with torch.no_grad():
-        wanted = _render_chunk(scene, rays.origins.detach(), rays.directions.detach(), last_seen)
+        wanted = render_chunk(scene, rays.origins.detach(), rays.directions.detach(), min_transmittance)
         found = KernelRenderer(field, "float32")(
             grid,
             rays.origins.detach(),
             rays.directions.detach(),
-            stepping=rays.stepping,
+            schedule=rays.schedule,
             near=0.1,
-            last_seen=last_seen,
+            min_transmittance=min_transmittance,
         )
-    near = 1e-4 + last_seen  # waves differ, and with them where a ray is given up
+    near = 1e-4 + min_transmittance  # waves differ, and with them where a ray is given up
     for name in ("colour", "opacity"):
         assert (getattr(found, name) - getattr(wanted, name)).abs().max() < near
     assert (found.depth - wanted.depth).abs().max() < 20 * near
@@ -260,7 +247,7 @@ def test_a_ray_of_nans_sees_nothing() -> None:
     assert tracer.starts[-1] > 0
     origins, directions = rays.origins.detach(), rays.directions.detach()
     seen = KernelRenderer(field, "float32")(
-        grid, origins, directions, stepping=rays.stepping, near=0.1, last_seen=0.0
+        grid, origins, directions, schedule=rays.schedule, near=0.1, min_transmittance=0.0
     )
     assert seen.opacity[3] == 0
 
@@ -278,95 +265,12 @@ def test_density_follows_the_weights() -> None:
     assert torch.allclose(kernels.density(points), field.density(points), rtol=1e-3)
 
 
-@pytest.mark.skipif(has_products(), reason="this CPU has bfloat16 products")
-def test_bfloat16_without_products_for_it_is_an_error_that_says_what_to_use() -> None:
+def test_bfloat16_without_instructions_for_it_is_an_error_that_says_what_to_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend_cpu_has(monkeypatch, "avx2")
     with pytest.raises(TriptychError, match="use auto or float32"):
         activation_type("bfloat16")
-
-
-def rounded(values: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """Values in an activation type, and what they are worth."""
-    if dtype is np.float32:
-        return values, values
-    half = torch.from_numpy(values).bfloat16()
-    return half.view(torch.uint16).numpy(), half.float().numpy()
-
-
-@kernel
-def _multiply(left, right, mask, plain, rectified, masked, turned, total, scratch):  # type: ignore[no-untyped-def]
-    begin(left)
-    product(left, right, plain)
-    rectified_product(left, right, rectified, scratch)
-    masked_product(left, right, mask, masked, scratch)
-    accumulate(left, turned, total, scratch)
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize(("depth", "columns"), [(32, 64), (64, 32), (64, 64)])
-def test_products_of_blocks(dtype: type, depth: int, columns: int) -> None:
-    rng = np.random.default_rng(depth + columns)
-    left, left_worth = rounded(rng.standard_normal((64, depth)).astype(np.float32), dtype)
-    weights = rng.standard_normal((depth, columns)).astype(np.float32)
-    _, weights_worth = rounded(weights, dtype)
-    mask, mask_worth = rounded(rng.standard_normal((64, columns)).astype(np.float32), dtype)
-    plain, total = np.empty((64, columns), np.float32), np.ones((depth, columns), np.float32)
-    rectified, masked = np.empty((64, columns), dtype), np.empty((64, columns), dtype)
-    _multiply(
-        left,
-        pack(weights, dtype),
-        mask,
-        plain,
-        rectified,
-        masked,
-        mask,
-        total,
-        np.empty((64, 64), np.float32),
-    )
-    wanted = left_worth @ weights_worth
-    assert np.allclose(plain, wanted, atol=1e-4)
-    assert np.array_equal(rectified, rounded(np.where(plain > 0, plain, 0), dtype)[0])
-    assert np.array_equal(masked, rounded(np.where(mask_worth > 0, plain, 0), dtype)[0])
-    assert np.allclose(total, 1 + left_worth.T @ mask_worth, atol=1e-3)
-
-
-@kernel
-def _multiply_parts(left, right, plain, total, wide, tall):  # type: ignore[no-untyped-def]
-    depth, row = left.shape[1], plain.shape[1] * 4
-    a, b, width = left.ctypes.data, right.ctypes.data, depth * 2
-    pair_parts.multiply_part(a, width, depth, b, row, plain.ctypes.data, row, wide)
-    pair_parts.add_part(a, width, depth, b, row, total.ctypes.data, row, tall)
-
-
-@pytest.mark.skipif(not has_pairs(), reason="this CPU has no products of pairs (AVX512-BF16)")
-@pytest.mark.parametrize("whole", [False, True])
-def test_parts_by_pairs_cover_their_rows_and_columns_alone(whole: bool) -> None:
-    rng = np.random.default_rng(0)
-    left, left_worth = rounded(rng.standard_normal((32, 96)).astype(np.float32), np.uint16)
-    weights = rng.standard_normal((96, 32)).astype(np.float32)
-    plain, total = np.full((32, 32), np.nan, np.float32), np.ones((32, 32), np.float32)
-    _multiply_parts(left, pack(weights, np.uint16), plain, total, whole, whole)
-    wanted = left_worth @ rounded(weights, np.uint16)[1]
-    columns = rows = 32 if whole else 16
-    assert np.allclose(plain[:, :columns], wanted[:, :columns], atol=1e-4)
-    assert np.isnan(plain[:, columns:]).all()
-    assert np.allclose(total[:rows], 1 + wanted[:rows], atol=1e-4)
-    assert (total[rows:] == 1).all()
-
-
-@kernel
-def _elementwise(values, exponentials, sigmoids):  # type: ignore[no-untyped-def]
-    for i in range(len(values)):
-        exponentials[i] = arithmetic.exponential(values[i])
-        sigmoids[i] = arithmetic.sigmoid(values[i])
-
-
-def test_exponential_and_sigmoid_are_exact_to_a_few_units_in_the_last_place() -> None:
-    values = np.linspace(-86, 87, 100_001).astype(np.float32)
-    exponentials, sigmoids = np.empty_like(values), np.empty_like(values)
-    _elementwise(values, exponentials, sigmoids)
-    exact = np.exp(values.astype(np.float64))
-    assert np.abs(exponentials / exact - 1).max() < 3e-7
-    assert np.abs(sigmoids - exact / (1 + exact)).max() < 2e-7
 
 
 def test_an_exception_in_a_task_reaches_the_caller(three_threads: None) -> None:
@@ -397,7 +301,7 @@ def test_the_reference_stays_near_float32_in_half_precision(precision: str) -> N
     for each in ("float32", precision):
         field.zero_grad()
         rays = rays_through(field, 300)
-        results.append(everything(field, trace_reference(field, grid, rays, precision=each), rays))
+        results.append(everything(field, trace_rays(field, grid, rays, precision=each), rays))
     for exact, rounded_ in zip(*results, strict=True):
         assert torch.nn.functional.cosine_similarity(exact.flatten(), rounded_.flatten(), dim=0) > 0.98
 
