@@ -33,11 +33,13 @@ class Study:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.preset = folder / "presets/test.yaml"
+        self.environment: dict[str, str] = {}  # on top of that of the tests
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with the tests' preset; the caller looks at the exit code."""
         command = [str(SNAKEMAKE), "--cores", "2", "--configfile", str(self.preset), "--nocolor", *arguments]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment |= self.environment
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 
     def run(self, *arguments: str) -> str:

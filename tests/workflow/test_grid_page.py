@@ -8,6 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT, Study, copy_project
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs/grid.md").read_text()
 CELLS = {f"{row}-{column}" for row in ("vit", "mynet") for column in ("baseline", "stripes")}
 

@@ -8,6 +8,8 @@ import pytest
 from conftest import Study, copy_project
 from sphere_scene import write_blender_scene
 
+pytestmark = pytest.mark.slow
+
 IMPORT = "Importing balls with its poses"
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import Study, copy_project
 
+pytestmark = pytest.mark.slow
+
 TARGET = "results/simclr/seed0/metrics.json"
 PLANNING = "SimCLR: how many epochs fit into the minutes"
 PRETRAINING = "SimCLR: pretraining without labels, seed 0"

@@ -1,7 +1,9 @@
-"""What the DAG promises, asked of the real Snakemake."""
+"""What the DAG promises, checked with the real Snakemake."""
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,21 @@ def test_editing_the_radiance_field_reruns_no_training_of_the_other_parts(study:
     plan = study.plan()
     assert PAGE in plan
     assert not any(job.startswith(("Grid:", "SimCLR", "Finding the cameras")) for job in plan)
+
+
+def tracked(study: Study, target: str) -> subprocess.CompletedProcess[str]:
+    """`make tracked TARGET=...`."""
+    command = [sys.executable, "-m", "triptych.workflow.tracked", target, "--configfile", study.preset]
+    environment = {**os.environ, "PYTHONPATH": str(study.folder / "src")}
+    return subprocess.run(command, cwd=study.folder, env=environment, capture_output=True, text=True)
+
+
+def test_the_files_whose_edits_make_a_result_stale_are_listed(study: Study) -> None:
+    files = tracked(study, "results/grid/vit-cutmix/seed0/metrics.json").stdout.splitlines()
+    assert {"src/triptych/models/vit.py", "workflow/scripts/train_classifier.py"} <= set(files)
+    assert not {"src/triptych/models/resnet.py", "src/triptych/workflow/progress.py"} & set(files)
+    assert all((study.folder / file).is_file() for file in files)
+    assert "results/none.json: no rule makes it" in tracked(study, "results/none.json").stderr
 
 
 @pytest.mark.parametrize(

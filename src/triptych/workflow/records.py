@@ -12,6 +12,7 @@ folder is copied or checked out, and `.snakemake` may be lost. Therefore
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def keep_metadata() -> None:
     if link.is_dir() and not link.is_symlink():
         shutil.copytree(link, METADATA, dirs_exist_ok=True)
         shutil.rmtree(link)
-    if not link.is_symlink():
+    with suppress(FileExistsError):  # also of another Snakemake that starts at the same time
         link.symlink_to(Path("..") / METADATA)
 
 
