@@ -84,8 +84,10 @@ def radiance_of(density: Callable[[Tensor], Tensor], *, aabb_scale: int = 1) -> 
 def mesh_of(
     density: Callable[[Tensor], Tensor], *, resolution: int = 48, min_component_fraction: float = 0.01
 ) -> tuple[Mesh, float]:
-    grid = sample_density(radiance_of(density), torch.zeros(3), torch.ones(3), resolution=resolution)
-    return extract_mesh(grid, density=LEVEL, min_component_fraction=min_component_fraction), grid.cell
+    low = torch.zeros(3)
+    values, cell = sample_density(radiance_of(density), low, torch.ones(3), resolution=resolution)
+    mesh = extract_mesh(values, low, cell, density=LEVEL, min_component_fraction=min_component_fraction)
+    return mesh, cell
 
 
 def as_trimesh(mesh: Mesh) -> trimesh.Trimesh:
@@ -124,27 +126,30 @@ def test_space_that_is_not_occupied_holds_no_surface() -> None:
     occupied = radiance.occupancy.occupied.clone()
     occupied[:, :8, :8, :8] = False
     radiance.occupancy.set_occupied(occupied)
-    grid = sample_density(radiance, torch.zeros(3), torch.ones(3), resolution=48)
-    assert as_trimesh(extract_mesh(grid, density=LEVEL, min_component_fraction=0)).body_count == 1
+    low = torch.zeros(3)
+    values, cell = sample_density(radiance, low, torch.ones(3), resolution=48)
+    assert (
+        as_trimesh(extract_mesh(values, low, cell, density=LEVEL, min_component_fraction=0)).body_count == 1
+    )
 
 
 def test_a_box_cuts_the_surface_open() -> None:
     low, high = torch.tensor([0.0, 0.0, 0.5]), torch.ones(3)
-    grid = sample_density(radiance_of(ball), low, high, resolution=40)
-    assert grid.values.shape == (41, 41, 21)
-    mesh = extract_mesh(grid, density=LEVEL, min_component_fraction=0)
+    values, cell = sample_density(radiance_of(ball), low, high, resolution=40)
+    assert values.shape == (41, 41, 21)
+    mesh = extract_mesh(values, low, cell, density=LEVEL, min_component_fraction=0)
     assert not as_trimesh(mesh).is_watertight
     assert mesh.vertices[:, 2].min() == pytest.approx(0.5, abs=1e-6)
 
 
-def test_density_is_sampled_where_the_grid_says() -> None:
+def test_density_is_sampled_at_the_nodes_of_the_grid() -> None:
     low, high = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.4, 0.6, 0.5])
-    grid = sample_density(
+    values, cell = sample_density(
         radiance_of(lambda x: x @ torch.tensor([1.0, 10.0, 100.0])), low, high, resolution=8
     )
-    assert grid.cell == pytest.approx(0.05)
-    assert grid.values.shape == (7, 9, 5)
-    assert grid.values[2, 3, 4] == pytest.approx((0.1 + 0.1) + 10 * (0.2 + 0.15) + 100 * (0.3 + 0.2))
+    assert cell == pytest.approx(0.05)
+    assert values.shape == (7, 9, 5)
+    assert values[2, 3, 4] == pytest.approx((0.1 + 0.1) + 10 * (0.2 + 0.15) + 100 * (0.3 + 0.2))
 
 
 def test_vertices_have_the_colours_seen_from_outside() -> None:

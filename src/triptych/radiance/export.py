@@ -67,7 +67,7 @@ def export_scene(
         TriptychError: the box is empty or thinner than a cell.
     """
     low, high = export_box(radiance, world, box)
-    grid = sample_density(radiance, low, high, resolution=resolution)
+    values, cell = sample_density(radiance, low, high, resolution=resolution)
 
     cloud = extract_points(radiance, cameras, low, high, points=points)
     if not len(cloud.positions):
@@ -76,16 +76,16 @@ def export_scene(
     write_ply(folder / "cloud.ply", positions, normals, to_bytes(cloud.colours))
 
     density = surface_density(radiance, cloud) if density is None else density
-    mesh = extract_mesh(grid, density=density, min_component_fraction=min_component_fraction)
+    mesh = extract_mesh(values, low, cell, density=density, min_component_fraction=min_component_fraction)
     if not len(mesh.faces):
         log.warning(
             "no surface: density in the box goes from %.3g to %.3g and, smoothed over a cell, never crosses "
             "%.3g; lower export.density, or train for longer",
-            float(grid.values.min()),
-            float(grid.values.max()),
+            float(values.min()),
+            float(values.max()),
             density,
         )
-    colours = surface_colours(radiance, mesh, cell=grid.cell)
+    colours = surface_colours(radiance, mesh, cell=cell)
     vertices, normals = _in_world(world, mesh.vertices), mesh.normals.cpu().numpy()
     write_ply(folder / "mesh.ply", vertices, normals, to_bytes(colours), mesh.faces)
     write_glb(folder / "mesh.glb", vertices, normals, colours.cpu().numpy(), mesh.faces)
@@ -95,7 +95,7 @@ def export_scene(
         "vertices": len(vertices),
         "faces": len(mesh.faces),
         "density": density,
-        "cell": grid.cell / world.scale,
+        "cell": cell / world.scale,
     }
 
 

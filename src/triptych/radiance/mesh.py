@@ -20,29 +20,19 @@ SMOOTHING = 1.0  # standard deviation, in cells
 ABOVE = 1.5  # distance from a vertex to the eye that sees its colour, in cells
 
 
-@dataclass(frozen=True)
-class DensityGrid:
-    """Density per unit-cube length at the nodes of a cubic grid.
-
-    Attributes:
-        values: (nx, ny, nz) float32.
-        low: (3,) position of the first node, in unit-cube coordinates.
-        cell: distance between neighbouring nodes.
-    """
-
-    values: Tensor
-    low: Tensor
-    cell: float
-
-
 @torch.no_grad()
-def sample_density(radiance: RadianceField, low: Tensor, high: Tensor, *, resolution: int) -> DensityGrid:
-    """Evaluate a field's density in a box, block by block; it is 0 in unoccupied cells, as in renderings.
+def sample_density(
+    radiance: RadianceField, low: Tensor, high: Tensor, *, resolution: int
+) -> tuple[Tensor, float]:
+    """Density at the nodes of a cubic grid in a box, 0 in unoccupied cells, as in renderings.
 
     Args:
         radiance: the trained field.
         low, high: (3,) corners of the box, in unit-cube coordinates.
         resolution: cells along the longest side of the box.
+
+    Returns:
+        Density (nx, ny, nz) per unit-cube length, beginning at `low`, and the width of a cell.
 
     Raises:
         TriptychError: the box is thinner than a cell.
@@ -68,7 +58,7 @@ def sample_density(radiance: RadianceField, low: Tensor, high: Tensor, *, resolu
             if occupied.any():
                 values[node[occupied]] = density(positions[occupied])
             progress.update(len(node))
-    return DensityGrid(values.view(nx, ny, nz), low, cell)
+    return values.view(nx, ny, nz), cell
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,9 @@ class Mesh:
     faces: NDArray[np.int32]
 
 
-def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: float) -> Mesh:
+def extract_mesh(
+    values: Tensor, low: Tensor, cell: float, *, density: float, min_component_fraction: float
+) -> Mesh:
     """The surface of equal density (Lorensen and Cline 1987; Lewiner et al. 2003), in unit-cube coordinates.
 
     Training constrains density only through integrals along rays, so it is rough from one node to the next
@@ -95,7 +87,9 @@ def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: f
     The surface stays open where the grid's border cuts it.
 
     Args:
-        grid: the density.
+        values: density at the nodes of a grid, as of `sample_density`.
+        low: (3,) position of its first node.
+        cell: width of its cells.
         density: of the surface, per unit-cube length.
         min_component_fraction: connected components with fewer faces than this fraction of the
             largest one's are left out.
@@ -103,9 +97,9 @@ def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: f
     Returns:
         The mesh; without any faces if density nowhere crosses `density`.
     """
-    level = gaussian_filter((grid.values / density).clamp(max=2).cpu().numpy(), SMOOTHING, mode="nearest") - 1
+    level = gaussian_filter((values / density).clamp(max=2).cpu().numpy(), SMOOTHING, mode="nearest") - 1
     if level.min() >= 0 or level.max() <= 0:
-        none = torch.zeros(0, 3, device=grid.low.device)
+        none = torch.zeros(0, 3, device=low.device)
         return Mesh(none, none, np.zeros((0, 3), np.int32))
     vertices, faces, normals, _ = marching_cubes(
         level, 0.0, gradient_direction="ascent", allow_degenerate=False
@@ -115,8 +109,8 @@ def extract_mesh(grid: DensityGrid, *, density: float, min_component_fraction: f
     sizes = np.bincount(component)
     faces = faces[sizes[component] >= min_component_fraction * sizes.max()]
     kept, renumbered = np.unique(faces, return_inverse=True)
-    positions = torch.from_numpy(vertices[kept]).to(grid.low) * grid.cell + grid.low
-    outward = torch.nn.functional.normalize(torch.from_numpy(normals[kept]).to(grid.low), dim=-1)
+    positions = torch.from_numpy(vertices[kept]).to(low) * cell + low
+    outward = torch.nn.functional.normalize(torch.from_numpy(normals[kept]).to(low), dim=-1)
     return Mesh(positions, outward, renumbered.reshape(-1, 3).astype(np.int32))
 
 

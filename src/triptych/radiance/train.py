@@ -82,15 +82,11 @@ def _evaluation_due(recipe: Radiance, rows: list[dict[str, float]], progress: fl
 
 
 def _metrics(trainer: Trainer, last: dict[str, float]) -> dict[str, Any]:
+    names = ("train_psnr", "heldout_psnr", "train_loss", "rays_per_step", "samples_per_step", "occupied")
     return {
         "steps": trainer.step,
         "training_seconds": round(trainer.seconds, 2),
         "milliseconds_per_step": round(1000 * trainer.seconds / trainer.step, 2),
-        "train_psnr": last["train_psnr"],
-        "heldout_psnr": last["heldout_psnr"],
-        "train_loss": last["train_loss"],
-        "rays_per_step": last["rays_per_step"],
-        "samples_per_step": last["samples_per_step"],
-        "occupied": last["occupied"],
+        **{name: last[name] for name in names},
         "parameters": sum(parameter.numel() for parameter in trainer.field.parameters()),
     }
