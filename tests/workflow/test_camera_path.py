@@ -36,24 +36,27 @@ def dry_run(folder: Path, path: Path, *, within: str) -> subprocess.CompletedPro
     return subprocess.run([*command, "--configfile", *files], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("within", ["reconstruction", "scenes"])
-def test_a_film_follows_a_path_that_is_there(tmp_path: Path, within: str) -> None:
+def write(path: Path, *, scene: str) -> None:
+    keyframes = (Keyframe(np.eye(4), 40.0),) * 2
+    write_camera_path(path, CameraPath(keyframes, 1.0, 4.0, 1.5), scene=scene)
+
+
+def test_a_path_that_is_missing_or_of_another_scene_stops_everything_beforehand(tmp_path: Path) -> None:
     path = tmp_path / "path.json"
-    missing = dry_run(tmp_path, path, within=within)
+    missing = dry_run(tmp_path, path, within="scenes")
     assert missing.returncode != 0
     assert (
         f"{path}, does not exist; record it with `make view SCENE=orbit`" in missing.stdout + missing.stderr
     )
-    path.write_text("{}")
-    broken = dry_run(tmp_path, path, within=within)
-    assert broken.returncode != 0
-    assert f"{path}: not a camera path" in broken.stdout + broken.stderr
-    keyframes = (Keyframe(np.eye(4), 40.0),) * 2
-    write_camera_path(path, CameraPath(keyframes, 1.0, 4.0, 1.5), scene="elsewhere")
-    foreign = dry_run(tmp_path, path, within=within)
+    write(path, scene="elsewhere")
+    foreign = dry_run(tmp_path, path, within="reconstruction")
     assert foreign.returncode != 0
     assert f"{path}: recorded in scene elsewhere, not in orbit" in foreign.stdout + foreign.stderr
-    write_camera_path(path, CameraPath(keyframes, 1.0, 4.0, 1.5), scene="orbit")
-    planned = dry_run(tmp_path, path, within=within)
+
+
+@pytest.mark.parametrize("within", ["reconstruction", "scenes"])
+def test_a_film_follows_a_path_that_is_there(tmp_path: Path, within: str) -> None:
+    write(tmp_path / "path.json", scene="orbit")
+    planned = dry_run(tmp_path, tmp_path / "path.json", within=within)
     assert planned.returncode == 0, planned.stderr[-3000:]
     assert "Radiance field of orbit: fly-through" in planned.stdout + planned.stderr
