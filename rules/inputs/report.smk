@@ -36,6 +36,30 @@ def all_seeds(path, **wildcards):
     return [filled(path, seed=seed, **wildcards) for seed in SEEDS]
 
 
+def figures(rule, **wildcards):
+    """The figures of a rule by name."""
+    return {name: filled(path, **wildcards) for name, path in rule.output.items()}
+
+
+def scene_files(scene):
+    """What the page shows of a scene: the arguments of its section."""
+    files = {
+        "frames": f"results/scenes/{scene}/frames.csv",
+        "radiance": filled(rules.train_radiance.output.metrics, scene=scene),
+        "views": filled(rules.render_views.output.numbers, scene=scene),
+        "film": filled(rules.render_flythrough.output.film, scene=scene),
+        **figures(rules.plot_radiance, scene=scene),
+    }
+    if has_known_poses(scene):
+        files["imported"] = f"results/scenes/{scene}/transforms.json"
+    else:
+        files["sfm"] = filled(rules.map_scene.output.summary, scene=scene)
+        files |= figures(rules.plot_sharpness, scene=scene)
+    if has_reference(scene):
+        files["pose_error"] = f"results/scenes/{scene}/pose_error.json"
+    return files
+
+
 def result_files(value):
     """Every path under results/ that is named anywhere in nested lists and dictionaries."""
     if isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,7 @@ from triptych.workflow.files import write_arrays, write_json
 from triptych.workflow.provenance import provenance
 
 ARCHITECTURES = {"resnet18": "ResNet18", "vit": "ViT", "mixer": "Mixer <small>"}
-AUGMENTATIONS = {
-    "baseline": "Baseline",
-    "mixup": "Mixup",
-    "cutout": "Cutout",
-    "cutmix": "CutMix",
-}
+AUGMENTATIONS = {"baseline": "Baseline", "mixup": "Mixup", "cutout": "Cutout", "cutmix": "CutMix"}
 SEEDS = (0, 1, 2)
 EPOCHS = 20
 ERRORS = {"resnet18": 27.0, "vit": 52.0, "mixer": 48.0}
@@ -109,8 +105,13 @@ def grid_of(
     )
 
 
+@cache
+def _facts() -> dict[str, object]:
+    return provenance(recipe={}, seed=None, wall_seconds=74.2, device="cpu")
+
+
 def _provenance(seed: int | None, **recipe: object) -> dict[str, object]:
-    return provenance(recipe=recipe, seed=seed, wall_seconds=74.2, device="cpu")
+    return {**_facts(), "recipe": recipe, "seed": seed}
 
 
 def _curve(folder: Path, rows: list[dict[str, float]], key: str = "epoch") -> None:
@@ -193,7 +194,7 @@ def _self_supervision(root: Path) -> None:
 
 
 def _evaluations(root: Path, seed: int) -> None:
-    """What else the two encoders are asked."""
+    """Further evaluations of the two encoders."""
     for name, accuracy in (
         ("knn/simclr", 74.0),
         ("knn/random", 30.1),

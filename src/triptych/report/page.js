@@ -21,7 +21,7 @@ for (const choice of document.querySelectorAll(".choice")) {
   show();
 }
 
-// A number leads to where it comes from: open what it points to.
+// A number links to its provenance: open the entry.
 const openTarget = () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   target?.querySelectorAll("details").forEach((details) => { details.open = true; });
