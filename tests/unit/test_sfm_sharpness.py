@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from triptych.sfm.sharpness import Candidate, choose, sharpness
+from triptych.sfm.sharpness import Candidate, decide, sharpest_of_windows, sharpness
 
 TEXTURE = gaussian_filter(np.random.default_rng(0).random((200, 300)), 1.2)
 TEXTURE = np.uint8(255 * (TEXTURE - TEXTURE.min()) / np.ptp(TEXTURE))
@@ -43,6 +43,11 @@ def test_a_film_of_four_times_the_resolution_is_judged_alike():
 
 def film(values, rate):
     return [Candidate(number, number / rate, value) for number, value in enumerate(values)]
+
+
+def choose(candidates, *, fps, **options):
+    chosen = [best for best, _ in sharpest_of_windows(((one, None) for one in candidates), fps)]
+    return decide(candidates, chosen, **options)
 
 
 def kept(why):

@@ -190,8 +190,10 @@ def load_packed(folder: str | Path) -> PackedDataset:
         counts, groups = description["counts"], description.get("superclasses")
         packed = PackedDataset(
             **arrays,
+            classes=tuple(description["classes"]),
+            mean=tuple(description["mean"]),
+            std=tuple(description["std"]),
             **{key: description[key] for key in ("name", "digest", "source")},
-            **{key: tuple(description[key]) for key in ("classes", "mean", "std")},
             superclasses=Superclasses(tuple(groups), tuple(description["superclass_of_class"]))
             if groups
             else None,

@@ -106,8 +106,10 @@ def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
             if frame is None:
                 damaged += 1
                 continue
-            has_time = frame.pts is not None and frame.time_base is not None
-            time = frame.pts * frame.time_base if has_time else number / rate
+            if frame.pts is None or frame.time_base is None:
+                time = number / rate
+            else:
+                time = frame.pts * frame.time_base
             first = time if first is None else first
             yield Picture(number, float(time - first), frame)
             number += 1

@@ -9,12 +9,9 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from triptych.data.image_files import (
@@ -28,7 +25,7 @@ from triptych.data.image_files import (
 )
 from triptych.data.video import Picture, frame_count, read_video
 from triptych.scenes.manifest import KEPT, ManifestRow, write_manifest
-from triptych.sfm.sharpness import Candidate, choose, sharpness, window_of
+from triptych.sfm.sharpness import Candidate, decide, sharpest_of_windows, sharpness
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder
 from triptych.workflow.progress import Progress
@@ -39,31 +36,19 @@ MIN_FRAMES = 3  # two views fix no scale to compare a third with
 ORIENTATION = 0x0112  # the EXIF tag
 
 
-class SourceFrame(NamedTuple):
-    """A frame that may be kept.
-
-    Attributes:
-        name: of its file, if it is kept.
-        time: seconds since the first frame of a film; None for photographs.
-        grey: (height, width) uint8, from which its sharpness is measured.
-        save: writes the file.
-    """
-
-    name: str
-    time: float | None
-    grey: NDArray[np.uint8]
-    save: Callable[[Path], object]
+Save = Callable[[Path], object]  # writes a frame to a file
 
 
 def _save_film_frame(picture: Picture, max_size: int | None, target: Path) -> None:
     shrink(Image.fromarray(picture.rgb()), max_size).save(target, compress_level=3)
 
 
-def film_frames(film: Path, *, max_size: int | None, threads: int) -> Iterator[SourceFrame]:
+def film_frames(film: Path, *, max_size: int | None, threads: int) -> Iterator[tuple[Candidate, Save]]:
     """All frames of a film, named by their number. Raises as `read_video` does."""
     for picture in read_video(film, threads=threads):
+        value, file = sharpness(picture.grey()), f"{picture.number:06d}.png"
         save = partial(_save_film_frame, picture, max_size)
-        yield SourceFrame(f"{picture.number:06d}.png", picture.time, picture.grey(), save)
+        yield Candidate(picture.number, picture.time, value, file), save
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -81,7 +66,7 @@ def images_in(folder: Path) -> list[Path]:
     return images
 
 
-def photographs(images: list[Path], *, max_size: int | None) -> Iterator[SourceFrame]:
+def photographs(images: list[Path], *, max_size: int | None) -> Iterator[tuple[Candidate, Save]]:
     """The images, turned upright by their EXIF orientation, in 8-bit RGB on white.
 
     Spaces in names become `_`; `.png` is appended to the names of types other than JPEG and PNG.
@@ -90,7 +75,7 @@ def photographs(images: list[Path], *, max_size: int | None) -> Iterator[SourceF
         TriptychError: an image cannot be read, or two would have the same name.
     """
     names = set()
-    for path in images:
+    for number, path in enumerate(images):
         image = load_image(path, remedy="replace it, or take it out of the folder")
         usual = image.format in ("JPEG", "PNG")
         name = plain_name(path.name) + ("" if usual else ".png")
@@ -98,7 +83,7 @@ def photographs(images: list[Path], *, max_size: int | None) -> Iterator[SourceF
             raise TriptychError(f"{path}: another image is also called {name}; rename one of them")
         names.add(name)
         upright = image.getexif().get(ORIENTATION, 1) == 1
-        save: Callable[[Path], object]
+        save: Save
         small = max_size is None or max(image.size) <= max_size
         if usual and upright and small and image.mode == "RGB":
             picture, save = image, partial(shutil.copyfile, path)
@@ -110,7 +95,7 @@ def photographs(images: list[Path], *, max_size: int | None) -> Iterator[SourceF
                 save = partial(picture.save, format="JPEG", quality=97, subsampling=0, exif=exif)
             else:
                 save = partial(picture.save, format="PNG", compress_level=3)
-        yield SourceFrame(name, None, np.asarray(picture.convert("L")), save)
+        yield Candidate(number, None, sharpness(np.asarray(picture.convert("L"))), name), save
 
 
 def extract_frames(
@@ -135,8 +120,8 @@ def extract_frames(
         folder: becomes the folder of kept frames.
         manifest: frames.csv.
         film: whether `source` is a film.
-        fps: frames of a film to keep a second (see `choose`).
-        reject_below, neighbours: see `choose`; neighbours in a folder need not show the same.
+        fps: frames of a film to keep a second: the sharpest of each window of 1/fps seconds.
+        reject_below, neighbours: see `decide`; neighbours in a folder need not show the same.
         max_size: longer side of the written frames in pixels; None keeps them as they are.
         threads: of the film's decoder.
 
@@ -151,35 +136,32 @@ def extract_frames(
         images, fps = images_in(source), None
         total, unit = len(images), "image"
         frames = photographs(images, max_size=max_size)
-    names: list[str] = []
     candidates: list[Candidate] = []
 
-    def measured() -> Iterator[tuple[Candidate, SourceFrame]]:
+    def listed() -> Iterator[tuple[Candidate, Save]]:
         with Progress(total, f"judging {unit}s", unit=unit) as progress:
-            for number, frame in enumerate(frames):
-                names.append(frame.name)
-                candidates.append(Candidate(number, frame.time, sharpness(frame.grey)))
-                yield candidates[-1], frame
+            for candidate, save in frames:
+                candidates.append(candidate)
+                yield candidate, save
                 progress.update()
 
     with atomic_folder(folder) as temporary:
-        for _, window in groupby(measured(), key=lambda one: window_of(one[0], fps)):
-            _, best = max(window, key=lambda one: one[0].sharpness)
-            best.save(temporary / best.name)
-        why = choose(candidates, fps=fps, reject_below=reject_below, neighbours=neighbours)
+        chosen = []
+        for best, save in sharpest_of_windows(listed(), fps):
+            save(temporary / best.file)
+            chosen.append(best)
+        why = decide(candidates, chosen, reject_below=reject_below, neighbours=neighbours)
         kept = why.count(KEPT)
         log.info("%s: %d of %d frames kept", source, kept, len(why))
         if kept < MIN_FRAMES:
-            blurry = sum(reason.startswith("blurry") for reason in why)
             more = "raise the scene's fps, film for longer" if film else "add images"
             raise TriptychError(
-                f"{source}: only {kept} of {len(why)} frames kept ({blurry} too blurry), at least "
-                f"{MIN_FRAMES} are needed; {more}, or lower frames.reject_below"
+                f"{source}: only {kept} of {len(why)} frames kept ({len(chosen) - kept} too blurry), at "
+                f"least {MIN_FRAMES} are needed; {more}, or lower frames.reject_below"
             )
-        for name, reason in zip(names, why, strict=True):
+        rows = []
+        for (frame, time, value, file), reason in zip(candidates, why, strict=True):
+            rows.append(ManifestRow(frame, file, reason, time, value))
             if reason != KEPT:
-                (temporary / name).unlink(missing_ok=True)
-        rows = zip(candidates, names, why, strict=True)
-        write_manifest(
-            manifest, (ManifestRow(c.frame, name, reason, c.time, c.sharpness) for c, name, reason in rows)
-        )
+                (temporary / file).unlink(missing_ok=True)
+        write_manifest(manifest, rows)

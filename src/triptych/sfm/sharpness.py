@@ -1,7 +1,8 @@
 """Which frames of a film are worth keeping: measure sharpness, then compare only with neighbours."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,23 @@ from triptych.scenes.manifest import KEPT
 # resolution the measure would see noise, and a 4K film would take eight times as long.
 JUDGED_SIZE = 960
 
+Item = TypeVar("Item")
+
 
 class Candidate(NamedTuple):
-    """A frame that may be kept: its number in the source, its time in seconds, its sharpness."""
+    """A frame that may be kept.
+
+    Attributes:
+        frame: its number in the source.
+        time: seconds since the first frame of a film; None for photographs.
+        sharpness: see `sharpness`.
+        file: name of its file, if it is kept.
+    """
 
     frame: int
     time: float | None
     sharpness: float
+    file: str = ""
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
@@ -59,42 +70,44 @@ def window_of(candidate: Candidate, fps: float | None) -> int:
     return int(np.floor(candidate.time * fps + 1e-3))
 
 
-def _sharpest_of_windows(candidates: Sequence[Candidate], fps: float | None) -> list[int]:
-    """Positions of the sharpest candidate in every window, in order of time; of equals, the first."""
-    best: dict[int, int] = {}
-    for position, candidate in enumerate(candidates):
-        window = window_of(candidate, fps)
-        if window not in best or candidate.sharpness > candidates[best[window]].sharpness:
-            best[window] = position
-    return [best[window] for window in sorted(best)]
+def sharpest_of_windows(
+    frames: Iterable[tuple[Candidate, Item]], fps: float | None
+) -> Iterator[tuple[Candidate, Item]]:
+    """The sharpest frame of every window, as soon as the next window begins; of equals, the first.
+
+    Args:
+        frames: candidates in order of time, each with anything that belongs to it.
+        fps: see `window_of`.
+    """
+    for _, window in groupby(frames, key=lambda one: window_of(one[0], fps)):
+        yield max(window, key=lambda one: one[0].sharpness)
 
 
-def choose(
-    candidates: Sequence[Candidate], *, fps: float | None, reject_below: float, neighbours: int
+def decide(
+    candidates: Sequence[Candidate], chosen: Sequence[Candidate], *, reject_below: float, neighbours: int
 ) -> list[str]:
     """Decide for every candidate: `KEPT`, or the reason why it is not.
 
-    First the sharpest frame of each window of 1/fps seconds stays. Of those, one goes if its
-    sharpness is under `reject_below` times the median of its neighbours': absolute sharpness
-    depends on what is filmed, but neighbouring frames show nearly the same. A median ignores
-    other blurry frames as long as they are the minority.
+    Of the sharpest frames of their windows, one is rejected if its sharpness is under `reject_below`
+    times the median of its neighbours': absolute sharpness depends on what is filmed, but
+    neighbouring frames show nearly the same. A median ignores other blurry frames as long as they
+    are the minority.
 
     Args:
-        candidates: in order of time.
-        fps: windows per second; None makes every candidate a window of its own.
+        candidates: all frames, in order of time.
+        chosen: the sharpest of each window, in order of time.
         reject_below: between 0 (keep all) and 1.
         neighbours: how many chosen frames on either side are compared with.
     """
-    why = ["not the sharpest of its window"] * len(candidates)
-    chosen = _sharpest_of_windows(candidates, fps)
-    values = [candidates[position].sharpness for position in chosen]
-    for number, (position, value) in enumerate(zip(chosen, values, strict=True)):
-        before, after = values[max(0, number - neighbours) : number], values[number + 1 :][:neighbours]
-        median = float(np.median(before + after)) if before + after else value
+    why = {candidate.frame: "not the sharpest of its window" for candidate in candidates}
+    values = [candidate.sharpness for candidate in chosen]
+    for number, (frame, _, value, _) in enumerate(chosen):
+        around = values[max(0, number - neighbours) : number] + values[number + 1 :][:neighbours]
+        median = float(np.median(around)) if around else value
         if value < reject_below * median:
-            why[position] = (
+            why[frame] = (
                 f"blurry: {value:.3g} is under {reject_below:g} x {median:.3g}, its neighbours' median"
             )
         else:
-            why[position] = KEPT
-    return why
+            why[frame] = KEPT
+    return list(why.values())

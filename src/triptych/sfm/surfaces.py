@@ -76,7 +76,7 @@ def terrazzo(
         colour = tuple(int(value) for value in np.clip(rng.normal(base, 70), 10, 250))
         draw.polygon([tuple(corner) for corner in corners], fill=colour)
     small = image.resize((width, height), Image.Resampling.BOX)
-    return Texture(np.asarray(small, np.float32) / 255, density)
+    return Texture(np.asarray(small, np.float32) / np.float32(255), density)
 
 
 class Surface(Protocol):
