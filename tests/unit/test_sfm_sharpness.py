@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-from triptych.sfm.sharpness import Candidate, decide, sharpest_of_windows, sharpness
+from triptych.scenes.manifest import ManifestRow
+from triptych.sfm.sharpness import decide, sharpest_of_windows, sharpness
 
 TEXTURE = gaussian_filter(np.random.default_rng(0).random((200, 300)), 1.2)
 TEXTURE = np.uint8(255 * (TEXTURE - TEXTURE.min()) / np.ptp(TEXTURE))
@@ -42,12 +43,12 @@ def test_a_film_of_four_times_the_resolution_is_judged_alike():
 
 
 def film(values, rate):
-    return [Candidate(number, number / rate, value) for number, value in enumerate(values)]
+    return [ManifestRow(number, "", number / rate, value) for number, value in enumerate(values)]
 
 
 def choose(candidates, *, fps, **options):
     chosen = [best for best, _ in sharpest_of_windows(((one, None) for one in candidates), fps)]
-    return decide(candidates, chosen, **options)
+    return [row.why for row in decide(candidates, chosen, **options)]
 
 
 def kept(why):
@@ -62,7 +63,7 @@ def test_the_sharpest_frame_of_each_window_stays():
 
 def test_a_frame_on_a_boundary_belongs_to_the_later_window_despite_rounding():
     times = [0.0, 0.1666, 0.3333, 0.4999999, 0.6666, 0.8333]
-    candidates = [Candidate(number, time, 1.0 + number) for number, time in enumerate(times)]
+    candidates = [ManifestRow(number, "", time, 1.0 + number) for number, time in enumerate(times)]
     assert kept(choose(candidates, fps=2, reject_below=0, neighbours=4)) == [2, 5]
 
 
@@ -78,7 +79,7 @@ def test_a_slow_change_of_contrast_rejects_nothing():
 
 
 def test_without_a_rate_every_image_is_a_window():
-    candidates = [Candidate(number, None, value) for number, value in enumerate([5.0, 5.0, 1.0, 5.0])]
+    candidates = [ManifestRow(number, "", None, value) for number, value in enumerate([5.0, 5.0, 1.0, 5.0])]
     assert kept(choose(candidates, fps=None, reject_below=0.5, neighbours=4)) == [0, 1, 3]
 
 

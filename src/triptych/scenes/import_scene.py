@@ -10,7 +10,7 @@ from PIL import Image
 from triptych.data.image_files import load_image, plain_name, to_8_bits
 from triptych.scenes.calibration import intrinsics, pose
 from triptych.scenes.images import check_mask, read_mask
-from triptych.scenes.manifest import KEPT, ManifestRow, write_manifest
+from triptych.scenes.manifest import ManifestRow, write_manifest
 from triptych.scenes.scene_files import Frame, read_known_poses
 from triptych.workflow.files import atomic_folder, write_json
 from triptych.workflow.progress import Progress
@@ -114,10 +114,10 @@ def import_scene(
     ):
         for number, (frame, name) in enumerate(zip(content.frames, _names(content.frames), strict=True)):
             if frame.image is None:
-                rows.append(ManifestRow(number, "", f"{frame.name} does not exist"))
+                rows.append(ManifestRow(number, "", why=f"{frame.name} does not exist"))
             else:
                 entries.append(_import_frame(frame, frame.image, temporary, name, url=frames.name))
-                rows.append(ManifestRow(number, Path(entries[-1]["file_path"]).name, KEPT))
+                rows.append(ManifestRow(number, Path(entries[-1]["file_path"]).name))
             progress.update()
         write_manifest(manifest, rows)
     content.warn_of_missing(source)

@@ -1,6 +1,7 @@
 """The manifest of a scene, frames.csv: a row for each frame of its source, and why it was kept or not."""
 
 import csv
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,16 +18,16 @@ class ManifestRow(NamedTuple):
     Attributes:
         frame: its number, from 0.
         file: name of its image file, if it is kept.
+        time: seconds since the first frame of a film; None for photographs.
+        sharpness: see `triptych.sfm.sharpness`; NaN if it is not measured.
         why: `KEPT`, or the reason why it is not.
-        time: seconds since the first frame, for films.
-        sharpness: see `triptych.sfm.sharpness`; None if it was not measured.
     """
 
     frame: int
     file: str
-    why: str
     time: float | None = None
-    sharpness: float | None = None
+    sharpness: float = math.nan
+    why: str = KEPT
 
 
 def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
@@ -37,7 +38,7 @@ def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
         for row in rows:
             kept = row.why == KEPT
             time = "" if row.time is None else f"{row.time:.6f}"
-            sharpness = "" if row.sharpness is None else f"{row.sharpness:.4f}"
+            sharpness = "" if math.isnan(row.sharpness) else f"{row.sharpness:.4f}"
             writer.writerow((row.frame, row.file if kept else "", time, sharpness, kept, row.why))
 
 

@@ -25,7 +25,7 @@ from triptych.data.image_files import (
 )
 from triptych.data.video import Picture, frame_count, read_video
 from triptych.scenes.manifest import KEPT, ManifestRow, write_manifest
-from triptych.sfm.sharpness import Candidate, decide, sharpest_of_windows, sharpness
+from triptych.sfm.sharpness import decide, sharpest_of_windows, sharpness
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder
 from triptych.workflow.progress import Progress
@@ -43,12 +43,12 @@ def _save_film_frame(picture: Picture, max_size: int | None, target: Path) -> No
     shrink(Image.fromarray(picture.rgb()), max_size).save(target, compress_level=3)
 
 
-def film_frames(film: Path, *, max_size: int | None, threads: int) -> Iterator[tuple[Candidate, Save]]:
+def film_frames(film: Path, *, max_size: int | None, threads: int) -> Iterator[tuple[ManifestRow, Save]]:
     """All frames of a film, named by their number. Raises as `read_video` does."""
     for picture in read_video(film, threads=threads):
         value, file = sharpness(picture.grey()), f"{picture.number:06d}.png"
         save = partial(_save_film_frame, picture, max_size)
-        yield Candidate(picture.number, picture.time, value, file), save
+        yield ManifestRow(picture.number, file, picture.time, value), save
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -66,7 +66,7 @@ def images_in(folder: Path) -> list[Path]:
     return images
 
 
-def photographs(images: list[Path], *, max_size: int | None) -> Iterator[tuple[Candidate, Save]]:
+def photographs(images: list[Path], *, max_size: int | None) -> Iterator[tuple[ManifestRow, Save]]:
     """The images, turned upright by their EXIF orientation, in 8-bit RGB on white.
 
     Spaces in names become `_`; `.png` is appended to the names of types other than JPEG and PNG.
@@ -95,7 +95,7 @@ def photographs(images: list[Path], *, max_size: int | None) -> Iterator[tuple[C
                 save = partial(picture.save, format="JPEG", quality=97, subsampling=0, exif=exif)
             else:
                 save = partial(picture.save, format="PNG", compress_level=3)
-        yield Candidate(number, None, sharpness(np.asarray(picture.convert("L"))), name), save
+        yield ManifestRow(number, name, None, sharpness(np.asarray(picture.convert("L")))), save
 
 
 def extract_frames(
@@ -112,7 +112,7 @@ def extract_frames(
 ) -> None:
     """Write the sharp frames of a film, or the images of a folder, and the list of all of them.
 
-    The source is decoded once, and one frame of a film is held in memory at a time.
+    The source is decoded once; of a film, two frames are in memory at a time.
 
     Args:
         source: any film that FFmpeg decodes; or a folder, whose sub-folders, hidden files and files
@@ -136,32 +136,30 @@ def extract_frames(
         images, fps = images_in(source), None
         total, unit = len(images), "image"
         frames = photographs(images, max_size=max_size)
-    candidates: list[Candidate] = []
+    rows: list[ManifestRow] = []
 
-    def listed() -> Iterator[tuple[Candidate, Save]]:
+    def listed() -> Iterator[tuple[ManifestRow, Save]]:
         with Progress(total, f"judging {unit}s", unit=unit) as progress:
-            for candidate, save in frames:
-                candidates.append(candidate)
-                yield candidate, save
+            for frame, save in frames:
+                rows.append(frame)
+                yield frame, save
                 progress.update()
 
     with atomic_folder(folder) as temporary:
         chosen = []
-        for best, save in sharpest_of_windows(listed(), fps):
-            save(temporary / best.file)
-            chosen.append(best)
-        why = decide(candidates, chosen, reject_below=reject_below, neighbours=neighbours)
-        kept = why.count(KEPT)
-        log.info("%s: %d of %d frames kept", source, kept, len(why))
+        for sharpest, save in sharpest_of_windows(listed(), fps):
+            save(temporary / sharpest.file)
+            chosen.append(sharpest)
+        rows = decide(rows, chosen, reject_below=reject_below, neighbours=neighbours)
+        kept = sum(row.why == KEPT for row in rows)
+        log.info("%s: %d of %d frames kept", source, kept, len(rows))
         if kept < MIN_FRAMES:
             more = "raise the scene's fps, film for longer" if film else "add images"
             raise TriptychError(
-                f"{source}: only {kept} of {len(why)} frames kept ({len(chosen) - kept} too blurry), at "
+                f"{source}: only {kept} of {len(rows)} frames kept ({len(chosen) - kept} too blurry), at "
                 f"least {MIN_FRAMES} are needed; {more}, or lower frames.reject_below"
             )
-        rows = []
-        for (frame, time, value, file), reason in zip(candidates, why, strict=True):
-            rows.append(ManifestRow(frame, file, reason, time, value))
-            if reason != KEPT:
-                (temporary / file).unlink(missing_ok=True)
+        for row in rows:
+            if row.why != KEPT:
+                (temporary / row.file).unlink(missing_ok=True)
         write_manifest(manifest, rows)

@@ -2,34 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.scenes.manifest import KEPT
+from triptych.scenes.manifest import KEPT, ManifestRow
 
 # Blur is judged at about this many pixels along the longer side: at a sensor's full
 # resolution the measure would see noise, and a 4K film would take eight times as long.
 JUDGED_SIZE = 960
 
 Item = TypeVar("Item")
-
-
-class Candidate(NamedTuple):
-    """A frame that may be kept.
-
-    Attributes:
-        frame: its number in the source.
-        time: seconds since the first frame of a film; None for photographs.
-        sharpness: see `sharpness`.
-        file: name of its file, if it is kept.
-    """
-
-    frame: int
-    time: float | None
-    sharpness: float
-    file: str = ""
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
@@ -59,24 +43,24 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     return float(min(np.var(pair - centre) for pair in opposite))
 
 
-def window_of(candidate: Candidate, fps: float | None) -> int:
+def window_of(frame: ManifestRow, fps: float | None) -> int:
     """The number of a frame's window of 1/fps seconds, counted from time zero.
 
     Without times (photographs) or without `fps`, every frame is a window of its own.
     """
-    if fps is None or candidate.time is None:
-        return candidate.frame
+    if fps is None or frame.time is None:
+        return frame.frame
     # Containers round time stamps: a frame due exactly at a boundary may be a hair early.
-    return int(np.floor(candidate.time * fps + 1e-3))
+    return int(np.floor(frame.time * fps + 1e-3))
 
 
 def sharpest_of_windows(
-    frames: Iterable[tuple[Candidate, Item]], fps: float | None
-) -> Iterator[tuple[Candidate, Item]]:
+    frames: Iterable[tuple[ManifestRow, Item]], fps: float | None
+) -> Iterator[tuple[ManifestRow, Item]]:
     """The sharpest frame of every window, as soon as the next window begins; of equals, the first.
 
     Args:
-        frames: candidates in order of time, each with anything that belongs to it.
+        frames: in order of time, each with anything that belongs to it.
         fps: see `window_of`.
     """
     for _, window in groupby(frames, key=lambda one: window_of(one[0], fps)):
@@ -84,9 +68,9 @@ def sharpest_of_windows(
 
 
 def decide(
-    candidates: Sequence[Candidate], chosen: Sequence[Candidate], *, reject_below: float, neighbours: int
-) -> list[str]:
-    """Decide for every candidate: `KEPT`, or the reason why it is not.
+    frames: Sequence[ManifestRow], chosen: Sequence[ManifestRow], *, reject_below: float, neighbours: int
+) -> list[ManifestRow]:
+    """The frames, with the reason why each is kept or not.
 
     Of the sharpest frames of their windows, one is rejected if its sharpness is under `reject_below`
     times the median of its neighbours': absolute sharpness depends on what is filmed, but
@@ -94,20 +78,16 @@ def decide(
     are the minority.
 
     Args:
-        candidates: all frames, in order of time.
+        frames: all of them, in order of time.
         chosen: the sharpest of each window, in order of time.
         reject_below: between 0 (keep all) and 1.
         neighbours: how many chosen frames on either side are compared with.
     """
-    why = {candidate.frame: "not the sharpest of its window" for candidate in candidates}
-    values = [candidate.sharpness for candidate in chosen]
-    for number, (frame, _, value, _) in enumerate(chosen):
+    why = {frame.frame: "not the sharpest of its window" for frame in frames}
+    values = [frame.sharpness for frame in chosen]
+    for number, (frame, value) in enumerate(zip(chosen, values, strict=True)):
         around = values[max(0, number - neighbours) : number] + values[number + 1 :][:neighbours]
         median = float(np.median(around)) if around else value
-        if value < reject_below * median:
-            why[frame] = (
-                f"blurry: {value:.3g} is under {reject_below:g} x {median:.3g}, its neighbours' median"
-            )
-        else:
-            why[frame] = KEPT
-    return list(why.values())
+        blurry = f"blurry: {value:.3g} is under {reject_below:g} x {median:.3g}, its neighbours' median"
+        why[frame.frame] = blurry if value < reject_below * median else KEPT
+    return [frame._replace(why=why[frame.frame]) for frame in frames]
