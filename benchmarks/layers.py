@@ -1,10 +1,10 @@
-"""How fast are single layers' products of our own on a CPU without tiles, against PyTorch's?
+"""How fast are the products of single layers on a CPU without AMX, against PyTorch's?
 
-Milliseconds of the output, the input's gradient and the parameters' gradient, the best of several turns with
-PyTorch's. Convolutions, named by their channels and the maps' side: of 256 images by minimal filtering, of
-512 images, where 2 x 2 maps come out, by plain products; in float32 (AVX2) and, where the CPU multiplies
-pairs (AVX512-BF16), in bfloat16. There, too, a linear layer of 8320 rows, 512 to 1536 channels, and attention
-of the config's ViT for 128 images, there and back, by our kernel, by plain products, in PyTorch's fused form.
+Milliseconds of the output, the input gradient and the gradient of the parameters, the best of several rounds in
+turn with PyTorch's. Convolutions, named by their channels and the maps' side: of 256 images by Winograd's
+minimal filtering, of 512 images, where 2 x 2 maps come out, by batched products; in float32 (AVX2) and, with
+AVX512-BF16, in bfloat16. There, too, a linear layer of 8320 rows, 512 to 1536 channels, and attention of the
+config's ViT for 128 images, forward and backward, by the kernel, by plain products, in PyTorch's fused form.
 """
 
 import time
@@ -17,24 +17,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.kernels.attention.op import attention
-from triptych.kernels.conv import batched_gemm as small_maps
-from triptych.kernels.conv import winograd_bf16 as winograd
-from triptych.kernels.conv import winograd_fp32 as winograd_float32
-from triptych.kernels.linear import avx512_bf16 as pair_linear
+from triptych.kernels.conv import batched_gemm, winograd_bf16, winograd_fp32
+from triptych.kernels.linear import kernel as linear_kernel
 from triptych.kernels.registry import supports
 from triptych.training.memory import keep_large_allocations
 from triptych.workflow.errors import TriptychError
 
 ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
 ATTENTION = 128, 65, 8, 64  # images, tokens, heads, their width: the config's ViT
-IMAGES = {winograd: 256, winograd_float32: 256, small_maps: 512}
+IMAGES = {winograd_bf16: 256, winograd_fp32: 256, batched_gemm: 512}
 # channels in and out, side of the input, stride
 PLAIN = (64, 64, 32, 1), (128, 128, 16, 1), (256, 256, 8, 1), (512, 512, 4, 1)
 STRIDED = (64, 128, 32, 2), (128, 256, 16, 2), (256, 512, 8, 2)
 SMALL = (512, 512, 2, 1), (256, 512, 4, 2)
 CONVOLUTIONS = {
-    torch.bfloat16: {winograd: PLAIN + STRIDED, small_maps: SMALL},
-    torch.float32: {winograd_float32: PLAIN, small_maps: SMALL},
+    torch.bfloat16: {winograd_bf16: PLAIN + STRIDED, batched_gemm: SMALL},
+    torch.float32: {winograd_fp32: PLAIN, batched_gemm: SMALL},
 }
 WHAT = "output", "input_gradient", "parameter_gradient"
 Ways = list[Callable[[], object]]
@@ -77,9 +75,9 @@ def linear() -> tuple[Ways, Ways]:
     weight, bias = torch.randn(channels, depth).bfloat16(), torch.randn(channels)
     rounded = bias.bfloat16()
     ours: Ways = [
-        lambda: pair_linear.output(x, weight, bias),
-        lambda: pair_linear.input_gradient(dy, weight),
-        lambda: pair_linear.weight_gradient(x, dy),
+        lambda: linear_kernel.output(x, weight, bias),
+        lambda: linear_kernel.input_gradient(dy, weight),
+        lambda: linear_kernel.weight_gradient(x, dy),
     ]
     theirs: Ways = [
         lambda: F.linear(x, weight, rounded),

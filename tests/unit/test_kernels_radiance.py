@@ -134,17 +134,16 @@ def test_gradients_agree_with_the_reference_where_density_is_clamped() -> None:
     wanted, _ = composite(density, colour, distance, torch.full((4,), length), ray, 1)
     (wanted.colour @ weight).sum().backward()
 
-    starts, positions = np.array([0, 4]), np.zeros((3, 4), np.float32)
-    steps = np.float32(length), np.float32(0)
-    fields = density.detach().numpy(), colour.numpy()
-    rendered, seen = np.empty((1, 6), np.float32), np.empty(1, np.int64)
-    composite_kernels.composite(0, starts, distance.numpy(), *steps, np.float32(0), *fields, rendered, seen)
+    starts, distances, steps = np.array([0, 4]), distance.numpy(), (np.float32(length), np.float32(0))
+    outputs = density.detach().numpy(), colour.numpy(), np.empty((1, 6), np.float32)
+    composite_kernels.composite(0, starts, distances, steps, np.float32(0), *outputs, np.empty(1, np.int64))
+    rendered, d_raw = outputs[2], np.empty(4, np.float32)
+    gradients = np.empty(4, np.int32), d_raw, np.empty((4, 3), np.float32), np.empty((3, 4), np.float32)
+    samples, damped = (distances, np.zeros((3, 4), np.float32)), np.float32(0.1)
     incoming = np.array([[*weight.tolist(), 0, 0, 0]], np.float32)
-    samples, d_raw = np.empty(4, np.int32), np.empty(4, np.float32)
-    filled = samples, d_raw, np.empty((4, 3), np.float32), np.empty((3, 4), np.float32)
-    arrays = starts, starts, distance.numpy(), positions
-    damped = np.float32(0.1)
-    composite_kernels.composite_backward(0, *arrays, *steps, damped, *fields, rendered, incoming, *filled)
+    composite_kernels.composite_backward(
+        0, starts, starts, samples, steps, damped, outputs, incoming, gradients
+    )
     assert np.allclose(rendered[0, :3], wanted.colour[0].detach(), rtol=1e-4)
     assert raw.grad is not None and raw.grad.abs().min() > 1e-4
     assert np.allclose(d_raw, raw.grad, rtol=1e-3)

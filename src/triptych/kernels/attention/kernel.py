@@ -46,7 +46,7 @@ def _copy(source, distance, tokens, target):
 @kernel
 def _product_over_width(left, right, tokens, out, packed):
     """Write left @ right.T to `out`, for rows of a head."""
-    rows, depth, columns = len(left), left.shape[1], out.shape[1]
+    depth, columns = left.shape[1], out.shape[1]
     gemm.pack_columns(right.ctypes.data, depth * 2, depth, columns, packed.ctypes.data, columns * 4)
     a, b, c = left.ctypes.data, packed.ctypes.data, out.ctypes.data
     gemm.multiply(a, depth * 2, 4, b, columns * 4, c, columns * 4, tokens, columns, depth // 2, False, BIT)

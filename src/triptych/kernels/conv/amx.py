@@ -2,9 +2,9 @@
 
 PyTorch's convolution reaches a tenth of the hardware's speed on maps of 4 x 4 and 2 x 2 positions, which are
 mostly border to a sliding window, and half of what these kernels reach for the weight gradient of large maps.
-Here a tile holds the *same position of 16 or 32 images*: each pair of an input position and an output position
-that a tap of the weights connects is one matrix product over the batch, and taps on the border do not occur
-(on a 4 x 4 map a 3 x 3 kernel connects 100 pairs where its window has 144 places, on a 2 x 2 map 16 of 36).
+Here a tile holds the *same position of 16 or 32 images*: each pair of an input and an output position that a
+tap of the weights connects is one matrix product over the batch, and taps on the border do not occur (on a
+4 x 4 map a 3 x 3 kernel connects 100 pairs where its window has 144 places, on a 2 x 2 map 16 of 36).
 
 Maps are bfloat16 and channels_last: (N, positions, channels) in memory, positions row by row. Weights are
 bfloat16, (out, taps, in) in memory, their gradients float32. N and channels come in multiples of 32.

@@ -58,7 +58,7 @@ def transformed_convolution(
         panel, like: as above.
         transposed: whether the source's channels are the outputs of the weights.
     """
-    (n, depth), (half, size), (window, line, tile) = source.shape[:2], shape, kind
+    (n, depth), (half, size), (_, line, tile) = source.shape[:2], shape, kind
     channels = weights.shape[1 if transposed else 0]
     weights = weights.contiguous(memory_format=torch.channels_last)
     packed = torch.empty(len(line) ** 2 * depth * channels, dtype=source.dtype)

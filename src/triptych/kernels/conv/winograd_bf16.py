@@ -152,7 +152,7 @@ def accumulate(task, source, size, depth, gradient, channels, span, half, tiles,
 
 @kernel
 def finish(task, partial, depth, gradient, line):
-    """The gradients of 16 outputs' weights from all parts' sums (parts, places, out / 64, in / 64, 64, 64)."""
+    """The gradients of 16 outputs' weights from the sums (parts, places, out / 64, in / 64, 64, 64)."""
     for out in range(16 * task, 16 * task + 16):
         tall, row = out // PANEL, out % PANEL
         for wide in range(depth // PANEL):

@@ -143,7 +143,7 @@ def _twins(terms: Terms, others: Terms) -> bool:
 
 
 def line_sums(matrix: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Rows of a matrix of at most two ones as (first, second, factor): values[first] + factor * values[second]."""
+    """Rows of a matrix with at most two ones as (i, j, factor): x[i] + factor * x[j]."""
     table = []
     for row in np.array(matrix):
         first = int(np.argmax(row))

@@ -2,6 +2,10 @@
 
 In PyTorch each is a pass or two over memory, together a third of a residual network's step on a CPU. The
 kernels fuse them, in bfloat16 and in float32, in training with gradients and in evaluation without.
+
+The kernels' maps are (rows, channels) as channels_last tensors lie in memory, in float32, or bfloat16 seen as
+uint16. A task is a slice of rows; sums of a task go to rows of their own, so results do not depend on the
+number of threads.
 """
 
 from typing import Any
@@ -11,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.threads import parallel
-from triptych.kernels.norm import compiled_batch_norm as kernels
+from triptych.kernels.compiler.vectors import as_stored, widen
 from triptych.kernels.registry import supports
 
 TASKS = 32  # slices of a map: what a thread works on at a time
+ZERO = np.float32(0)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -86,7 +92,7 @@ def _normalise(
         residual = residual.contiguous(memory_format=torch.channels_last)
         other = _rows(residual)
     parallel(
-        kernels.normalise,
+        normalise,
         TASKS,
         rows,
         -(-len(rows) // TASKS),
@@ -111,7 +117,7 @@ class _BatchNorm(torch.autograd.Function):
         # sums of squares lose digits unless they are taken around a value near the mean
         shift = x.detach()[0, :, 0, 0].float().numpy()
         sums, squares = (np.empty((TASKS, channels), np.float32) for _ in range(2))
-        parallel(kernels.moments, TASKS, rows, size, shift, sums, squares)
+        parallel(moment_sums, TASKS, rows, size, shift, sums, squares)
         from_shift = sums.sum(0, dtype=np.float64) / count
         variance = np.maximum(squares.sum(0, dtype=np.float64) / count - from_shift**2, 0)
         mean = shift + from_shift
@@ -140,11 +146,11 @@ class _BatchNorm(torch.autograd.Function):
         masked = None
         if y is None:
             g = _rows(dy)
-            parallel(kernels.gradient_sums, TASKS, rows, g, size, shift, *forward, sums, products)
+            parallel(gradient_sums, TASKS, rows, g, size, shift, *forward, sums, products)
         else:
             masked = torch.empty_like(dy)
             g = _rows(masked)
-            parallel(kernels.shortcut_sums, TASKS, rows, _rows(dy), _rows(y), size, shift, g, sums, products)
+            parallel(shortcut_sums, TASKS, rows, _rows(dy), _rows(y), size, shift, g, sums, products)
         total = sums.sum(0, dtype=np.float64)
         product = products.sum(0, dtype=np.float64) * ctx.inverse
         # dx = scale * (g - mean(g) - x_hat * mean(g * x_hat)), as a linear function of g and x
@@ -152,5 +158,101 @@ class _BatchNorm(torch.autograd.Function):
         constant = -scale * total / count - of_x * ctx.mean
         linear = (values.astype(np.float32) for values in (scale, of_x, constant))
         dx = torch.empty_like(x)
-        parallel(kernels.input_gradient, TASKS, rows, g, size, *linear, *forward, _rows(dx))
+        parallel(input_gradient, TASKS, rows, g, size, *linear, *forward, _rows(dx))
         return dx, torch.from_numpy(product).float(), torch.from_numpy(total).float(), masked, None, None
+
+
+@kernel
+def moment_sums(task, x, size, shift, sums, squares):
+    """Sums and sums of squares of x - shift, per channel, over rows size * task to size * (task + 1) - 1."""
+    channels = x.shape[1]
+    # arrays of its own: threads that write to neighbouring cache lines hold each other up
+    total, square = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    for row in range(task * size, min((task + 1) * size, x.shape[0])):
+        line = x[row]
+        for channel in range(channels):
+            value = widen(line[channel]) - shift[channel]
+            total[channel] += value
+            square[channel] += value * value
+    sums[task] = total
+    squares[task] = square
+
+
+@kernel
+def normalise(task, x, size, scale, bias, residual, add, rectify, y):
+    """Write x * scale + bias to y: with `add` max(0, … + residual), with `rectify` max(0, …)."""
+    channels, like = x.shape[1], y.dtype.type(0)
+    for row in range(task * size, min((task + 1) * size, x.shape[0])):
+        source, target = x[row], y[row]
+        if add:
+            other = residual[row]
+            for channel in range(channels):
+                value = widen(source[channel]) * scale[channel] + bias[channel] + widen(other[channel])
+                target[channel] = as_stored(max(value, ZERO), like)
+        elif rectify:
+            for channel in range(channels):
+                value = widen(source[channel]) * scale[channel] + bias[channel]
+                target[channel] = as_stored(max(value, ZERO), like)
+        else:
+            for channel in range(channels):
+                target[channel] = as_stored(widen(source[channel]) * scale[channel] + bias[channel], like)
+
+
+@kernel
+def gradient_sums(task, x, dy, size, shift, scale, bias, rectify, sums, products):
+    """Sums of g and of g * (x - shift), per channel; g is dy, with `rectify` where x * scale + bias > 0."""
+    channels = x.shape[1]
+    total, product = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    for row in range(task * size, min((task + 1) * size, x.shape[0])):
+        line, gradient = x[row], dy[row]
+        if rectify:
+            for channel in range(channels):
+                value = widen(line[channel])
+                g = widen(gradient[channel]) if value * scale[channel] + bias[channel] > ZERO else ZERO
+                total[channel] += g
+                product[channel] += g * (value - shift[channel])
+        else:
+            for channel in range(channels):
+                g = widen(gradient[channel])
+                total[channel] += g
+                product[channel] += g * (widen(line[channel]) - shift[channel])
+    sums[task] = total
+    products[task] = product
+
+
+@kernel
+def shortcut_sums(task, x, dy, y, size, shift, g, sums, products):
+    """As `gradient_sums`, but g is dy where y is positive, which had a shortcut added.
+
+    g is written: it is the shortcut's gradient.
+    """
+    channels, zero = x.shape[1], y.dtype.type(0)
+    total, product = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    for row in range(task * size, min((task + 1) * size, x.shape[0])):
+        line, gradient, output, masked = x[row], dy[row], y[row], g[row]
+        for channel in range(channels):
+            kept = gradient[channel] if output[channel] > zero else zero
+            masked[channel] = kept
+            value = widen(kept)
+            total[channel] += value
+            product[channel] += value * (widen(line[channel]) - shift[channel])
+    sums[task] = total
+    products[task] = product
+
+
+@kernel
+def input_gradient(task, x, g, size, of_g, of_x, constant, scale, bias, rectify, dx):
+    """Write dx = of_g * g + of_x * x + constant; with `rectify`, g counts where x * scale + bias > 0 only."""
+    channels, like = x.shape[1], dx.dtype.type(0)
+    for row in range(task * size, min((task + 1) * size, x.shape[0])):
+        line, gradient, target = x[row], g[row], dx[row]
+        if rectify:
+            for channel in range(channels):
+                value = widen(line[channel])
+                part = widen(gradient[channel]) if value * scale[channel] + bias[channel] > ZERO else ZERO
+                value = part * of_g[channel] + value * of_x[channel] + constant[channel]
+                target[channel] = as_stored(value, like)
+        else:
+            for channel in range(channels):
+                value = widen(gradient[channel]) * of_g[channel] + widen(line[channel]) * of_x[channel]
+                target[channel] = as_stored(value + constant[channel], like)

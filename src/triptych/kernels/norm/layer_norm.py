@@ -2,6 +2,10 @@
 
 In PyTorch they are four passes over memory under autocast (add, norm, and two changes of type) and twice
 as many back, on a CPU a quarter of a transformer's step. For bfloat16 activations a kernel needs one.
+
+The kernels' rows are tokens: float32 between the blocks, bfloat16 seen as uint16 where blocks read and write.
+A task is a slice of rows; sums of a task go to rows of their own, so results do not depend on the number of
+threads.
 """
 
 from typing import Any
@@ -11,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.threads import parallel
-from triptych.kernels.norm import compiled_layer_norm as kernels
+from triptych.kernels.compiler.vectors import narrow, widen
 from triptych.kernels.registry import supports
 
 TASKS = 32  # slices of the rows: what a thread works on at a time
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 def add_layer_norm(
@@ -83,7 +89,7 @@ class _AddLayerNorm(torch.autograd.Function):
         factors = torch.ones(n) if scale is None else scale
         means, inverses = torch.empty(n * tokens), torch.empty(n * tokens)
         parallel(
-            kernels.add_and_normalise,
+            add_and_normalise,
             TASKS,
             -(-n * tokens // TASKS),
             _rows(x),
@@ -116,7 +122,7 @@ class _AddLayerNorm(torch.autograd.Function):
         d_branch = torch.empty_like(dy) if ctx.adds else None
         d_weight, d_bias = (np.empty((TASKS, dim), np.float32) for _ in range(2))
         parallel(
-            kernels.normalise_back,
+            normalise_backward,
             TASKS,
             -(-n * tokens // TASKS),
             _rows(total),
@@ -134,3 +140,89 @@ class _AddLayerNorm(torch.autograd.Function):
         )
         sums = (torch.from_numpy(values.sum(0)) for values in (d_weight, d_bias))
         return dx, d_branch, None, *sums, None
+
+
+@kernel
+def add_and_normalise(
+    task, size, residual, branch, scales, tokens, weight, bias, epsilon, total, y, means, inverses
+):
+    """Write residual + scales * branch to total, unless branch has no rows, and its norm to y.
+
+    `scales` has a number for each sample of `tokens` rows. `means` and `inverses` (1 / deviation) are
+    for the backward pass.
+    """
+    columns = residual.shape[1]
+    for row in range(task * size, min((task + 1) * size, residual.shape[0])):
+        line = residual[row]
+        if len(branch) > 0:
+            scale, more = scales[row // tokens], branch[row]
+            summed = total[row]
+            for column in range(columns):
+                summed[column] = line[column] + scale * widen(more[column])
+            line = summed
+        mean = ZERO
+        for column in range(columns):
+            mean += line[column]
+        mean /= np.float32(columns)
+        square = ZERO
+        for column in range(columns):
+            centred = line[column] - mean
+            square += centred * centred
+        inverse = ONE / np.sqrt(square / np.float32(columns) + epsilon)
+        target = y[row]
+        for column in range(columns):
+            target[column] = narrow((line[column] - mean) * inverse * weight[column] + bias[column])
+        means[row], inverses[row] = mean, inverse
+
+
+@kernel
+def normalise_backward(
+    task,
+    size,
+    total,
+    means,
+    inverses,
+    weight,
+    dy,
+    d_total,
+    scales,
+    tokens,
+    d_residual,
+    d_branch,
+    d_weight,
+    d_bias,
+):
+    """Gradients of residual and branch from those of y and, if it has rows, of total (`d_total`).
+
+    Row `task` of `d_weight` and `d_bias` receives this task's sums.
+    """
+    columns = total.shape[1]
+    of_weight, of_bias = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
+    for row in range(task * size, min((task + 1) * size, total.shape[0])):
+        line, slope, target = total[row], dy[row], d_residual[row]
+        mean, inverse = means[row], inverses[row]
+        mean_g, product = ZERO, ZERO
+        for column in range(columns):
+            normal = (line[column] - mean) * inverse
+            g = widen(slope[column])
+            of_weight[column] += g * normal
+            of_bias[column] += g
+            g *= weight[column]
+            mean_g += g
+            product += g * normal
+        mean_g /= np.float32(columns)
+        product /= np.float32(columns)
+        for column in range(columns):
+            normal = (line[column] - mean) * inverse
+            g = widen(slope[column]) * weight[column]
+            target[column] = (g - mean_g - normal * product) * inverse
+        if len(d_total) > 0:
+            more = d_total[row]
+            for column in range(columns):
+                target[column] += more[column]
+        if len(d_branch) > 0:
+            scale, other = scales[row // tokens], d_branch[row]
+            for column in range(columns):
+                other[column] = narrow(scale * target[column])
+    d_weight[task] = of_weight
+    d_bias[task] = of_bias

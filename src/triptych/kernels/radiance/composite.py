@@ -11,20 +11,21 @@ TWO = np.float32(2)
 
 
 @kernel
-def composite(task, starts, distances, length, cone, min_transmittance, density, colour, rendered, seen):
+def composite(task, starts, distances, steps, min_transmittance, density, colour, rendered, seen):
     """What RAYS rays see.
 
     Args:
         task: which rays.
         starts: (rays + 1,) int64, where each ray's samples begin.
         distances: (n,) float32.
-        length, cone: as of `StepSchedule`.
+        steps: length and cone of the `StepSchedule`.
         min_transmittance: light below which samples are left out.
         density: (n,) float32.
         colour: (n, 3) float32.
         rendered: (rays, 6) float32, filled: colour, opacity, depth, distortion.
         seen: (rays,) int64, filled with how many of each ray's samples took part.
     """
+    length, cone = steps
     for ray in range(task * RAYS, min(len(seen), (task + 1) * RAYS)):
         light, red, green, blue, depth, distortion = ONE, ZERO, ZERO, ZERO, ZERO, ZERO
         number = 0
@@ -56,37 +57,22 @@ def composite(task, starts, distances, length, cone, min_transmittance, density,
 
 
 @kernel
-def composite_backward(
-    task,
-    starts,
-    seen_starts,
-    distances,
-    positions,
-    length,
-    cone,
-    damped,
-    density,
-    colour,
-    rendered,
-    incoming,
-    samples,
-    d_raw,
-    d_output,
-    seen_positions,
-):
+def composite_backward(task, starts, seen_starts, samples, steps, damped, outputs, incoming, gradients):
     """Gradients of the networks' outputs, for the samples that took part.
 
     Args:
-        task, starts, distances, length, cone, density, colour, rendered: as of `composite`.
+        task, starts, steps: as of `composite`.
         seen_starts: (rays + 1,) int64, where each ray's samples begin among those that took part.
-        positions: (3, n) float32.
+        samples: distances (n,) and positions (3, n), float32.
         damped: distance below which gradients are scaled down; see `scale_gradients_by_distance`.
+        outputs: density, colour, rendered, as of `composite`.
         incoming: (rays, 6) float32, the gradient of `rendered`.
-        samples: (m,) int32, filled: the positions of those that took part among all.
-        d_raw: (m,) float32, filled: gradient of the logarithm of density.
-        d_output: (m, 3) float32, filled: gradient of the colour before its sigmoid.
-        seen_positions: (3, m) float32, filled.
+        gradients: of the m samples that took part, filled: their numbers among all (m,) int32, the gradient
+            of the logarithm of density (m,), that of the colour before its sigmoid (m, 3), and their
+            positions (3, m), all float32.
     """
+    (length, cone), (distances, positions), (density, colour, rendered) = steps, samples, outputs
+    numbers, d_raw, d_output, seen_positions = gradients
     for ray in range(task * RAYS, min(len(starts) - 1, (task + 1) * RAYS)):
         d_red, d_green, d_blue = incoming[ray, 0], incoming[ray, 1], incoming[ray, 2]
         d_opacity, d_depth, d_distortion = incoming[ray, 3], incoming[ray, 4], incoming[ray, 5]
@@ -121,7 +107,7 @@ def composite_backward(
                 rest -= weight * slope
                 near = min(ONE, (distance / damped) * (distance / damped))
                 place = seen_starts[ray] + number
-                samples[place] = sample
+                numbers[place] = sample
                 d_raw[place] = (light * slope - rest) * step * density[sample] * near
                 d_output[place, 0] = weight * d_red * red * (ONE - red) * near
                 d_output[place, 1] = weight * d_green * green * (ONE - green) * near

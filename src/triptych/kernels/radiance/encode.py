@@ -102,35 +102,24 @@ def encode(task, grid, positions, count, out):
         count: how many of them to encode.
         out: (levels, n, features) float32, or uint16 for bfloat16.
     """
-    tables, resolutions, rows, scale, shift, lanes = grid
     chunks = (count + CHUNK - 1) // CHUNK
     level, chunk = task // chunks, task % chunks
-    encode_range(
-        tables[level],
-        resolutions[level],
-        rows[level],
-        scale,
-        shift,
-        lanes,
-        positions,
-        chunk * CHUNK,
-        min(count, (chunk + 1) * CHUNK),
-        out[level],
-    )
+    encode_range(grid, level, positions, chunk * CHUNK, min(count, (chunk + 1) * CHUNK), out[level])
 
 
 @kernel
-def encode_range(table, resolution, rows, scale, shift, lanes, positions, begin, end, out):
+def encode_range(grid, level, positions, begin, end, out):
     """Encode positions begin … end - 1 at one level into `out` (n, features)."""
+    tables, resolutions, rows, scale, shift, lanes = grid
     features = len(lanes)
     index, weight = np.empty(8 * BLOCK, np.uint32), np.empty(8 * BLOCK, np.float32)
     target, row, like = out.ctypes.data, features * out.itemsize, out[0, 0]
     for start in range(begin, end, BLOCK):
         size = min(BLOCK, end - start)
-        corners(positions, start, size, scale, shift, resolution, rows, index, weight)
+        corners(positions, start, size, scale, shift, resolutions[level], rows[level], index, weight)
         for s in range(size):
             gather_row(
-                table,
+                tables[level],
                 index.ctypes.data + 4 * s,
                 weight.ctypes.data + 4 * s,
                 BLOCK,

@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
 from triptych.kernels.compiler.arithmetic import (
     add32,
@@ -13,12 +15,27 @@ from triptych.kernels.compiler.arithmetic import (
     truncated,
 )
 from triptych.kernels.compiler.jit import kernel
+from triptych.radiance.occupancy_grid import OccupancyGrid, coarsen
 
 RAYS = 64  # rays a task
 LOOK = 16  # steps that are looked at together
 SHIFT = 2
 COARSE = 1 << SHIFT  # cells a side of the blocks that are skipped at once where they are empty
 ZERO, HALF, ONE, TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-20)
+
+
+_packed = WeakIdKeyDictionary()  # by the grid's tensor, which is replaced whenever cells change
+
+
+def packed_occupancy(occupancy: OccupancyGrid) -> tuple[np.ndarray, np.ndarray]:
+    """A bit for each cell, and (cascades, side / COARSE, …) bytes, whether a block has an occupied cell."""
+    cells = occupancy.occupied
+    if cells not in _packed:
+        bits = np.packbits(cells.numpy(), bitorder="little")
+        blocks = coarsen(coarsen(cells))
+        _packed[cells] = (bits, blocks.contiguous().view(torch.uint8).numpy())
+    packed: tuple[np.ndarray, np.ndarray] = _packed[cells]
+    return packed
 
 
 @kernel
@@ -40,15 +57,31 @@ def step_distance(number, length, cone):
 
 
 @kernel
-def leap(ox, oy, oz, dx, dy, dz, ix, iy, iz, number, blocks, length, cone):
+def inverse(direction):
+    """One over a component of a direction, large where that is 0."""
+    return ONE / direction if abs(direction) > TINY else np.float32(1e20)
+
+
+@kernel
+def ray_of(origins, directions, ray):
+    """Origin, direction, and one over the direction (large where that is 0), as three tuples of three."""
+    origin = origins[ray, 0], origins[ray, 1], origins[ray, 2]
+    direction = directions[ray, 0], directions[ray, 1], directions[ray, 2]
+    return origin, direction, (inverse(direction[0]), inverse(direction[1]), inverse(direction[2]))
+
+
+@kernel
+def skip_empty_space(ray, number, blocks, steps):
     """Steps from `number`, which lies in an empty cell, to the first one behind that cell or its block.
 
     Args:
-        ox, oy, oz, dx, dy, dz, ix, iy, iz: the ray's origin, direction and that one's `inverse`.
+        ray: of `ray_of`.
         number: of the step.
         blocks: (cascades, side / COARSE, …) bytes, whether any of a block's COARSE³ cells is occupied.
-        length, cone: as of `StepSchedule`.
+        steps: length and cone of the `StepSchedule`.
     """
+    (ox, oy, oz), (dx, dy, dz), (ix, iy, iz) = ray
+    length, cone = steps
     cascades, side = blocks.shape[0], blocks.shape[1] << SHIFT
     sidef = np.float32(side)
     distance = step_distance(number, length, cone)
@@ -91,17 +124,19 @@ def leap(ox, oy, oz, dx, dy, dz, ix, iy, iz, number, blocks, length, cone):
 
 
 @kernel
-def look_ahead(ox, oy, oz, dx, dy, dz, number, shape, length, cone, distances, cells):
-    """Work out LOOK steps from `number` on at once: their distances and their cells.
+def look_ahead(ray, number, shape, steps, distances, cells):
+    """Distances and cells of LOOK steps from `number` on.
 
     Without branches, so that the compiler makes vectors of it.
 
     Args:
-        ox, oy, oz, dx, dy, dz, number, length, cone: as of `leap`.
+        ray, number, steps: as of `skip_empty_space`.
         shape: (cascades, side), both uint32.
         distances: (LOOK,) float32, filled.
         cells: (LOOK,) uint32, filled with the positions of the cells' bits.
     """
+    (ox, oy, oz), (dx, dy, dz), _ = ray
+    length, cone = steps
     cascades, side = shape
     sidef = np.float32(side)
     edge, most = sidef - ONE, np.float32(cascades) - ONE
@@ -123,42 +158,24 @@ def look_ahead(ox, oy, oz, dx, dy, dz, number, shape, length, cone, distances, c
 
 
 @kernel
-def find_samples(
-    ox,
-    oy,
-    oz,
-    dx,
-    dy,
-    dz,
-    number,
-    leave,
-    bits,
-    blocks,
-    length,
-    cone,
-    distances,
-    cells,
-    found,
-    filled,
-    end,
-):
+def find_samples(ray, number, leave, occupancy, steps, room, found, filled, end):
     """Write the distances of a ray's samples from step `number` on to found[filled:end].
 
     Args:
-        ox, oy, oz, dx, dy, dz, blocks, length, cone: as of `leap`.
-        bits: (cascades * side³ / 8,) uint8, a bit for each cell.
+        ray, steps: as of `skip_empty_space`.
         leave: distance at which the ray leaves the box.
-        distances, cells: room for `look_ahead`.
+        occupancy: of `packed_occupancy`.
+        room: distances and cells for `look_ahead`.
         found: (n,) float32.
         filled, end: where to begin, and where to stop; the last LOOK places may stay free.
 
     Returns:
         The step to go on with, infinite behind the last one, and the end of what was written.
     """
-    ix, iy, iz = inverse(dx), inverse(dy), inverse(dz)
+    (bits, blocks), (distances, cells) = occupancy, room
     shape = np.uint32(blocks.shape[0]), np.uint32(blocks.shape[1] << SHIFT)
     while filled + LOOK <= end:
-        look_ahead(ox, oy, oz, dx, dy, dz, number, shape, length, cone, distances, cells)
+        look_ahead(ray, number, shape, steps, distances, cells)
         if not distances[0] < leave:
             return np.float32(np.inf), filled
         begun = filled
@@ -169,14 +186,8 @@ def find_samples(
             filled += occupied & (distance < leave)
         number += np.float32(LOOK)
         if filled == begun:
-            number += leap(ox, oy, oz, dx, dy, dz, ix, iy, iz, number - ONE, blocks, length, cone) - ONE
+            number += skip_empty_space(ray, number - ONE, blocks, steps) - ONE
     return number, filled
-
-
-@kernel
-def inverse(direction):
-    """One over a component of a direction, large where that is 0."""
-    return ONE / direction if abs(direction) > TINY else np.float32(1e20)
 
 
 @kernel
@@ -192,47 +203,30 @@ def box_interval(origins, directions, ray, low, high, near):
 
 
 @kernel
-def march(task, origins, directions, jitter, bits, blocks, box, length, cone, found, counts):
+def march(task, origins, directions, jitter, occupancy, box, steps, found, counts):
     """Distances of the samples of RAYS rays.
 
     Args:
         task: which rays.
         origins, directions: (rays, 3) float32.
         jitter: (rays,) float32 in [0, 1).
-        bits, blocks: as of `find_samples`.
+        occupancy, steps: as of `find_samples`.
         box: low, high, near.
-        length, cone: as of `StepSchedule`.
         found: (tasks, capacity) float32, filled with the distances one ray after the other; LOOK more than
             there can be.
         counts: (rays,) int32, filled with each ray's number of samples.
     """
     low, high, near = box
-    distances, cells = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
+    room = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
     here, filled = found[task], 0
-    for ray in range(task * RAYS, min(len(counts), (task + 1) * RAYS)):
+    for number in range(task * RAYS, min(len(counts), (task + 1) * RAYS)):
         begun = filled
-        enter, leave = box_interval(origins, directions, ray, low, high, near)
+        enter, leave = box_interval(origins, directions, number, low, high, near)
         if enter < leave < np.inf:  # not so for a ray of NaNs
-            _, filled = find_samples(
-                origins[ray, 0],
-                origins[ray, 1],
-                origins[ray, 2],
-                directions[ray, 0],
-                directions[ray, 1],
-                directions[ray, 2],
-                step_number(enter, length, cone) + jitter[ray],
-                leave,
-                bits,
-                blocks,
-                length,
-                cone,
-                distances,
-                cells,
-                here,
-                filled,
-                len(here),
-            )
-        counts[ray] = filled - begun
+            first = step_number(enter, steps[0], steps[1]) + jitter[number]
+            ray = ray_of(origins, directions, number)
+            _, filled = find_samples(ray, first, leave, occupancy, steps, room, here, filled, len(here))
+        counts[number] = filled - begun
 
 
 @kernel

@@ -9,9 +9,15 @@ from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance.encode import encode_range
 from triptych.kernels.radiance.field import FieldKernels, ray_activations
-from triptych.kernels.radiance.march import LOOK, box_interval, find_samples, step_number
+from triptych.kernels.radiance.march import (
+    LOOK,
+    box_interval,
+    find_samples,
+    packed_occupancy,
+    ray_of,
+    step_number,
+)
 from triptych.kernels.radiance.networks import evaluate
-from triptych.kernels.radiance.occupancy import packed_occupancy
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
@@ -29,11 +35,9 @@ def render(
     origins,
     directions,
     features,
-    bits,
-    blocks,
+    occupancy,
     box,
-    length,
-    cone,
+    steps,
     min_transmittance,
     grid,
     forward,
@@ -46,14 +50,14 @@ def render(
         task: which rays.
         origins, directions: (rays, 3) float32.
         features: (rays, m), in the type of the activations.
-        bits, blocks, box, length, cone: as of `march`.
+        occupancy, box, steps: as of `march`.
         min_transmittance: light below which a ray is not followed any further.
         grid, forward: as of `encode` and `evaluate`.
         like: an empty array of the type of the activations.
         rendered: (rays, 5) float32, filled: colour, opacity, depth.
     """
-    tables, resolutions, rows, scale, shift, lanes = grid
-    low, high, near = box
+    tables, lanes = grid[0], grid[5]
+    (low, high, near), (length, cone) = box, steps
     first = task * RAYS
     last = min(len(rendered), first + RAYS)
     levels, width = len(tables), len(lanes)
@@ -61,7 +65,7 @@ def render(
     distances, owners = np.empty(WAVE, np.float32), np.empty(WAVE, np.int32)
     encoding = np.empty((levels, WAVE, width), like.dtype)
     density, colour = np.empty(WAVE, np.float32), np.empty((WAVE, 3), np.float32)
-    steps, cells = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
+    room = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
     samples = np.arange(WAVE).astype(np.int32)
     numbers, leaves = np.empty(RAYS, np.float32), np.empty(RAYS, np.float32)
     light, ends = np.ones(RAYS, np.float32), np.empty(RAYS, np.int64)
@@ -82,20 +86,12 @@ def render(
             ray = first + local
             begun = filled
             numbers[local], filled = find_samples(
-                origins[ray, 0],
-                origins[ray, 1],
-                origins[ray, 2],
-                directions[ray, 0],
-                directions[ray, 1],
-                directions[ray, 2],
+                ray_of(origins, directions, ray),
                 numbers[local],
                 leaves[local],
-                bits,
-                blocks,
-                length,
-                cone,
+                occupancy,
                 steps,
-                cells,
+                room,
                 distances,
                 begun,
                 begun + each,
@@ -106,18 +102,7 @@ def render(
                     positions[axis, sample] = origins[ray, axis] + distances[sample] * directions[ray, axis]
             ends[place] = filled
         for level in range(levels):
-            encode_range(
-                tables[level],
-                resolutions[level],
-                rows[level],
-                scale,
-                shift,
-                lanes,
-                positions,
-                0,
-                filled,
-                encoding[level],
-            )
+            encode_range(grid, level, positions, 0, filled, encoding[level])
         evaluate(0, encoding, lanes, samples, filled, owners, features, forward, density, colour)
         sample, kept = 0, 0
         for place in range(count):
@@ -173,10 +158,9 @@ class KernelRenderer:
             origins.contiguous().numpy(),
             directions.contiguous().numpy(),
             features,
-            *packed_occupancy(occupancy),
+            packed_occupancy(occupancy),
             box,
-            np.float32(schedule.length),
-            np.float32(schedule.cone),
+            (np.float32(schedule.length), np.float32(schedule.cone)),
             np.float32(min_transmittance),
             kernels.grid,
             kernels.forward,

@@ -9,7 +9,6 @@ from torch import Tensor
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import composite, encode, march, networks
 from triptych.kernels.radiance.field import FieldKernels, ray_activations
-from triptych.kernels.radiance.occupancy import packed_occupancy
 from triptych.radiance.composite import Rendered
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
@@ -63,75 +62,35 @@ class KernelTracer:
         longest = rays.schedule.number(torch.tensor(3**0.5 * aabb_scale + rays.near))
         found = scratch.array("found", (tasks, march.RAYS * (int(longest) + 2) + march.LOOK))
         counts = np.empty(count, np.int32)
-        parallel(
-            march.march,
-            tasks,
-            origins,
-            directions,
-            rays.jitter.numpy(),
-            *packed_occupancy(occupancy),
-            box,
-            length,
-            cone,
-            found,
-            counts,
-        )
+        given = rays.jitter.numpy(), march.packed_occupancy(occupancy), box, (length, cone)
+        parallel(march.march, tasks, origins, directions, *given, found, counts)
         self.starts = _starts(counts)
         total = max(1, int(self.starts[-1]))
         self.distances = scratch.array("distances", (total,))
         self.rays = scratch.array("rays", (total,), np.int32)
         self.positions = scratch.array("positions", (3, total))
-        parallel(
-            march.place_samples,
-            tasks,
-            origins,
-            directions,
-            found,
-            self.starts,
-            self.distances,
-            self.rays,
-            self.positions,
-        )
+        placed = self.distances, self.rays, self.positions
+        parallel(march.place_samples, tasks, origins, directions, found, self.starts, *placed)
 
-    def evaluate(self, length: np.float32, cone: np.float32, features: np.ndarray) -> np.ndarray:
+    def evaluate(self, steps: tuple[np.float32, np.float32], features: np.ndarray) -> np.ndarray:
         """Fill density, colour and what each ray sees, (rays, 6)."""
         kernels, scratch, count = self.kernels, self.kernels.scratch, int(self.starts[-1])
         self.encoding = kernels.encode(self.positions, count)
         self.density, self.colour = scratch.array("density", (count,)), scratch.array("colour", (count, 3))
-        parallel(
-            networks.evaluate,
-            _tasks(count, networks.TASK),
-            self.encoding,
-            kernels.lanes,
-            kernels.samples(count),
-            count,
-            self.rays,
-            features,
-            kernels.forward,
-            self.density,
-            self.colour,
-        )
+        samples = self.encoding, kernels.lanes, kernels.samples(count), count, self.rays
+        outputs = self.density, self.colour
+        tasks = _tasks(count, networks.TASK)
+        parallel(networks.evaluate, tasks, *samples, features, kernels.forward, *outputs)
         number = len(self.starts) - 1
         rendered, self.seen = np.empty((number, 6), np.float32), np.empty(number, np.int64)
-        parallel(
-            composite.composite,
-            _tasks(number, composite.RAYS),
-            self.starts,
-            self.distances,
-            length,
-            cone,
-            np.float32(MIN_TRANSMITTANCE),
-            self.density,
-            self.colour,
-            rendered,
-            self.seen,
-        )
+        marched = self.starts, self.distances, steps, np.float32(MIN_TRANSMITTANCE)
+        tasks = _tasks(number, composite.RAYS)
+        parallel(composite.composite, tasks, *marched, *outputs, rendered, self.seen)
         return rendered
 
     def backward(
         self,
-        length: np.float32,
-        cone: np.float32,
+        steps: tuple[np.float32, np.float32],
         features: np.ndarray,
         rendered: np.ndarray,
         incoming: np.ndarray,
@@ -151,19 +110,12 @@ class KernelTracer:
             _tasks(number, composite.RAYS),
             self.starts,
             seen_starts,
-            self.distances,
-            self.positions,
-            length,
-            cone,
+            (self.distances, self.positions),
+            steps,
             np.float32(GRADIENT_SCALE_DISTANCE),
-            self.density,
-            self.colour,
-            rendered,
+            (self.density, self.colour, rendered),
             incoming,
-            samples,
-            d_raw,
-            d_output,
-            positions,
+            (samples, d_raw, d_output, positions),
         )
         tasks, width = _tasks(count, networks.TASK), features.shape[1]
         d_weights = tuple(
@@ -176,40 +128,19 @@ class KernelTracer:
             "d_encoding", (len(self.encoding), max(count, 1), len(kernels.lanes)), kernels.dtype
         )
         d_features = np.empty((count if for_features else 0, width), np.float32)
-        parallel(
-            networks.evaluate_backward,
-            tasks,
-            self.encoding,
-            kernels.lanes,
-            samples,
-            count,
-            self.rays,
-            features,
-            kernels.forward,
-            kernels.backward,
-            d_raw,
-            d_output,
-            d_weights,
-            d_encoding,
-            d_features,
-        )
+        given = self.encoding, kernels.lanes, samples, count, self.rays, features
+        gradients = d_raw, d_output, d_weights, d_encoding, d_features
+        parallel(networks.evaluate_backward, tasks, *given, kernels.forward, kernels.backward, *gradients)
         tables = kernels.field.grid.tables
         for table in tables:
             if table.grad is None:
                 table.grad = torch.zeros_like(table)
-        gradients = np.array([table.grad.data_ptr() for table in tables])
-        parallel(encode.encode_backward, len(tables), kernels.grid, gradients, positions, count, d_encoding)
+        addresses = np.array([table.grad.data_ptr() for table in tables])
+        parallel(encode.encode_backward, len(tables), kernels.grid, addresses, positions, count, d_encoding)
         d_positions = np.zeros((3, count if for_positions else 0), np.float32)
         if for_positions:
-            parallel(
-                encode.position_gradient,
-                _tasks(count, encode.CHUNK),
-                kernels.grid,
-                positions,
-                count,
-                d_encoding,
-                d_positions,
-            )
+            tasks, given = _tasks(count, encode.CHUNK), (kernels.grid, positions, count, d_encoding)
+            parallel(encode.position_gradient, tasks, *given, d_positions)
         self.seen_rays, self.seen_distances = self.rays[samples], self.distances[samples]
         return [gradient.sum(axis=0) for gradient in d_weights], d_features, d_positions
 
@@ -219,10 +150,9 @@ class _Trace(torch.autograd.Function):
     def forward(
         ctx: Any, tracer: KernelTracer, schedule: Any, features: Tensor, origins: Tensor, *_others: Tensor
     ) -> Tensor:
-        length, cone = np.float32(schedule.length), np.float32(schedule.cone)
-        ctx.tracer, ctx.steps = tracer, (length, cone)
+        ctx.tracer, ctx.steps = tracer, (np.float32(schedule.length), np.float32(schedule.cone))
         ctx.features = ray_activations(features, tracer.kernels.dtype)
-        ctx.rendered = tracer.evaluate(length, cone, ctx.features)
+        ctx.rendered = tracer.evaluate(ctx.steps, ctx.features)
         ctx.count, ctx.width = len(origins), features.shape[1]
         return torch.from_numpy(ctx.rendered)
 
@@ -232,7 +162,7 @@ class _Trace(torch.autograd.Function):
         for_features, for_positions = needed[2], needed[3] or needed[4]
         incoming = gradients[0].contiguous().numpy()
         weights, d_features, d_positions = tracer.backward(
-            *ctx.steps,
+            ctx.steps,
             ctx.features,
             ctx.rendered,
             incoming,
