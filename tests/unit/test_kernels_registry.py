@@ -92,7 +92,7 @@ def test_without_numba_there_are_no_kernels(without_numba: dict[str, str]) -> No
     program = (
         "from triptych.kernels import registry; from triptych.models import resnet;"
         "model = registry.accelerate(resnet.ResNet18(width=8));"
-        "print(registry.describe(), type(model).__module__, registry.operation('render_views', 'cpu'))"
+        "print(registry.describe(), type(model).__module__, registry.operation('radiance_adam', 'cpu'))"
     )
     assert python(program, **without_numba) == "off (numba is not installed) triptych.models.resnet None"
 
@@ -103,7 +103,7 @@ def test_without_numba_there_are_no_kernels(without_numba: dict[str, str]) -> No
 STARTS_WORK = {
     "classify/attention_rollout.py",
     "radiance/backend.py",
-    "ssl/features.py",
+    "ssl/encoding.py",
     "ssl/random_encoder.py",
     "ssl/simclr.py",
     "training/step.py",
@@ -230,7 +230,7 @@ def test_off_leaves_a_model_untouched(network: nn.Module, monkeypatch: pytest.Mo
     monkeypatch.setattr(registry, "_tier", "off")
     before = [type(module) for module in network.modules()]
     assert [type(module) for module in registry.accelerate(network).modules()] == before
-    assert registry.operation("render_views", "cpu") is None
+    assert registry.operation("radiance_adam", "cpu") is None
 
 
 def test_every_operation_can_be_loaded() -> None:
@@ -238,7 +238,7 @@ def test_every_operation_can_be_loaded() -> None:
         pytest.skip("numba is not installed")
     assert all(callable(registry.operation(name, "cpu")) for name in registry.OPERATIONS)
     assert all(issubclass(registry._load(path), nn.Module) for path in registry.LAYERS.values())
-    assert registry.operation("render_views", "cuda") is None
+    assert registry.operation("radiance_adam", "cuda") is None
 
 
 def test_kernels_step_aside_while_a_model_is_compiled(network: nn.Module) -> None:

@@ -11,17 +11,17 @@ A tier is a level of instructions; it includes the ones below it:
     generic       whatever the compiler makes of the loops
     off           no kernels
 
-    operation                     amx_bf16             avx512_bf16             avx2
-    convolution, bfloat16         conv.amx             conv.winograd_bf16      -
-    convolution, float32          conv.winograd_fp32   conv.winograd_fp32      conv.winograd_fp32
-    convolution of small maps     conv.batched_gemm    conv.batched_gemm       conv.batched_gemm (float32)
-    linear layer, bfloat16        linear.compiled_amx  linear.avx512_bf16      -
-    attention, bfloat16           attention.op         attention.op            -
-    add + layer norm, GELU, bf16  norm                 norm                    -
-    batch norm + add + ReLU       norm                 norm                    norm (float32)
-    SimCLR's views                views                views                   views (and generic)
-    radiance fields, bfloat16     radiance             radiance                -
-    radiance fields, float32      radiance             radiance                radiance (and generic)
+    operation                        amx_bf16             avx512_bf16          avx2
+    3x3 convolution, bfloat16        conv.amx             conv.winograd_bf16   -
+    3x3 convolution, float32         conv.winograd_fp32   conv.winograd_fp32   conv.winograd_fp32
+    convolution of small maps        conv.amx             conv.batched_gemm    conv.batched_gemm (float32)
+    linear layer, bfloat16           linear               linear               -
+    attention, bfloat16              attention            attention            -
+    add + layer norm, GELU, bfloat16 norm                 norm                 -
+    batch norm + add + ReLU          norm                 norm                 norm (float32)
+    radiance field, bfloat16         radiance             radiance             -
+    radiance field, float32          radiance             radiance             radiance (generic as well)
+    SimCLR's views                   views                views                views (generic as well)
 """
 
 import ctypes
@@ -37,6 +37,7 @@ import torch
 from torch import nn
 
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.provenance import cpu_model
 
 TIERS = ("generic", "avx2", "avx512_bf16", "amx_bf16")
 # What each tier adds, by LLVM's names of CPU features.
@@ -65,7 +66,6 @@ LAYERS = {
 
 # What is not a layer: the class or function that replaces a plain one.
 OPERATIONS = {
-    "render_views": "triptych.kernels.views.compiled.render_views",
     "radiance_tracer": "triptych.kernels.radiance.trace.KernelTracer",
     "radiance_renderer": "triptych.kernels.radiance.render.KernelRenderer",
     "radiance_density": "triptych.kernels.radiance.field.FieldKernels",
@@ -177,16 +177,6 @@ def accelerate(model: Model) -> Model:
             if path is not None:
                 module.__class__ = _load(path)
     return model
-
-
-def cpu_model() -> str:
-    """The CPU's name."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = (line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-            return next(names, platform.machine())
-    except OSError:
-        return platform.processor() or platform.machine()
 
 
 def _load(path: str) -> Any:
