@@ -243,7 +243,7 @@ PAGE = {
     "grid": (
         {
             "results": {**GRID, **TITLES},
-            "parameters": rules.count_parameters.output[0],
+            "parameters": filled(rules.count_parameters.output[0]),
             "figures": {
                 **figures(rules.plot_augmentations),
                 **figures(rules.plot_grid_overview),
