@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks._variants import fit_and_forget, packed, wanted
+from triptych.classify.experiment import training_images
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
@@ -164,9 +165,7 @@ def measure() -> dict[str, float | str]:
     if images < len(rest):
         rest = rest[stratified_split(dataset.train_labels[rest], images, seed=0)[1]]
     train, held = _part(dataset, rest), _part(dataset, held_out)
-    queries = DeviceImages(
-        held.train_images, held.train_labels, mean=dataset.mean, std=dataset.std, device=device
-    )
+    queries = training_images(held, device)
     found: dict[str, float | str] = {"images": len(rest)}
     for name in names:
         runs = [_run(BASE | VARIANTS[name], train, queries, seed, name) for seed in seeds]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from colour_experiments import CLASSIFIER, experiment, metrics, save_colours
 
+from triptych.classify import classifier
 from triptych.classify.classifier import train_classifier
 from triptych.classify.evaluation import Predictions, evaluate
 from triptych.classify.experiment import training_and_validation
@@ -82,13 +83,7 @@ def test_a_prediction_within_the_true_superclass_is_no_superclass_error() -> Non
 
 def test_evaluation_agrees_with_sorting_by_hand(data: Path) -> None:
     dataset = load_packed(data)
-    images = DeviceImages(
-        dataset.test_images,
-        dataset.test_labels,
-        mean=dataset.mean,
-        std=dataset.std,
-        device=torch.device("cpu"),
-    )
+    images = classifier.test_images(dataset, torch.device("cpu"))
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 16 * 3, 9))
     scores = evaluate(model, images, precision="float32")

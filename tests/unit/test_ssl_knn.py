@@ -10,7 +10,7 @@ from torch import nn
 from triptych.data.device import DeviceImages
 from triptych.ssl.encoding import feature_spread
 from triptych.ssl.knn import knn_accuracy, knn_scores
-from triptych.ssl.monitor import KnnMonitor
+from triptych.ssl.monitor import Monitor
 
 
 def brute_force(
@@ -60,6 +60,9 @@ def test_spread_is_zero_for_collapsed_and_one_for_isotropic_features() -> None:
     assert feature_spread(torch.randn(5000, 64)) == pytest.approx(1, abs=0.02)
 
 
+RECIPE = {"precision": "float32", "batch_size": 8, "accumulate": 1, "views": {"count": 2}, "decoupled": False}
+
+
 class Mean(nn.Module):
     """Mean colours, behind a batch norm that would notice train mode."""
 
@@ -83,20 +86,20 @@ def coloured(count: int) -> DeviceImages:
 def test_the_monitor_finds_the_classes_leaves_the_encoder_alone_and_repeats_itself() -> None:
     encoder = Mean().train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    monitor = KnnMonitor(coloured(300), encoder, precision="float32", bank_size=120, query_size=60, seed=3)
-    found = monitor()
+    monitor = Monitor(coloured(300), encoder, RECIPE, label="test", bank_size=120, query_size=60)
+    found = monitor.evaluate()
     assert found["knn_accuracy"] == 100
     assert 0.5 < found["feature_std"] <= 1.01
     assert encoder.training
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name]), name
-    again = KnnMonitor(coloured(300), encoder, precision="float32", bank_size=120, query_size=60, seed=3)
-    assert again() == found == monitor()
+    again = Monitor(coloured(300), encoder, RECIPE, label="test", bank_size=120, query_size=60)
+    assert again.evaluate() == found == monitor.evaluate()
 
 
 def test_the_monitors_bank_and_queries_are_disjoint_balanced_and_fit_few_images() -> None:
     images = coloured(90)
-    monitor = KnnMonitor(images, Mean(), precision="float32")
+    monitor = Monitor(images, Mean(), RECIPE, label="test")
     assert not set(monitor.bank.tolist()) & set(monitor.queries.tolist())
     assert len(monitor.queries) == 18 and len(monitor.bank) == 72
     assert torch.bincount(images.labels[monitor.queries]).tolist() == [6, 6, 6]

@@ -16,11 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.classify.experiment import load_weights
-from triptych.classify.training import run_training
 from triptych.data.packed import load_packed
 from triptych.models.resnet import ResNet18
 from triptych.ssl.epoch_budget import measure_plan, plan_epochs, typical_seconds
-from triptych.ssl.monitor import KnnMonitor
+from triptych.ssl.monitor import Monitor
 from triptych.ssl.progressive_resizing import seconds_until, size_at, step_cost
 from triptych.ssl.random_encoder import initialise
 from triptych.ssl.simclr import SimCLR, pretrain
@@ -120,7 +119,7 @@ def test_the_warning_comes_after_every_epoch_even_if_killed_before_the_evaluatio
     class Killed(BaseException):
         pass
 
-    def killed(monitor: KnnMonitor) -> dict[str, float]:
+    def killed(monitor: Monitor) -> dict[str, float]:
         raise Killed
 
     run = replace(
@@ -130,7 +129,7 @@ def test_the_warning_comes_after_every_epoch_even_if_killed_before_the_evaluatio
     told = "that of an encoder that cannot tell images apart"
     with caplog.at_level(logging.WARNING, logger="triptych"):
         with monkeypatch.context() as patched, pytest.raises(Killed):
-            patched.setattr(KnnMonitor, "__call__", killed)
+            patched.setattr(Monitor, "evaluate", killed)
             pretrain(run)
         assert caplog.text.count(told) == 2
         caplog.clear()
@@ -186,11 +185,6 @@ def test_pretraining_by_kernels_that_is_killed_and_resumed_gives_the_same_bits(
     pretrain(experiment(tmp_path / "straight", data, FOR_KERNELS))
     encoders = [(tmp_path / name / "encoder.safetensors").read_bytes() for name in ("killed", "straight")]
     assert encoders[0] == encoders[1]
-
-
-def test_two_workers_on_a_cpu_are_refused_because_of_batch_norm(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(TriptychError, match="gpus is 2, but batch norm over several workers needs CUDA"):
-        run_training(pretrain, experiment(tmp_path, data, {**SIMCLR, "gpus": 2}))
 
 
 def test_collapsed_features_are_noticed(tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,6 @@
 """One optimizer step: micro-batches, clipping, randomness, and where its time goes."""
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -102,24 +101,18 @@ def test_a_training_accumulates_micro_batches(tmp_path: Path) -> None:
     assert not same(whole, accumulated)
 
 
-def test_the_share_is_that_of_the_time_within_compute() -> None:
-    watch = Stopwatch(torch.device("cpu"), 100)
+def test_the_share_is_that_of_the_time_within_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("triptych.training.step.time.perf_counter", lambda: now)
+    watch = Stopwatch(CPU, 100)
     assert math.isnan(watch.share)
     for number in range(4):
         with watch.step(number):
-            time.sleep(0.03)
+            now += 3
             with watch.compute():
-                time.sleep(0.01)
-    assert watch.total >= 4 * 0.04
-    assert watch.share == pytest.approx(0.25, abs=0.1)
-
-
-def test_what_a_step_has_taken_counts_before_it_ends() -> None:
-    watch = Stopwatch(torch.device("cpu"), 1)
-    with watch.step(0):
-        time.sleep(0.01)
-        assert watch.total_so_far >= 0.01
-    assert watch.total == watch.total_so_far >= 0.01
+                now += 1
+            assert watch.total_so_far == 4 * (number + 1)  # of the running step, too
+    assert watch.total == 16 and watch.share == 0.25
 
 
 @pytest.mark.parametrize(("steps", "timed"), [(3, [2]), (20, [10]), (200, [10, 60, 110, 160])])

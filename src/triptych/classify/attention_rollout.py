@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triptych.classify.architectures import build_model
-from triptych.classify.experiment import load_weights
-from triptych.data.device import DeviceImages
+from triptych.classify.experiment import load_weights, test_images
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
 from triptych.kernels.registry import accelerate
@@ -127,14 +126,8 @@ def attention_maps(
         TriptychError: a network has no attention that can be rolled out, or weights do not fit.
     """
     count = min(COUNT, len(dataset.test_labels))
-    chosen = DeviceImages(
-        dataset.test_images,
-        dataset.test_labels,
-        mean=dataset.mean,
-        std=dataset.std,
-        device=torch.device("cpu"),
-        indices=stratified_subset(dataset.test_labels, count, seed=0),
-    )
+    indices = stratified_subset(dataset.test_labels, count, seed=0)
+    chosen = test_images(dataset, torch.device("cpu"), indices)
     everything = torch.arange(count)
     pixels = chosen.normalise(chosen.pixels(everything))
     maps, predicted = [], []

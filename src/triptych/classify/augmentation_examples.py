@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from triptych.augment.augmentation import make_augmentation
-from triptych.data.device import DeviceImages
+from triptych.classify.experiment import training_images
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
 from triptych.workflow.seeds import torch_generator
@@ -35,14 +35,8 @@ def augmentation_examples(
         network's inputs as pixels; `targets`: (augmentations, 8, classes) float32, label weights.
     """
     count = min(COUNT, len(dataset.train_labels))
-    batch = DeviceImages(
-        dataset.train_images,
-        dataset.train_labels,
-        mean=dataset.mean,
-        std=dataset.std,
-        device=torch.device("cpu"),
-        indices=stratified_subset(dataset.train_labels, count, seed=0),
-    )
+    chosen = stratified_subset(dataset.train_labels, count, seed=0)
+    batch = training_images(dataset, torch.device("cpu"), chosen)
     everything = torch.arange(count)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (dataset.mean, dataset.std))
     images, targets = [], []

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +13,6 @@ from triptych.classify.architectures import build_model
 from triptych.classify.evaluation import evaluate, predict
 from triptych.classify.experiment import (
     Experiment,
-    save_predictions,
     save_weights,
     test_images,
     training_and_validation,
@@ -23,6 +23,7 @@ from triptych.data.packed import PackedDataset
 from triptych.training.batches import Batch
 from triptych.training.distributed import rank
 from triptych.training.loop import fit
+from triptych.workflow.files import atomic_path, write_array
 
 
 class Classification:
@@ -95,7 +96,9 @@ def train_classifier(experiment: Experiment) -> None:
         return
     chosen = fitted.rows[fitted.best_epoch - 1]
     predictions = predict(model, test_images(dataset, device), precision=recipe["precision"])
-    save_predictions(predictions.classes, dataset.num_classes, experiment.folder / "predictions.npy")
+    smallest = np.min_scalar_type(dataset.num_classes - 1)
+    with atomic_path(experiment.folder / "predictions.npy") as temporary:
+        write_array(temporary, predictions.classes.astype(smallest))
     save_weights(model, experiment.folder / "model.safetensors")
     test = predictions.errors()
     metrics = {

@@ -16,7 +16,7 @@ from triptych.data.packed import PackedDataset, load_packed
 from triptych.data.splits import stratified_split
 from triptych.workflow.devices import choose_device, describe_precision
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_path, write_array, write_json, write_tensors
+from triptych.workflow.files import atomic_path, write_json, write_tensors
 from triptych.workflow.job import Job
 from triptych.workflow.seeds import derive_seed
 
@@ -100,11 +100,20 @@ def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
     )
 
 
-def training_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
-    """All training images on the device."""
-    return DeviceImages(
-        dataset.train_images, dataset.train_labels, mean=dataset.mean, std=dataset.std, device=device
-    )
+def training_images(
+    dataset: PackedDataset, device: torch.device, indices: NDArray[np.int64] | None = None
+) -> DeviceImages:
+    """The training images, or those at `indices`, on the device."""
+    images, labels = dataset.train_images, dataset.train_labels
+    return DeviceImages(images, labels, mean=dataset.mean, std=dataset.std, device=device, indices=indices)
+
+
+def test_images(
+    dataset: PackedDataset, device: torch.device, indices: NDArray[np.int64] | None = None
+) -> DeviceImages:
+    """The test images, or those at `indices`; evaluated once, after every choice is made."""
+    images, labels = dataset.test_images, dataset.test_labels
+    return DeviceImages(images, labels, mean=dataset.mean, std=dataset.std, device=device, indices=indices)
 
 
 def training_and_validation(
@@ -121,25 +130,7 @@ def training_and_validation(
             "images; lower validation in the config"
         )
     train, held_out = stratified_split(dataset.train_labels, validation, seed=0)
-    parts = (
-        DeviceImages(
-            dataset.train_images,
-            dataset.train_labels,
-            mean=dataset.mean,
-            std=dataset.std,
-            device=device,
-            indices=indices,
-        )
-        for indices in (train, held_out)
-    )
-    return next(parts), next(parts)
-
-
-def test_images(dataset: PackedDataset, device: torch.device) -> DeviceImages:
-    """The test images: evaluated once, after every choice is made."""
-    return DeviceImages(
-        dataset.test_images, dataset.test_labels, mean=dataset.mean, std=dataset.std, device=device
-    )
+    return training_images(dataset, device, train), training_images(dataset, device, held_out)
 
 
 def save_weights(model: nn.Module, target: Path) -> None:
@@ -153,12 +144,6 @@ def save_weights(model: nn.Module, target: Path) -> None:
     }
     with atomic_path(target) as temporary:
         write_tensors(temporary, state)
-
-
-def save_predictions(predictions: NDArray[np.int64], num_classes: int, target: Path) -> None:
-    """Save the class of each image, (N,), as `.npy` in the smallest unsigned type that holds all classes."""
-    with atomic_path(target) as temporary:
-        write_array(temporary, predictions.astype(np.min_scalar_type(num_classes - 1)))
 
 
 def load_weights(model: nn.Module, source: str | Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from triptych.data.packed import PackedDataset
-from triptych.ssl.monitor import KnnMonitor
+from triptych.ssl.monitor import Monitor
 from triptych.ssl.simclr import SimCLR
 from triptych.training.batches import Batches
 from triptych.training.memory import keep_large_allocations, out_of_memory_advice
@@ -106,10 +106,10 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     total = sum(stage["share"] for stage in stages)
     mean = sum(stage["share"] / total * each for stage, each in zip(stages, seconds, strict=True))
     epoch_seconds = mean * batches.steps
-    monitor = KnnMonitor(simclr.images, simclr.encoder, precision=recipe["precision"])
-    monitor()
+    monitor = Monitor(simclr.images, simclr.encoder, recipe, label="simclr")
+    monitor.evaluate()
     start = time.perf_counter()
-    monitor()
+    monitor.evaluate()
     monitor_seconds = time.perf_counter() - start
     epochs = plan_epochs(
         recipe["minutes"],

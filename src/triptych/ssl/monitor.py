@@ -17,101 +17,73 @@ from triptych.workflow.seeds import derive_seed
 log = logging.getLogger("triptych")
 
 COLLAPSED = 0.02  # spread of the features; encoders that learn, and random ones, are above 0.2
+K = 20  # neighbours in a bank of 5,000, for the customary 200 in 50,000
 CHANCE = 0.99  # fraction of the loss without any information above which nothing has been learnt
 
 
-class KnnMonitor:
-    """Accuracy of nearest neighbours while an encoder is being trained; cheap, and without test images.
+class Monitor:
+    """Accuracy of nearest neighbours during a pretraining, and warnings when it learns nothing.
 
     Some training images are the bank, others the queries: two stratified draws, the same in every call. If
-    there are too few images, a fifth of them are queries.
+    there are too few images, a fifth of them are queries. The standard error of the accuracy is about 1.4
+    points for 1,000 queries. Test images are not used.
 
     Args:
-        images: training images; only this monitor reads their labels.
+        images: training images; only the monitor reads their labels.
         encoder: on the images' device.
-        precision: see `autocast`.
-        bank_size: images that vote.
-        query_size: images that are classified; the accuracy has a standard error of about 1.4 points for
-            1,000 of them.
-        seed: of the draws.
-        k: neighbours; 20 of a bank of 5,000 for the customary 200 of 50,000.
-        temperature: see `knn_scores`.
+        recipe: `precision`, `batch_size`, `accumulate`, `views.count` and `decoupled`.
+        label: names the run in warnings.
+        bank_size, query_size: images that vote and images that are classified.
 
     Example:
-        monitor = KnnMonitor(images, encoder, precision="auto", seed=0)
-        monitor()  # {"knn_accuracy": 57.1, "feature_std": 0.62}
+        monitor = Monitor(images, encoder, recipe, label="simclr")
+        monitor.evaluate()  # {"knn_accuracy": 57.1, "feature_std": 0.62}
     """
 
     def __init__(
         self,
         images: DeviceImages,
         encoder: nn.Module,
+        recipe: Mapping[str, Any],
         *,
-        precision: str,
+        label: str,
         bank_size: int = 5000,
         query_size: int = 1000,
-        seed: int = 0,
-        k: int = 20,
-        temperature: float = 0.1,
     ) -> None:
-        self.images, self.encoder, self.precision = images, encoder, precision
-        self.k, self.temperature = k, temperature
+        self.images, self.encoder, self.precision, self.label = images, encoder, recipe["precision"], label
         labels = images.labels.cpu().numpy()
         rest, queries = stratified_split(
-            labels, min(query_size, len(labels) // 5), derive_seed("knn queries", seed)
+            labels, min(query_size, len(labels) // 5), derive_seed("knn queries", 0)
         )
-        _, bank = stratified_split(labels[rest], min(bank_size, len(rest)), derive_seed("knn bank", seed))
+        _, bank = stratified_split(labels[rest], min(bank_size, len(rest)), derive_seed("knn bank", 0))
         self.queries, self.bank = torch.from_numpy(queries), torch.from_numpy(rest[bank])
-
-    def __call__(self) -> dict[str, float]:
-        """`knn_accuracy` of the queries (percent) and `feature_std` of the bank (see `feature_spread`)."""
-        bank, queries = (
-            encode(self.encoder, self.images, precision=self.precision, indices=indices)
-            for indices in (self.bank, self.queries)
-        )
-        bank_labels, query_labels = (
-            self.images.labels[indices.to(self.images.device)] for indices in (self.bank, self.queries)
-        )
-        accuracy = knn_accuracy(
-            bank, bank_labels, queries, query_labels, k=self.k, temperature=self.temperature
-        )
-        return {"knn_accuracy": accuracy, "feature_std": feature_spread(bank)}
-
-
-class Monitor:
-    """Warns when a contrastive pretraining has collapsed or does not get below the loss of chance.
-
-    Args:
-        images, encoder: see `KnnMonitor`.
-        recipe: `precision`, `batch_size`, `accumulate`, `views.count` and `decoupled`.
-        label: names the run in warnings.
-    """
-
-    def __init__(
-        self, images: DeviceImages, encoder: nn.Module, recipe: Mapping[str, Any], *, label: str
-    ) -> None:
-        self.knn, self.label = KnnMonitor(images, encoder, precision=recipe["precision"]), label
         micro_batch = recipe["batch_size"] // recipe["accumulate"]  # images that are compared
         candidates = recipe["views"]["count"] * (micro_batch - 1) + (0 if recipe["decoupled"] else 1)
-        self.chance = math.log(candidates)
+        self.chance_loss = math.log(candidates)
 
     def check_loss(self, loss: float) -> None:
         """Warn if the mean loss of an epoch is that of chance: it shows long before the next `evaluate`."""
-        if loss > CHANCE * self.chance:
+        if loss > CHANCE * self.chance_loss:
             log.warning(
                 "%s: the loss is %.3f, that of an encoder that cannot tell images apart (%.3f)",
                 self.label,
                 loss,
-                self.chance,
+                self.chance_loss,
             )
 
     def evaluate(self) -> dict[str, float]:
-        """The numbers of the `KnnMonitor`, with a warning if the features have collapsed."""
-        found = self.knn()
-        if found["feature_std"] < COLLAPSED:
-            log.warning(
-                "%s: the features have collapsed (spread %.3f); lower learning_rate",
-                self.label,
-                found["feature_std"],
+        """`knn_accuracy` of the queries (percent) and `feature_std` of the bank (see `feature_spread`)."""
+        (bank, bank_labels), (queries, labels) = (
+            (
+                encode(self.encoder, self.images, precision=self.precision, indices=indices),
+                self.images.labels[indices.to(self.images.device)],
             )
-        return found
+            for indices in (self.bank, self.queries)
+        )
+        accuracy = knn_accuracy(bank, bank_labels, queries, labels, k=K)
+        spread = feature_spread(bank)
+        if spread < COLLAPSED:
+            log.warning(
+                "%s: the features have collapsed (spread %.3f); lower learning_rate", self.label, spread
+            )
+        return {"knn_accuracy": accuracy, "feature_std": spread}

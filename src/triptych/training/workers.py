@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -24,7 +23,7 @@ from datetime import timedelta
 from logging.handlers import QueueHandler
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -47,26 +46,17 @@ EXIT_SECONDS = 30.0  # for a worker to exit after its result
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What the parent sends a worker; `call` is the pickled (function, arguments)."""
-
-    rank: int
-    workers: int
-    device_type: str
-    port: int
-    threads: int
-    log_level: int
-    call: bytes
-
-
-@dataclass(frozen=True)
 class _Worker:
-    """The parent's view of a worker; `output` holds what it printed; worker 0 prints to the terminal."""
+    """The parent's view of a worker."""
 
     name: str
     process: subprocess.Popen[bytes]
     connection: Connection
-    output: IO[bytes] | None
+
+    def send(self, message: Any) -> None:
+        """Send an object; one that has ended is reported by its closed connection."""
+        with suppress(OSError):
+            self.connection.send_bytes(pickle.dumps(message))
 
 
 def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers: int, device_type: str) -> T:
@@ -94,20 +84,29 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
     if workers == 1:
         with saving_when_stopped():
             return function(*arguments)
-    _check_devices(workers, device_type)
+    if device_type not in ("cuda", "cpu"):
+        raise TriptychError(
+            f"gpus is {workers} but device '{device_type}' supports one worker only; set gpus: 1"
+        )
+    if device_type == "cuda" and workers > torch.cuda.device_count():
+        raise TriptychError(
+            f"gpus is {workers} but {torch.cuda.device_count()} are visible here; lower gpus in the recipe "
+            "or request more from the scheduler"
+        )
     # The store listens on a port that this process holds, on the loopback interface only.
     listener = socket.create_server((HOST, 0))
     port = listener.getsockname()[1]
     store = TCPStore(HOST, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
-    threads = max(1, torch.get_num_threads() // workers)
+    group = {"world_size": workers, "device_type": device_type, "port": port}
+    threads, level = max(1, torch.get_num_threads() // workers), log.getEffectiveLevel()
     call = pickle.dumps((function, tuple(arguments)))
     started: list[_Worker] = []
     finished = False
     try:
         for rank in range(workers):
-            task = _Task(rank, workers, device_type, port, threads, log.getEffectiveLevel(), call)
-            started.append(_start(task))
-        with saving_when_stopped(lambda number: _request_stop(started[0], number)):
+            started.append(_start(rank, workers))
+            started[rank].send({"rank": rank, **group, "threads": threads, "level": level, "call": call})
+        with saving_when_stopped(started[0].send):
             result: T = _wait_for_result(started)
         finished = True
     finally:
@@ -119,27 +118,12 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
         for worker in started:
             worker.process.wait()
             worker.connection.close()
-            if worker.output is not None:
-                worker.output.close()
         del store
     return result
 
 
-def _check_devices(workers: int, device_type: str) -> None:
-    if device_type not in ("cuda", "cpu"):
-        raise TriptychError(
-            f"gpus is {workers} but device '{device_type}' supports one worker only; set gpus: 1"
-        )
-    if device_type == "cuda" and workers > torch.cuda.device_count():
-        raise TriptychError(
-            f"gpus is {workers} but {torch.cuda.device_count()} are visible here; lower gpus in the recipe "
-            "or request more from the scheduler"
-        )
-
-
-def _start(task: _Task) -> _Worker:
+def _start(rank: int, workers: int) -> _Worker:
     parent_end, worker_end = Pipe()
-    output = tempfile.TemporaryFile() if task.rank else None  # noqa: SIM115 - lives as long as the worker
     # sys.path rather than PYTHONPATH: for the worker, not for its children. Workers ignore signals from the
     # start: one that is sent to the process group reaches this process, too, which ends the workers.
     begin = (
@@ -150,25 +134,16 @@ def _start(task: _Task) -> _Worker:
         [sys.executable, "-c", f"{begin} work({worker_end.fileno()})"],
         pass_fds=[worker_end.fileno()],
         stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
+        env={**os.environ, **({"TQDM_DISABLE": "1"} if rank else {})},  # worker 0 alone draws progress
     )
     worker_end.close()
-    with suppress(OSError):  # it died at once, which its closed connection will report
-        parent_end.send_bytes(pickle.dumps(task))
-    return _Worker(f"worker {task.rank + 1} of {task.workers}", process, parent_end, output)
-
-
-def _request_stop(worker: _Worker, number: int) -> None:
-    """Make a worker save and stop; the others wait for it, and `run_workers` ends them."""
-    with suppress(OSError):  # it has ended, which its closed connection reports
-        worker.connection.send_bytes(pickle.dumps(number))
+    return _Worker(f"worker {rank + 1} of {workers}", process, parent_end)
 
 
 def _wait_for_result(workers: list[_Worker]) -> Any:
     """Worker 0's result once all have one; otherwise raise the first failure, or worker 0's stop."""
     waiting = {worker.connection: worker for worker in workers}
-    results: dict[str, Any] = {}
+    result = None
     reported: list[Exception] = []
     died: list[_Worker] = []
     deadline: float | None = None
@@ -188,7 +163,7 @@ def _wait_for_result(workers: list[_Worker]) -> Any:
                 continue
             del waiting[connection]
             if kind == "result":
-                results[worker.name] = value
+                result = value if worker is workers[0] else result
             elif kind == "stop":
                 raise SystemExit(value)
             elif isinstance(value, TriptychError):
@@ -202,16 +177,12 @@ def _wait_for_result(workers: list[_Worker]) -> Any:
         raise _death(died[0])
     if reported:
         raise reported[0]
-    return results[workers[0].name]
+    return result
 
 
 def _death(worker: _Worker) -> TriptychError:
     """The error for a worker that ended without a report."""
     code = worker.process.wait()
-    if worker.output is not None:
-        worker.output.seek(0)
-        if printed := worker.output.read()[-4000:].decode(errors="replace").strip():
-            log.error("last output of %s:\n%s", worker.name, printed)
     if code == -signal.SIGKILL:
         return TriptychError(
             f"{worker.name} was killed (SIGKILL), most likely because memory was exhausted; run again: the "
@@ -233,7 +204,7 @@ def work(descriptor: int) -> None:
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
     try:
-        task: _Task = pickle.loads(connection.recv_bytes())
+        task = pickle.loads(connection.recv_bytes())
     except EOFError:
         return
     threading.Thread(target=_listen_to_parent, args=(connection,), daemon=True).start()
@@ -244,21 +215,29 @@ def work(descriptor: int) -> None:
         with lock:
             connection.send_bytes(data)
 
-    log.handlers = [_ToParent(send) if task.rank == 0 else logging.NullHandler()]  # type: ignore[arg-type]
-    log.setLevel(task.log_level)
+    rank, workers = task["rank"], task["world_size"]
+    log.handlers = [logging.NullHandler() if rank else _ToParent(send)]  # type: ignore[arg-type]
+    log.setLevel(task["level"])
     log.propagate = False
+    torch.set_num_threads(task["threads"])
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     try:
-        _join_group(task)
-        function, arguments = pickle.loads(task.call)
+        backend = "gloo"
+        if task["device_type"] == "cuda":
+            torch.cuda.set_device(rank)
+            backend = "cpu:gloo,cuda:nccl"
+        store = TCPStore(HOST, task["port"], is_master=False)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=workers, timeout=TIMEOUT)
+        function, arguments = pickle.loads(task["call"])
         result = function(*arguments)
         barrier()  # no worker leaves while another one may still need it
         dist.destroy_process_group()
-        send(("result", result if task.rank == 0 else None))
+        send(("result", None if rank else result))
         return
     except SystemExit as stop:
         send(("stop", stop.code))
     except Exception as error:
-        send(("error", _portable(error, task)))
+        send(("error", _portable(error, f"worker {rank + 1} of {workers}")))
     # To exit now would break the others' collectives, and they would report that.
     threading.Event().wait()
 
@@ -271,20 +250,9 @@ def _listen_to_parent(connection: Connection) -> None:
     os._exit(1)
 
 
-def _join_group(task: _Task) -> None:
-    torch.set_num_threads(task.threads)
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
-    backend = "gloo"
-    if task.device_type == "cuda":
-        torch.cuda.set_device(task.rank)
-        backend = "cpu:gloo,cuda:nccl"
-    store = TCPStore(HOST, task.port, is_master=False)
-    dist.init_process_group(backend, store=store, rank=task.rank, world_size=task.workers, timeout=TIMEOUT)
-
-
-def _portable(error: Exception, task: _Task) -> Exception:
+def _portable(error: Exception, name: str) -> Exception:
     """The exception with its traceback as a note; a RuntimeError in its place if it can't be pickled."""
-    note = f"in worker {task.rank + 1} of {task.workers}:\n{traceback.format_exc()}"
+    note = f"in {name}:\n{traceback.format_exc()}"
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
