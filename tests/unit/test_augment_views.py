@@ -26,7 +26,6 @@ from triptych.augment.views import (
     draw_views,
     render_views,
 )
-from triptych.kernels.views.compiled import render_views as render_on_cpu
 
 VIEWS = {
     "crop_scale": [0.08, 1.0],
@@ -72,24 +71,7 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-# The kernel against PyTorch ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("blur", [0.0, 0.5])
-@pytest.mark.parametrize("size", [16, 24, 32])
-@pytest.mark.parametrize("sides", [(32, 32), (20, 28), (33, 31), (64, 48), (96, 96)])
-def test_kernel_renders_what_pytorch_renders(sides: tuple[int, int], size: int, blur: float) -> None:
-    images = pictures(16, *sides)
-    drawn = draw_parameters(48, *sides, VIEWS | {"blur_probability": blur}, seeded())
-    got, expected = (render(images, drawn, size=size, **PLAIN) for render in (render_on_cpu, render_views))
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("size", [3, 7, 37, 80])
-def test_kernel_knows_sizes_that_fill_no_vector(size: int) -> None:
-    images, drawn = pictures(), draw_parameters(16, 32, 32, VIEWS, seeded())
-    got, expected = (render(images, drawn, size=size, **PLAIN) for render in (render_on_cpu, render_views))
-    torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
+# The views as a whole --------------------------------------------------------------------------------
 
 
 def test_the_same_bits_on_any_number_of_threads(threads: Callable[[int], None]) -> None:
@@ -105,10 +87,9 @@ def test_the_same_bits_on_any_number_of_threads(threads: Callable[[int], None]) 
 def test_an_untouched_view_is_the_normalised_image() -> None:
     images = pictures()
     expected = tv.normalize(images.float() / 255, MEAN, STD)
-    for render in (render_on_cpu, render_views):
-        got = render(images, untouched(len(images)), size=32, mean=MEAN, std=STD)
-        torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6)
-        assert got.is_contiguous(memory_format=torch.channels_last)
+    got = render_views(images, untouched(len(images)), size=32, mean=MEAN, std=STD)
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6)
+    assert got.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_row_i_plus_v_times_b_is_view_v_of_image_i() -> None:
@@ -143,7 +124,7 @@ def test_only_bytes_are_accepted() -> None:
 def test_crop_is_torchvisions(box: tuple[int, int, int, int], size: int, mirrored: bool) -> None:
     images = pictures(4)
     wanted = replace(untouched(4), boxes=torch.tensor([box] * 4), mirrored=torch.full((4,), mirrored))
-    got = render_on_cpu(images, wanted, size=size, **PLAIN)
+    got = render_views(images, wanted, size=size, **PLAIN)
     expected = tv.resized_crop(images.float() / 255, *box, [size, size], antialias=True)
     expected = tv.horizontal_flip(expected) if mirrored else expected
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
@@ -155,8 +136,8 @@ def test_crop_agrees_with_pillow_to_one_grey_level() -> None:
     for size in (16, 24, 32):
         expected = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
         wanted = replace(untouched(1), boxes=torch.tensor([[3, 5, 25, 20]]))
-        got = 255 * render_on_cpu(images, wanted, size=size, **PLAIN)[0].permute(1, 2, 0).numpy()
-        assert np.abs(got - expected).max() <= 1.0
+        got = 255 * render_views(images, wanted, size=size, **PLAIN)[0].permute(1, 2, 0).numpy()
+        assert np.abs(got - expected).max() < 1.001  # Pillow rounds in between
 
 
 @pytest.mark.parametrize(
@@ -179,7 +160,7 @@ def test_each_adjustment_is_torchvisions(
     images = pictures(4)
     wanted = replace(untouched(4), jittered=torch.ones(4, dtype=torch.bool))
     wanted.factors[:, which] = value
-    got = render_on_cpu(images, wanted, size=32, **PLAIN)
+    got = render_views(images, wanted, size=32, **PLAIN)
     torch.testing.assert_close(got, operation(images.float() / 255, value), atol=1e-5, rtol=0)
 
 
@@ -196,7 +177,7 @@ def test_adjustments_come_in_the_given_order_with_a_clamp_after_each() -> None:
             factors=torch.tensor([factors]),
             order=torch.tensor([order]),
         )
-        got = render_on_cpu(images, wanted, size=32, **PLAIN)
+        got = render_views(images, wanted, size=32, **PLAIN)
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
@@ -204,14 +185,14 @@ def test_grey_is_torchvisions() -> None:
     images = pictures(4)
     wanted = replace(untouched(4), grey=torch.ones(4, dtype=torch.bool))
     expected = tv.rgb_to_grayscale(images.float() / 255, num_output_channels=3)
-    torch.testing.assert_close(render_on_cpu(images, wanted, size=32, **PLAIN), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(render_views(images, wanted, size=32, **PLAIN), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("size", "taps"), [(32, 3), (64, 7)])
 def test_blur_is_torchvisions(size: int, taps: int) -> None:
     images = pictures(3, size, size)
     sigma = torch.tensor([0.1, 0.8, 2.0])
-    got = render_on_cpu(images, replace(untouched(3, size, size), sigma=sigma), size=size, **PLAIN)
+    got = render_views(images, replace(untouched(3, size, size), sigma=sigma), size=size, **PLAIN)
     for image, blurred, width in zip(images, got, sigma.tolist(), strict=True):
         expected = tv.gaussian_blur(image.float() / 255, [taps, taps], [width])
         torch.testing.assert_close(blurred, expected, atol=1e-5, rtol=0)

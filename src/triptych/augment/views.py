@@ -4,7 +4,7 @@ A view is a random crop, resized, perhaps flipped, with jittered colours, perhap
 All that is random is drawn first and then applied.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,6 @@ def draw_views(
     std: Sequence[float],
     generator: torch.Generator,
     count: int = 1,
-    render: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Random views of each image, normalised.
 
@@ -96,7 +95,6 @@ def draw_views(
         mean, std: of the channels, for pixels in 0..1.
         generator: on the device of the images.
         count: views of each image.
-        render: another implementation of `render_views`.
 
     Returns:
         (count * B, 3, size, size) float32, channels_last; row i + v * B is view v of image i.
@@ -108,4 +106,4 @@ def draw_views(
         raise TypeError(f"images must be uint8, not {images.dtype}")
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         parameters = draw_parameters(count * len(images), images.shape[2], images.shape[3], views, generator)
-        return (render or render_views)(images, parameters, size=size, mean=mean, std=std)
+        return render_views(images, parameters, size=size, mean=mean, std=std)

@@ -17,11 +17,10 @@ A tier is a level of instructions; it includes the ones below it:
     convolution of small maps        conv.amx             conv.batched_gemm    conv.batched_gemm (float32)
     linear layer, bfloat16           linear               linear               -
     attention, bfloat16              attention            attention            -
-    add + layer norm, GELU, bfloat16 norm                 norm                 -
+    add + layer norm, bfloat16       norm                 norm                 -
     batch norm + add + ReLU          norm                 norm                 norm (float32)
     radiance field, bfloat16         radiance             radiance             -
     radiance field, float32          radiance             radiance             radiance (generic as well)
-    SimCLR's views                   views                views                views (generic as well)
 """
 
 import ctypes
@@ -56,7 +55,6 @@ EMULATE = "TRIPTYCH_EMULATE"  # environment variable: features that tests emulat
 LAYERS = {
     "torch.nn.modules.conv.Conv2d": "triptych.kernels.conv.layer.Conv2d",
     "torch.nn.modules.linear.Linear": "triptych.kernels.linear.layer.Linear",
-    "torch.nn.modules.activation.GELU": "triptych.kernels.norm.gelu.GELU",
     "torch.nn.modules.batchnorm.BatchNorm2d": "triptych.kernels.norm.batch_norm.BatchNorm2d",
     "triptych.models.resnet.BasicBlock": "triptych.kernels.models.resnet.BasicBlock",
     "triptych.models.resnet.ResNet18": "triptych.kernels.models.resnet.ResNet18",
