@@ -9,9 +9,14 @@ from colour_experiments import save_colours
 from torch import Tensor, nn
 
 from triptych.classify.architectures import build_model
-from triptych.classify.attention_rollout import attention_maps, attention_weights, class_token_maps, rollout
+from triptych.classify.attention_rollout import (
+    attention_maps,
+    attention_weights,
+    check_attention,
+    class_token_maps,
+    rollout,
+)
 from triptych.classify.augmentation_examples import augmentation_examples
-from triptych.classify.checks import check_attention
 from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.models.vit import ViT

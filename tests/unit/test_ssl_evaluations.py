@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from triptych.classify.checks import check_labels
 from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
 from triptych.models.resnet import ResNet18
+from triptych.ssl.checks import check_labels
 from triptych.ssl.feature_map import map_features
 from triptych.ssl.features import LabelledFeatures, compute_features, load_features, save_features
 from triptych.ssl.fine_tune import fine_tune

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 if "snakemake" in globals():
     with job(snakemake) as running:
         experiment = experiment_of(snakemake, running)
-        checks = importlib.import_module("triptych.classify.checks")
+        checks = importlib.import_module("triptych.ssl.checks")
         checks.check_labels(experiment.dataset(), snakemake.config["self_supervision"])
         if snakemake.input.plan:
             plan = json.loads(Path(snakemake.input.plan[0]).read_text(encoding="utf-8"))

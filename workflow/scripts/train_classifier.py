@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 if "snakemake" in globals():
     with job(snakemake) as running:
         experiment = experiment_of(snakemake, running)
-        row = snakemake.wildcards.get("architecture")  # of the grid; the supervised rival is in none
+        row = snakemake.wildcards.get("architecture")  # of the grid; the supervised comparison is in none
         if row is not None and snakemake.config["architectures"][row]["attention"]:
-            checks = importlib.import_module("triptych.classify.checks")
-            checks.check_attention(experiment.dataset(), row, experiment.recipe["architecture"])
+            # By name: an edit of what only checks must not make trainings stale.
+            rollout = importlib.import_module("triptych.classify.attention_rollout")
+            rollout.check_attention(experiment.dataset(), row, experiment.recipe["architecture"])
         run_training(train_classifier, experiment)

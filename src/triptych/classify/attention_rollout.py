@@ -146,3 +146,24 @@ def attention_maps(
         "maps": np.stack(maps),
         "predicted": np.stack(predicted),
     }
+
+
+def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[str, Any]) -> None:
+    """Roll out the attention of an untrained network, before its training.
+
+    Args:
+        dataset: that the network is to be trained on.
+        architecture: its name in the config.
+        network: `module` and `options`.
+
+    Raises:
+        TriptychError: its attention cannot be rolled out (see `class_token_maps`).
+    """
+    side = dataset.image_size[0]
+    model = build_model(network["module"], dataset.num_classes, side, network["options"]).eval()
+    try:
+        class_token_maps(model, torch.zeros(1, 3, side, side))
+    except TriptychError as error:
+        raise TriptychError(
+            f"config: architectures.{architecture}: no attention rollout: {error}; set attention: false"
+        ) from error

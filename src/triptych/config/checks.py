@@ -90,13 +90,13 @@ def check_trainings(config: Config) -> None:
                 f"config: {where}.warmup_epochs is {recipe['warmup_epochs']} "
                 f"but there are only {recipe['epochs']} epochs"
             )
-        pieces = recipe["gpus"] * recipe["accumulate"]
-        unit = pieces if recipe["gpus"] > 1 else 1  # the pieces of one process may differ by an image
-        if recipe["batch_size"] % unit or recipe["batch_size"] < 2 * pieces:
+        micro_batches = recipe["gpus"] * recipe["accumulate"]
+        unit = micro_batches if recipe["gpus"] > 1 else 1  # of one process they may differ by an image
+        if recipe["batch_size"] % unit or recipe["batch_size"] < 2 * micro_batches:
             raise TriptychError(
                 f"config: {where}.batch_size is {recipe['batch_size']}, which gpus: {recipe['gpus']} and "
                 f"accumulate: {recipe['accumulate']} cannot share; make it a multiple of {unit} and at least "
-                f"{2 * pieces}"
+                f"{2 * micro_batches}"
             )
 
 

@@ -1,7 +1,7 @@
-"""Checks before a training of what would otherwise fail after hours.
+"""A check before a pretraining of what would otherwise fail hours later.
 
-The scripts of trainings load this module by name: an edit here, or of what it imports, cannot change a
-result and must not make one stale.
+Scripts load this module by name: an edit here, or of what it imports, cannot change a result and must not
+make one stale.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from triptych.classify.architectures import build_model
-from triptych.classify.attention_rollout import class_token_maps
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
 from triptych.ssl.label_fraction import labelled_images
@@ -51,24 +49,3 @@ def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
                     f"config: self_supervision.fine_tune.batch_size is {tuning['batch_size']}, but "
                     f"{percent:g} % of the labels are {len(found)}; lower batch_size or raise percents"
                 )
-
-
-def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[str, Any]) -> None:
-    """Roll out the attention of an untrained network.
-
-    Args:
-        dataset: that the network is to be trained on.
-        architecture: its name in the config.
-        network: `module` and `options`.
-
-    Raises:
-        TriptychError: its attention cannot be rolled out (see `class_token_maps`).
-    """
-    side = dataset.image_size[0]
-    model = build_model(network["module"], dataset.num_classes, side, network["options"]).eval()
-    try:
-        class_token_maps(model, torch.zeros(1, 3, side, side))
-    except TriptychError as error:
-        raise TriptychError(
-            f"config: architectures.{architecture}: no attention rollout: {error}; set attention: false"
-        ) from error
