@@ -34,3 +34,15 @@ def without_numba(tmp_path: Path) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(BLOCK_NUMBA)
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
+@pytest.fixture(scope="session")
+def study_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fabricated study with its figures and its page; a test that changes it copies it first."""
+    from report_pages import make_figures, make_page
+    from report_results import fabricate
+
+    results = fabricate(tmp_path_factory.mktemp("study"))
+    make_figures(results)
+    make_page(results)
+    return results

@@ -1,4 +1,4 @@
-"""The page in a real browser: offline, silent, usable by mouse, keys and on a phone.
+"""The page in a real browser: offline, without errors, usable by mouse, by keys and on a phone.
 
 Needs a Chromium on the PATH. Without one the tests are skipped, or fail where
 TRIPTYCH_REQUIRE_BROWSER=1 says that there must be one.
@@ -8,11 +8,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from report_pages import make_figures, make_page
-from report_results import fabricate
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = [
@@ -41,22 +40,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    results = fabricate(tmp_path_factory.mktemp("study"))
-    make_figures(results)
+def address(study_results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     # Away from the results: what the page needs must be in the page.
     alone = tmp_path_factory.mktemp("mailed") / "report.html"
-    shutil.copy(make_page(results), alone)
+    shutil.copy(study_results / "report/index.html", alone)
     return alone.as_uri()
 
 
 @dataclass
 class Visit:
-    """A page, with everything it complained about or asked for."""
+    """A page, with its messages, errors and requests."""
 
     page: Page
     address: str
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
 
@@ -64,18 +61,18 @@ class Visit:
 def visit(browser: Browser, address: str) -> Iterator[Visit]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     visit = Visit(page, address)
-    page.on("console", lambda message: visit.complaints.append(message.text))
-    page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: visit.complaints.append(f"failed: {request.url[:80]}"))
+    page.on("console", lambda message: visit.messages.append(message.text))
+    page.on("pageerror", lambda error: visit.messages.append(str(error)))
+    page.on("requestfailed", lambda request: visit.messages.append(f"failed: {request.url[:80]}"))
     page.on("request", lambda request: visit.requests.append(request.url))
     page.goto(address)
     yield visit
     page.close()
 
 
-def test_it_opens_in_silence_and_asks_for_nothing(visit: Visit) -> None:
+def test_it_opens_without_messages_and_requests(visit: Visit) -> None:
     visit.page.wait_for_load_state("networkidle")
-    assert visit.complaints == []
+    assert visit.messages == []
     assert [url for url in visit.requests if not url.startswith("data:")] == [visit.address]
     broken = "[...document.images].filter(image => image.offsetParent && !image.naturalWidth).length"
     assert visit.page.evaluate(broken) == 0
@@ -166,7 +163,7 @@ def test_the_fly_through_plays(visit: Visit) -> None:
         film.play();
     })"""
     assert film.evaluate(playing) > 0.3
-    assert visit.complaints == []
+    assert visit.messages == []
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])

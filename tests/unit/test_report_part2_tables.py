@@ -142,7 +142,7 @@ def test_ties_are_told_from_intervals() -> None:
     grid = grid_of({"net-baseline": (20.0, 21.0), "net-mixup": (19.0, 20.0), "net-cutmix": (18.0, 20.5)})
     text = markdown(contrast_tables(grid, METRIC)[0])
     assert "| net | −1.00 | −1.25" in text.replace("\\", "")
-    assert "for the 1 comparisons" in text and "Without an interval: all pairs differ" in text
+    assert "for the 1 comparison " in text and "Without an interval: all pairs differ" in text
 
 
 def test_architectures_of_the_same_title_keep_their_own_rows() -> None:
@@ -158,7 +158,7 @@ def test_the_note_counts_cells_that_no_test_compares() -> None:
     assert marks_note(grid, METRIC).endswith("the 2 comparisons of this table).")
     grid = grid_of({"net-baseline": (20.0, 21.0), "net-mixup": (19.0, 19.5), "net-cutmix": (18.0, 18.5)})
     note = marks_note(grid, METRIC)
-    assert "the 1 comparisons" in note and "1 without a mark are not tested: all seeds differ by" in note
+    assert "the 1 comparison " in note and "1 without a mark are not tested: all seeds differ by" in note
 
 
 def test_a_row_whose_cells_were_trained_differently_says_so() -> None:
@@ -237,7 +237,7 @@ def test_runs_that_agree_to_the_last_image_are_marked_as_indistinguishable() -> 
     grid = grid_of(cells)
     marks = {cell[1]: value.mark for cell, value in marked_estimates(grid, METRIC).items()}
     assert marks == {"baseline": BEST, "mixup": NEAR, "cutmix": ""}
-    assert "1 comparisons" in marks_note(grid, METRIC)
+    assert "1 comparison " in marks_note(grid, METRIC)
     del cells["net-cutmix"]
     assert marks_note(grid_of(cells), METRIC).endswith(f"{NEAR}: not distinguishable from it on test images.")
 

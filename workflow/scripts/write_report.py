@@ -34,7 +34,5 @@ def main(
 if "snakemake" in globals():
     with job(snakemake):
         main(
-            configuration=snakemake.params.configuration,
-            **snakemake.params.parts,
-            target=snakemake.output[0],
+            configuration=snakemake.params.configuration, **snakemake.params.parts, target=snakemake.output[0]
         )

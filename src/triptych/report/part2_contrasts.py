@@ -7,7 +7,14 @@ from itertools import combinations, product
 import pandas as pd
 
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
-from triptych.report.statistics import LEVEL, Difference, count_range, holm, paired_difference
+from triptych.report.statistics import (
+    LEVEL,
+    Difference,
+    comparisons,
+    count_range,
+    holm,
+    paired_difference,
+)
 from triptych.report.tables import Table
 
 COLUMNS = (
@@ -151,8 +158,8 @@ def contrast_note(contrasts: Sequence[Contrast]) -> str:
         "Test error minus test error, seed by seed: mean [95 % confidence interval] of "
         f"n = {count_range(contrast.difference.n for contrast in tested)} pairs by "
         "Student's t. *: distinguishable from zero, p < 0.05 after Holm's correction for the "
-        f"{len(tested)} comparisons of this table; the intervals are not corrected. They cover the variation "
-        f"between seeds, not that between test images.{tied}"
+        f"{comparisons(len(tested))} of this table; the intervals are not corrected. They cover the "
+        f"variation between seeds, not that between test images.{tied}"
     )
 
 

@@ -9,7 +9,14 @@ import pandas as pd
 from triptych.report.part2_contrasts import against_best, unequal_note
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import dataset_title, published_runs, published_value
-from triptych.report.statistics import Difference, Estimate, difference_from, estimate, spread_note
+from triptych.report.statistics import (
+    Difference,
+    Estimate,
+    comparisons,
+    difference_from,
+    estimate,
+    spread_note,
+)
 from triptych.report.tables import Table
 
 BEST, NEAR = "†", "≈"
@@ -78,7 +85,7 @@ def marks_note(grid: Grid, metric: str) -> str:
         if tested:
             text += (
                 " (paired t test over the seeds, p ≥ 0.05 after Holm's correction for the "
-                f"{tested} comparisons of this table)"
+                f"{comparisons(tested)} of this table)"
             )
         text += "."
     if untested:

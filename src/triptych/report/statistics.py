@@ -125,6 +125,11 @@ def count_range(counts: Iterable[int]) -> str:
     return " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
 
 
+def comparisons(count: int) -> str:
+    """`1 comparison`, `2 comparisons`."""
+    return f"{count} comparison{'' if count == 1 else 's'}"
+
+
 def spread_note(estimates: Iterable[Estimate]) -> str:
     """What ± means in a table of these estimates."""
     counts = {estimate.n for estimate in estimates}
