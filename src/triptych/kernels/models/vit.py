@@ -1,5 +1,7 @@
 """The Vision Transformer with each residual addition and the layer norm behind it as one operation."""
 
+from typing import Any
+
 from torch import Tensor
 
 from triptych.kernels.attention.op import attention
@@ -27,6 +29,7 @@ class ViT(vit.ViT):
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, num_classes) logits."""
         x, branch, scale = self.embed(images), None, None
+        block: Any
         for block in self.blocks:
             x, y = add_layer_norm(block.norm1, x, branch, scale)
             branch, scale = block.dropout(block.attention(y)), block.drop_path.scale(y)

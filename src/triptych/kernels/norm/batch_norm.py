@@ -32,7 +32,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return batch_norm(self, x)
 
 
-def batch_norm(norm: nn.Module, x: Tensor, residual: Tensor | None = None, *, relu: bool = False) -> Tensor:
+def batch_norm(norm: Any, x: Tensor, residual: Tensor | None = None, *, relu: bool = False) -> Tensor:
     """norm(x), plus a residual, through ReLU: (N, C, H, W) -> the same.
 
     Args:
