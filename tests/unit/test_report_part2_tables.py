@@ -110,13 +110,13 @@ CELLS = grid_of(
 
 
 def test_each_family_contrasts_the_right_cells() -> None:
-    pairs = {(contrast.ours, contrast.theirs) for contrast in against_baseline(CELLS, METRIC)}
+    pairs = {(contrast.cell, contrast.reference) for contrast in against_baseline(CELLS, METRIC)}
     assert pairs == {
         ((row, column), (row, "baseline")) for row in ("vit", "net") for column in ("mixup", "cutmix")
     }
     assert CELLS.best_in_validation(METRIC) == {"vit": ("vit", "cutmix"), "net": ("net", "cutmix")}
-    assert {contrast.theirs[1] for contrast in against_best(CELLS, METRIC)} == {"cutmix"}
-    between = {(contrast.ours, contrast.theirs) for contrast in between_architectures(CELLS, METRIC)}
+    assert {contrast.reference[1] for contrast in against_best(CELLS, METRIC)} == {"cutmix"}
+    between = {(contrast.cell, contrast.reference) for contrast in between_architectures(CELLS, METRIC)}
     assert between == {(("net", column), ("vit", column)) for column in ("baseline", "mixup", "cutmix")}
 
 
@@ -191,10 +191,10 @@ def test_cells_that_were_left_out_have_no_contrast() -> None:
         architectures=dict.fromkeys(("net", "vit", "mixer"), "x"),
         augmentations={name: name for name in ("baseline", "mixup", "cutmix")},
     )
-    pairs = [(contrast.ours, contrast.theirs) for contrast in against_baseline(grid, METRIC)]
+    pairs = [(contrast.cell, contrast.reference) for contrast in against_baseline(grid, METRIC)]
     assert pairs == [(("vit", "mixup"), ("vit", "baseline"))]
     assert set(grid.best_in_validation(METRIC)) == {"net", "vit"}  # mixer has no choice
-    between = [(contrast.ours, contrast.theirs) for contrast in between_architectures(grid, METRIC)]
+    between = [(contrast.cell, contrast.reference) for contrast in between_architectures(grid, METRIC)]
     assert {ours[1] for ours, _ in between} == {"mixup"} and len(between) == 3
     assert contrast_tables(grid, METRIC)[0].rows == [("x", "−1.25 [−4.43, +1.93]", "not run")]
 

@@ -1,7 +1,7 @@
 """Part 1, self-supervision: its results, the tables of accuracies, and its section of the page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,6 @@ PathLike = str | Path
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One more measure of the encoders: `runs` has the result files of all seeds by encoder."""
-
-    name: str
-    title: str
-    runs: Mapping[str, Sequence[Result]]
-
-
-@dataclass(frozen=True)
 class SelfSupervision:
     """Results of part 1.
 
@@ -43,14 +34,16 @@ class SelfSupervision:
         methods: by the keys of `METHODS`.
         pretraining: of SimCLR.
         epochs: by published run: `simclr`, `linear_probe`, `supervised`.
-        evaluations: further measures of the encoders.
+        evaluations: further measures of the encoders: by name, results by encoder.
+        evaluation_titles: by name.
     """
 
     dataset: Result
     methods: Mapping[str, Sequence[Result]]
     pretraining: Sequence[Result]
     epochs: Mapping[str, int]
-    evaluations: Sequence[Evaluation] = ()
+    evaluations: Mapping[str, Mapping[str, Sequence[Result]]] = field(default_factory=dict)
+    evaluation_titles: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -80,9 +73,9 @@ class SelfSupervision:
     def evaluation_accuracies(self) -> dict[tuple[str, str], Estimate]:
         """Test top-1 accuracies (percent) by evaluation and encoder."""
         return {
-            (evaluation.name, encoder): estimate(results, "test_top1_accuracy")
-            for evaluation in self.evaluations
-            for encoder, results in evaluation.runs.items()
+            (name, encoder): estimate(results, "test_top1_accuracy")
+            for name, runs in self.evaluations.items()
+            for encoder, results in runs.items()
         }
 
 
@@ -100,14 +93,11 @@ def read_self_supervision(
         methods={name: read_results(paths) for name, paths in methods.items()},
         pretraining=read_results(simclr),
         epochs={run: int(read_history(path)["epoch"].max()) for run, path in histories.items()},
-        evaluations=[
-            Evaluation(
-                item["name"],
-                item["title"],
-                {encoder: read_results(paths) for encoder, paths in item["runs"].items()},
-            )
+        evaluations={
+            item["name"]: {encoder: read_results(paths) for encoder, paths in item["runs"].items()}
             for item in evaluations
-        ],
+        },
+        evaluation_titles={item["name"]: item["title"] for item in evaluations},
     )
 
 
@@ -152,13 +142,13 @@ def accuracy_table(study: SelfSupervision) -> Table:
 
 def evaluations_table(study: SelfSupervision) -> Table:
     """One row an evaluation, one column an encoder."""
-    accuracies, title = study.evaluation_accuracies, dataset_title(study.comparison.dataset)
+    accuracies, dataset = study.evaluation_accuracies, dataset_title(study.comparison.dataset)
     return Table(
-        caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {title}",
+        caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {dataset}",
         header=("Evaluation", *ENCODERS.values()),
         rows=[
-            (evaluation.title, *[accuracies.get((evaluation.name, encoder)) for encoder in ENCODERS])
-            for evaluation in study.evaluations
+            (title, *[accuracies.get((name, encoder)) for encoder in ENCODERS])
+            for name, title in study.evaluation_titles.items()
         ],
         notes=(
             spread_note(accuracies.values()),
@@ -202,7 +192,7 @@ def self_supervision_section(
             *study.pretraining,
             *(result for runs in study.methods.values() for result in runs),
             *read_results(features),
-            *(result for other in study.evaluations for runs in other.runs.values() for result in runs),
+            *(result for runs in study.evaluations.values() for seeds in runs.values() for result in seeds),
             *read_results(maps),
         ],
         tables={"accuracy": [accuracy_table(study), evaluations_table(study)]},

@@ -26,10 +26,10 @@ IGNORED_KNOBS = ("augmentation", "device")  # what the columns are, and what cha
 
 @dataclass(frozen=True)
 class Contrast:
-    """Cell `ours` minus cell `theirs`; `p_holm` is corrected for all contrasts of its family."""
+    """A cell minus a reference cell; `p_holm` is corrected for all contrasts of its family."""
 
-    ours: Cell
-    theirs: Cell
+    cell: Cell
+    reference: Cell
     difference: Difference
     p_holm: float | None
 
@@ -45,7 +45,8 @@ class Contrast:
 
 
 def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:
-    differences = [paired_difference(grid.cells[ours], grid.cells[theirs], metric) for ours, theirs in pairs]
+    cells = grid.cells
+    differences = [paired_difference(cells[cell], cells[reference], metric) for cell, reference in pairs]
     adjusted = holm([difference.p for difference in differences])
     return [
         Contrast(*pair, difference, p)
@@ -56,7 +57,7 @@ def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list
 def against_baseline(grid: Grid, metric: str) -> list[Contrast]:
     """Each other augmentation minus the baseline, within each architecture that was run with it."""
     pairs = [(cell, (cell[0], grid.baseline)) for cell in grid.cells if cell[1] != grid.baseline]
-    return _family(grid, metric, [(ours, theirs) for ours, theirs in pairs if theirs in grid.cells])
+    return _family(grid, metric, [pair for pair in pairs if pair[1] in grid.cells])
 
 
 def against_best(grid: Grid, metric: str) -> list[Contrast]:
@@ -70,9 +71,7 @@ def between_architectures(grid: Grid, metric: str) -> list[Contrast]:
     """Each architecture minus each one before it, within each augmentation."""
     rows = dict.fromkeys(architecture for architecture, _ in grid.cells)
     columns = dict.fromkeys(augmentation for _, augmentation in grid.cells)
-    pairs = [
-        ((ours, column), (theirs, column)) for theirs, ours in combinations(rows, 2) for column in columns
-    ]
+    pairs = [((row, column), (before, column)) for before, row in combinations(rows, 2) for column in columns]
     return _family(grid, metric, [pair for pair in pairs if set(pair) <= set(grid.cells)])
 
 
@@ -90,7 +89,7 @@ def contrast_rows(grid: Grid) -> pd.DataFrame:
         for contrast in contrasts_of(grid, metric):
             found = contrast.difference
             numbers = found.n, found.mean, found.low, found.high, found.p, contrast.p_holm
-            cells = *contrast.ours, *contrast.theirs
+            cells = *contrast.cell, *contrast.reference
             rows.append((metric, family, *cells, *numbers, contrast.distinguishable))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -121,11 +120,11 @@ def _table(
     contrasts, best = contrasts_of(grid, metric), grid.best_in_validation(metric)
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for contrast in contrasts:
-        row = rows.setdefault((contrast.ours[0], contrast.theirs[0]), {})
-        row[contrast.ours[1]] = f"{contrast.difference}{' *' if contrast.distinguishable else ''}"
-        if best.get(contrast.ours[0]) == contrast.theirs:
-            row.setdefault(contrast.theirs[1], "best")
-    within_rows = all(ours == theirs for ours, theirs in rows)
+        row = rows.setdefault((contrast.cell[0], contrast.reference[0]), {})
+        row[contrast.cell[1]] = f"{contrast.difference}{' *' if contrast.distinguishable else ''}"
+        if best.get(contrast.cell[0]) == contrast.reference:
+            row.setdefault(contrast.reference[1], "best")
+    within_rows = all(len(set(names)) == 1 for names in rows)
 
     def title(names: tuple[str, str]) -> str:
         return " − ".join(grid.architectures[name] for name in (names[:1] if within_rows else names))

@@ -26,7 +26,7 @@ def marked_estimates(grid: Grid, metric: str) -> dict[Cell, Estimate]:
     """`grid.estimates`; each row's best in validation and what is not distinguishable from it are marked."""
     marks = dict.fromkeys(grid.best_in_validation(metric).values(), BEST)
     marks |= {
-        contrast.ours: NEAR for contrast in against_best(grid, metric) if contrast.distinguishable is False
+        contrast.cell: NEAR for contrast in against_best(grid, metric) if contrast.distinguishable is False
     }
     return {cell: replace(value, mark=marks.get(cell, "")) for cell, value in grid.estimates(metric).items()}
 

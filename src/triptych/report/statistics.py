@@ -82,17 +82,17 @@ def estimate(results: Sequence[Result], metric: str, *, published: float | None 
     )
 
 
-def paired_difference(ours: Sequence[Result], theirs: Sequence[Result], metric: str) -> Difference:
-    """`metric` of `ours` minus `theirs`, seed by seed; seeds that only one of them has do not count."""
-    other = {result.seed: result.number(metric) for result in theirs}
+def paired_difference(results: Sequence[Result], reference: Sequence[Result], metric: str) -> Difference:
+    """`metric` of results minus that of a reference, for the seeds that both have."""
+    other = {result.seed: result.number(metric) for result in reference}
     return _mean_difference(
-        [result.number(metric) - other[result.seed] for result in ours if result.seed in other]
+        [result.number(metric) - other[result.seed] for result in results if result.seed in other]
     )
 
 
-def difference_from(ours: Sequence[Result], constant: float, metric: str) -> Difference:
-    """`metric` of `ours`, over the seeds, minus a number without a spread of its own."""
-    return _mean_difference([result.number(metric) - constant for result in ours])
+def difference_from(results: Sequence[Result], constant: float, metric: str) -> Difference:
+    """`metric` of results, over the seeds, minus a number without a spread of its own."""
+    return _mean_difference([result.number(metric) - constant for result in results])
 
 
 def _mean_difference(pairs: Sequence[float]) -> Difference:
