@@ -20,7 +20,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(("shortcut", "relu"), [(False, False), (False, True), (True, True)])
-def test_fused_batch_norm_equals_torchs_in_float64(shortcut: bool, relu: bool, dtype: torch.dtype) -> None:
+def test_fused_batch_norm_equals_pytorchs_in_float64(shortcut: bool, relu: bool, dtype: torch.dtype) -> None:
     n, c, side = 6, 40, 5  # neither fills vectors nor divides into tasks
     # far from zero: sums of squares cancel
     x = draw(n, c, side, side).to(dtype).mul(3).add(50).requires_grad_()
@@ -69,7 +69,7 @@ def test_running_statistics_may_be_plain_averages() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(("shortcut", "relu"), [(False, False), (False, True), (True, True)])
-def test_evaluation_without_gradients_equals_torchs_in_float64(
+def test_evaluation_without_gradients_equals_pytorchs_in_float64(
     shortcut: bool, relu: bool, dtype: torch.dtype
 ) -> None:
     x, other = draw(6, 40, 5, 5).to(dtype), draw(6, 40, 5, 5, seed=1).to(dtype)
@@ -89,7 +89,7 @@ def test_evaluation_without_gradients_equals_torchs_in_float64(
     assert all(torch.equal(before[key], value) for key, value in norm.state_dict().items())
 
 
-def test_evaluation_with_gradients_other_layouts_and_formats_are_torchs_own_operations() -> None:
+def test_evaluation_with_gradients_other_layouts_and_formats_are_pytorchs_own_operations() -> None:
     norm, x = nn.BatchNorm2d(8), torch.randn(4, 8, 3, 3)
     expected = torch.relu(copy.deepcopy(norm)(x) + x)
     assert torch.equal(batch_norm(norm, x, x, relu=True), expected)  # not channels_last

@@ -177,7 +177,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(precision: str, three_t
         assert torch.equal(one, three)
 
 
-def test_rays_that_meet_nothing_are_black_and_have_no_gradients() -> None:
+def test_rays_that_hit_nothing_are_black_and_have_no_gradients() -> None:
     field, grid = lively_field(), patchy_occupancy(1, share=0.0)
     rays = rays_through(field, 70)
     traced = KernelTracer(field, "float32")(field, grid, rays)
@@ -281,7 +281,7 @@ def test_an_exception_in_a_task_reaches_the_caller(three_threads: None) -> None:
         parallel(fail, 20)
 
 
-def test_kernels_work_on_a_cpu_without_tiles_or_wide_vectors() -> None:
+def test_kernels_work_on_a_cpu_without_amx_or_avx512() -> None:
     name = "test_tracing_agrees_with_the_reference_in_values_and_gradients[8-4-0-4]"
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::{name}"],

@@ -37,7 +37,7 @@ def _cache_folder() -> Path:
     """A folder of this user's for compiled kernels, named after their source."""
     package = Path(__file__).parents[1]
     digest = digest_of_files(sorted(str(path) for path in package.rglob("*/*.py")))[:16]
-    # some functions are other ones in other tiers, of which Numba's cache knows nothing
+    # some functions are other ones in other tiers, and Numba's cache does not depend on the tier
     emulated = os.environ.get(EMULATE, "").replace(",", "-")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     own = f"triptych-{os.getuid()}" if hasattr(os, "getuid") else "triptych"

@@ -149,8 +149,8 @@ def line_sums(matrix: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         first = int(np.argmax(row))
         others = [column for column in np.flatnonzero(row) if column != first]
         table.append((first, others[0], row[others[0]]) if others else (first, first, 0))
-    first, second, factor = zip(*table, strict=True)
-    return np.array(first), np.array(second), np.array(factor, np.float32)
+    firsts, seconds, factors = zip(*table, strict=True)
+    return np.array(firsts), np.array(seconds), np.array(factors, np.float32)
 
 
 def _along_both(builder: Any, matrix: Any, rows: list[list[Any]]) -> list[list[Any]]:
@@ -268,7 +268,7 @@ def transform_kernel_gradient(
 ) -> None:
     """G' u G of float32 places `step` bytes apart, to nine float32 taps `tap` bytes apart."""
     values = _load_square(builder, source, step, kinds[4].count)
-    taps = _along_both(builder, np.transpose(KERNELS[kinds[4].count]), values)
+    taps = _along_both(builder, np.array(KERNELS[kinds[4].count]).T, values)
     _store_all(builder, taps, target, tap, types.float32)
 
 

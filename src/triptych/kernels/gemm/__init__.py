@@ -36,15 +36,15 @@ def begin():
         amx.begin()
 
 
-def multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):  # type: ignore[no-untyped-def]
+def multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):
     """Write a @ b to c, or add it; see above for the arguments."""
 
 
 @overload(multiply, inline="never")
-def _multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):  # type: ignore[no-untyped-def]
+def _multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):
     product = amx.multiply_bfloat16 if AMX and like == types.uint16 else vector.multiply
 
-    def call(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):  # type: ignore[no-untyped-def]
+    def call(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):
         product(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like)
 
     return call

@@ -124,15 +124,15 @@ def multiply_float32(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words,
         _panel(a, a_row, a_word, at[0], b_row, at[1], c_row, rows, words, add, FLOAT32_ROWS, ONE, like)
 
 
-def multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):  # type: ignore[no-untyped-def]
+def multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):
     """`gemm.multiply` without AMX: `a_word` may be any distance, and rows any number."""
 
 
 @overload(multiply, inline="never")
-def _multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):  # type: ignore[no-untyped-def]
+def _multiply(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):
     product = multiply_float32 if like == types.float32 else multiply_bfloat16
 
-    def call(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):  # type: ignore[no-untyped-def]
+    def call(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like):
         product(a, a_row, a_word, b, b_row, c, c_row, rows, columns, words, add, like)
 
     return call

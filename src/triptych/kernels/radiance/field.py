@@ -1,4 +1,4 @@
-"""A field's tensors as kernels want them: addresses of the tables, packed weights."""
+"""A field's tensors as the kernels read them: addresses of the tables, packed weights."""
 
 import numpy as np
 import torch

@@ -107,20 +107,20 @@ def skip_empty_space(ray, number, blocks, steps):
     exit_x = (np.float32(cx) + (size if dx > ZERO else ZERO) - fx) * ix
     exit_y = (np.float32(cy) + (size if dy > ZERO else ZERO) - fy) * iy
     exit_z = (np.float32(cz) + (size if dz > ZERO else ZERO) - fz) * iz
-    way = min(min(exit_x, exit_y), exit_z) / scale
+    path = min(min(exit_x, exit_y), exit_z) / scale
     if cone > ZERO and cascade < cascades - 1:
         limit = (half + half) / (sidef * cone)
         if distance < limit:
-            way = min(way, limit - distance)
+            path = min(path, limit - distance)
     # the number of steps, or a little less: growing ones by log(1 + x) > x - x² / 2
     if distance * cone < length:
         if cone > ZERO:
-            way = min(way, length / cone - distance)
-        steps = way / length
+            path = min(path, length / cone - distance)
+        count = path / length
     else:
-        growth = way / distance
-        steps = (growth - HALF * growth * growth) / cone
-    return max(ONE, np.ceil(steps))
+        growth = path / distance
+        count = (growth - HALF * growth * growth) / cone
+    return max(ONE, np.ceil(count))
 
 
 @kernel

@@ -89,11 +89,11 @@ def _accumulate_bfloat16(left, right, out, scratch):
     gemm.multiply(a, a_row, a_word, b, wide, c, wide, rows, columns, words, True, left[0, 0])
 
 
-def accumulate(left, right, out, scratch):  # type: ignore[no-untyped-def]
+def accumulate(left, right, out, scratch):
     """Add left.T @ right, over a block of samples, to `out`, which may have fewer rows than left columns."""
 
 
 @overload(accumulate, inline="never")
-def _accumulate(left, right, out, scratch):  # type: ignore[no-untyped-def]
+def _accumulate(left, right, out, scratch):
     add = _accumulate_float32 if left.dtype == types.float32 else _accumulate_bfloat16
     return lambda left, right, out, scratch: add(left, right, out, scratch)

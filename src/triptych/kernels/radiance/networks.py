@@ -139,7 +139,7 @@ def evaluate_backward(
     d_encoding,
     d_features,
 ):
-    """Gradients of the weights, the encoding and, if asked for, the ray features of one task's samples.
+    """Gradients of the weights, the encoding and the ray features, for one task's samples.
 
     Args:
         task, encoding, lanes, samples, count, rays, features, forward: as of `evaluate`.
@@ -148,7 +148,7 @@ def evaluate_backward(
         d_output: (count, 3) float32, gradient of the colour network's outputs.
         d_weights: five (tasks, outputs, inputs) float32 arrays of zeros, of which [task] is filled.
         d_encoding: (levels, count, features), filled, in the type of the activations.
-        d_features: (count, m) float32, filled, or empty.
+        d_features: (count, m) float32, filled; empty if not needed.
     """
     gemm.begin()
     x, c, h1, h2, h3 = _activations(encoding, forward)

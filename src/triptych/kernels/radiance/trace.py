@@ -29,7 +29,7 @@ class KernelTracer:
     """Traces rays through one field, reusing its buffers: one call at a time, each followed by its backward.
 
     The gradients of the hash tables are added to `table.grad` directly, since they are too large
-    to be passed around; all others take autograd's way.
+    to be passed around; all others pass through autograd.
 
     Args:
         field: in float32 on the CPU.
@@ -139,8 +139,8 @@ class KernelTracer:
         parallel(encode.encode_backward, len(tables), kernels.grid, addresses, positions, count, d_encoding)
         d_positions = np.zeros((3, count if for_positions else 0), np.float32)
         if for_positions:
-            tasks, given = _tasks(count, encode.CHUNK), (kernels.grid, positions, count, d_encoding)
-            parallel(encode.position_gradient, tasks, *given, d_positions)
+            tasks, encoded = _tasks(count, encode.CHUNK), (kernels.grid, positions, count, d_encoding)
+            parallel(encode.position_gradient, tasks, *encoded, d_positions)
         self.seen_rays, self.seen_distances = self.rays[samples], self.distances[samples]
         return [gradient.sum(axis=0) for gradient in d_weights], d_features, d_positions
 
