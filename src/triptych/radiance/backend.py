@@ -1,6 +1,6 @@
 """Which implementation runs a radiance field: plain PyTorch, tiny-cuda-nn or the compiled CPU kernels.
 
-Trainer and renderer ask here. The field itself and everything that defines its meaning are plain PyTorch.
+Only trainer and renderer use it. The field itself, and everything that defines its meaning, is plain PyTorch.
 """
 
 import logging

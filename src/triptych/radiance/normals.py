@@ -44,9 +44,9 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
 def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
     """Normal map of a rendering.
 
-    RaySampler are put where their expected depth says and compared with others nearby. The
-    gradient of density would be the other way to a normal, but it is that of one point of a
-    surface some samples thick, so it is noisier, and costs a backward pass.
+    Pixels are placed at their expected depth and compared with their neighbours. The gradient of
+    density would also give normals, but those of single points of a surface some samples
+    thick, which are noisier and cost a backward pass.
 
     Args:
         picture: rendered from the camera.

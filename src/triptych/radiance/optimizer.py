@@ -29,7 +29,7 @@ def bias_corrections(steps: Tensor) -> Tensor:
 
 
 class TableAdam(torch.optim.Optimizer):
-    """Lazy Adam (Kingma and Ba 2015) for hash tables: a row only takes part when it gets a gradient.
+    """Lazy Adam (Kingma and Ba 2015) for hash tables: only rows with a gradient are updated.
 
     A step reaches a small part of a table. If the other rows followed their momentum, as in ordinary
     Adam, one rare gradient would move its row ten times over. Each row counts its own steps for the bias
