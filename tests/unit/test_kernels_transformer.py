@@ -1,7 +1,11 @@
 """The transformer's kernels give what PyTorch's operations give in float32, up to bfloat16's rounding."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -240,3 +244,23 @@ def test_a_compiled_graph_holds_pytorchs_own_operations(monkeypatch: pytest.Monk
     assert not attention_module._supported(qkv, 4, 32, 0.0)
     with torch.autocast("cpu", torch.bfloat16):
         assert not layer_norm_module._supported(nn.LayerNorm(8), normal(1, 2, 8), None)
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_attention_and_one_that_loads_it_give_the_same_bits(tmp_path: Path) -> None:
+    program = """
+import hashlib, torch
+from triptych.kernels.attention.op import attention
+torch.manual_seed(0)
+qkv = torch.randn(2, 65, 3 * 64).bfloat16().requires_grad_()
+attention(qkv, 2).float().square().sum().backward()
+print(hashlib.sha256(qkv.grad.float().numpy().tobytes()).hexdigest())
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(digests) == 1

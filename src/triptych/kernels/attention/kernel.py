@@ -9,6 +9,8 @@ too long for one block); the backward pass computes them again from the logarith
 (N, tokens, heads, width). The width of a head comes in multiples of 16.
 """
 
+from functools import partial
+
 import numpy as np
 
 from triptych.kernels import gemm
@@ -23,14 +25,19 @@ ZERO, ONE = np.float32(0), np.float32(1)
 NEVER = np.float32(-1e30)  # score of a place that is no key
 
 
-@kernel
+# Inlined: otherwise a process that compiles these may run another copy of them, with sums in another order,
+# than processes that load them from the cache.
+inlined = partial(kernel, forceinline=True)
+
+
+@inlined
 def _zeros(rows, columns, like):
     zeros = matrix(rows, columns, like)
     zeros[:] = 0
     return zeros
 
 
-@kernel
+@inlined
 def _copy(source, distance, tokens, target):
     """Copy rows of a head to `target`; `distance` is (bytes between two rows, numbers in one)."""
     width = target.shape[1] * 2
@@ -43,7 +50,7 @@ def _copy(source, distance, tokens, target):
             prefetch(line + byte)  # of the next head
 
 
-@kernel
+@inlined
 def _product_over_width(left, right, tokens, out, packed):
     """Write left @ right.T to `out`, for rows of a head."""
     depth, columns = left.shape[1], out.shape[1]
@@ -52,7 +59,7 @@ def _product_over_width(left, right, tokens, out, packed):
     gemm.multiply(a, depth * 2, 4, b, columns * 4, c, columns * 4, tokens, columns, depth // 2, False, BIT)
 
 
-@kernel
+@inlined
 def _product_over_tokens(left, strides, right, tokens, out, packed):
     """Write left @ right to `out`: weights times rows of a head; `left` is an address."""
     width, depth = out.shape[1], -(-tokens // gemm.DEPTH) * gemm.DEPTH
@@ -63,7 +70,7 @@ def _product_over_tokens(left, strides, right, tokens, out, packed):
     )
 
 
-@kernel
+@inlined
 def _write(values, tokens, target, distance):
     """The first rows of float32 values to rows of bfloat16 in memory, `distance` bytes apart."""
     columns = values.shape[1]
@@ -73,7 +80,7 @@ def _write(values, tokens, target, distance):
             convert_row(source, target + token * distance + column * 2, BIT)
 
 
-@kernel
+@inlined
 def _softmax(scores, tokens, scale, weights, logarithms):
     """Weights (bfloat16) of the scores' first rows and columns, and the logarithms of their sums."""
     columns = -(-tokens // 16) * 16  # whole vectors
@@ -101,7 +108,7 @@ def _softmax(scores, tokens, scale, weights, logarithms):
         logarithms[row] = logarithms[row] * scale + np.log(totals[row])
 
 
-@kernel
+@inlined
 def _score_gradients(scores, slopes, tokens, scale, logarithms, weights, gradients):
     """From scores and the gradients of weights: weights, and gradients of scores before `scale`."""
     columns = -(-tokens // 16) * 16
