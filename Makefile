@@ -59,4 +59,4 @@ docs: $(INSTALLED) ## write docs/config.md, the tables of all knobs
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study view test lint dag bench docs clean
+.PHONY: help demo study view test test-all lint dag tracked bench docs clean

@@ -1,10 +1,14 @@
 """How fast are the products of single layers on a CPU without AMX, against PyTorch's?
 
-Milliseconds of the output, the input gradient and the gradient of the parameters, the best of several rounds in
-turn with PyTorch's. Convolutions, named by their channels and the maps' side: of 256 images by Winograd's
-minimal filtering, of 512 images, where 2 x 2 maps come out, by batched products; in float32 (AVX2) and, with
-AVX512-BF16, in bfloat16. There, too, a linear layer of 8320 rows, 512 to 1536 channels, and attention of the
-config's ViT for 128 images, forward and backward, by the kernel, by plain products, in PyTorch's fused form.
+Milliseconds of the output, the input gradient and the gradient of the parameters: the best of several
+rounds that alternate with PyTorch's.
+
+- Convolutions, named by their channels and the side of the map: of 256 images by Winograd's minimal
+  filtering, of 512 images with 2 x 2 outputs by batched products; in float32 (AVX2) and in bfloat16
+  (AVX512-BF16).
+- With AVX512-BF16, a linear layer of 8320 rows, 512 to 1536 channels.
+- With AVX512-BF16, attention of the config's ViT for 128 images, forward and backward: by the kernel, by
+  plain products and in PyTorch's fused form.
 """
 
 import time

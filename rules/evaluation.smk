@@ -208,9 +208,7 @@ rule fine_tune_encoder:
 
 EVALUATION_TARGETS = [
     *results_of(rules.encode_images, encoder=ENCODERS, seed=SEEDS),
-    *results_of(
-        rules.probe_sgd if SGD_PROBE else rules.probe_encoder, encoder=ENCODERS, seed=SEEDS
-    ),
+    *results_of(rules.probe_sgd if SGD_PROBE else rules.probe_encoder, encoder=ENCODERS, seed=SEEDS),
     *results_of(rules.evaluate_knn, encoder=ENCODERS, seed=SEEDS),
     *results_of(rules.probe_label_fraction, encoder=ENCODERS, percent=LABEL_PERCENTS, seed=SEEDS),
     *results_of(rules.map_features, encoder=ENCODERS, seed=SEEDS[0]),
