@@ -34,7 +34,7 @@ def ball_field() -> RadianceField:
         occupancy=occupancy,
         near=0.05,
         background=torch.zeros(3),
-        coarseness=4.0,
+        step_scale=4.0,
         precision="float32",
     )
 
