@@ -48,7 +48,7 @@ dag: $(INSTALLED) ## draw the graph of rules as results/dag.svg (needs graphviz)
 	@if command -v dot >/dev/null; then $(SNAKEMAKE) --rulegraph | dot -Tsvg > results/dag.svg && echo results/dag.svg; else $(SNAKEMAKE) --rulegraph; fi
 
 tracked: $(INSTALLED) ## source files whose edits make a result stale: make tracked TARGET=results/...
-	@$(BIN)/python -m triptych.workflow.tracked $(TARGET)
+	@$(BIN)/python -m triptych.workflow.list_tracked $(TARGET)
 
 bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 	$(BIN)/python -m benchmarks $(NAME)

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 from benchmarks._variants import fit_and_forget, packed, wanted
-from triptych.classify.experiment import training_images
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
+from triptych.experiments.experiment import training_images
 from triptych.ssl.encoding import encode
 from triptych.ssl.knn import knn_accuracy
 from triptych.ssl.simclr import SimCLR

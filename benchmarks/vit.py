@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from triptych.augment.augmentation import make_augmentation
-from triptych.classify.operation_count import forward_flops, training_flops
+from triptych.experiments.operation_count import forward_flops, training_flops
 from triptych.kernels.registry import accelerate
 from triptych.models.vit import ViT
 from triptych.training.memory import keep_large_allocations

@@ -1,4 +1,8 @@
-"""What every other file here uses: the checked config, names, and the code behind each script."""
+"""What every other file here uses: the checked config, names and helper functions.
+
+Param `code` of a rule, `TrackedCode("script.py")`, is a digest of its script and of the library files that it
+imports, so that an edit of them makes the rule's results stale (`triptych/workflow/tracked_code.py`).
+"""
 
 import os
 import sys
@@ -17,11 +21,18 @@ if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
 # Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from triptych.config.cells import augmentation_recipe, cell_recipe, check_modules, grid_cells, modules_of
+from triptych.config.cells import (
+    augmentation_recipe,
+    cell_name,
+    cell_recipe,
+    check_modules,
+    grid_cells,
+    modules_of,
+)
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.records import reconcile
-from triptych.workflow.tracked_code import TrackedCode as code_of
+from triptych.workflow.tracked_code import TrackedCode
 
 STARTED = time.time()
 
@@ -45,6 +56,7 @@ GPU = config["compute"]["gpus"]
 DATASETS = sorted({config[part]["dataset"] for part in ("self_supervision", "grid") if part in PARTS})
 
 
+# `<logs>` and `<benchmarks>` in the paths of all rules.
 pathvars:
     logs="results/logs",
     benchmarks="results/benchmarks/jobs",

@@ -51,7 +51,7 @@ rule pack_cifar:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code_of("pack_cifar.py"),
+        code=TrackedCode("pack_cifar.py"),
         recipe=recipe_of,
     message:
         "Packing {wildcards.dataset} from the CIFAR archive"
@@ -75,7 +75,7 @@ rule pack_folder:
         mem_mb=8000,
         runtime=120,
     params:
-        code=code_of("pack_folder.py"),
+        code=TrackedCode("pack_folder.py"),
         recipe=recipe_of,
         contents=lambda wildcards: folder_fingerprint(recipe_of(wildcards)["path"]),
     message:
@@ -100,7 +100,7 @@ rule draw_shapes:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code_of("draw_shapes.py"),
+        code=TrackedCode("draw_shapes.py"),
         recipe=recipe_of,
     message:
         "Drawing {wildcards.dataset}"

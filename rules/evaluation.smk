@@ -24,7 +24,7 @@ rule encode_images:
         runtime=60,
         gpu=GPU,
     params:
-        code=code_of("encode_images.py"),
+        code=TrackedCode("encode_images.py"),
         recipe={"width": SIMCLR["width"], **only(EVALUATION["probe"], "device", "precision")},
     message:
         "Features of the {wildcards.encoder} encoder, seed {wildcards.seed}"
@@ -53,7 +53,7 @@ if SGD_PROBE:
         resources:
             **of_training(EVALUATION["probe"], runtime=720),
         params:
-            code=code_of("probe_sgd.py"),
+            code=TrackedCode("probe_sgd.py"),
             recipe={"width": SIMCLR["width"], **without(EVALUATION["probe"], "weight_decays")},
         message:
             "Linear evaluation of the {wildcards.encoder} encoder, seed {wildcards.seed}"
@@ -81,7 +81,7 @@ else:
             mem_mb=4000,
             runtime=30,
         params:
-            code=code_of("probe_encoder.py"),
+            code=TrackedCode("probe_encoder.py"),
             recipe={
                 **only(EVALUATION["probe"], "protocol", "validation", "weight_decays"),
                 **ON_FEATURES,
@@ -110,7 +110,7 @@ rule evaluate_knn:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code_of("evaluate_knn.py"),
+        code=TrackedCode("evaluate_knn.py"),
         recipe={**EVALUATION["knn"], **ON_FEATURES},
     message:
         "Nearest neighbours by the {wildcards.encoder} encoder, seed {wildcards.seed}"
@@ -136,7 +136,7 @@ rule probe_label_fraction:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code_of("probe_label_fraction.py"),
+        code=TrackedCode("probe_label_fraction.py"),
         recipe=lambda wildcards: {
             "percent": float(wildcards.percent),
             **without(EVALUATION["label_fraction"], "percents"),
@@ -167,7 +167,7 @@ rule map_features:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code_of("map_features.py"),
+        code=TrackedCode("map_features.py"),
         recipe={**EVALUATION["feature_map"], **ON_FEATURES},
     message:
         "Map of the {wildcards.encoder} encoder's features, seed {wildcards.seed}"
@@ -194,7 +194,7 @@ rule fine_tune_encoder:
     resources:
         **of_training(EVALUATION["fine_tune"], runtime=1440),
     params:
-        code=code_of("fine_tune_encoder.py"),
+        code=TrackedCode("fine_tune_encoder.py"),
         recipe=lambda wildcards: {
             "width": SIMCLR["width"],
             "percent": float(wildcards.percent),

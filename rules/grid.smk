@@ -27,7 +27,7 @@ rule train_cell:
         runtime=1440,
         gpu=lambda wildcards: GPU * recipe_of_cell(wildcards)["gpus"],
     params:
-        code=code_of("train_classifier.py", modules_of_cell),
+        code=TrackedCode("train_classifier.py", modules_of_cell),
         recipe=recipe_of_cell,
     message:
         "Grid: {wildcards.architecture} with {wildcards.augmentation}, seed {wildcards.seed}"
@@ -49,7 +49,7 @@ rule count_parameters:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("count_parameters.py"),
+        code=TrackedCode("count_parameters.py"),
     message:
         "Counting the parameters of the report's models"
     script:
@@ -72,7 +72,7 @@ rule sample_augmentations:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of(
+        code=TrackedCode(
             "sample_augmentations.py", modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
         ),
         base=config["grid"]["base_augmentation"],
@@ -100,7 +100,7 @@ rule roll_out_attention:
         mem_mb=4000,
         runtime=10,
     params:
-        code=code_of("roll_out_attention.py", module_of_row),
+        code=TrackedCode("roll_out_attention.py", module_of_row),
         networks=networks_of_row,
     message:
         "Attention rollout of {wildcards.architecture}"

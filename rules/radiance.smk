@@ -26,7 +26,7 @@ rule train_radiance:
         runtime=240,
         gpu=GPU,
     params:
-        code=code_of("train_radiance.py"),
+        code=TrackedCode("train_radiance.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "radiance"),
     message:
         "Radiance field of {wildcards.scene}: training"
@@ -55,7 +55,7 @@ rule render_views:
         runtime=120,
         gpu=GPU,
     params:
-        code=code_of("render_views.py"),
+        code=TrackedCode("render_views.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "views"),
     message:
         "Radiance field of {wildcards.scene}: held-out views"
@@ -85,7 +85,7 @@ rule render_flythrough:
         runtime=240,
         gpu=GPU,
     params:
-        code=code_of("render_flythrough.py"),
+        code=TrackedCode("render_flythrough.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "flythrough"),
     message:
         "Radiance field of {wildcards.scene}: fly-through"
@@ -117,7 +117,7 @@ rule export_scene:
         runtime=120,
         gpu=GPU,
     params:
-        code=code_of("export_scene.py"),
+        code=TrackedCode("export_scene.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "export"),
     message:
         "Radiance field of {wildcards.scene}: mesh and point cloud"

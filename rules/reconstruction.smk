@@ -21,7 +21,7 @@ rule film_orbit:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code_of("film_orbit.py"),
+        code=TrackedCode("film_orbit.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "orbit"),
     message:
         "Filming the still life of {wildcards.scene}"
@@ -48,7 +48,7 @@ rule extract_frames:
         mem_mb=4000,
         runtime=60,
     params:
-        code=code_of("extract_frames.py"),
+        code=TrackedCode("extract_frames.py"),
         recipe=frames_recipe,
         contents=scene_contents,
     message:
@@ -76,7 +76,7 @@ rule match_features:
         mem_mb=8000,
         runtime=480,
     params:
-        code=code_of("match_features.py"),
+        code=TrackedCode("match_features.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "sfm"),
     message:
         "Matching the frames of {wildcards.scene}"
@@ -104,7 +104,7 @@ rule map_scene:
         mem_mb=8000,
         runtime=480,
     params:
-        code=code_of("map_scene.py"),
+        code=TrackedCode("map_scene.py"),
         recipe=lambda wildcards: only(scene_recipe(wildcards.scene, "sfm"), "matcher", "seed"),
     message:
         "Finding the cameras of {wildcards.scene}"
@@ -132,7 +132,7 @@ rule write_transforms:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("write_transforms.py"),
+        code=TrackedCode("write_transforms.py"),
         recipe=box_recipe,
     message:
         "Scene frame of {wildcards.scene}: upright and centred"
@@ -158,7 +158,7 @@ rule import_scene:
         mem_mb=2000,
         runtime=60,
     params:
-        code=code_of("import_scene.py"),
+        code=TrackedCode("import_scene.py"),
         recipe=import_recipe,
         contents=scene_contents,
     message:
@@ -186,7 +186,7 @@ rule compare_poses:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_of("compare_poses.py"),
+        code=TrackedCode("compare_poses.py"),
     message:
         "Comparing the poses of {wildcards.scene} with the reference"
     script:

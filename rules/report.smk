@@ -24,7 +24,7 @@ rule tabulate_self_supervision:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("tabulate_part1.py"),
+        code=TrackedCode("tabulate_part1.py"),
         results=SELF_SUPERVISION,  # the same paths as the input, as arguments
     message:
         "Table: self-supervision"
@@ -58,7 +58,7 @@ rule plot_self_supervision:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("plot_part1.py"),
+        code=TrackedCode("plot_part1.py"),
     message:
         "Figures: self-supervision"
     script:
@@ -81,7 +81,7 @@ rule tabulate_parameters:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("tabulate_part2.py"),
+        code=TrackedCode("tabulate_part2.py"),
     message:
         "Table: parameters"
     script:
@@ -125,7 +125,7 @@ rule plot_grid_overview:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("plot_part2.py"),
+        code=TrackedCode("plot_part2.py"),
         titles=TITLES,
     message:
         "Figure: all cells and confusion matrices"
@@ -199,7 +199,7 @@ rule plot_radiance:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code_of("plot_part3.py"),
+        code=TrackedCode("plot_part3.py"),
     message:
         "Figure: PSNR of {wildcards.scene} while training"
     script:
@@ -283,7 +283,7 @@ rule write_report:
         mem_mb=4000,
         runtime=20,
     params:
-        code=code_of("write_report.py"),
+        code=TrackedCode("write_report.py"),
         # Snakemake lists the files of the command line before the Snakefile's own, which they override.
         configuration=[
             os.path.relpath(path, workflow.basedir)

@@ -23,7 +23,7 @@ if MINUTES is not None:
             runtime=30,
             gpu=GPU,
         params:
-            code=code_of("plan_simclr.py"),
+            code=TrackedCode("plan_simclr.py"),
             recipe=without(SIMCLR, *NOT_MEASURED),
         message:
             "SimCLR: how many epochs fit into the minutes"
@@ -50,7 +50,7 @@ rule pretrain_simclr:
     resources:
         **of_training(SIMCLR, runtime=2880),
     params:
-        code=code_of("pretrain_simclr.py"),
+        code=TrackedCode("pretrain_simclr.py"),
         recipe=SIMCLR if MINUTES is None else without(SIMCLR, "epochs"),
     message:
         "SimCLR: pretraining without labels, seed {wildcards.seed}"
@@ -76,7 +76,7 @@ rule initialise_encoder:
         runtime=30,
         gpu=GPU,
     params:
-        code=code_of("initialise_encoder.py"),
+        code=TrackedCode("initialise_encoder.py"),
         recipe=only(SIMCLR, "width", "device", "precision"),
     message:
         "Encoder with random weights, seed {wildcards.seed}"
@@ -103,7 +103,7 @@ rule train_supervised:
     resources:
         **of_training(SUPERVISED, runtime=1440),
     params:
-        code=code_of("train_classifier.py", [RESNET18["module"], *modules_of([AUGMENTATION])]),
+        code=TrackedCode("train_classifier.py", [RESNET18["module"], *modules_of([AUGMENTATION])]),
         recipe={
             "architecture": RESNET18,
             **SUPERVISED,

@@ -1,4 +1,4 @@
-"""Where the files of each data set come from, and what decides them."""
+"""Where the files of each data set come from, and their recipes."""
 
 import re
 
@@ -37,7 +37,7 @@ def from_source(*sources):
 
 
 def recipe_of(wildcards):
-    """What decides the arrays of a data set."""
+    """The settings that the arrays of a data set depend on."""
     return dataset_recipe(config["datasets"][wildcards.dataset])
 
 

@@ -1,17 +1,17 @@
-"""What decides one cell, and which cells there are."""
+"""Recipes, modules and result files of the grid's cells."""
 
 # Architectures whose attention is drawn.
 ATTENTIVE = [name for name in ARCHITECTURES if config["architectures"][name]["attention"]]
 
 
 def recipe_of_cell(wildcards):
-    """Everything that decides one cell, and nothing of any other cell."""
+    """All settings that the result of one cell depends on, and none of any other cell."""
     return cell_recipe(config, wildcards.architecture, wildcards.augmentation)
 
 
 def columns_of(architecture):
     """The augmentations that an architecture is run with."""
-    return [augmentation for augmentation in AUGMENTATIONS if f"{architecture}-{augmentation}" in CELLS]
+    return [augmentation for augmentation in AUGMENTATIONS if cell_name(architecture, augmentation) in CELLS]
 
 
 def networks_of_row(wildcards):

@@ -1,4 +1,4 @@
-"""Where the frames and reference poses of each scene come from, and what decides them."""
+"""Where the frames and reference poses of each scene come from, and their recipes."""
 
 from triptych.sfm.sources import SOURCES, check_scene
 
@@ -60,7 +60,7 @@ def film_of(wildcards):
 
 
 def frames_recipe(wildcards):
-    """What decides which frames there are."""
+    """The settings that the choice of frames depends on."""
     source, recipe = source_of(wildcards.scene), scene_recipe(wildcards.scene, "frames")
     if recipe["reject_below"] is None:
         recipe["reject_below"] = source.reject_below
@@ -77,13 +77,13 @@ def scene_contents(wildcards):
 
 
 def box_recipe(wildcards):
-    """What decides the size of the radiance field's box."""
+    """The setting that the size of the radiance field's box depends on."""
     scale = config["scenes"][wildcards.scene]["aabb_scale"]
     return {"aabb_scale": 4 if scale is None else scale}
 
 
 def import_recipe(wildcards):
-    """What decides how a scene with known poses is taken over."""
+    """The settings that the import of a scene with known poses depends on."""
     return only(config["scenes"][wildcards.scene], "path", "aabb_scale")
 
 

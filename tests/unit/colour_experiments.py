@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from triptych.classify.experiment import Experiment
 from triptych.data.packed import LabelledImages, save_packed
+from triptych.experiments.experiment import Experiment
 from triptych.workflow.job import Job
 
 TRAINING = {

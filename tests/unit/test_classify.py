@@ -9,12 +9,12 @@ from colour_experiments import CLASSIFIER, experiment, metrics, save_colours
 
 from triptych.classify import classifier
 from triptych.classify.classifier import train_classifier
-from triptych.classify.evaluation import Predictions, evaluate
-from triptych.classify.experiment import training_and_validation
-from triptych.classify.operation_count import forward_flops
-from triptych.classify.training import run_training
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
+from triptych.experiments.evaluation import Predictions, evaluate
+from triptych.experiments.experiment import training_and_validation
+from triptych.experiments.operation_count import forward_flops
+from triptych.experiments.training import run_training
 from triptych.models import resnet
 from triptych.workflow.errors import TriptychError
 

@@ -13,7 +13,7 @@ from toy_training import same
 
 from triptych.classify import classifier
 from triptych.classify.classifier import train_classifier
-from triptych.classify.experiment import load_weights, save_weights
+from triptych.experiments.experiment import load_weights, save_weights
 from triptych.workflow.errors import TriptychError
 
 RECIPE = {

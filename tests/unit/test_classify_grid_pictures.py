@@ -17,8 +17,8 @@ from triptych.classify.attention_rollout import (
     rollout,
 )
 from triptych.classify.augmentation_examples import augmentation_examples
-from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
+from triptych.experiments.experiment import save_weights
 from triptych.models.vit import ViT
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import read_arrays, write_arrays

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from triptych.classify.experiment import save_weights
 from triptych.data.packed import PackedDataset, load_packed
+from triptych.experiments.experiment import save_weights
 from triptych.models.resnet import ResNet18
 from triptych.ssl.checks import check_labels
 from triptych.ssl.feature_map import map_features

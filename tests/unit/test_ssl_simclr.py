@@ -15,8 +15,8 @@ from colour_experiments import SIMCLR, VIEWS, experiment, metrics, save_colours
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.classify.experiment import load_weights
 from triptych.data.packed import load_packed
+from triptych.experiments.experiment import load_weights
 from triptych.models.resnet import ResNet18
 from triptych.ssl.epoch_budget import measure_plan, plan_epochs, typical_seconds
 from triptych.ssl.monitor import Monitor

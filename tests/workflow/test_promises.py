@@ -185,7 +185,7 @@ def test_editing_the_radiance_field_reruns_no_training_of_the_other_parts(study:
 
 def tracked(study: Study, target: str) -> subprocess.CompletedProcess[str]:
     """`make tracked TARGET=...`."""
-    command = [sys.executable, "-m", "triptych.workflow.tracked", target, "--configfile", study.preset]
+    command = [sys.executable, "-m", "triptych.workflow.list_tracked", target, "--configfile", study.preset]
     environment = {**os.environ, "PYTHONPATH": str(study.folder / "src")}
     return subprocess.run(command, cwd=study.folder, env=environment, capture_output=True, text=True)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.experiment import experiment_of
+from triptych.experiments.experiment import experiment_of
 from triptych.ssl.knn_evaluation import evaluate_knn
 from triptych.workflow.job import job
 

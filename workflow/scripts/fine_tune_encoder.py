@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.experiment import experiment_of
-from triptych.classify.training import run_training
+from triptych.experiments.experiment import experiment_of
+from triptych.experiments.training import run_training
 from triptych.ssl.fine_tune import fine_tune
 from triptych.workflow.job import job
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.classify.experiment import experiment_of
-from triptych.classify.training import run_training
+from triptych.experiments.experiment import experiment_of
+from triptych.experiments.training import run_training
 from triptych.ssl.simclr import pretrain
 from triptych.workflow.job import job
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from triptych.classify.experiment import experiment_of
+from triptych.experiments.experiment import experiment_of
 from triptych.ssl.linear_probe import probe_label_fraction
 from triptych.workflow.job import job
 

@@ -4,8 +4,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from triptych.classify.classifier import train_classifier
-from triptych.classify.experiment import experiment_of
-from triptych.classify.training import run_training
+from triptych.experiments.experiment import experiment_of
+from triptych.experiments.training import run_training
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:

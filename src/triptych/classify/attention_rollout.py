@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triptych.classify.architectures import build_model
-from triptych.classify.experiment import load_weights, test_images
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
+from triptych.experiments.experiment import load_weights, test_images
 from triptych.kernels.registry import accelerate
 from triptych.workflow.errors import TriptychError
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from triptych.augment.augmentation import make_augmentation
-from triptych.classify.experiment import training_images
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_subset
+from triptych.experiments.experiment import training_images
 from triptych.workflow.seeds import torch_generator
 
 COUNT = 8  # images

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from triptych.augment.augmentation import make_augmentation
 from triptych.classify.architectures import build_model
-from triptych.classify.evaluation import evaluate, predict
-from triptych.classify.experiment import (
+from triptych.data.packed import PackedDataset
+from triptych.experiments.evaluation import evaluate, predict
+from triptych.experiments.experiment import (
     Experiment,
     save_weights,
     test_images,
     training_and_validation,
 )
-from triptych.classify.operation_count import forward_flops, training_flops
-from triptych.classify.training import open_checkpoints
-from triptych.data.packed import PackedDataset
+from triptych.experiments.operation_count import forward_flops, training_flops
+from triptych.experiments.training import open_checkpoints
 from triptych.training.batches import Batch
 from triptych.training.distributed import rank
 from triptych.training.loop import fit

@@ -1,4 +1,4 @@
-"""What decides one cell of the grid: the config's rows, columns and recipe families put together."""
+"""The cells of the grid and their recipes, put together from the config's rows, columns and families."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,10 +11,15 @@ from triptych.workflow.tracked_code import module_path, tracked_files
 Config = Mapping[str, Any]
 
 
+def cell_name(architecture: str, augmentation: str) -> str:
+    """The name of a cell in the config and of its folder under `results/grid`, such as `vit-cutmix`."""
+    return f"{architecture}-{augmentation}"
+
+
 def grid_cells(config: Config) -> list[str]:
     """Names of the cells that are run, row by row."""
     grid = config["grid"]
-    named = [f"{row}-{column}" for row in grid["architectures"] for column in grid["augmentations"]]
+    named = [cell_name(row, column) for row in grid["architectures"] for column in grid["augmentations"]]
     return [cell for cell in named if cell not in grid["leave_out"]]
 
 
@@ -24,12 +29,12 @@ def training_recipe(config: Config, architecture: str, augmentation: str) -> dic
     `options` are the family's for the architecture, with the cell's changes.
     """
     family = config["architectures"][architecture]["recipes"][config["grid"]["recipe"]]
-    changes = config["grid"]["cells"].get(f"{architecture}-{augmentation}", {})
+    changes = config["grid"]["cells"].get(cell_name(architecture, augmentation), {})
     return {**family, **changes, "options": {**family["options"], **changes.get("options", {})}}
 
 
 def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
-    """Everything that decides one cell, and nothing of any other cell or recipe family.
+    """All settings that the result of one cell depends on, and none of other cells or recipe families.
 
     Args:
         config: as `validate_config` leaves it.
@@ -51,7 +56,7 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
 
 
 def augmentation_recipe(augmentation: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides an augmentation: without its title and the knobs of other methods."""
+    """The settings that an augmentation depends on: without its title and the knobs of other methods."""
     if augmentation.get("module"):
         kept = ["module", "options"]
     else:

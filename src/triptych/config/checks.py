@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from triptych.config.cells import grid_cells, training_recipe
+from triptych.config.cells import cell_name, grid_cells, training_recipe
 from triptych.workflow.errors import TriptychError
 
 Config = Mapping[str, Any]
@@ -49,7 +49,7 @@ def check_cells(config: Config) -> None:
     """
     grid = config["grid"]
     # A preset's changes to a cell stay valid where a study leaves that cell out.
-    cells = [f"{row}-{column}" for row in config["architectures"] for column in config["augmentations"]]
+    cells = [cell_name(row, column) for row in config["architectures"] for column in config["augmentations"]]
     for key in ("cells", "leave_out"):
         for cell in grid[key]:
             if cell not in cells:
@@ -58,8 +58,8 @@ def check_cells(config: Config) -> None:
                 )
     left = set(grid_cells(config))
     rows, columns = grid["architectures"], grid["augmentations"]
-    lines = [("architectures", row, {f"{row}-{column}" for column in columns}) for row in rows]
-    lines += [("augmentations", column, {f"{row}-{column}" for row in rows}) for column in columns]
+    lines = [("architectures", row, {cell_name(row, column) for column in columns}) for row in rows]
+    lines += [("augmentations", column, {cell_name(row, column) for row in rows}) for column in columns]
     for table, name, line in lines:
         if not line & left:
             raise TriptychError(
@@ -108,8 +108,8 @@ def _trainings(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"architectures.{name}.recipes.{family}", recipe
     for row in config["grid"]["architectures"]:
         for column in config["grid"]["augmentations"]:
-            if f"{row}-{column}" in config["grid"]["cells"]:
-                yield f"grid.cells.{row}-{column}", training_recipe(config, row, column)
+            if cell_name(row, column) in config["grid"]["cells"]:
+                yield f"grid.cells.{cell_name(row, column)}", training_recipe(config, row, column)
 
 
 def check_budgets(config: Config) -> None:

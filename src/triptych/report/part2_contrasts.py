@@ -8,7 +8,7 @@ import pandas as pd
 
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.statistics import (
-    LEVEL,
+    SIGNIFICANCE_LEVEL,
     Difference,
     comparisons,
     count_range,
@@ -41,7 +41,7 @@ class Contrast:
         """
         if self.difference.n > 1 and self.difference.p is None and self.difference.mean == 0:
             return False
-        return None if self.p_holm is None else self.p_holm < LEVEL
+        return None if self.p_holm is None else self.p_holm < SIGNIFICANCE_LEVEL
 
 
 def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:

@@ -10,8 +10,8 @@ from scipy.stats import sem, ttest_1samp
 
 from triptych.report.results import Result
 
-LEVEL = 0.05  # of significance
-ROUNDING = 1e-9  # percentage points; differences that spread less are all the same
+SIGNIFICANCE_LEVEL = 0.05
+ROUNDING = 1e-9  # percentage points; a standard error below this counts as 0
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,19 @@ def difference_from(results: Sequence[Result], constant: float, metric: str) -> 
     return _mean_difference([result.number(metric) - constant for result in results])
 
 
-def _mean_difference(pairs: Sequence[float]) -> Difference:
-    n, mean = len(pairs), statistics.fmean(pairs) if pairs else math.nan
-    if n < 2 or not math.isfinite(mean) or sem(pairs) < ROUNDING:
+def _mean_difference(differences: Sequence[float]) -> Difference:
+    n, mean = len(differences), statistics.fmean(differences) if differences else math.nan
+    if n < 2 or not math.isfinite(mean) or sem(differences) < ROUNDING:
         return Difference(mean, n)
-    test = ttest_1samp(pairs, 0.0)
-    low, high = test.confidence_interval(1 - LEVEL)
+    test = ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(1 - SIGNIFICANCE_LEVEL)
     return Difference(mean, n, float(low), float(high), float(test.pvalue))
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
     """P values adjusted for multiple comparisons, in the same order; None stays None and does not count.
 
-    The family-wise error rate of `adjusted < LEVEL` is at most `LEVEL`, however the tests depend on each
+    The family-wise error rate of `adjusted < SIGNIFICANCE_LEVEL` is at most `SIGNIFICANCE_LEVEL`, however the tests depend on each
     other (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979).
     """
     order = sorted((value, index) for index, value in enumerate(values) if value is not None)

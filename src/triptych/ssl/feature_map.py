@@ -6,8 +6,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from triptych.classify.experiment import Experiment
 from triptych.data.splits import stratified_subset
+from triptych.experiments.experiment import Experiment
 from triptych.ssl.features import load_features
 from triptych.ssl.tsne import tsne
 from triptych.workflow.files import atomic_path

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from triptych.classify.experiment import Experiment, load_weights, test_images, training_images
+from triptych.experiments.experiment import Experiment, load_weights, test_images, training_images
 from triptych.models.resnet import ResNet18
 from triptych.ssl.encoding import encode, feature_spread
 from triptych.workflow.errors import TriptychError

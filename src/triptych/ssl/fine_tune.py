@@ -5,16 +5,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.augment.geometry import random_shift_flip_rotate
-from triptych.classify.evaluation import evaluate
-from triptych.classify.experiment import (
+from triptych.experiments.evaluation import evaluate
+from triptych.experiments.experiment import (
     Experiment,
     load_weights,
     save_weights,
     test_images,
     training_and_validation,
 )
-from triptych.classify.operation_count import forward_flops, training_flops
-from triptych.classify.training import open_checkpoints
+from triptych.experiments.operation_count import forward_flops, training_flops
+from triptych.experiments.training import open_checkpoints
 from triptych.models.resnet import ResNet18
 from triptych.ssl.label_fraction import labelled_images
 from triptych.training.batches import Batch

@@ -5,8 +5,8 @@ Apart from `knn`, so that an edit here does not make the pretraining stale.
 
 import time
 
-from triptych.classify.evaluation import accuracies
-from triptych.classify.experiment import Experiment
+from triptych.experiments.evaluation import accuracies
+from triptych.experiments.experiment import Experiment
 from triptych.ssl.features import load_features
 from triptych.ssl.knn import knn_scores
 

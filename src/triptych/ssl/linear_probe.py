@@ -8,9 +8,9 @@ import time
 
 import torch
 
-from triptych.classify.evaluation import accuracies
-from triptych.classify.experiment import Experiment, save_weights
 from triptych.data.splits import stratified_split
+from triptych.experiments.evaluation import accuracies
+from triptych.experiments.experiment import Experiment, save_weights
 from triptych.ssl.features import load_features
 from triptych.ssl.label_fraction import labelled_images
 from triptych.ssl.softmax_regression import SoftmaxRegression

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from triptych.classify.experiment import Experiment, save_weights, training_images
+from triptych.experiments.experiment import Experiment, save_weights, training_images
 from triptych.kernels.registry import accelerate
 from triptych.models.resnet import ResNet18
 from triptych.workflow.devices import autocast

@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.augment.geometry import random_shift_flip_rotate
-from triptych.classify.evaluation import accuracies, cross_entropy
-from triptych.classify.experiment import (
+from triptych.experiments.evaluation import accuracies, cross_entropy
+from triptych.experiments.experiment import (
     Experiment,
     load_weights,
     save_weights,
     test_images,
     training_and_validation,
 )
-from triptych.classify.training import open_checkpoints
+from triptych.experiments.training import open_checkpoints
 from triptych.models.resnet import ResNet18
 from triptych.ssl.encoding import encode
 from triptych.training.batches import Batch

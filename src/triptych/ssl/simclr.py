@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from triptych.augment.views import draw_views
-from triptych.classify.experiment import Experiment, save_weights, training_images
-from triptych.classify.training import open_checkpoints
 from triptych.data.packed import PackedDataset
+from triptych.experiments.experiment import Experiment, save_weights, training_images
+from triptych.experiments.training import open_checkpoints
 from triptych.models.resnet import ResNet18
 from triptych.ssl.monitor import Monitor
 from triptych.ssl.nt_xent import nt_xent

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from triptych.classify.evaluation import accuracies, cross_entropy
+from triptych.experiments.evaluation import accuracies, cross_entropy
 from triptych.ssl.features import LabelledFeatures
 from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
 from triptych.workflow.seeds import numpy_generator

@@ -1,12 +1,12 @@
-"""What each job wrote, kept with its results, so that they are recognised in another place and edits noticed.
+"""Records of what each job wrote, so that results survive a copy of the study and edits of them are noticed.
 
-Snakemake decides by modification times, and by what it notes in `.snakemake/metadata`. Times change when a
-folder is copied or checked out, and `.snakemake` may be lost. Therefore
+Snakemake compares modification times, and params with its metadata in `.snakemake/metadata`. Times change
+when a folder is copied or checked out, and `.snakemake` may be lost. Therefore
 
-- Snakemake's notes are kept under `results/records`, too (`keep_metadata`);
+- `.snakemake/metadata` is a link to a folder under `results/records` (`keep_metadata`);
 - each job records the digest of every file that it wrote (`write_record`). When Snakemake starts, files
-  with other times and the same content get their times back; a job whose files have another content is
-  marked as incomplete, which makes Snakemake run it again (`reconcile`).
+  with other times and the same content get their recorded times back; a job whose files have other content
+  is marked as incomplete, so that Snakemake runs it again (`reconcile`).
 """
 
 import os
@@ -21,8 +21,8 @@ from triptych.workflow.files import atomic_path, digest_of_file, read_json, writ
 
 RECORDS = Path("results/records")
 METADATA = RECORDS / "metadata"
-TIMESTAMP = ".snakemake_timestamp"  # Snakemake's file in an output folder, whose time stands for the folder's
-CHANGED = "changed after its job"  # in Snakemake's mark of an incomplete file, where a job's id may stand
+TIMESTAMP = ".snakemake_timestamp"  # Snakemake's file in an output folder; it has the folder's time
+CHANGED = "changed after its job"  # stored as the job's id in Snakemake's mark of an incomplete file
 
 
 def record_path(outputs: Iterable[str]) -> Path:
@@ -33,14 +33,14 @@ def record_path(outputs: Iterable[str]) -> Path:
 
 
 def remove_record(outputs: Iterable[str]) -> None:
-    """Forget what a job wrote; it is about to write anew."""
+    """Remove the record of a job before it writes its files again."""
     record_path(outputs).unlink(missing_ok=True)
 
 
 def write_record(outputs: Iterable[str]) -> None:
-    """Record what a job has just written: size and digest of each file, and the time.
+    """Record size and digest of each file that a job has just written, and the time.
 
-    Does nothing if an output is missing: Snakemake will say so.
+    Does nothing if an output is missing; Snakemake reports it.
     """
     paths = [str(path) for path in outputs]
     if not all(map(os.path.exists, paths)):
@@ -57,7 +57,7 @@ def write_record(outputs: Iterable[str]) -> None:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """A file itself, or all files of a folder but hidden ones."""
+    """The file itself, or all files of a folder except hidden ones."""
     if path.is_dir():
         yield from sorted(
             file
@@ -69,7 +69,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _is_recorded(file: Path, size: int, digest: str, finished: int) -> bool:
-    """Whether a file is as its job wrote it; one that is gets its time back. Reads it only if in doubt."""
+    """Whether a file is as its job wrote it; if so, restore its time. The file is read only if its time differs."""
     status = file.stat()
     if status.st_size != size:
         return False
@@ -81,7 +81,7 @@ def _is_recorded(file: Path, size: int, digest: str, finished: int) -> bool:
 
 
 def _changed_outputs(record: Any) -> list[str]:
-    """Outputs of one job that are there and are not as it wrote them; those that are get their time back."""
+    """Outputs of one job that exist and differ from its record; the times of the others are restored."""
     finished, changed = record["finished"], []
     for output, files in record["outputs"].items():
         path = Path(output)
@@ -101,11 +101,11 @@ def _changed_outputs(record: Any) -> list[str]:
 def keep_metadata() -> None:
     """Make `.snakemake/metadata` a link to a folder with the results.
 
-    Notes in a folder of that name, from before or from a copy that followed links, are moved there.
+    A folder of that name, from an earlier version or from a copy that followed links, is moved there.
     """
     METADATA.mkdir(parents=True, exist_ok=True)
     link = Path(".snakemake/metadata")
-    # Snakemake takes notes without this folder for those of an old version.
+    # Without this folder Snakemake takes the metadata for that of an old version.
     (link.parent / "incomplete").mkdir(parents=True, exist_ok=True)
     if link.is_dir() and not link.is_symlink():
         shutil.copytree(link, METADATA, dirs_exist_ok=True)
@@ -138,7 +138,7 @@ def reconcile() -> list[str]:
         for output in found:
             marks._mark_incomplete(output, CHANGED)
         for output in record["outputs"].keys() - set(found):
-            if marks._get_external_jobids([output]) == {CHANGED}:  # it was, and has been put back
+            if marks._get_external_jobids([output]) == {CHANGED}:  # it was changed, and has been restored
                 marks._unmark_incomplete(output)
         changed += found
     return changed

@@ -1,8 +1,13 @@
-"""The code that decides a result: a workflow script and the library files behind it.
+"""The code that a result depends on: a workflow script and the library files that it imports.
 
-Snakemake compares params and inputs, not what a script imports. The digest of these files is therefore a
-param of each rule. It is taken of the syntax trees, without comments, docstrings and log lines, and leaves
-out the modules of `UNTRACKED`.
+A job runs again for one of four reasons:
+
+- its recipe: a param of its rule changed;
+- its data: an input file changed, or the fingerprint of a user's files, a param (`folder_fingerprint`);
+- its code: Snakemake does not see what a script imports, so each rule has the digest of these files as a param,
+  a `TrackedCode`. The digest is that of the syntax trees without comments, docstrings and log lines, and leaves
+  out the modules of `UNTRACKED`;
+- its outputs: one is missing, or was edited since the job wrote it (`records`).
 """
 
 import ast
@@ -17,9 +22,9 @@ from triptych.workflow.files import digest_of_value
 SOURCE_ROOT = Path(__file__).parents[2]
 SCRIPTS = SOURCE_ROOT.parent / "workflow/scripts"
 
-# These modules, and what only they import, decide how fast a result is computed or what is shown of it. The
-# compiled kernels are held to the plain implementation by tests. The config reaches a job as its recipe, a
-# param.
+# Edits of these modules, and of modules that only they import, do not make results stale: they change the speed
+# of a job and what it prints. Tests compare the compiled kernels with plain PyTorch. The config reaches a job as
+# its recipe, a param.
 UNTRACKED = (
     "triptych.config",
     "triptych.kernels",
@@ -66,7 +71,7 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _normalised(node: Any, imports: list[ast.Import | ast.ImportFrom]) -> Any:
-    """A syntax tree as nested lists, alike in all versions of Python, without what decides nothing.
+    """A syntax tree as nested lists, the same in all versions of Python, without strings and log lines.
 
     Import statements in it are added to `imports`.
     """

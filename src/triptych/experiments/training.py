@@ -1,12 +1,12 @@
-"""Trainings of the first two parts: their workers and their checkpoints."""
+"""What every training of an experiment needs beyond its own code: workers and checkpoints."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from triptych.classify.experiment import Experiment
 from triptych.data.packed import PackedDataset
+from triptych.experiments.experiment import Experiment
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.workers import run_workers
 from triptych.workflow.devices import describe_precision

@@ -1,4 +1,4 @@
-"""Experiments of the first two parts: what a run reads and where it writes."""
+"""One run of an experiment on a data set of images: what it reads, and where it writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

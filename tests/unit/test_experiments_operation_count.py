@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from triptych.classify.operation_count import forward_flops, training_flops
+from triptych.experiments.operation_count import forward_flops, training_flops
 from triptych.models import resnet, vit
 
 
