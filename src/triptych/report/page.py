@@ -30,7 +30,7 @@ def render_page(
         configuration: names of the config files of this run; later ones override earlier ones.
         self_supervision: part I, or None if it was switched off.
         grid: part II, or None.
-        scenes: part III, one entry a scene.
+        scenes: part III, one entry per scene.
     """
     parts: list[Section | Scene] = [part for part in (self_supervision, grid) if part is not None]
     results = [result for part in [*parts, *scenes] for result in part.results]

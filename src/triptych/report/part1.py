@@ -102,7 +102,7 @@ def read_self_supervision(
 
 
 def accuracy_rows(study: SelfSupervision) -> pd.DataFrame:
-    """Long form: one row a metric and method; evaluations are methods named `simclr_knn` and so on."""
+    """Long form: one row per metric and method; evaluations are methods named `simclr_knn` and so on."""
     evaluations = {
         ("test_top1_accuracy", f"{encoder}_{name}"): value
         for (name, encoder), value in study.evaluation_accuracies.items()
@@ -122,7 +122,7 @@ def accuracy_rows(study: SelfSupervision) -> pd.DataFrame:
 
 
 def accuracy_table(study: SelfSupervision) -> Table:
-    """One row a metric, one column a method."""
+    """One row per metric, one column per method."""
     comparison, accuracies = study.comparison, study.accuracies
     return Table(
         caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, ResNet18",
@@ -141,7 +141,7 @@ def accuracy_table(study: SelfSupervision) -> Table:
 
 
 def evaluations_table(study: SelfSupervision) -> Table:
-    """One row an evaluation, one column an encoder."""
+    """One row per evaluation, one column per encoder."""
     accuracies, dataset = study.evaluation_accuracies, dataset_title(study.comparison.dataset)
     return Table(
         caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {dataset}",

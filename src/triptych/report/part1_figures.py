@@ -92,7 +92,7 @@ def accuracy_figure(
 
 
 def feature_map_figure(maps: Mapping[str, pd.DataFrame]) -> Figure:
-    """One panel a map, titled by its key; columns class, x, y. Ten classes at most are drawn."""
+    """One panel per map, titled by its key; columns class, x, y. Ten classes at most are drawn."""
     figure = new_figure(9.2, 4.7)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
     first = next(iter(maps.values()))

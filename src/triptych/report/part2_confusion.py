@@ -81,7 +81,7 @@ def order_by_confusion(matrices: Sequence[NDArray[np.float64]]) -> list[int]:
 
 
 def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
-    """One panel an architecture: the predictions of all seeds of its best augmentation in validation.
+    """One panel per architecture: the predictions of all seeds of its best augmentation in validation.
 
     Args:
         grid: `predictions.npy` of each run is read from beside its `metrics.json`.

@@ -83,7 +83,7 @@ FAMILIES = {
 
 
 def contrast_rows(grid: Grid) -> pd.DataFrame:
-    """Long form: one row a contrast of each metric (percentage points), by family."""
+    """Long form: one row per contrast of each metric (percentage points), by family."""
     rows = []
     for metric, (family, contrasts_of) in product(METRICS, FAMILIES.items()):
         for contrast in contrasts_of(grid, metric):
@@ -95,7 +95,7 @@ def contrast_rows(grid: Grid) -> pd.DataFrame:
 
 
 def contrast_tables(grid: Grid, metric: str) -> list[Table]:
-    """One table a family, without those that have no contrast."""
+    """One table per family, without those that have no contrast."""
     baseline, columns = grid.augmentations[grid.baseline], list(grid.augmentations)
     without = [title for name, title in grid.architectures.items() if (name, grid.baseline) not in grid.cells]
     note = f"Not here, as {baseline} was not run: {', '.join(without)}." if without else ""
@@ -116,7 +116,7 @@ def _table(
     columns: Sequence[str],
     note: str = "",
 ) -> Table:
-    """One row an architecture, or a pair of them, and one column an augmentation."""
+    """One row per architecture, or a pair of them, and one column per augmentation."""
     contrasts, best = contrasts_of(grid, metric), grid.best_in_validation(metric)
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for contrast in contrasts:

@@ -34,7 +34,7 @@ def _costs(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def cost_rows(grid: Grid) -> pd.DataFrame:
-    """Long form: one row a cell; one that was not run has `n` 0 and nothing else."""
+    """Long form: one row per cell; one that was not run has `n` 0 and nothing else."""
     rows = []
     for cell in grid.every_cell:
         results = grid.cells.get(cell, [])
@@ -44,7 +44,7 @@ def cost_rows(grid: Grid) -> pd.DataFrame:
 
 
 def cost_table(grid: Grid) -> Table:
-    """One row a cell: errors, FLOPs, time and speed of one training; machines by number below."""
+    """One row per cell: errors, FLOPs, time and speed of one training; machines by number below."""
     errors = [grid.estimates(metric) for metric in METRICS]
     costs = {cell: _costs(results) for cell, results in grid.cells.items()}
     machines = dict.fromkeys(cost["hardware"] for cost in costs.values())
@@ -94,7 +94,7 @@ def _within_formula(model: Mapping[str, Any]) -> int:
 
 
 def parameter_rows(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Long form: one row a part of a model, and one row `total` with the published count."""
+    """Long form: one row per part of a model, and one row `total` with the published count."""
     rows = []
     for name, model in models.items():
         parts = [(line["part"], line["count"], bool(line["in_formula"]), None) for line in model["lines"]]
@@ -108,7 +108,7 @@ def parameter_rows(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def parameter_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """Counted and published totals of all models, then one table a model."""
+    """Counted and published totals of all models, then one table per model."""
     summary = Table(
         caption="Trainable parameters",
         header=(

@@ -43,7 +43,7 @@ def architecture_figure(
     titles: Mapping[str, str],
     with_published: bool,
 ) -> Figure:
-    """A row an augmentation, a column a curve; all panels of a column share their axes.
+    """A row per augmentation, a column per curve; all panels of a column share their axes.
 
     Args:
         histories: the seeds' histories by augmentation.
@@ -78,7 +78,7 @@ def overview_figure(
     augmentations: Mapping[str, str],
     with_published: bool,
 ) -> Figure:
-    """Validation error: a row an architecture, a column an augmentation; all panels share both axes.
+    """Validation error: a row per architecture, a column per augmentation; all panels share both axes.
 
     Args:
         histories: the seeds' histories by cell (architecture, augmentation); the other cells were not run.

@@ -75,7 +75,7 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def augmentation_figure(
     examples: Mapping[str, NDArray[np.generic]], *, titles: Mapping[str, str], classes: Sequence[str]
 ) -> Figure:
-    """The images as they are, then a row an augmentation with the weights of mixed labels.
+    """The images as they are, then a row per augmentation with the weights of mixed labels.
 
     Args:
         examples: what `triptych.classify.augmentation_examples` makes.
@@ -103,7 +103,7 @@ def describe_label(target: NDArray[np.floating], names: Sequence[str]) -> str:
 def attention_figure(
     rollouts: Mapping[str, NDArray[np.generic]], *, titles: Mapping[str, str], classes: Sequence[str]
 ) -> Figure:
-    """Test images, then a row an augmentation: bright is what the class token attends to.
+    """Test images, then a row per augmentation: bright is what the class token attends to.
 
     Args:
         rollouts: what `triptych.classify.attention_rollout` makes.

@@ -32,7 +32,7 @@ def marked_estimates(grid: Grid, metric: str) -> dict[Cell, Estimate]:
 
 
 def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
-    """Long form: one row a cell; `same_dataset` says whether `published` was measured on our data.
+    """Long form: one row per cell; `same_dataset` says whether `published` was measured on our data.
 
     `mark` is that of the table; a cell that was not run has `n` 0.
     """
@@ -55,7 +55,7 @@ def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
 
 
 def error_table(grid: Grid, metric: str) -> Table:
-    """One row an architecture, one column an augmentation."""
+    """One row per architecture, one column per augmentation."""
     estimates, verdict = marked_estimates(grid, metric), grid.comparison.verdict
     return Table(
         caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images",
@@ -114,7 +114,7 @@ def _published_errors(grid: Grid) -> list[tuple[Cell, str, float, Estimate | Non
 
 
 def published_rows(grid: Grid) -> pd.DataFrame:
-    """Long form: one row a published error.
+    """Long form: one row per published error.
 
     What was not run has no `n`, `mean` and `difference`; single seeds have no interval `low` to `high` of the
     difference.
@@ -136,7 +136,7 @@ def published_rows(grid: Grid) -> pd.DataFrame:
 
 
 def published_tables(grid: Grid) -> list[Table]:
-    """One a metric, one row a published cell: published, ours and the difference; the notes come last."""
+    """One per metric, one row per published cell: published, ours and the difference; the notes come last."""
     errors = _published_errors(grid)
     notes = (*_published_notes([difference for *_, difference in errors]), grid.comparison.verdict)
     return [

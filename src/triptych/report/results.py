@@ -63,7 +63,7 @@ def read_results(paths: Iterable[str | Path]) -> list[Result]:
 
 
 def read_history(path: str | Path) -> pd.DataFrame:
-    """The curve file of a training: one row an epoch or a step; empty cells are NaN."""
+    """The curve file of a training: one row per epoch or a step; empty cells are NaN."""
     return pd.read_csv(path)
 
 

@@ -18,7 +18,7 @@ ROUNDING = 1e-9  # percentage points; a standard error below this counts as 0
 class Estimate:
     """Mean and sample standard deviation (n - 1) over seeds; `std` is None for a single seed.
 
-    `published` is the published value, `source` names the run, `mark` is printed behind the number.
+    `published` is the published value, `source` names the run, `mark` is printed after the number.
     """
 
     mean: float
@@ -44,8 +44,8 @@ class Difference:
 
     `low` and `high` are the ends of the 95 % confidence interval of the mean, `p` is the two-sided p value of
     the paired t test (Student, The Probable Error of a Mean, 1908). All three are None for fewer than two
-    pairs, and for pairs that all differ by the same amount: errors are counts, so a few equal ones happen by
-    chance.
+    pairs, and for pairs that all differ by the same amount: errors are counts, so a few equal differences
+    occur by chance.
     """
 
     mean: float
@@ -91,7 +91,7 @@ def paired_difference(results: Sequence[Result], reference: Sequence[Result], me
 
 
 def difference_from(results: Sequence[Result], constant: float, metric: str) -> Difference:
-    """`metric` of results, over the seeds, minus a number without a spread of its own."""
+    """`metric` of results, over the seeds, minus a constant."""
     return _mean_difference([result.number(metric) - constant for result in results])
 
 
@@ -107,8 +107,9 @@ def _mean_difference(differences: Sequence[float]) -> Difference:
 def holm(values: Sequence[float | None]) -> list[float | None]:
     """P values adjusted for multiple comparisons, in the same order; None stays None and does not count.
 
-    The family-wise error rate of `adjusted < SIGNIFICANCE_LEVEL` is at most `SIGNIFICANCE_LEVEL`, however the tests depend on each
-    other (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979).
+    Rejecting where the adjusted value is below `SIGNIFICANCE_LEVEL` keeps the family-wise error rate at or
+    below that level, whether or not the tests are independent (Holm, A Simple Sequentially Rejective Multiple
+    Test Procedure, 1979).
     """
     order = sorted((value, index) for index, value in enumerate(values) if value is not None)
     adjusted: list[float | None] = [None] * len(values)

@@ -52,7 +52,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def describe_precision(device: torch.device, precision: str) -> str:
-    """The number format that `autocast` stands for, by name."""
+    """The name of the number format that `autocast` uses."""
     if precision == "float16":
         return precision
     return "float32" if isinstance(autocast(device, precision), nullcontext) else "bfloat16"

@@ -39,7 +39,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; results follow the user's umask like any other file.
+        # mkstemp makes private files; results should have the permissions of the user's umask.
         os.umask(mask := os.umask(0))
         temporary.chmod(0o666 & ~mask)
         _sync(temporary)
@@ -80,7 +80,7 @@ def write_text(target: str | Path, text: str) -> None:
 
 
 def _without_nonfinite(value: Any) -> Any:
-    """Replace NaN and infinities by None: standard JSON has no spelling for them."""
+    """Replace NaN and infinities by None, since standard JSON cannot express them."""
     if isinstance(value, dict):
         return {str(key): _without_nonfinite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

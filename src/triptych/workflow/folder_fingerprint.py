@@ -1,8 +1,8 @@
-"""What a user's files hold, as one string that changes when a file is added, removed or edited.
+"""A digest of a user's files, which changes when a file is added, removed or edited.
 
-It is a param of the rules that read them: a folder's own modification time misses edits, and every file as
-an input would make Snakemake checksum thousands of photographs at every start. Here a file is read once;
-from then on it is recognised by its size and time.
+It is a param of the rules that read them: a folder's modification time does not change when a file in it is
+edited, and if every file were an input, Snakemake would checksum thousands of photographs at every start.
+Here a file is read once; afterwards it is read again only if its size or time changed.
 """
 
 import json

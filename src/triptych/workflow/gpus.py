@@ -1,6 +1,6 @@
 """Sharing of one machine's GPUs among jobs that run at the same time.
 
-A cluster shows every job its own GPUs. On a single machine all jobs see all of them and would use the
+On a cluster every job sees its own GPUs only. On a single machine all jobs see all GPUs and would use the
 first. Here a job locks one file for each GPU that it uses and hides the others from its process. The
 operating system releases the locks when the process ends, however it ends.
 """
@@ -22,12 +22,12 @@ _held: list[int] = []  # file descriptors: open, hence locked, as long as this p
 def claim_gpus(wanted: int, count: int, *, folder: Path = LOCKS, every: float = 1.0) -> None:
     """Reserve `wanted` of the visible GPUs, and make no others visible to this process and its children.
 
-    Waits while too few are free. Does nothing where there is no choice: no GPU or only one, or fewer than
-    wanted. Must be called before CUDA starts.
+    Waits while too few are free. Does nothing if there is no choice: no GPU, only one, or fewer than wanted.
+    Must be called before CUDA starts.
 
     Args:
         wanted: number of GPUs.
-        count: number that this process can see; with `CUDA_VISIBLE_DEVICES` those that it names.
+        count: number that this process can see; `CUDA_VISIBLE_DEVICES` overrides it.
         folder: of the locks, the same for all jobs of the machine.
         every: seconds between two attempts.
     """
@@ -67,10 +67,10 @@ def _take(names: Sequence[str], wanted: int, folder: Path) -> list[str]:
 
 def _lock(name: str, folder: Path) -> int | None:
     """A descriptor that holds the lock of one GPU, or None if another process has it."""
-    # The numbers that Slurm gives to a job's GPUs are the job's own.
+    # Slurm numbers the GPUs of each job from 0, so the locks of two jobs must not be shared.
     scope = os.environ.get("SLURM_JOB_ID", "machine")
     path = folder / f"{scope}-{name.replace('/', '-')}.lock"
-    before = os.umask(0)  # the files are every user's
+    before = os.umask(0)  # every user may lock these files
     try:
         folder.mkdir(mode=0o777, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)

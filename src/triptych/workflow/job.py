@@ -1,4 +1,4 @@
-"""What all workflow scripts share: log, threads, GPUs, wall time, record, and how a failure ends."""
+"""The frame of all workflow scripts: log, threads, GPUs, wall time, record of the outputs, and failures."""
 
 import errno
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger("triptych")
 
 
 class Job:
-    """The running job: how long it has taken, and the digest of the code it runs."""
+    """The running job: its start time and the digest of its code."""
 
     def __init__(self, code: str) -> None:
         self.began = time.monotonic()
@@ -46,11 +46,11 @@ class _NoProgressOnTerminal(logging.Filter):
 def job(snakemake: "Snakemake") -> Iterator[Job]:
     """Run the body of a workflow script.
 
-    Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe
-    leaves the choice of the GPU open takes as many as the recipe says (see `claim_gpus`); where that
-    resource is 0, `auto` sees none. A job with tensors logs which compiled kernels it uses. The files that
-    the job wrote are recorded (see `records`). A `TriptychError`, a full disk or exhausted memory ends the
-    job with one clear line and exit code 1; anything else is a defect and keeps its traceback.
+    Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe names
+    no particular GPU reserves as many as the recipe's `gpus` (see `claim_gpus`); if that resource is 0,
+    device `auto` is not CUDA. A job with tensors logs which compiled kernels it uses. The files that the job
+    wrote are recorded (see `records`). A `TriptychError`, a full disk or exhausted memory ends the job with
+    one clear line and exit code 1; anything else is a defect and keeps its traceback.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +70,10 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     try:
         recipe = snakemake.params.get("recipe", {})
         if torch is not None and recipe.get("device") in ("auto", "cuda"):
-            # not the resource: Snakemake caps it at what the profile has
+            # gpus of the recipe, not the resource: Snakemake caps it at the profile's number
             if snakemake.resources.get("gpu", 0):
                 claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
-            elif recipe["device"] == "auto":  # compute.gpus is 0: such jobs are as many as there are cores
+            elif recipe["device"] == "auto":  # compute.gpus is 0: cores alone limit the number of such jobs
                 hide_gpus()
         if torch is not None:
             from triptych.kernels import registry

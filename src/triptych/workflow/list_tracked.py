@@ -1,6 +1,6 @@
 """List the source files whose edits make a result stale.
 
-    python -m triptych.workflow.list_tracked results/grid/vit-cutmix/seed0/metrics.json [--configfile FILE ...]
+    python -m triptych.workflow.list_tracked results/grid/vit-cutmix/seed0/metrics.json --configfile mine.yaml
 
 Run it in the project's folder, with the config files that the study is run with.
 """

@@ -1,4 +1,4 @@
-"""Functions of users, named by their module in the config, and their errors."""
+"""Functions that users write and name in the config by their module, and errors in them."""
 
 import importlib
 import inspect
@@ -15,7 +15,7 @@ def user_function(what: str, module: str, name: str, usage: str) -> Callable[...
 
     Args:
         what: kind of module for the message, such as `architecture`.
-        module, name: where the function is.
+        module, name: of the function.
         usage: signature for the message.
 
     Raises:
@@ -42,8 +42,8 @@ def check_call(
     Args:
         label: names the function in the error.
         function: the user's.
-        arguments, keywords: passed by the library.
-        options: passed as keywords, too, from the user's config.
+        arguments, keywords: what the library passes.
+        options: further keywords, from the user's config.
 
     Raises:
         TriptychError: it does not accept them.

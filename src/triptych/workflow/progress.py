@@ -14,10 +14,10 @@ log = logging.getLogger("triptych")
 class Progress:
     """Count units of work towards a total.
 
-    On a terminal a bar is drawn; in any case a plain line with rate and ETA goes to the log
-    every `every` seconds, so that a batch job's log can be followed. Where a unit stands for a
-    number of `images`, both show images per second, too. The plain line's ETA assumes units of equal
-    length, unless `cost` gives the time of the first n units, in any measure.
+    On a terminal a bar is drawn. In addition, a plain line with rate and ETA goes to the log every `every`
+    seconds, so that a batch job's log can be followed. If a unit has a number of `images`, both show images
+    per second, too. The ETA of the plain line assumes that all units take equally long, unless `cost` gives
+    the time of the first n units, in any unit of time.
 
     Example:
         with Progress(len(files), "frames", unit="frame") as progress:

@@ -54,8 +54,8 @@ def describe_hardware(*, device: str | None = None, gpus: int = 1) -> dict[str, 
     """CPU model, usable cores, memory and, where there is torch, its threads and the GPU.
 
     Args:
-        device: that the job ran on; on the CPU, a GPU beside it is not named. None: whatever there is.
-        gpus: of that kind, in use.
+        device: on which the job ran; if it is the CPU, a GPU of the machine is not named. None: name any GPU.
+        gpus: number of GPUs in use.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     hardware: dict[str, Any] = {
@@ -68,7 +68,7 @@ def describe_hardware(*, device: str | None = None, gpus: int = 1) -> dict[str, 
         hardware["memory_gib"] = round(pages / 2**30, 1)
     torch = sys.modules.get("torch")  # jobs without tensors need not pay for its import
     if torch is not None:
-        # Workers on a CPU, one for each of `gpus`, share the threads.
+        # On a CPU each of the `gpus` workers has this number of threads.
         hardware["threads"] = torch.get_num_threads() * (gpus if device == "cpu" else 1)
         if torch.cuda.is_available() and (device is None or device.startswith("cuda")):
             name = torch.cuda.get_device_name()
@@ -96,7 +96,7 @@ def source_revision() -> str | None:
 def provenance(
     *, recipe: Any, seed: int | None = None, wall_seconds: float | None = None, **facts: Any
 ) -> dict[str, Any]:
-    """What every result file says of its origin.
+    """The provenance that every result file contains.
 
     Args:
         recipe: the part of the config that the result depends on.

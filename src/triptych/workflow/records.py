@@ -69,7 +69,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _is_recorded(file: Path, size: int, digest: str, finished: int) -> bool:
-    """Whether a file is as its job wrote it; if so, restore its time. The file is read only if its time differs."""
+    """Whether a file is as its job wrote it; if so, restore its time. Reads it only if the time differs."""
     status = file.stat()
     if status.st_size != size:
         return False

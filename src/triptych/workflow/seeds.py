@@ -1,7 +1,7 @@
 """Randomness as a pure function of (seed, epoch, step) and names.
 
-A global generator would make results depend on what ran before; here a resumed run draws
-exactly what an uninterrupted one would have drawn.
+With a global generator, results would depend on what ran before. Here a resumed run draws the same numbers
+as an uninterrupted one.
 """
 
 import hashlib

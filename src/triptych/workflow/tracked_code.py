@@ -2,11 +2,11 @@
 
 A job runs again for one of four reasons:
 
-- its recipe: a param of its rule changed;
+- its recipe: the settings that its rule has as a param changed;
 - its data: an input file changed, or the fingerprint of a user's files, a param (`folder_fingerprint`);
-- its code: Snakemake does not see what a script imports, so each rule has the digest of these files as a param,
-  a `TrackedCode`. The digest is that of the syntax trees without comments, docstrings and log lines, and leaves
-  out the modules of `UNTRACKED`;
+- its code: Snakemake does not see what a script imports, so each rule has the digest of these files as a
+  param, a `TrackedCode`. It is the digest of their syntax trees without comments, docstrings and log lines,
+  and leaves out the modules of `UNTRACKED`;
 - its outputs: one is missing, or was edited since the job wrote it (`records`).
 """
 
@@ -22,9 +22,9 @@ from triptych.workflow.files import digest_of_value
 SOURCE_ROOT = Path(__file__).parents[2]
 SCRIPTS = SOURCE_ROOT.parent / "workflow/scripts"
 
-# Edits of these modules, and of modules that only they import, do not make results stale: they change the speed
-# of a job and what it prints. Tests compare the compiled kernels with plain PyTorch. The config reaches a job as
-# its recipe, a param.
+# Edits of these modules, and of modules that only they import, do not make results stale: they change the
+# speed of a job and what it prints. Tests compare the compiled kernels with plain PyTorch. The config reaches
+# a job as its recipe, a param.
 UNTRACKED = (
     "triptych.config",
     "triptych.kernels",
