@@ -22,7 +22,7 @@ TEMPERATURE = 10_000.0  # between the shortest and the longest wave: Vaswani et 
 
 
 def _factors(dim: int, weights: tuple[float, float], rank: int) -> tuple[Tensor, Tensor]:
-    """Left (dim, rank) and right (rank, dim): the best such product for a weighted noise and identity."""
+    """Left (dim, rank) and right (rank, dim) whose product is closest to weighted noise plus identity."""
     noise, identity = weights
     u, s, vh = torch.linalg.svd(noise * torch.randn(dim, dim) / dim**0.5 + identity * torch.eye(dim))
     root = s[:rank].sqrt()
@@ -35,7 +35,7 @@ def mimetic_init(positions: Tensor, attentions: Iterable[Any]) -> None:
 
     Args:
         positions: (1, 1 + side * side, dim), the class token's, then the patches' row by row.
-        attentions: layers with `heads`, `qkv` (queries, keys, values one below the other) and `projection`.
+        attentions: layers with `heads`, `qkv` (rows: queries, then keys, then values) and `projection`.
 
     Raises:
         TriptychError: dim is not a multiple of 4.

@@ -13,7 +13,7 @@ def conv(channels_in: int, channels_out: int, size: int, stride: int = 1) -> nn.
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution if the shape changes."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class ResNet18(nn.Module):
 def build(num_classes: int, image_size: int, *, width: int = 64) -> nn.Module:
     """A classifier: the encoder and one linear layer (11,220,132 parameters for 100 classes).
 
-    The network is convolutional, so `image_size` does not change it.
+    The network is convolutional: `image_size` is not used.
     """
     encoder = ResNet18(width=width)
     return nn.Sequential(encoder, nn.Linear(encoder.features, num_classes))

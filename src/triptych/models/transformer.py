@@ -1,6 +1,7 @@
-"""A pre-norm Transformer block: Vaswani et al., Attention Is All You Need, 2017, with stochastic depth.
+"""A pre-norm Transformer block with stochastic depth.
 
-Stochastic depth: Huang et al., Deep Networks with Stochastic Depth, 2016.
+Vaswani et al., Attention Is All You Need, 2017; pre-norm: Xiong et al., On Layer Normalization in the
+Transformer Architecture, 2020; stochastic depth: Huang et al., Deep Networks with Stochastic Depth, 2016.
 """
 
 import torch
@@ -25,20 +26,20 @@ class Attention(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Drop the residual branch of some images in training, each image independently.
+    """Drop the residual branch of each image with probability p during training.
 
-    Branches that stay are scaled up, so that the mean is what evaluation computes.
+    Branches that stay are multiplied by 1 / (1 - p), so the expectation is unchanged.
 
     Args:
-        probability: of dropping, below 1.
+        probability: p, from 0 to below 1.
     """
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
 
-    def scale(self, branch: Tensor) -> Tensor | None:
-        """(N, ...) -> (N,) float32: the factor of each image's branch; None for 1."""
+    def draw_scale(self, branch: Tensor) -> Tensor | None:
+        """(N, ...) -> (N,) float32: a factor for each image's branch; None if no branch can be dropped."""
         if not self.training or self.probability == 0:
             return None
         keep = torch.rand(len(branch), device=branch.device) >= self.probability
@@ -46,12 +47,12 @@ class DropPath(nn.Module):
 
     def forward(self, branch: Tensor) -> Tensor:
         """(N, tokens, dim) -> the same."""
-        scale = self.scale(branch)
+        scale = self.draw_scale(branch)
         return branch if scale is None else branch * scale.view(-1, 1, 1)
 
 
 class Block(nn.Module):
-    """Attention and a two-layer MLP, each behind a layer norm, on residual branches."""
+    """Attention and a two-layer MLP on residual branches, each preceded by a layer norm."""
 
     def __init__(self, dim: int, heads: int, mlp: int, dropout: float, drop_path: float) -> None:
         super().__init__()

@@ -12,18 +12,23 @@ class ViT(nn.Module):
     """Patches, a class token, learned positions, pre-norm Transformer blocks, a linear classifier.
 
     Args:
-        num_classes, image_size: of the data; images are square.
-        patch: pixels along the side of a patch.
-        dim, depth, heads, mlp: width of a token, number of blocks, attention heads, hidden units of an MLP.
-        dropout: probability, after the positions, in attention and in the MLP.
-        stochastic_depth: drop-path probability of the last block; it rises linearly from the first one on.
+        num_classes: number of classes.
+        image_size: side of the square images in pixels.
+        patch: side of a patch in pixels.
+        dim: width of a token.
+        depth: number of blocks.
+        heads: attention heads per block.
+        mlp: hidden units of each block's MLP.
+        dropout: dropout probability after the positions, in attention and in the MLP.
+        stochastic_depth: block b of `depth`, from 1, drops with probability stochastic_depth * b / depth.
         mimetic: whether attention and positions start as in trained networks (see `mimetic_init`).
 
     Raises:
         TriptychError: the options do not fit each other or the images.
     """
 
-    embeddings = ("class_token", "positions")  # see triptych.training.optimizer
+    # Read by triptych.training.optimizer: what is not decayed, and the input and output layers.
+    embeddings = ("class_token", "positions")
     ends = ("patches", "head")
 
     def __init__(
@@ -53,11 +58,11 @@ class ViT(nn.Module):
         tokens = 1 + (image_size // patch) ** 2
         self.positions = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, tokens, dim), std=0.02))
         self.dropout = nn.Dropout(dropout)
-        rates = [stochastic_depth * block / depth for block in range(1, depth + 1)]
+        rates = [stochastic_depth * b / depth for b in range(1, depth + 1)]
         self.blocks = nn.Sequential(*(Block(dim, heads, mlp, dropout, rate) for rate in rates))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, num_classes)
-        for module in self.modules():
+        for module in self.modules():  # the patch convolution keeps PyTorch's initialisation
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
@@ -66,9 +71,9 @@ class ViT(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, tokens, dim): the class token, then the patches row by row."""
-        patches = self.patches(images).flatten(2).transpose(1, 2)
-        class_token = self.class_token.expand(len(patches), -1, -1)
-        return self.dropout(torch.cat([class_token, patches], dim=1) + self.positions)
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        class_token = self.class_token.expand(len(tokens), -1, -1)
+        return self.dropout(torch.cat([class_token, tokens], dim=1) + self.positions)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, num_classes) logits."""
@@ -76,4 +81,6 @@ class ViT(nn.Module):
         return self.head(self.norm(x[:, 0]))
 
 
-build = ViT  # as it stands, the ViT of the report's text: 12,727,908 parameters for 100 classes of 32x32
+# The grid calls `build(num_classes, image_size, **options)`. With default options this is the ViT of the
+# report: 12,727,908 parameters for 100 classes of 32x32 images.
+build = ViT

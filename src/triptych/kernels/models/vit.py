@@ -1,4 +1,4 @@
-"""The Vision Transformer with each residual addition and the layer norm behind it as one operation."""
+"""The Vision Transformer with each residual addition and the next layer norm as one operation."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ class ViT(vit.ViT):
         block: Any
         for block in self.blocks:
             x, y = add_layer_norm(block.norm1, x, branch, scale)
-            branch, scale = block.dropout(block.attention(y)), block.drop_path.scale(y)
+            branch, scale = block.dropout(block.attention(y)), block.drop_path.draw_scale(y)
             x, y = add_layer_norm(block.norm2, x, branch, scale)
-            branch, scale = block.dropout(block.mlp(y)), block.drop_path.scale(y)
+            branch, scale = block.dropout(block.mlp(y)), block.drop_path.draw_scale(y)
         class_branch = None if branch is None else branch[:, :1]
         _, y = add_layer_norm(self.norm, x[:, :1], class_branch, scale)
         logits: Tensor = self.head(y[:, 0])
