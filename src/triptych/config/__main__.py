@@ -17,8 +17,12 @@ from triptych.config.training import Classification, Training
 
 PREFACE = """# Every knob
 
-The keys of [`config.yaml`](../config.yaml), of the presets and of a file of your own. A key that none of them
-gives has the default. `make docs` writes this page from `src/triptych/config/`.
+The keys of [`config.yaml`](../config.yaml), of the presets and of your own config files. `config.yaml` is
+always read first; presets and your files change some of its values. A **default** below applies only to a key
+that none of these files gives, for example in a recipe, data set or scene of your own. It may differ from the
+value in `config.yaml`.
+
+`make docs` writes this page from `src/triptych/config/`.
 """
 BOUNDS = {
     "between": "between",
@@ -64,7 +68,7 @@ def _is_section(annotation: Any) -> bool:
 
 
 def values(annotation: Any, limits: Iterable[Any] = ()) -> str:
-    """What a knob may be, in words."""
+    """The values that a knob accepts, in words."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
         return values(inner, [*more, *limits])
@@ -93,7 +97,7 @@ def values(annotation: Any, limits: Iterable[Any] = ()) -> str:
 
 
 def _default(value: Any) -> str:
-    """As YAML reads it: 1e-05 would be text."""
+    """As YAML expects it: it would read 1e-05 as text."""
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")
     return json.dumps(value)
@@ -113,7 +117,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def table(section: type[Section]) -> str:
-    """The knobs of a section; of a recipe those that are its own or have a default of their own."""
+    """The knobs of a section; of a training only those that it adds or whose default it changes."""
     lines = [inspect.cleandoc(section.__doc__ or ""), ""]
     fields = dict(section.model_fields)
     common = Classification if issubclass(section, Classification) else Training

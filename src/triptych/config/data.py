@@ -1,4 +1,4 @@
-"""Knobs of the data sets: what each source reads."""
+"""Knobs of the data sets, by source."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ Address = Annotated[Text, Matching("https?://.*", "an address that begins with h
 
 
 class Source(Section):
-    """A data set. null stands for the default, so that a preset can take back another source's key."""
+    """A data set. null means the default, so that a preset can undo a key of another source."""
 
     @model_validator(mode="before")
     @classmethod
@@ -22,21 +22,21 @@ class Source(Section):
 
 
 class Images(Source):
-    """A source of which a part may be kept."""
+    """A source of which a subset may be kept."""
 
-    train_size: Positive | None = knob(None, "keep this many training images, class by class; null: all")
-    test_size: Positive | None = knob(None, "keep this many test images, class by class; null: all")
-    seed: Natural = knob(0, "of the split and of the images that are kept")
+    train_size: Positive | None = knob(None, "number of training images to keep, class by class; null: all")
+    test_size: Positive | None = knob(None, "number of test images to keep, class by class; null: all")
+    seed: Natural = knob(0, "seed of the split and of the choice of kept images")
 
 
 class Checked(Images):
-    """An archive that may be checked by its hashes."""
+    """An archive that is checked by its hashes."""
 
     sha256: Annotated[Text, Matching("[0-9a-fA-F]{64}", "64 hexadecimal digits")] | None = knob(
-        None, "of the archive; null: the official one, or any for source archive"
+        None, "hash of the archive; null: the official one, or unchecked for source archive"
     )
     md5: Annotated[Text, Matching("[0-9a-fA-F]{32}", "32 hexadecimal digits")] | None = knob(
-        None, "like sha256; where one of the two is given, the official ones do not apply"
+        None, "likewise; if one of the two is given, the official ones do not apply"
     )
 
 
@@ -45,40 +45,40 @@ class Cifar(Checked):
 
     source: Literal["cifar10", "cifar100"] = knob(..., "the official archive, downloaded and checked")
     mirrors: Annotated[list[Address], Field(min_length=1)] | None = knob(
-        None, "addresses, tried in this order; null: the known ones"
+        None, "addresses, tried in this order; null: the built-in ones"
     )
 
 
 class Archive(Checked):
-    """The official archive, where you have it already."""
+    """The official archive, if you have it already."""
 
-    source: Literal["archive"] = knob(..., "the official archive, where you have it already")
-    path: FilePath | None = knob(None, "of the .tar.gz, or of its unpacked folder")
+    source: Literal["archive"] = knob(..., "the official archive, if you have it already")
+    path: FilePath | None = knob(None, "the .tar.gz, or its unpacked folder")
 
 
 class Folder(Images):
-    """Your own images in folders, one folder a class."""
+    """Your own images in folders, one folder per class."""
 
-    source: Literal["folder"] = knob(..., "your own images, one folder a class")
+    source: Literal["folder"] = knob(..., "your own images, one folder per class")
     path: FilePath | None = knob(
-        None, "of a folder with train/<class>/<images> and, if you have it, test/<class>/<images>"
+        None, "folder with train/<class>/<images> and, optionally, test/<class>/<images>"
     )
     image_size: Integer = knob(
         32, "side, in pixels; images are cropped to a square and resized", ge=8, le=512
     )
     test_fraction: Number = knob(
-        0.2, "of each class, held out for testing where there is no test/", gt=0, lt=1
+        0.2, "fraction of each class held out for testing if there is no test/", gt=0, lt=1
     )
 
 
 class Shapes(Source):
-    """Images of ten shapes, drawn by the workflow itself."""
+    """Images of ten shapes, drawn by the workflow."""
 
-    source: Literal["shapes"] = knob(..., "drawn by the workflow itself, 10 classes")
+    source: Literal["shapes"] = knob(..., "drawn by the workflow, 10 classes")
     train: Integer = knob(4000, "training images", ge=10, le=1_000_000)
     test: Integer = knob(1000, "test images", ge=10, le=1_000_000)
     image_size: Integer = knob(32, "side, in pixels", ge=8, le=512)
-    seed: Natural = knob(0, "of the drawing")
+    seed: Natural = knob(0, "seed of the drawing")
 
 
 SOURCES: Mapping[str, type[Source]] = {

@@ -26,9 +26,9 @@ from triptych.config.training import BaseAugmentation, Classification
 
 
 class Method(Section):
-    """What every method has."""
+    """The knob of every method."""
 
-    probability: Fraction = knob(1.0, "share of the images that method mixup, cutout or cutmix changes")
+    probability: Fraction = knob(1.0, "fraction of the images that mixup, cutout or cutmix changes")
 
 
 class Mixup(Method):
@@ -60,29 +60,29 @@ class RandAugment(Section):
 class RandomErasing(Section):
     """A rectangle of noise (Zhong et al. 2020)."""
 
-    probability: Fraction = knob(0.25, "share of the images with a rectangle of noise")
+    probability: Fraction = knob(0.25, "fraction of the images with a rectangle of noise")
 
 
 class Policies(Section):
     """Augmentations that go with any method; each is the module of this name in `triptych.augment`."""
 
-    rand_augment: RandAugment | None = knob(None, "before the method; null: none")
-    random_erasing: RandomErasing | None = knob(None, "before the method; null: none")
+    rand_augment: RandAugment | None = knob(None, "applied before the method; null: none")
+    random_erasing: RandomErasing | None = knob(None, "applied before the method; null: none")
 
 
 class Augmentation(Cutout, CutMix, Policies):
     """An augmentation: a column of the grid.
 
-    Either `method` with its knobs or `module` with its options. Knobs of other methods may stand beside a
-    method, since a preset may choose another one.
+    Either `method` with its knobs or `module` with its options. Knobs of other methods are allowed beside
+    a method, since a preset may choose another one.
     """
 
-    title: Text = knob("", "in tables and figures; empty: the name")
-    method: Literal["none", "mixup", "cutout", "cutmix"] | None = knob(None, "what is done to a batch")
+    title: Text = knob("", "title in tables and figures; empty: the name")
+    method: Literal["none", "mixup", "cutout", "cutmix"] | None = knob(None, "the transformation of a batch")
     module: Text | None = knob(
         None, "module under src/ with augment(images, targets, *, generator, **options)"
     )
-    options: Options = knob({}, "of the module's augment")
+    options: Options = knob({}, "options of the module's augment")
 
     @model_validator(mode="after")
     def _check_method_or_module(self) -> Self:
@@ -108,10 +108,10 @@ class Recipe(Classification):
 class Architecture(Section):
     """An architecture: a row of the grid."""
 
-    title: Text = knob("", "in tables and figures; empty: the name")
+    title: Text = knob("", "title in tables and figures; empty: the name")
     module: Text = knob(..., "module under src/ with build(num_classes, image_size, **options)")
-    options: Options = knob({}, "of the module's build")
-    attention: Switch = knob(False, "a figure of where its class token attends")
+    options: Options = knob({}, "options of the module's build")
+    attention: Switch = knob(False, "draw a figure of what its class token attends to")
     recipes: dict[Name, Recipe] = knob({}, "families of recipes by name; {}: the defaults")
 
 
@@ -119,12 +119,12 @@ class Grid(Section):
     """Part 2: every architecture is trained with every augmentation."""
 
     dataset: Text = knob("cifar100", "a name under datasets")
-    seeds: Seeds = knob([0, 1, 2], "every cell is trained once with each")
+    seeds: Seeds = knob([0, 1, 2], "every cell is trained once per seed")
     validation: Positive = knob(5000, "training images held out to choose the epoch")
     recipe: Name = knob("modern", "modern | report, or a family of your own under architectures.*.recipes")
-    architectures: Names = knob(["resnet18", "vit"], "rows, names under architectures")
+    architectures: Names = knob(["resnet18", "vit"], "rows: names under architectures")
     augmentations: Names = knob(
-        ["baseline", "mixup", "cutout", "cutmix"], "columns, names under augmentations"
+        ["baseline", "mixup", "cutout", "cutmix"], "columns: names under augmentations"
     )
     base_augmentation: BaseAugmentation = BaseAugmentation()
     cells: dict[str, Annotated[Recipe, ONLY_GIVEN]] = knob(

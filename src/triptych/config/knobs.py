@@ -1,4 +1,4 @@
-"""What the sections of the config are made of: knobs with a type, a range, a default and an explanation."""
+"""Building blocks of the config: sections, and knobs with a type, a range, a default and an explanation."""
 
 import re
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def problem(text: str) -> PydanticCustomError:
 
 @dataclass(frozen=True)
 class Matching:
-    """A string must match a pattern; `words` say what the pattern is."""
+    """A string must match a pattern; `words` describe the pattern in the error message."""
 
     pattern: str
     words: str
@@ -104,14 +104,14 @@ Device = Annotated[
     Matching(
         r"auto|cpu|mps|(cuda|xpu)(:[0-9]+)?", "auto, cpu, mps, cuda, xpu, or one of several such as cuda:1"
     ),
-    Field(description="auto (CUDA, MPS, CPU), cpu, mps, cuda, xpu, or one of several: cuda:1"),
+    Field(description="auto (the first of CUDA, MPS, CPU), cpu, mps, cuda, xpu, or a numbered one: cuda:1"),
 ]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],
     Field(description="auto: bfloat16 where the hardware has it, else float32"),
 ]
 
-# Overrides of another section: a key that is not given does not become a default.
+# For sections that override another one: keys that are not given stay absent instead of getting a default.
 ONLY_GIVEN = PlainSerializer(_only_given)
-# A tuple, whose elements have ranges of their own, is a list in the config.
+# For a tuple, whose elements have separate ranges: in the config it is a list.
 AS_LIST = PlainSerializer(list)

@@ -28,25 +28,27 @@ Point = Annotated[list[Number], Field(min_length=3, max_length=3)]
 class Orbit(Section):
     """The film of source orbit: a walk around a rendered still life."""
 
-    width: Integer = knob(400, "pixels, even", ge=64, le=4096, multiple_of=2)
-    height: Integer = knob(300, "pixels, even", ge=64, le=4096, multiple_of=2)
-    frames: Integer = knob(90, "length of the film", ge=3, le=10000)
-    fps: Number = knob(15, "frames a second", gt=0, le=240)
+    width: Integer = knob(400, "in pixels, even", ge=64, le=4096, multiple_of=2)
+    height: Integer = knob(300, "in pixels, even", ge=64, le=4096, multiple_of=2)
+    frames: Integer = knob(90, "number of frames in the film", ge=3, le=10000)
+    fps: Number = knob(15, "frames per second", gt=0, le=240)
     sweep: Number = knob(300, "degrees of the circle around the still life", gt=0, le=360)
-    blurred: Number = knob(0.2, "share of the frames with motion blur", ge=0, le=0.6)
-    seed: Natural = knob(0, "of the textures and of the blurred frames")
+    blurred: Number = knob(0.2, "fraction of the frames with motion blur", ge=0, le=0.6)
+    seed: Natural = knob(0, "seed of the textures and of the choice of blurred frames")
 
 
 class Frames(Section):
-    """Which frames are kept."""
+    """The choice of frames."""
 
-    fps: Number = knob(2, "films: frames to keep a second, the sharpest of each 1/fps seconds", gt=0, le=240)
-    max_size: Integer | None = knob(None, "longer side, in pixels; null: as filmed", ge=64)
+    fps: Number = knob(
+        2, "films: frames to keep per second, the sharpest of each 1/fps seconds", gt=0, le=240
+    )
+    max_size: Integer | None = knob(None, "maximum longer side, in pixels; null: as filmed", ge=64)
     reject_below: Fraction | None = knob(
         None,
-        "reject a frame below this share of its neighbours' median sharpness; null: 0.4 for films, else 0",
+        "reject a frame below this fraction of its neighbours' median sharpness; null: 0.4 for films, else 0",
     )
-    neighbours: Integer = knob(4, "frames on either side that it is compared with", ge=1, le=1000)
+    neighbours: Integer = knob(4, "number of neighbours on either side", ge=1, le=1000)
 
 
 class SfM(Section):
@@ -55,19 +57,21 @@ class SfM(Section):
     matcher: Literal["exhaustive", "sequential"] = knob(
         "exhaustive", "exhaustive: every pair | sequential: frames near in time, for long films"
     )
-    overlap: Integer = knob(10, "sequential: following frames that a frame is matched with", ge=1, le=1000)
-    max_image_size: Integer = knob(1600, "longer side for the SIFT features, in pixels", ge=64)
-    max_features: Integer = knob(8192, "SIFT features of an image, at most", ge=16, le=100000)
+    overlap: Integer = knob(
+        10, "sequential: number of following frames to match each frame with", ge=1, le=1000
+    )
+    max_image_size: Integer = knob(1600, "maximum longer side for the SIFT features, in pixels", ge=64)
+    max_features: Integer = knob(8192, "maximum number of SIFT features per image", ge=16, le=100000)
     first_octave: Literal[-1, 0, 1] | None = knob(
         None, "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels, else 0"
     )
-    seed: Natural = knob(0, "of RANSAC")
+    seed: Natural = knob(0, "seed of RANSAC")
 
 
 class Radiance(Section):
     """Training of the radiance field, an Instant-NGP (Müller et al. 2022)."""
 
-    seed: Natural = knob(0, "of initial values, rays, jitter, backgrounds and occupancy samples")
+    seed: Natural = knob(0, "seed of initial values, rays, jitter, backgrounds and occupancy samples")
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = knob(
         "auto", "auto: bfloat16 where the hardware has it, else float32; float16 is for older GPUs"
@@ -77,42 +81,44 @@ class Radiance(Section):
     holdout: Integer = knob(8, "every holdout-th image is for testing", ge=2)
     steps: Positive | None = knob(5000, "optimizer steps, about five minutes on 2 cores; null: no limit")
     minutes: Number | None = knob(
-        None, "time budget, not reproducible to the bit; the first limit counts; null: none", gt=0
+        None, "time budget, not reproducible bit by bit; the first limit reached counts; null: none", gt=0
     )
     samples_per_step: Integer = knob(
-        131072, "samples along rays in a step; the number of rays adapts", ge=1024, le=4194304
+        131072, "samples along rays per step; the number of rays adapts", ge=1024, le=4194304
     )
-    levels: Integer = knob(8, "of the hash grid", ge=1, le=16)
-    features: Integer = knob(4, "of each level", ge=1, le=8)
+    levels: Integer = knob(8, "levels of the hash grid", ge=1, le=16)
+    features: Integer = knob(4, "features per level", ge=1, le=8)
     log2_table: Integer = knob(
-        17, "entries of a level: 2^log2_table; larger ones leave a CPU's cache; 19 on a GPU", ge=8, le=24
+        17, "a level has 2^log2_table entries; 17 fits into the cache of a CPU; use 19 on a GPU", ge=8, le=24
     )
-    base_resolution: Integer = knob(16, "of the coarsest level", ge=2, le=512)
-    finest_resolution: Integer = knob(2048, "of the finest level, times aabb_scale", ge=16, le=8192)
+    base_resolution: Integer = knob(16, "resolution of the coarsest level", ge=2, le=512)
+    finest_resolution: Integer = knob(
+        2048, "resolution of the finest level, times aabb_scale", ge=16, le=8192
+    )
     occupancy_resolution: Integer = knob(
-        128, "cells a side of the occupancy grid", ge=8, le=256, multiple_of=8
+        128, "cells per side of the occupancy grid", ge=8, le=256, multiple_of=8
     )
-    near: Number = knob(0.1, "distance from a camera before which there is nothing, in unit cubes", ge=0)
+    near: Number = knob(0.1, "distance from the camera at which rays begin, in unit-cube lengths", ge=0)
     background: Literal["random", "black", "white"] = knob(
         "random",
         "random (against holes; pictures: white if the images have alpha, else black) | black | white",
     )
-    refine_poses: Switch = knob(False, "optimize the camera poses, too")
-    refine_exposure: Switch = knob(False, "optimize the exposure of each image, for each channel")
+    refine_poses: Switch = knob(False, "also optimize the camera poses")
+    refine_exposure: Switch = knob(False, "also optimize an exposure per image and colour channel")
     appearance: Integer = knob(
-        0, "size of an embedding of each image's look (light, white balance); 0: none", ge=0, le=64
+        0, "size of an embedding of each image's appearance (light, white balance); 0: none", ge=0, le=64
     )
     distortion: Number = knob(
         0.0, "weight of the distortion loss, against floaters and fog; 0.001 is mild, 0.01 strong", ge=0
     )
-    learning_rate: Number = knob(0.01, "of Adam, for the first part of the budget", gt=0)
-    final_learning_rate: Number = knob(0.0005, "reached by exponential decay at the end", gt=0)
+    learning_rate: Number = knob(0.01, "learning rate of Adam, for the first part of the budget", gt=0)
+    final_learning_rate: Number = knob(0.0005, "learning rate at the end, reached by exponential decay", gt=0)
     weight_decay: Number = knob(0.000001, "L2 penalty on the networks, not on the hash grid", ge=0)
     ema: Number = knob(
         0.95, "decay per step of the averaged weights, which are saved and rendered", ge=0, lt=1
     )
     log_every: Positive = knob(50, "steps between rows of the history")
-    evaluations: Natural = knob(10, "evaluations on held-out images while training")
+    evaluations: Natural = knob(10, "number of evaluations on held-out images during training")
 
 
 class Rendering(Section):
@@ -130,12 +136,12 @@ class Flythrough(Rendering):
     """A film through the scene."""
 
     path: FilePath | None = knob(
-        None, "camera path recorded in the viewer; null: past the cameras of the scene"
+        None, "camera path recorded in the viewer; null: along the cameras of the scene"
     )
     seconds: Number = knob(8, "length; a recorded path has its own seconds and fps", gt=0, le=600)
-    fps: Number = knob(24, "pictures a second", ge=1, le=120)
+    fps: Number = knob(24, "frames per second", ge=1, le=120)
     width: Integer = knob(
-        540, "pixels; 2 cores render a picture of 540 x 960 in one to two seconds", ge=16, le=3840
+        540, "in pixels; 2 cores render a frame of 540 x 960 in one to two seconds", ge=16, le=3840
     )
     quality: Integer = knob(20, "H.264 CRF: lower is better and larger", ge=0, le=51)
 
@@ -145,20 +151,22 @@ class Export(Rendering):
 
     resolution: Integer = knob(
         256,
-        "of the mesh: cells along the longest side of the box; 512 takes 8 times the memory",
+        "mesh: cells along the longest side of the box; 512 takes 8 times the memory",
         ge=8,
         le=1024,
     )
     density: Number | None = knob(
-        None, "of the mesh's surface: lower closes holes, higher removes fog; null: by what cameras see", gt=0
+        None,
+        "mesh: density of the surface; lower closes holes, higher removes fog; null: from what cameras see",
+        gt=0,
     )
     box: Annotated[list[Point], Field(min_length=2, max_length=2)] | None = knob(
         None,
-        "lowest and highest corner in transforms.json's world: [[-1, -1, 0], [1, 1, 2]]; null: the middle",
+        "lowest and highest corner, as in transforms.json: [[-1, -1, 0], [1, 1, 2]]; null: the middle",
     )
     points: Integer = knob(
         200000,
-        "pixels that become the point cloud, over all cameras; transparent ones are left out",
+        "pixels that become points, over all cameras; transparent ones are left out",
         ge=1,
         le=20_000_000,
     )
@@ -174,13 +182,13 @@ class Export(Rendering):
 
 
 class Scene(Section):
-    """A scene. Its sections change single knobs of those under reconstruction."""
+    """A scene. Its sections override single knobs of those under reconstruction."""
 
     source: Literal["video", "folder", "transforms", "orbit"] = knob(
         ...,
         "video | folder (of images) | transforms (known poses) | orbit (the film that the workflow renders)",
     )
-    path: FilePath | None = knob(None, "of the film, the folder or the transforms.json")
+    path: FilePath | None = knob(None, "the film, the folder or the transforms.json")
     reference: FilePath | None = knob(None, "a transforms.json with true poses by file name, to compare with")
     aabb_scale: Literal[1, 2, 4, 8, 16, 32, 64, 128] | None = knob(
         None,
@@ -196,7 +204,7 @@ class Scene(Section):
 
 
 class Reconstruction(Section):
-    """Part 3: reconstruction. How every scene is treated."""
+    """Part 3: reconstruction. Settings of all scenes."""
 
     scenes: Annotated[list[Text], UNIQUE] = knob([], "names under scenes")
     orbit: Orbit = Orbit()

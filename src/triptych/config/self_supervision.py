@@ -1,4 +1,4 @@
-"""Knobs of part 1: SimCLR, what is measured on its encoder, and the supervised comparison."""
+"""Knobs of part 1: SimCLR, evaluations of its encoder, and the supervised comparison."""
 
 import math
 from typing import Annotated, Literal, Self
@@ -36,17 +36,17 @@ Percents = Annotated[list[Annotated[Number, Field(ge=0.01, le=100)]], UNIQUE]
 class Views(Section):
     """How the views of an image are drawn."""
 
-    count: Integer = knob(2, "views of each image; NT-Xent compares all of a batch", ge=2, le=16)
+    count: Integer = knob(2, "views per image; NT-Xent compares all views of a batch", ge=2, le=16)
     crop_scale: Annotated[tuple[Scale, Scale], AS_LIST] = knob(
-        [0.08, 1.0], "minimal and maximal area of a crop, as a fraction of the image"
+        [0.08, 1.0], "minimum and maximum area of a crop, as a fraction of the image"
     )
     jitter: Annotated[
         tuple[Strength, Strength, Strength, Annotated[Number, Field(ge=0, le=0.5)]], AS_LIST
-    ] = knob([0.4, 0.4, 0.4, 0.1], "strengths of the changes of brightness, contrast, saturation and hue")
-    jitter_probability: Fraction = knob(0.8, "of these changes")
-    grayscale_probability: Fraction = knob(0.2, "of the conversion to gray")
+    ] = knob([0.4, 0.4, 0.4, 0.1], "strengths of the jitter of brightness, contrast, saturation and hue")
+    jitter_probability: Fraction = knob(0.8, "probability of the jitter")
+    grayscale_probability: Fraction = knob(0.2, "probability of conversion to grayscale")
     blur_probability: Fraction = knob(
-        0.5, "of the Gaussian blur; the report's text has it, its runs had none (0)"
+        0.5, "probability of Gaussian blur; the report describes it, but its runs had none (0)"
     )
 
     @model_validator(mode="after")
@@ -60,7 +60,7 @@ class Views(Section):
 class ResizingStage(Section):
     """A stage of the training, with views of one size."""
 
-    share: Number = knob(..., "of the steps; all stages add up to 1", gt=0)
+    share: Number = knob(..., "fraction of the steps; all stages add up to 1", gt=0)
     size: Integer = knob(..., "side of the views, in pixels", ge=8, le=512)
 
 
@@ -71,15 +71,17 @@ class SimCLR(Training):
     head_hidden: Positive = knob(512, "hidden units of the projection head")
     head_out: Positive = knob(128, "outputs of the projection head")
     head_norm: Switch = knob(False, "batch norm in the projection head")
-    temperature: Number = knob(0.5, "of NT-Xent", gt=0)
+    temperature: Number = knob(0.5, "temperature of NT-Xent", gt=0)
     decoupled: Switch = knob(False, "decoupled contrastive loss (DCL): no positive pair in the denominator")
     minutes: Number | None = knob(
-        None, "time budget instead of epochs: as many as fit, by the measured speed of this machine", gt=0
+        None,
+        "time budget, instead of epochs: as many epochs as fit at the measured speed of this machine",
+        gt=0,
     )
     monitor_every: Positive = knob(5, "epochs between two kNN evaluations on training images")
     progressive_resizing: list[ResizingStage] = knob(
         [],
-        "smaller views first, for shares of the steps: [{share: 0.8, size: 16}, {share: 0.2, size: 32}]",
+        "train on smaller views first: [{share: 0.8, size: 16}, {share: 0.2, size: 32}], shares of the steps",
     )
     views: Views = Views()
 
@@ -113,7 +115,7 @@ class WeightDecays(Section):
 
     min: Number = knob(0.00001, "the smallest", gt=0)
     max: Number = knob(1.0, "the largest", gt=0)
-    count: Positive = knob(11, "how many")
+    count: Positive = knob(11, "number of values")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -126,10 +128,10 @@ class Probe(Training):
     """Linear evaluation on the frozen encoder."""
 
     protocol: Literal["features", "report"] = knob(
-        "features", "features: optimum on features computed once | report: SGD on crops and flips"
+        "features", "features: optimum on precomputed features | report: SGD on crops and flips"
     )
     validation: Positive = knob(
-        5000, "held-out training images: choose the weight decay (features), give the curve (report)"
+        5000, "training images held out to choose the weight decay (features) or for the curve (report)"
     )
     weight_decays: WeightDecays = WeightDecays()
     learning_rate: LearningRate = 0.05
@@ -138,30 +140,30 @@ class Probe(Training):
 class KNN(Section):
     """k nearest neighbours: training images vote on the class of a test image (Wu et al. 2018)."""
 
-    k: Positive = knob(200, "neighbours")
-    temperature: Number = knob(0.1, "of the votes' weights exp(similarity / temperature)", gt=0)
+    k: Positive = knob(200, "number of neighbours")
+    temperature: Number = knob(0.1, "temperature of the votes' weights, exp(similarity / temperature)", gt=0)
 
 
 class LabelFraction(Section):
     """Linear evaluation with the labels of a fraction of the training images."""
 
-    percents: Percents = knob([1, 10], "of the labels; []: none")
-    folds: Integer = knob(5, "of the cross-validation that chooses the weight decay", ge=2)
+    percents: Percents = knob([1, 10], "percentages of the labels; []: none")
+    folds: Integer = knob(5, "folds of the cross-validation that chooses the weight decay", ge=2)
     weight_decays: WeightDecays = WeightDecays()
 
 
 class FeatureMap(Section):
     """A figure of the test images' features: t-SNE."""
 
-    points: Integer = knob(1000, "images", ge=4)
+    points: Integer = knob(1000, "number of test images", ge=4)
     perplexity: Number = knob(30, "effective number of neighbours", ge=1)
 
 
 class FineTune(Classification):
     """Training of the pretrained encoder with labels."""
 
-    percents: Percents = knob([], "of the labels, such as [1, 10, 100]; []: no fine-tuning")
-    validation: Positive = knob(5000, "training images held out for the curve")
+    percents: Percents = knob([], "percentages of the labels, such as [1, 10, 100]; []: no fine-tuning")
+    validation: Positive = knob(5000, "training images held out for the validation curve")
     base_augmentation: BaseAugmentation = BaseAugmentation()
     epochs: Epochs = 30
     learning_rate: LearningRate = 0.02
@@ -180,7 +182,7 @@ class SelfSupervision(Section):
     """Part 1: self-supervision."""
 
     dataset: Text = knob("cifar10", "a name under datasets")
-    seeds: Seeds = knob([0, 1, 2], "everything is run once for each")
+    seeds: Seeds = knob([0, 1, 2], "all of part 1 runs once per seed")
     simclr: SimCLR = SimCLR()
     probe: Probe = Probe()
     knn: KNN = KNN()

@@ -19,18 +19,18 @@ def _off(value: Any) -> Any:
 
 
 class Compute(Section):
-    """What the computer lends to the jobs; none of it changes a result's recipe."""
+    """Resources of the jobs. They are not part of any recipe: changing them makes no result stale."""
 
     threads: Positive = knob(16, "cores that a training may use; at most --cores")
     cell_threads: Positive | None = knob(
-        None, "cores of a cell of the grid; with gpus: 0 as many cells run at a time as fit; null: threads"
+        None, "cores per cell of the grid; with gpus: 0, as many cells run in parallel as fit; null: threads"
     )
     gpus: Natural = knob(
         1,
-        "GPUs that a cluster is asked for, for each of a recipe's gpus; 0: none, and device auto is no CUDA",
+        "GPUs to reserve for each of a recipe's gpus; 0: none, and device auto is not CUDA",
     )
     checkpoint_minutes: Number = knob(
-        5, "a killed training loses at most this; one that is stopped (Ctrl-C, SIGTERM) saves first", gt=0
+        5, "minutes between checkpoints; a stopped training (Ctrl-C, SIGTERM) saves one at once", gt=0
     )
     kernels: Annotated[Literal["auto", "off", "amx_bf16", "avx512_bf16", "avx2"], BeforeValidator(_off)] = (
         knob(

@@ -8,7 +8,7 @@ from triptych.config.knobs import Device, Fraction, Integer, Natural, Number, Pr
 
 # Of these, some sections have a default of their own.
 Epochs = Annotated[Integer, Field(ge=1, description="passes over the training images")]
-LearningRate = Annotated[Number, Field(gt=0, description="at its highest")]
+LearningRate = Annotated[Number, Field(gt=0, description="peak learning rate")]
 Nesterov = Annotated[Switch, Field(description="Nesterov momentum, for sgd and lars; muon always has it")]
 
 
@@ -16,9 +16,9 @@ class Training(Section):
     """How a network is trained. Every recipe below has these knobs."""
 
     epochs: Epochs = 100
-    batch_size: Integer = knob(128, "images a step, shared among the workers", ge=2)
+    batch_size: Integer = knob(128, "images per step, over all workers", ge=2)
     accumulate: Integer = knob(
-        1, "pieces a batch is computed in, to save memory; NT-Xent compares within a piece", ge=1, le=1024
+        1, "micro-batches per batch, to save memory; NT-Xent compares within a micro-batch", ge=1, le=1024
     )
     optimizer: Literal["sgd", "adam", "adamw", "lars", "muon"] = knob(
         "sgd",
@@ -26,27 +26,27 @@ class Training(Section):
     )
     learning_rate: LearningRate = 0.1
     adam_learning_rate: Number | None = knob(
-        None, "muon: AdamW's, for parameters that are not orthogonalized; null: SGD for those", gt=0
+        None, "muon: rate of AdamW for parameters that are not orthogonalized; null: SGD for those", gt=0
     )
-    momentum: Number = knob(0.9, "of sgd, lars and muon", ge=0, lt=1)
+    momentum: Number = knob(0.9, "momentum of sgd, lars and muon", ge=0, lt=1)
     nesterov: Nesterov = False
     weight_decay: Number = knob(0.0005, "L2 penalty or decoupled decay, depending on the optimizer", ge=0)
     decay_biases: Switch = knob(True, "whether weight_decay applies to biases, norms and embeddings")
-    clip_norm: Number | None = knob(None, "maximal norm of the gradient; null: no clipping", gt=0)
+    clip_norm: Number | None = knob(None, "maximum norm of the gradient; null: no clipping", gt=0)
     ema: Number = knob(
         0, "decay per step of the averaged weights, which are evaluated and saved; 0: no average", ge=0, lt=1
     )
     schedule: Literal["constant", "cosine", "one_cycle", "step"] = knob(
         "cosine", "constant | cosine | one_cycle (linear up and down) | step (times gamma at each milestone)"
     )
-    min_lr_ratio: Fraction = knob(0, "of learning_rate, at the end of cosine and one_cycle")
-    milestones: list[Annotated[Number, Field(ge=0)]] = knob([], "of schedule step: epochs, counted from 0")
-    gamma: Number = knob(0.2, "of schedule step: factor of the learning rate at each milestone", gt=0, le=1)
-    warmup_epochs: Number = knob(0, "linear warm-up from 0", ge=0)
+    min_lr_ratio: Fraction = knob(0, "final rate of cosine and one_cycle, as a fraction of learning_rate")
+    milestones: list[Annotated[Number, Field(ge=0)]] = knob([], "schedule step: epochs, counted from 0")
+    gamma: Number = knob(0.2, "schedule step: factor of the learning rate at each milestone", gt=0, le=1)
+    warmup_epochs: Number = knob(0, "epochs of linear warm-up from 0", ge=0)
     device: Device = "auto"
     precision: Precision = "auto"
     compile: Switch = knob(
-        False, "torch.compile; without a compiler the run goes on uncompiled, with a message"
+        False, "torch.compile; without a compiler, training continues uncompiled, with a message"
     )
     gpus: Integer = knob(1, "data-parallel workers, one GPU each", ge=1, le=1024)
 
@@ -60,6 +60,6 @@ class Classification(Training):
 class BaseAugmentation(Section):
     """Random shift, flip and rotation of every training image."""
 
-    padding: Natural = knob(4, "maximal shift, in pixels")
+    padding: Natural = knob(4, "maximum shift, in pixels")
     flip: Fraction = knob(0.5, "probability of a horizontal flip")
-    degrees: Number = knob(0, "maximal rotation, either way", ge=0, le=180)
+    degrees: Number = knob(0, "maximum rotation in degrees, either way", ge=0, le=180)
