@@ -39,7 +39,7 @@ from triptych.training.batches import Batches
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.memory import keep_large_allocations
 from triptych.training.optimizer import make_optimizer
-from triptych.training.step import Step, Stopwatch
+from triptych.training.step import Stopwatch, TrainingStep
 from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.devices import choose_device, has_fast_bfloat16
@@ -92,9 +92,9 @@ class Engine:
         simclr = SimCLR(recipe, random_images(), device)
         model = simclr.model.to(memory_format=layout)
         self.state = TrainState(model, make_optimizer(model, recipe), WeightAverage(model, 0.0))
-        self.step = Step(
+        self.step = TrainingStep(
             self.state,
-            lambda batch: simclr.draw_views(batch).contiguous(memory_format=layout),
+            lambda batch: simclr.prepare(batch).contiguous(memory_format=layout),
             simclr.loss,
             Batches(IMAGES, recipe, seed=0, device=device, label="bench"),
             recipe,
@@ -103,14 +103,14 @@ class Engine:
         self.number = 0
 
     def seconds(self, steps: int) -> float:
-        """Seconds a step, over so many; `outside` is set to the share that is not model compute."""
-        watch = self.step.watch = Stopwatch(self.step.batches.device, 1)  # times every step 0
+        """Seconds per step, over `steps` steps; `outside` is set to the share that is not model compute."""
+        watch = self.step.stopwatch = Stopwatch(self.step.batches.device, 1)  # times every step 0
         for _ in range(steps):
-            with watch.step(0):
+            with watch.time_step(0):
                 self.step(0, self.number % self.step.batches.steps).item()
             self.number += 1
         self.outside = 1 - watch.share
-        return watch.total / steps
+        return watch.seconds / steps
 
 
 def checkpoint_seconds(state: dict[str, Any], folder: str) -> float:

@@ -134,9 +134,9 @@ def _run(
     training = SimCLR(recipe, train, held.device)
     fitted = fit_and_forget(
         training.model,
-        training.draw_views,
+        training.prepare,
         training.loss,
-        size=len(training.images),
+        num_examples=len(training.images),
         recipe=recipe,
         seed=seed,
         device=held.device,

@@ -75,7 +75,7 @@ def _run(recipe: dict[str, Any], dataset: PackedDataset, seed: int, name: str) -
         training.model,
         training.prepare,
         training.loss,
-        size=len(training.train),
+        num_examples=len(training.train),
         recipe=recipe,
         seed=seed,
         device=device,

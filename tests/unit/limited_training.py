@@ -32,7 +32,7 @@ def train(folder: Path, batch_size: int, accumulate: int) -> None:
         model,
         lambda batch: x[batch.indices],
         lambda model, inputs: model(inputs).square().mean(),
-        size=batch_size,
+        num_examples=batch_size,
         recipe=recipe,
         seed=0,
         device=CPU,

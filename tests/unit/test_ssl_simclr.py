@@ -20,7 +20,7 @@ from triptych.experiments.experiment import load_weights
 from triptych.models.resnet import ResNet18
 from triptych.ssl.epoch_budget import measure_plan, plan_epochs, typical_seconds
 from triptych.ssl.monitor import Monitor
-from triptych.ssl.progressive_resizing import seconds_until, size_at, step_cost
+from triptych.ssl.progressive_resizing import relative_time, seconds_until, size_at
 from triptych.ssl.random_encoder import initialise
 from triptych.ssl.simclr import SimCLR, pretrain
 from triptych.training.batches import Batch
@@ -52,15 +52,15 @@ def test_the_remaining_time_accounts_for_slower_later_stages() -> None:
     stages = [{"share": 9, "size": 16}, {"share": 1, "size": 32}]
     seconds = [seconds_until(stages, [1.0, 3.0], progress) for progress in (0.0, 0.5, 0.9, 0.95, 1.0)]
     assert seconds == pytest.approx([0.0, 0.5, 0.9, 1.05, 1.2])
-    cost = step_cost(stages, [1.0, 3.0], 200)
-    assert cost is not None and cost(190) == pytest.approx(1.05)
-    assert step_cost([], [], 200) is None and step_cost(stages, [], 200) is None
+    cost = relative_time(stages, [1.0, 3.0])
+    assert cost is not None and cost(0.95) == pytest.approx(1.05)
+    assert relative_time([], []) is None and relative_time(stages, []) is None
 
 
 def test_a_step_draws_the_recipes_number_of_views_in_the_size_of_its_stage(data: Path) -> None:
     recipe = {**SIMCLR, "views": {**VIEWS, "count": 3}, "progressive_resizing": [{"share": 1.0, "size": 12}]}
     simclr = SimCLR(recipe, load_packed(data), CPU)
-    views = simclr.draw_views(Batch(torch.arange(4), torch_generator(CPU, 0), progress=0.5))
+    views = simclr.prepare(Batch(torch.arange(4), torch_generator(CPU, 0), progress=0.5))
     assert views.shape == (12, 3, 12, 12)
     first, second, third = views.chunk(3)
     assert not torch.equal(first, second) and not torch.equal(second, third)

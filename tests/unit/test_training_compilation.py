@@ -11,7 +11,7 @@ import torch._inductor.config
 from torch._dynamo.utils import counters
 from toy_training import same, train
 
-from triptych.training.compilation import compile_in_place, guarded
+from triptych.training.compilation import compile_in_place, with_uncompiled_fallback
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None or not (Path(sysconfig.get_path("include")) / "Python.h").exists(),
@@ -72,12 +72,12 @@ def test_a_compiler_that_fails_at_a_later_shape_only_ends_the_compiling(
     torch.compiler.reset()
     model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
     compile_in_place(model)
-    guarded(model, lambda: model(torch.ones(4, 3)))
+    with_uncompiled_fallback(model, lambda: model(torch.ones(4, 3)))
     assert model._compiled_call_impl is not None
     seen = model[1].num_batches_tracked.item()
     without = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
     with without, caplog.at_level(logging.WARNING, logger="triptych"):
-        out = guarded(model, lambda: model(torch.ones(5, 3)))
+        out = with_uncompiled_fallback(model, lambda: model(torch.ones(5, 3)))
     assert out.shape == (5, 3) and model[1].num_batches_tracked.item() == seen + 1
     assert "cannot be compiled here and runs uncompiled" in caplog.text
     assert model._compiled_call_impl is None
@@ -103,4 +103,4 @@ def test_errors_of_the_model_itself_are_not_taken_for_the_compilers() -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        guarded(model, attempt)
+        with_uncompiled_fallback(model, attempt)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from toy_training import EXAMPLES, same, train
 
 from triptych.training.batches import Batch, Batches
-from triptych.training.step import TIME_EVERY, Step, Stopwatch
+from triptych.training.step import TIME_EVERY, Stopwatch, TrainingStep
 from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.errors import TriptychError
@@ -29,7 +29,7 @@ def gradient_after_one_step(accumulate: int, clip_norm: float | None = None) -> 
     model = nn.Linear(6, 1).double()
     x = torch.randn(50, 6, dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    step = Step(
+    step = TrainingStep(
         TrainState(model, optimizer, WeightAverage(model, 0.0)),
         lambda batch: x[batch.indices],
         lambda model, inputs: (model(inputs) - 1).square().mean(),
@@ -107,12 +107,12 @@ def test_the_share_is_that_of_the_time_within_compute(monkeypatch: pytest.Monkey
     watch = Stopwatch(CPU, 100)
     assert math.isnan(watch.share)
     for number in range(4):
-        with watch.step(number):
+        with watch.time_step(number):
             now += 3
-            with watch.compute():
+            with watch.time_compute():
                 now += 1
-            assert watch.total_so_far == 4 * (number + 1)  # of the running step, too
-    assert watch.total == 16 and watch.share == 0.25
+            assert watch.seconds_so_far == 4 * (number + 1)  # of the running step, too
+    assert watch.seconds == 16 and watch.share == 0.25
 
 
 @pytest.mark.parametrize(("steps", "timed"), [(3, [2]), (20, [10]), (200, [10, 60, 110, 160])])
@@ -121,7 +121,7 @@ def test_a_device_that_runs_ahead_is_waited_for_in_few_steps(steps: int, timed: 
     waited = []
     watch._now = lambda: waited.append(number) or 0.0  # type: ignore[method-assign, func-returns-value]
     for number in range(steps):
-        with watch.step(number), watch.compute():
+        with watch.time_step(number), watch.time_compute():
             pass
     assert waited == [number for number in timed for _ in range(4)]
     assert TIME_EVERY == 50

@@ -99,7 +99,7 @@ def train(
         model,
         prepare,
         loss_of,
-        size=len(x),
+        num_examples=len(x),
         recipe={**RECIPE, **changes},
         seed=0,
         device=torch.device("cpu"),

@@ -1,4 +1,4 @@
-"""The augmentation of a training batch, from the config: the base that all share, and one of the grid's."""
+"""The augmentation of a training batch: the base of all trainings, then what the recipe adds."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from triptych.workflow.plugins import check_call, describe_error, user_function
 
 # Loaded by name, so that an edit of one reruns the trainings that use it and no others.
 POLICIES = ("rand_augment", "random_erasing")
-TOLERANCE = 0.01  # of the sum of a row of targets
+TOLERANCE = 0.01  # allowed deviation of a target's sum from 1
 # (images, targets, generator) -> images, targets
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -32,7 +32,7 @@ def make_augmentation(
         base: `padding`, `flip`, `degrees`.
         augmentation: `method` and its parameters (see `mix`) or `module` and `options`; with either of them,
             optionally, `rand_augment` (operations, magnitude) and `random_erasing` (probability).
-        normalise: from pixels in 0..1 to the inputs of the network.
+        normalise: function from pixels in 0..1 to the network's inputs.
 
     Returns:
         A function of images (N, 3, H, W) float32 in 0..1, label distributions (N, classes) and a
@@ -97,7 +97,7 @@ def load_user_function(module: str, options: Mapping[str, Any]) -> Augment:
         images, targets = result
         if not checked and not _are_distributions(targets):  # once, because it waits for the device
             raise TriptychError(
-                f"{label}: augment must return targets that are distributions, one a row: numbers from 0 "
+                f"{label}: augment must return targets that are distributions, one per row: numbers from 0 "
                 "that sum to 1"
             )
         checked = True

@@ -61,14 +61,14 @@ def draw_jitter(
     """Factors and order of torchvision's ColorJitter.
 
     Args:
-        n: images.
+        n: number of images.
         strength: brightness, contrast and saturation factors are uniform this much around 1 (but
             not below 0), and the shift of the hue around 0.
         generator: source of the random numbers.
 
     Returns:
-        (N, 4) factors of brightness, contrast, saturation and hue; (N, 4) int64, which of them
-        comes first, and so on.
+        (N, 4) factors of brightness, contrast, saturation and hue; (N, 4) int64, the order in
+        which they are applied.
     """
     device = generator.device
     low = [max(0.0, 1 - width) for width in strength[:3]] + [-strength[3]]
@@ -83,7 +83,7 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor, jittered: Tensor) -> 
 
     Args:
         images: (N, 3, H, W) float in 0..1.
-        factors, order: (N, 4), of `draw_jitter`.
+        factors, order: (N, 4) each, from `draw_jitter`.
         jittered: (N,) bool; the other images stay as they are.
     """
     operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
@@ -96,5 +96,5 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor, jittered: Tensor) -> 
 
 
 def remove_color(images: Tensor, grey: Tensor) -> Tensor:
-    """Replace the images where `grey` (N,) is true by their luminance."""
+    """Replace the images for which `grey` (N,) is true by their luminance."""
     return torch.where(grey.view(-1, 1, 1, 1), luminance(images).expand_as(images), images)

@@ -77,7 +77,7 @@ def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int)
         images: (N, C, H, W) float.
         boxes: (N, 4) int64: top, left, height, width of each crop.
         mirrored: (N,) bool, whether to flip horizontally.
-        size: of the result, in both directions.
+        size: side of the result in pixels.
 
     Returns:
         (N, C, size, size).
@@ -94,10 +94,10 @@ def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor
 
     Args:
         boxes: (N, 4) int64: top, left, height, width.
-        height, width: of the images.
+        height, width: size of the images in pixels.
 
     Returns:
-        (N, height) bool and (N, width) bool: a pixel is inside where both are true.
+        (N, height) bool and (N, width) bool: a pixel is inside if both are true.
     """
     top, left, tall, wide = boxes.unsqueeze(2).unbind(1)
     rows, columns = torch.arange(height, device=boxes.device), torch.arange(width, device=boxes.device)
@@ -159,7 +159,7 @@ def blur(images: Tensor, weights: Tensor) -> Tensor:
     """
     n, channels, height, width = images.shape
     radius = weights.shape[1] // 2
-    # Images as channels of one grouped convolution: a kernel for each.
+    # All images as channels of one grouped convolution, each with its own kernel.
     weights = weights.repeat_interleave(channels, dim=0)
     flat = F.pad(images, (radius,) * 4, mode="reflect").reshape(
         1, n * channels, height + 2 * radius, width + 2 * radius

@@ -16,7 +16,7 @@ from triptych.augment.geometry import inside_boxes
 
 
 def _beta(alpha: float, n: int, generator: torch.Generator) -> Tensor:
-    """(N,) samples of Beta(alpha, alpha), as G1 / (G1 + G2) of two Gamma(alpha) samples."""
+    """(N,) weights (lambda) from Beta(alpha, alpha), as G1 / (G1 + G2) of two Gamma(alpha) samples."""
     # In float64 the Gamma samples of a small alpha do not underflow; Apple's GPUs do not support it.
     dtype = torch.float32 if generator.device.type == "mps" else torch.float64
     concentration = torch.full((2, n), alpha, dtype=dtype, device=generator.device)
@@ -45,7 +45,7 @@ def _boxes(height: int, width: int, tall: Tensor, wide: Tensor, generator: torch
 def mixup(
     images: Tensor, targets: Tensor, *, alpha: float, probability: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Blend each image and its label with another's, with a weight of Beta(alpha, alpha)."""
+    """Blend each image and its label with another's, with a weight (lambda) of Beta(alpha, alpha)."""
     n = len(images)
     weight = _beta(alpha, n, generator)
     weight = torch.where(_selected(n, probability, generator), weight, torch.ones_like(weight))

@@ -22,7 +22,7 @@ MAGNITUDES = 30  # the magnitude at which the strength is 1
 
 
 def sharpen(images: Tensor, strength: Tensor) -> Tensor:
-    """Blend with a smoothed image, away from it where `strength` (N,) is positive; border pixels stay."""
+    """Blend with a smoothed image, away from it if `strength` (N,) is positive; border pixels stay."""
     kernel = torch.tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]], device=images.device) / 13
     channels = images.shape[1]
     smooth = images.clone()
@@ -134,8 +134,8 @@ def rand_augment(images: Tensor, *, operations: int, magnitude: float, generator
 
     Args:
         images: (N, 3, H, W) float in 0..1.
-        operations: how many; each is drawn from all 14, including the identity.
-        magnitude: of all operations, from 0 to 30; directions are drawn.
+        operations: number of operations per image, each drawn from all 14, including the identity.
+        magnitude: strength of all operations, from 0 to 30; directions are drawn.
         generator: source of the random numbers, on the device of the images.
     """
     shape = (operations, len(images))

@@ -6,7 +6,7 @@ from torch import Tensor
 from triptych.augment.geometry import draw_crops, inside_boxes
 
 AREA = (0.02, 0.4)  # range of the erased fraction of the image
-RATIO = (0.3, 1 / 0.3)  # of the sides
+RATIO = (0.3, 1 / 0.3)  # range of the aspect ratio
 
 
 def random_erasing(images: Tensor, *, probability: float, generator: torch.Generator) -> Tensor:
@@ -14,7 +14,7 @@ def random_erasing(images: Tensor, *, probability: float, generator: torch.Gener
 
     Args:
         images: (N, C, H, W), normalised: the noise is normal with mean 0 and deviation 1 at each pixel.
-        probability: of erasing an image.
+        probability: probability of erasing an image.
         generator: source of the random numbers, on the device of the images.
     """
     n, _, height, width = images.shape

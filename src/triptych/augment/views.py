@@ -1,7 +1,7 @@
 """Random views of images for contrastive learning (SimCLR, Chen et al. 2020, appendix A).
 
 A view is a random crop, resized, perhaps flipped, with jittered colours, perhaps grey, perhaps blurred.
-All that is random is drawn first and then applied.
+All random parameters are drawn first and then applied.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ BLUR = (0.1, 2.0)  # range of the standard deviation in pixels
 
 @dataclass(frozen=True)
 class Parameters:
-    """The random choices behind N views.
+    """The random parameters of N views.
 
     Attributes:
         boxes: (N, 4) int64, the crops: top, left, height, width.
         mirrored, jittered, grey: (N,) bool.
-        factors: (N, 4) float32, of brightness, contrast, saturation and hue.
-        order: (N, 4) int64, which of these comes first, and so on.
-        sigma: (N,) float32, of the blur, in pixels of the view; 0 for none.
+        factors: (N, 4) float32, strengths of brightness, contrast, saturation and hue.
+        order: (N, 4) int64, the order in which these four are applied.
+        sigma: (N,) float32, standard deviation of the blur in pixels of the view; 0 for none.
     """
 
     boxes: Tensor
@@ -42,7 +42,7 @@ class Parameters:
 def draw_parameters(
     n: int, height: int, width: int, views: Mapping[str, Any], generator: torch.Generator
 ) -> Parameters:
-    """Draw N views of images of a size, on the generator's device; `views` is as of `draw_views`."""
+    """Draw the parameters of N views on the generator's device; `views` as for `draw_views`."""
     low, high = views["crop_scale"]
     brightness, contrast, saturation, hue = views["jitter"]
     boxes = draw_crops(n, height, width, scale=(low, high), generator=generator)
@@ -64,7 +64,7 @@ def draw_parameters(
 def render_views(
     images: Tensor, parameters: Parameters, *, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """The views that `parameters` describe; arguments and result as of `draw_views`."""
+    """The views that `parameters` describe; arguments and result as for `draw_views`."""
     pixels = images.float().div_(255).repeat(len(parameters.boxes) // len(images), 1, 1, 1)
     pixels = crop_resize_flip(pixels, parameters.boxes, parameters.mirrored, size)
     pixels = jitter(pixels, parameters.factors, parameters.order, parameters.jittered)
@@ -91,13 +91,13 @@ def draw_views(
         images: (B, 3, H, W) uint8; channels_last saves a copy.
         views: `crop_scale` (range of the area's share), `jitter` (strengths of brightness, contrast,
             saturation, hue), `jitter_probability`, `grayscale_probability`, `blur_probability`.
-        size: pixels of a view, in both directions.
-        mean, std: of the channels, for pixels in 0..1.
-        generator: on the device of the images.
-        count: views of each image.
+        size: side of a view in pixels.
+        mean, std: channel means and standard deviations, for pixels in 0..1.
+        generator: random generator on the device of the images.
+        count: views per image.
 
     Returns:
-        (count * B, 3, size, size) float32, channels_last; row i + v * B is view v of image i.
+        (count * B, 3, size, size) float32, channels_last; row v * B + i is view v of image i.
 
     Raises:
         TypeError: the images are not uint8.

@@ -1,4 +1,4 @@
-"""Networks built by name of their module: the project's and the user's."""
+"""Networks built by the name of their module, the project's or a user's."""
 
 import inspect
 from collections.abc import Mapping

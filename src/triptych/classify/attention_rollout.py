@@ -17,7 +17,7 @@ from triptych.experiments.experiment import load_weights, test_images
 from triptych.kernels.registry import accelerate
 from triptych.workflow.errors import TriptychError
 
-COUNT = 8  # images of the figure
+COUNT = 8  # images in the figure
 
 
 @torch.no_grad()
@@ -29,7 +29,7 @@ def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
     the `qkv` layers, by forward hooks.
 
     Args:
-        model: in eval mode.
+        model: the network, in eval mode.
         images: (N, 3, H, W), normalised.
 
     Returns:
@@ -61,13 +61,13 @@ def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def rollout(weights: Sequence[Tensor]) -> Tensor:
-    """How much of each token's input is in each token's output, by attention alone.
+    """How much each token's input contributes to each token's output, by attention alone.
 
     Heads are averaged. The residual connection is the identity, hence 0.5 A + 0.5 I, with rows normalised to
     sum to one; the product over the layers is the flow through all of them.
 
     Args:
-        weights: of each layer, first to last, (N, heads, tokens, tokens).
+        weights: the attention of each layer, first to last, (N, heads, tokens, tokens) each.
 
     Returns:
         (N, tokens, tokens): rows are outputs, columns inputs; rows sum to one.
@@ -83,7 +83,7 @@ def class_token_maps(model: nn.Module, images: Tensor) -> Tensor:
     """How much the class token of a ViT attends to each patch, by rollout.
 
     Args:
-        model: in eval mode; its first token is the class token, the others are a square of patches.
+        model: the network, in eval mode; its tokens are the class token, then a square of patches.
         images: (N, 3, H, W), normalised.
 
     Returns:
@@ -114,9 +114,9 @@ def attention_maps(
     """Run the networks in float32 on the CPU on eight test images, in the proportions of the classes.
 
     Args:
-        dataset: that the networks were trained on.
-        networks: `module` and `options` by augmentation.
-        weights: files of weights by augmentation.
+        dataset: the data set that the networks were trained on.
+        networks: `module` and `options` of each network, by augmentation.
+        weights: each network's file of weights, by augmentation.
 
     Returns:
         `images`: (8, H, W, 3) uint8; `labels`: (8,) int64; `maps`: (augmentations, 8, side, side) float32,
@@ -141,7 +141,7 @@ def attention_maps(
         with torch.no_grad():
             predicted.append(model(pixels).argmax(dim=1).numpy())
     return {
-        "images": chosen.bytes(everything).permute(0, 2, 3, 1).numpy(),
+        "images": chosen.uint8(everything).permute(0, 2, 3, 1).numpy(),
         "labels": chosen.labels.numpy(),
         "maps": np.stack(maps),
         "predicted": np.stack(predicted),
@@ -152,9 +152,9 @@ def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[
     """Roll out the attention of an untrained network, before its training.
 
     Args:
-        dataset: that the network is to be trained on.
-        architecture: its name in the config.
-        network: `module` and `options`.
+        dataset: the data set for the training.
+        architecture: the network's name in the config.
+        network: `module` and `options` of the network.
 
     Raises:
         TriptychError: its attention cannot be rolled out (see `class_token_maps`).

@@ -26,9 +26,9 @@ def augmentation_examples(
     only the augmentation itself differs. Partners of mixed images are other images of the batch.
 
     Args:
-        dataset: of which the images are drawn, in the proportions of the classes.
-        base: `padding`, `flip` and `degrees`, for all.
-        augmentations: by name, what each adds (see `make_augmentation`).
+        dataset: the data set; eight training images are drawn in the proportions of the classes.
+        base: `padding`, `flip` and `degrees` of all augmentations.
+        augmentations: each augmentation's own part (see `make_augmentation`), by name.
 
     Returns:
         `original`: (8, H, W, 3) uint8; `labels`: (8,) int64; `images`: (augmentations, 8, H, W, 3) uint8, the
@@ -48,7 +48,7 @@ def augmentation_examples(
         images.append(pixels.permute(0, 2, 3, 1).numpy())
         targets.append(weights.numpy())
     return {
-        "original": batch.bytes(everything).permute(0, 2, 3, 1).numpy(),
+        "original": batch.uint8(everything).permute(0, 2, 3, 1).numpy(),
         "labels": batch.labels.numpy(),
         "images": np.stack(images),
         "targets": np.stack(targets),

@@ -31,9 +31,9 @@ class Classification:
 
     Args:
         recipe: `architecture` (module, options), `base_augmentation` (padding, flip, degrees), `augmentation`
-            (what the cell adds; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
-        dataset: whose training images are used; test images are not.
-        device: of model and images.
+            (the cell's own; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
+        dataset: its training images are used, its test images are not.
+        device: device of the model and the images.
 
     Raises:
         TriptychError: the data set is too small for the validation split.
@@ -86,8 +86,8 @@ def train_classifier(experiment: Experiment) -> None:
         model,
         training.prepare,
         training.loss,
-        size=len(training.train),
-        **experiment.fit_options(),
+        num_examples=len(training.train),
+        **experiment.fit_options(),  # recipe, seed, device, label, folder
         checkpoints=checkpoints,
         evaluate=training.validate,
         select="validation_top1_error",

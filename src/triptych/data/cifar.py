@@ -72,7 +72,7 @@ def _read_files(path: Path, hashes: Mapping[str, str]) -> tuple[Layout, dict[str
     if not path.is_file():
         raise TriptychError(f"{path} does not exist; correct `path` in the config")
     if problem := hash_mismatch(path, hashes):
-        raise TriptychError(f"{path} has the {problem}; correct the config or get the archive anew")
+        raise TriptychError(f"{path} has the {problem}; correct the config or get the archive again")
     return *read_archive(path), {name: digest_of_file(path, name) for name in ("sha256", "md5")}
 
 
@@ -100,7 +100,7 @@ def read_cifar(
     loaded = {name: load_pickled_dict(contents[name], f"{path}: {name}") for name in layout.files}
     names = loaded[layout.meta].get(layout.names_key)
     if not isinstance(names, list) or len(names) != layout.num_classes:
-        raise TriptychError(f"{path}: {layout.meta} does not name {layout.num_classes} classes; get it anew")
+        raise TriptychError(f"{path}: {layout.meta} does not name {layout.num_classes} classes; get it again")
     *train, (test_images, test_labels) = (
         _batch(loaded[name], layout, f"{path}: {name}") for name in (*layout.train, layout.test)
     )

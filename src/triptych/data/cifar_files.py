@@ -79,12 +79,14 @@ def find_unpacked(path: Path) -> tuple[Layout, Path]:
 
 
 def _member_name(path: Path, member: tarfile.TarInfo) -> str:
-    """The member's name without `./`; names that escape, links and devices are refused."""
+    """The member's name without `./`; names outside the archive's folder, links and devices are refused."""
     name = PurePosixPath(member.name.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts:
-        raise TriptychError(f"{path} is refused: its member '{member.name}' escapes the archive; get it anew")
+        raise TriptychError(
+            f"{path} is refused: its member '{member.name}' escapes the archive; get it again"
+        )
     if not (member.isfile() or member.isdir()):
-        raise TriptychError(f"{path} is refused: its member '{member.name}' is no plain file; get it anew")
+        raise TriptychError(f"{path} is refused: its member '{member.name}' is no plain file; get it again")
     return str(name)
 
 
@@ -114,7 +116,7 @@ def read_archive(path: Path) -> tuple[Layout, dict[str, bytes]]:
                         continue
                     if name in contents or member.size > MAX_MEMBER_BYTES:
                         problem = "comes twice" if name in contents else f"has {member.size} bytes"
-                        raise TriptychError(f"{path} is refused: its member '{name}' {problem}; get it anew")
+                        raise TriptychError(f"{path} is refused: its member '{name}' {problem}; get it again")
                     opened = tar.extractfile(member)
                     contents[name] = opened.read() if opened else b""
                     if len(contents[name]) != member.size:
@@ -123,7 +125,7 @@ def read_archive(path: Path) -> tuple[Layout, dict[str, bytes]]:
                 pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise TriptychError(
-            f"{path} is truncated, damaged or no tar archive ({error}); get it anew"
+            f"{path} is truncated, damaged or no tar archive ({error}); get it again"
         ) from error
     for layout in LAYOUTS:
         files = {name: contents.get(f"{layout.folder}/{name}") for name in layout.files}
@@ -131,7 +133,7 @@ def read_archive(path: Path) -> tuple[Layout, dict[str, bytes]]:
         if len(missing) == len(files):
             continue
         if missing:
-            raise TriptychError(f"{path} lacks {layout.folder}/{missing[0]}; get the archive anew")
+            raise TriptychError(f"{path} lacks {layout.folder}/{missing[0]}; get the archive again")
         return layout, {name: content for name, content in files.items() if content is not None}
     names = " or ".join(f"{layout.folder}/" for layout in LAYOUTS)
     raise TriptychError(f"{path} is no CIFAR python archive (nothing in {names}); see `path` in the config")

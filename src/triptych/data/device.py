@@ -14,8 +14,8 @@ class DeviceImages:
         labels: (N,) int64.
         mean: channel means for pixels in 0..1.
         std: channel standard deviations, likewise.
-        device: where the images are kept: 60,000 images of 32x32 take 184 MB.
-        indices: the subset to take; all by default.
+        device: device of the images; 60,000 images of 32x32 take 184 MB.
+        indices: indices of the images to use; all by default.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class DeviceImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def bytes(self, indices: Tensor) -> Tensor:
+    def uint8(self, indices: Tensor) -> Tensor:
         """(B,) int64 indices -> (B, 3, H, W) uint8, channels_last."""
         return self._images[indices.to(self.device)]
 
     def pixels(self, indices: Tensor) -> Tensor:
         """(B,) int64 indices -> (B, 3, H, W) float32 in 0..1, channels_last."""
-        return self.bytes(indices).float().div_(255)
+        return self.uint8(indices).float().div_(255)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the channel means and divide by the standard deviations."""

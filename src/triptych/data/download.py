@@ -23,7 +23,7 @@ TEMPORARY = {408, 425, 429}  # HTTP statuses that, like every 5xx, may be over a
 
 
 class _Permanent(Exception):
-    """The mirror will never deliver the file."""
+    """The mirror cannot deliver the file."""
 
 
 class _Temporary(Exception):
@@ -92,7 +92,7 @@ def download(
     file are not tried again.
 
     Args:
-        target: where the complete, checked file appears.
+        target: path of the complete, checked file.
         mirrors: addresses of the same file.
         hashes: `{algorithm: hex digest}`, all of which must be right.
         part: file that gathers the bytes, on the target's file system; it stays after a failure,

@@ -75,9 +75,9 @@ def read_folder(
     Args:
         path: has `train/<class>/...` and maybe `test/<class>/...`.
         image_size: side in pixels to which all images are brought (see `read_image`).
-        test_fraction: without `test/`, this share of every class is held out for it.
-        seed: of that split.
-        workers: threads that decode.
+        test_fraction: if there is no `test/`, this fraction of every class is held out for it.
+        seed: seed of that split.
+        workers: number of decoding threads.
 
     Raises:
         TriptychError: no images, one class only, an empty class, unreadable files, or a class of

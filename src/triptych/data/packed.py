@@ -33,7 +33,7 @@ class LabelledImages:
         train_images, test_images: (N, H, W, 3) uint8.
         train_labels, test_labels: (N,) int64, indices of `classes`.
         classes: their names, whether or not each has images.
-        source: where the images came from, with whatever identifies them (hashes, seeds).
+        source: the source of the images, with what identifies them (hashes, seeds).
         superclasses: groups of the classes, if the source has any.
     """
 
@@ -71,7 +71,7 @@ class PackedDataset(LabelledImages):
     reaches the file.
 
     Attributes:
-        name: in the config.
+        name: the data set's name in the config.
         mean, std: channel statistics of the training images, for pixels scaled to 0..1.
         digest: identifies the arrays.
     """
@@ -123,7 +123,9 @@ def _check(images: LabelledImages, name: str) -> None:
     for part in ("train", "test"):
         pixels, labels = getattr(images, f"{part}_images"), getattr(images, f"{part}_labels")
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or labels.dtype != np.int64:
-            raise ValueError(f"{part}: want (N, H, W, 3) uint8 and int64, got {pixels.shape} {pixels.dtype}")
+            raise ValueError(
+                f"{part}: expected (N, H, W, 3) uint8 and int64, got {pixels.shape} {pixels.dtype}"
+            )
         if labels.shape != pixels.shape[:1] or pixels.shape[1:] != images.train_images.shape[1:]:
             raise ValueError(f"{part}: shapes {pixels.shape} and {labels.shape} do not belong together")
         if len(labels) == 0:
@@ -180,7 +182,7 @@ def load_packed(folder: str | Path) -> PackedDataset:
         TriptychError: a file is missing, damaged, or does not fit the others.
     """
     folder = Path(folder)
-    remedy = f"delete {folder} and run again to pack it anew"
+    remedy = f"delete {folder} and run again"
     try:
         description = read_json(folder / "dataset.json")
         arrays = {

@@ -16,12 +16,12 @@ from triptych.data.silhouettes import SILHOUETTES
 from triptych.workflow.seeds import numpy_generator
 
 CLASSES = tuple(SILHOUETTES)
-SAMPLES = 4  # the outline is anti-aliased by SAMPLES x SAMPLES points a pixel
+SAMPLES = 4  # the outline is anti-aliased by SAMPLES x SAMPLES points per pixel
 CHUNK = 2**18  # pixels drawn at once, a bound on memory
-DRAWS = 96  # uniform numbers an image may use, some to spare
-CLUTTER = 2  # distractors an image, of which the last lies in front of the shape
+DRAWS = 96  # uniform numbers per image, a few more than are used
+CLUTTER = 2  # distractors per image, of which the last is in front of the shape
 TILT = np.pi / 6  # largest turn of a shape, either way
-COARSE = 6  # side of the random grid behind the noise texture
+COARSE = 6  # side of the random grid from which the noise texture is interpolated
 
 Array = NDArray[np.floating[Any]]
 

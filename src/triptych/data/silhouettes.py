@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Field = NDArray[np.floating[Any]]
 
 # Python's floats have no type of their own in NumPy: float32 coordinates give float32 fields.
-NOTCH = 0.42 * cos(pi / 5), 0.42 * sin(pi / 5)  # of the star, whose tips lie on the unit circle
+NOTCH = 0.42 * cos(pi / 5), 0.42 * sin(pi / 5)  # a notch of the star; its tips lie on the unit circle
 
 
 def _box(x: Field, y: Field, half_width: float, half_height: float) -> Field:

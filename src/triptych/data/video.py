@@ -132,9 +132,9 @@ def write_video(
     Args:
         target: .mp4.
         pictures: (height, width, 3) uint8 each, all of one size with even sides.
-        fps: frames a second.
+        fps: frames per second.
         crf: x264's constant rate factor: 0 is lossless, 14 visually so, 23 its default, 51 the worst.
-        threads: of the encoder; 0 uses all cores.
+        threads: number of encoder threads; 0 uses all cores.
 
     Returns:
         The number of frames written.

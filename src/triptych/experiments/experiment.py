@@ -35,7 +35,7 @@ class Experiment:
         seed: the run's seed.
         folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
         checkpoints: folder for checkpoints, outside every output.
-        checkpoint_minutes: time between two of them; not in the recipe, because it changes no result.
+        checkpoint_minutes: time between two checkpoints; not in the recipe, because it changes no result.
         running: the workflow's job.
     """
 
@@ -62,7 +62,7 @@ class Experiment:
         torch.manual_seed(derive_seed(self.seed, "weights"))
 
     def fit_options(self) -> dict[str, Any]:
-        """Arguments of `triptych.training.loop.fit` that the experiment decides."""
+        """Arguments of `triptych.training.loop.fit`: `recipe`, `seed`, `device`, `label`, `folder`."""
         return {
             "recipe": self.recipe,
             "seed": self.seed,

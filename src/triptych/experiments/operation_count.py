@@ -5,18 +5,18 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-TRAINING = 3  # operations of a step over those of its forward pass: backward has two products for each
+TRAINING = 3  # forward and backward pass together, relative to forward: backward has two products for each
 
 
 def forward_flops(model: nn.Module, image_size: int) -> int:
-    """Floating-point operations of the forward pass for one image, two a multiply-add.
+    """Floating-point operations of the forward pass for one image, two per multiply-add.
 
     Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent
     more. The pass is in eval mode, float32 and without gradients. Attention runs as plain products, since
     fused forms escape the count, as the products inside of recurrent layers and compiled kernels do.
 
     Args:
-        model: on the CPU, not accelerated; takes (N, 3, `image_size`, `image_size`).
+        model: the network, on the CPU, not accelerated, for images (N, 3, `image_size`, `image_size`).
         image_size: side of the images in pixels.
     """
     training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
@@ -36,7 +36,7 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
 
 
 def training_flops(forward: int, images: int) -> int:
-    """Floating-point operations of a training that takes `images` images forward and backward.
+    """Floating-point operations of a training that runs `images` images forward and backward.
 
     Kaplan et al., Scaling Laws for Neural Language Models, 2020 (section 2.1): backward is twice forward.
     """

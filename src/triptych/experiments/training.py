@@ -37,7 +37,7 @@ def run_training(function: Callable[..., None], experiment: Experiment, *argumen
 def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **inputs: str) -> Checkpoints:
     """Checkpoints that are valid for this recipe, seed, data and version of the code only.
 
-    `inputs` are digests of further inputs by name (a probe's encoder).
+    `inputs` are the digests of further inputs, by name: an evaluation's encoder, for example.
     """
     fingerprint = digest_of_value(
         {
@@ -58,7 +58,7 @@ def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **inputs: s
 
 
 def _conditions(experiment: Experiment) -> str:
-    """What may change the last bits when a run resumes: `bfloat16 on 2 threads of <CPU>`, or on a GPU."""
+    """Precision and hardware, such as `bfloat16 on 2 threads of <CPU>` (see `Checkpoints`)."""
     device = experiment.device
     hardware = describe_hardware(device=device.type)
     where = hardware.get("gpu", device.type)

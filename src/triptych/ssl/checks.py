@@ -1,7 +1,6 @@
-"""A check before a pretraining of what would otherwise fail hours later.
+"""Checks before a pretraining, of errors that would otherwise occur hours later.
 
-Scripts load this module by name: an edit here, or of what it imports, cannot change a result and must not
-make one stale.
+Scripts load this module by name, so that an edit of it makes no result stale.
 """
 
 from collections.abc import Mapping
@@ -18,15 +17,15 @@ from triptych.workflow.errors import TriptychError
 def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
     """Split the training images and draw every label fraction once, as the evaluations of pretraining do.
 
-    Their sizes are the same for all seeds.
+    The sizes are the same for all seeds.
 
     Args:
-        dataset: whose training labels are split.
+        dataset: the data set; its training labels are split.
         learning: the config's `self_supervision`.
 
     Raises:
         TriptychError: a fraction has too few labels of a class (see `labelled_images`) or for a batch, or a
-            training holds out as many images as there are.
+            validation split would hold out all training images.
     """
     labels = dataset.train_labels
     tuning = learning["fine_tune"]

@@ -20,16 +20,16 @@ from triptych.ssl.simclr import SimCLR
 from triptych.training.batches import Batches
 from triptych.training.memory import keep_large_allocations, out_of_memory_advice
 from triptych.training.optimizer import make_optimizer
-from triptych.training.step import Step
+from triptych.training.step import TrainingStep
 from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 
-WARM_UP = 3  # steps that are not counted: kernels are compiled, memory is allocated
-MIN_SECONDS, MIN_STEPS = 10.0, 5  # of a measurement
-# A step's time does not depend on these; a plan measured with them stays valid when the recipe's change.
+WARM_UP = 3  # steps that are not timed: kernels are compiled, memory is allocated
+MIN_SECONDS, MIN_STEPS = 10.0, 5  # minimum length of a measurement
+# A step's time does not depend on these values, so a plan stays valid when the recipe changes them.
 UNTIMED = {"learning_rate": 1e-3, "weight_decay": 0.0, "temperature": 0.5}
 
 
@@ -65,12 +65,12 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     """Train some steps at each size of the views, discard them, and compute the number of epochs.
 
     Args:
-        recipe: of the pretraining; `epochs` and `UNTIMED` are neither needed nor read.
+        recipe: the pretraining's recipe; `epochs` and the keys of `UNTIMED` are not needed.
         dataset: its training images are used.
-        device: whose speed counts.
+        device: the device to measure.
 
     Returns:
-        `epochs`; `step_seconds`, one for each stage of `progressive_resizing`; `epoch_seconds`, their mean
+        `epochs`; `step_seconds`, one per stage of `progressive_resizing`; `epoch_seconds`, their mean
         over the whole training; `monitor_seconds`.
 
     Raises:
@@ -87,9 +87,9 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     state = TrainState(simclr.model, make_optimizer(simclr.model, recipe), average)
 
     def take_step(size: int) -> None:
-        step = Step(state, partial(simclr.draw_views, size=size), simclr.loss, batches, recipe)
+        step = TrainingStep(state, partial(simclr.prepare, size=size), simclr.loss, batches, recipe)
         with out_of_memory_advice(
-            lambda fewer: step.try_size(0, 0, fewer),
+            lambda images: step.try_size(0, 0, images),
             label="simclr",
             device=device,
             batch_size=batches.batch_size,
@@ -102,7 +102,7 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
     seconds = []
     for stage in stages:
         seconds.append(typical_seconds(partial(take_step, stage["size"])))
-        log.info("views of %d pixels: %.3f s a step", stage["size"], seconds[-1])
+        log.info("views of %d pixels: %.3f s per step", stage["size"], seconds[-1])
     total = sum(stage["share"] for stage in stages)
     mean = sum(stage["share"] / total * each for stage, each in zip(stages, seconds, strict=True))
     epoch_seconds = mean * batches.steps

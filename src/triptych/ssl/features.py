@@ -51,7 +51,7 @@ def compute_features(experiment: Experiment, encoder_file: str) -> None:
     seconds = time.monotonic() - start
     for name, examples in features.items():
         if not examples.features.isfinite().all():
-            raise TriptychError(f"{encoder_file}: some {name} features are not finite; pretrain anew")
+            raise TriptychError(f"{encoder_file}: some {name} features are not finite; pretrain again")
         save_features(examples, experiment.folder / f"{name}.safetensors")
     metrics = {
         "train_images": len(parts["train"]),

@@ -63,8 +63,8 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
         model,
         prepare,
         loss,
-        size=len(labelled),
-        **experiment.fit_options(),
+        num_examples=len(labelled),
+        **experiment.fit_options(),  # recipe, seed, device, label, folder
         checkpoints=checkpoints,
         evaluate=lambda: evaluate(model, validation, precision=recipe["precision"], prefix="validation_"),
     )

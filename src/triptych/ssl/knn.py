@@ -22,14 +22,14 @@ def knn_scores(
 
     Args:
         bank: (N, D) float, features with known labels.
-        labels: (N,) int64 of the bank, below `num_classes`.
+        labels: (N,) int64, the bank's classes, below `num_classes`.
         queries: (Q, D) float.
         num_classes: C.
-        k: neighbours.
-        temperature: the smaller, the more weight the very nearest have.
+        k: number of neighbours.
+        temperature: the smaller it is, the more weight the nearest neighbours have.
 
     Returns:
-        (Q, C) float32; the greatest of a row is 1 or more, the row's nearest neighbour weighing 1.
+        (Q, C) float32, relative to a weight of 1 for the nearest neighbour.
     """
     bank = F.normalize(bank.float(), dim=1)
     scores = []

@@ -16,13 +16,13 @@ def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
     Args:
         labels: (N,) int64.
         percent: above 0, at most 100.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Returns:
         (M,) int64, sorted.
 
     Raises:
-        TriptychError: a class would have fewer than two of them, so that none could be held out.
+        TriptychError: a class would have fewer than two labelled images, so that none could be held out.
     """
     size = round(len(labels) * percent / 100)
     chosen = torch.from_numpy(stratified_subset(labels.cpu().numpy(), size, derive_seed("labels", seed)))

@@ -1,4 +1,4 @@
-"""Is a pretraining learning anything? Nearest neighbours among training images, and two warnings."""
+"""Whether a pretraining learns: nearest neighbours among training images, and two warnings."""
 
 import logging
 import math
@@ -16,9 +16,9 @@ from triptych.workflow.seeds import derive_seed
 
 log = logging.getLogger("triptych")
 
-COLLAPSED = 0.02  # spread of the features; encoders that learn, and random ones, are above 0.2
-K = 20  # neighbours in a bank of 5,000, for the customary 200 in 50,000
-CHANCE = 0.99  # fraction of the loss without any information above which nothing has been learnt
+COLLAPSED = 0.02  # feature spread below this is a collapse; random and learning encoders are above 0.2
+K = 20  # neighbours in a bank of 5,000, in proportion to the usual 200 in 50,000
+CHANCE = 0.99  # above this fraction of the chance loss nothing has been learnt
 
 
 class Monitor:
@@ -30,10 +30,10 @@ class Monitor:
 
     Args:
         images: training images; only the monitor reads their labels.
-        encoder: on the images' device.
+        encoder: the encoder, on the images' device.
         recipe: `precision`, `batch_size`, `accumulate`, `views.count` and `decoupled`.
         label: names the run in warnings.
-        bank_size, query_size: images that vote and images that are classified.
+        bank_size, query_size: number of images that vote, and of images that are classified.
 
     Example:
         monitor = Monitor(images, encoder, recipe, label="simclr")
@@ -57,12 +57,12 @@ class Monitor:
         )
         _, bank = stratified_split(labels[rest], min(bank_size, len(rest)), derive_seed("knn bank", 0))
         self.queries, self.bank = torch.from_numpy(queries), torch.from_numpy(rest[bank])
-        micro_batch = recipe["batch_size"] // recipe["accumulate"]  # images that are compared
+        micro_batch = recipe["batch_size"] // recipe["accumulate"]  # the loss compares within it
         candidates = recipe["views"]["count"] * (micro_batch - 1) + (0 if recipe["decoupled"] else 1)
         self.chance_loss = math.log(candidates)
 
     def check_loss(self, loss: float) -> None:
-        """Warn if the mean loss of an epoch is that of chance: it shows long before the next `evaluate`."""
+        """Warn if an epoch's mean loss is at chance level, which shows long before the next `evaluate`."""
         if loss > CHANCE * self.chance_loss:
             log.warning(
                 "%s: the loss is %.3f, that of an encoder that cannot tell images apart (%.3f)",

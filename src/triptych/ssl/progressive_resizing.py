@@ -4,6 +4,7 @@ A list of stages, each with a `share` of the training's steps (relative to their
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 Stages = Sequence[Mapping[str, float]]
 
@@ -20,7 +21,7 @@ def size_at(stages: Stages, progress: float, full: int) -> int:
 
 
 def seconds_until(stages: Stages, step_seconds: Sequence[float], progress: float) -> float:
-    """Time of the first fraction `progress` of the training, in units of its number of steps."""
+    """Seconds of the first fraction `progress` of the training, divided by its number of steps."""
     total = sum(stage["share"] for stage in stages)
     start = seconds = 0.0
     for stage, each in zip(stages, step_seconds, strict=True):
@@ -30,8 +31,6 @@ def seconds_until(stages: Stages, step_seconds: Sequence[float], progress: float
     return seconds
 
 
-def step_cost(stages: Stages, step_seconds: Sequence[float], steps: int) -> Callable[[int], float] | None:
-    """Time of the first n of `steps` steps, for an ETA; None without stages or measured seconds."""
-    if not stages or not step_seconds:
-        return None
-    return lambda done: seconds_until(stages, step_seconds, done / steps)
+def relative_time(stages: Stages, step_seconds: Sequence[float]) -> Callable[[float], float] | None:
+    """`seconds_until` as a function of `progress`, for an ETA; None without stages or measured seconds."""
+    return partial(seconds_until, stages, step_seconds) if stages and step_seconds else None

@@ -1,4 +1,4 @@
-"""Linear evaluation by SGD, as in the report: images are cropped and mirrored anew in every epoch.
+"""Linear evaluation by SGD, as in the report: images are cropped and mirrored at random in every epoch.
 
 The encoder stays in eval mode: in train mode its batch norms would use the statistics of
 each batch and drift, so it would not be frozen.
@@ -94,8 +94,8 @@ def sgd_probe(experiment: Experiment, encoder_file: str) -> None:
         model,
         prepare,
         loss,
-        size=len(train),
-        **experiment.fit_options(),
+        num_examples=len(train),
+        **experiment.fit_options(),  # recipe, seed, device, label, folder
         checkpoints=checkpoints,
         evaluate=validate,
     )

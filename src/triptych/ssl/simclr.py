@@ -1,8 +1,8 @@
 """SimCLR: contrastive pretraining of a ResNet18 without labels (Chen et al. 2020).
 
 A step: uint8 images -> random views -> encoder f -> projection head g -> NT-Xent -> optimizer. The encoder
-is kept, the projection head is discarded. `fit` repeats the step: it draws a batch, calls `draw_views` and
-`loss`, runs backward and updates the weights (`triptych.training.step`).
+is kept, the projection head is discarded. `triptych.training.loop.fit` repeats the step: it draws a batch,
+calls `SimCLR.prepare` and `SimCLR.loss`, runs backward and updates the weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from triptych.experiments.training import open_checkpoints
 from triptych.models.resnet import ResNet18
 from triptych.ssl.monitor import Monitor
 from triptych.ssl.nt_xent import nt_xent
-from triptych.ssl.progressive_resizing import size_at, step_cost
+from triptych.ssl.progressive_resizing import relative_time, size_at
 from triptych.training.batches import Batch
 from triptych.training.distributed import gather_views, rank
 from triptych.training.loop import fit
@@ -27,7 +27,7 @@ from triptych.training.loop import fit
 def projection_head(features: int, hidden: int, out: int, *, norm: bool = False) -> nn.Sequential:
     """Linear, ReLU, Linear: (N, features) -> (N, out). The report has 512, 512, 128.
 
-    With `norm`, batch normalisation stands before the ReLU, as in SimCLR's own code.
+    With `norm`, batch normalisation precedes the ReLU, as in SimCLR's own code.
     """
     return nn.Sequential(
         nn.Linear(features, hidden, bias=not norm),
@@ -41,10 +41,11 @@ class SimCLR:
     """Model, views and loss of a training step.
 
     Args:
-        recipe: `width`, `head_hidden`, `head_out`, `head_norm`, `temperature`, `decoupled`, `views` (see
-            `triptych.augment.views.draw_views`, and `count`), `progressive_resizing` (see `size_at`).
-        dataset: whose training images are used, without their labels.
-        device: of model and images.
+        recipe: `width`, `head_hidden`, `head_out`, `head_norm`, `temperature`, `decoupled`, `views` (the
+            keys of `triptych.augment.views.draw_views`, and `count`: views per image),
+            `progressive_resizing` (see `size_at`).
+        dataset: its training images are used, without their labels.
+        device: device of the model and the images.
     """
 
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
@@ -56,13 +57,16 @@ class SimCLR:
         )
         self.model = nn.Sequential(self.encoder, head).to(memory_format=torch.channels_last).to(device)
 
-    def draw_views(self, batch: Batch, size: int | None = None) -> Tensor:
-        """(count * B, 3, size, size) random views, view after view; by default of the size for this step."""
+    def prepare(self, batch: Batch, size: int | None = None) -> Tensor:
+        """Random views, (count * B, 3, size, size): row v * B + i is view v of image i.
+
+        `size` defaults to that of progressive resizing at this step.
+        """
         views = self.recipe["views"]
         if size is None:
             size = size_at(self.recipe["progressive_resizing"], batch.progress, self.dataset.image_size[0])
         return draw_views(
-            self.images.bytes(batch.indices),
+            self.images.uint8(batch.indices),
             views,
             size=size,
             mean=self.dataset.mean,
@@ -72,7 +76,10 @@ class SimCLR:
         )
 
     def loss(self, model: nn.Module, views: Tensor) -> Tensor:
-        """NT-Xent of the projections, over the batches of all workers."""
+        """NT-Xent of the projections of all workers.
+
+        With `accumulate` it compares images within a micro-batch only.
+        """
         count = self.recipe["views"]["count"]
         z = gather_views(model(views).float(), views=count)
         return nt_xent(z, self.recipe["temperature"], views=count, decoupled=self.recipe["decoupled"])
@@ -85,26 +92,25 @@ def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None
 
     Args:
         experiment: its recipe holds what `SimCLR` and `fit` need, and `monitor_every`: epochs between two
-            evaluations of the `Monitor`, the only reader of labels.
-        step_seconds: of each size of `progressive_resizing`, if measured; for the ETA only.
+            evaluations of the `Monitor`, the only reader of labels during training.
+        step_seconds: measured seconds per step at each size of `progressive_resizing`; only the ETA uses it.
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
     experiment.seed_weights()
     simclr = SimCLR(recipe, dataset, experiment.device)
     monitor = Monitor(simclr.images, simclr.encoder, recipe, label=experiment.label)
     checkpoints = open_checkpoints(experiment, dataset)
-    steps = recipe["epochs"] * (len(simclr.images) // recipe["batch_size"])
     fitted = fit(
         simclr.model,
-        simclr.draw_views,
+        simclr.prepare,
         simclr.loss,
-        size=len(simclr.images),
-        **experiment.fit_options(),
+        num_examples=len(simclr.images),
+        **experiment.fit_options(),  # recipe, seed, device, label, folder
         checkpoints=checkpoints,
         evaluate=monitor.evaluate,
         evaluate_every=recipe["monitor_every"],
         check_loss=monitor.check_loss,
-        cost=step_cost(recipe["progressive_resizing"], step_seconds, steps),
+        cost=relative_time(recipe["progressive_resizing"], step_seconds),
     )
     if rank() > 0:
         return

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MAX_ITERATIONS = 300
-TOLERANCE = 1e-5  # of the gradient, in the coordinates in which the curvature is about 1
+TOLERANCE = 1e-5  # largest gradient at the optimum, in coordinates with a curvature of about 1
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SoftmaxRegression:
     Args:
         features: (N, D) float.
         labels: (N,) int64.
-        num_classes: C; a class may be without examples.
+        num_classes: C; a class may have no examples.
     """
 
     def __init__(self, features: Tensor, labels: Tensor, num_classes: int) -> None:
@@ -69,7 +69,7 @@ class SoftmaxRegression:
     def fit(self, weight_decay: float, start: LinearClassifier | None = None) -> Solution:
         """The optimum for one weight decay (above 0), starting from `start` or from zero."""
         uniform = 1 / self.num_classes
-        curvature = uniform * (1 - uniform)  # of the softmax at equal probabilities
+        curvature = uniform * (1 - uniform)  # curvature of the softmax at equal probabilities
         condition = (curvature * self._variances + weight_decay).rsqrt()
         weight = torch.zeros(self.num_classes, len(condition), device=condition.device)
         bias = torch.zeros(self.num_classes, device=condition.device)

@@ -2,7 +2,7 @@
 
 As in "Visualizing Data using t-SNE" (van der Maaten and Hinton 2008), started from the principal
 components, which makes it deterministic and keeps the map's large-scale order ("The art of using t-SNE
-for single-cell transcriptomics", Kobak and Berens 2019). All pairs are computed: N^2 numbers a step.
+for single-cell transcriptomics", Kobak and Berens 2019). All pairs are computed: N^2 numbers per step.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-EXAGGERATION, EXAGGERATED_STEPS = 12.0, 250
+EXAGGERATION, EXAGGERATED_STEPS = 12.0, 250  # factor of the affinities in the first steps
 
 
 def neighbour_probabilities(features: Tensor, perplexity: float) -> Tensor:
@@ -23,7 +23,7 @@ def neighbour_probabilities(features: Tensor, perplexity: float) -> Tensor:
     distances /= distances.mean().clamp_min(1e-12)  # the bracket below then holds at any scale
     count = len(features)
     diagonal = torch.eye(count, dtype=torch.bool)
-    low, high = torch.full((count, 1), -30.0), torch.full((count, 1), 30.0)  # of log precision
+    low, high = torch.full((count, 1), -30.0), torch.full((count, 1), 30.0)  # log precision
     target = math.log(min(perplexity, (count - 1) / 3))
     for _ in range(30):
         middle = (low + high) / 2
@@ -68,10 +68,10 @@ def tsne(features: Tensor, *, perplexity: float = 30.0, steps: int = 750) -> tup
     """A two-dimensional map of (N, D) float features.
 
     Args:
-        features: at least 4 of them.
-        perplexity: effective number of neighbours of a point; at most a third of the others.
-        steps: of gradient descent with momentum and a gain for each coordinate; the first 250
-            exaggerate the affinities, so that clusters can move past each other.
+        features: (N, D) with N of at least 4.
+        perplexity: effective number of neighbours of each point; at most (N - 1) / 3.
+        steps: number of steps of gradient descent with momentum and a gain for each coordinate; the first
+            250 exaggerate the affinities, so that clusters can move past each other.
 
     Returns:
         (N, 2) float32 and the remaining Kullback-Leibler divergence.

@@ -1,4 +1,4 @@
-"""Which examples each step sees, and the randomness that belongs to it."""
+"""The training examples of each step, and its random generators."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from triptych.workflow.seeds import derive_seed, torch_generator
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass sees: the batch of a step, or one micro-batch of it.
+    """The input of one forward pass: the batch of a step, or one micro-batch of it.
 
     Attributes:
-        indices: (B,) int64 on the CPU, of the training examples.
-        generator: on the training device, for augmentation.
+        indices: (B,) int64 on the CPU, indices of training examples.
+        generator: random generator on the training device, for augmentation.
         progress: fraction of the training's steps done before this one, from 0 to below 1.
     """
 
@@ -33,29 +33,29 @@ class Batches:
     Each epoch visits the examples in a new order and drops the last incomplete batch.
 
     Args:
-        size: number of training examples.
-        recipe: `epochs`, `batch_size` (examples in one optimizer step, over all workers), `accumulate`
-            (micro-batches in a batch).
-        seed: of the run.
-        device: of the generators.
-        label: named in errors.
+        num_examples: number of training examples.
+        recipe: `epochs`, `batch_size` (examples per optimizer step, over all workers), `accumulate`
+            (micro-batches per batch).
+        seed: the run's seed.
+        device: the training's device, for the generators of the augmentation.
+        label: the run's name in errors.
 
     Raises:
         TriptychError: there are too few examples for a batch, or for its micro-batches.
     """
 
     def __init__(
-        self, size: int, recipe: Mapping[str, Any], *, seed: int, device: torch.device, label: str
+        self, num_examples: int, recipe: Mapping[str, Any], *, seed: int, device: torch.device, label: str
     ) -> None:
-        self.size, self.seed, self.device, self.label = size, seed, device, label
+        self.num_examples, self.seed, self.device, self.label = num_examples, seed, device, label
         self.epochs, self.batch_size = recipe["epochs"], recipe["batch_size"]
         self.accumulate: int = recipe["accumulate"]
-        self.steps = size // self.batch_size
+        self.steps = num_examples // self.batch_size
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
         if self.steps == 0:
             raise TriptychError(
-                f"{label}: batch_size is {self.batch_size} but there are only {size} training images; "
-                "lower batch_size"
+                f"{label}: batch_size is {self.batch_size} but there are only {num_examples} training "
+                "images; lower batch_size"
             )
         if self.batch_size < 2 * self.accumulate:
             raise TriptychError(
@@ -71,7 +71,7 @@ class Batches:
         """
         if self._order[0] != epoch:
             generator = torch_generator("cpu", self.seed, "order", epoch)
-            self._order = (epoch, torch.randperm(self.size, generator=generator))
+            self._order = (epoch, torch.randperm(self.num_examples, generator=generator))
         batch = self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
         progress = (epoch * self.steps + step) / (self.epochs * self.steps)
         for number, indices in enumerate(batch.tensor_split(self.accumulate)):

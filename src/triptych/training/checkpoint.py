@@ -18,21 +18,21 @@ from triptych.workflow.files import atomic_path
 
 log = logging.getLogger("triptych")
 
-KEPT = 2
+KEEP_NEWEST = 2  # checkpoints
 UNREADABLE = ".unreadable"
-DIGEST = 32  # bytes of the SHA-256 that a file ends with: torch's reader would accept changed numbers
+DIGEST = 32  # bytes of the SHA-256 at the end of a file: torch's reader would accept changed numbers
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they are kept, `results/checkpoints/<run>`.
-        fingerprint: digest of everything that decides the result (recipe, seed, data, code).
-            A checkpoint with another fingerprint belongs to another training and is discarded.
+        folder: the folder of the files, `results/checkpoints/<run>`.
+        fingerprint: digest of everything that decides the result (recipe, seed, data, code); a checkpoint
+            with another fingerprint belongs to another training and is discarded.
         every: seconds between two checkpoints.
-        conditions: number format and machine, which decide the last bits and may change from one part of
-            a run to the next.
+        conditions: precision and hardware in words. They may differ when a run resumes, which changes the
+            last bits of the result: `load` then warns.
     """
 
     def __init__(
@@ -43,26 +43,26 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def _files(self) -> list[Path]:
-        """Oldest first, by time: a run that skipped an unreadable file may be behind it in steps."""
+        """The files, oldest first, by time: after an unreadable file a run may write one with fewer steps."""
         found = self.folder.glob("step-*.pt")
         return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def newest(self) -> Path | None:
-        """The file that a resumed run would continue from."""
+        """The file from which a resumed run would continue."""
         return self._files()[-1] if self._files() else None
 
     def load(self) -> dict[str, Any] | None:
         """The newest usable state, or None to start from the beginning.
 
-        To be called before the first `save`. Removes half-written files of a process that was killed while
-        it saved, and renames damaged ones: they must count neither as the newest nor as one of two.
+        Call it before the first `save`. Removes half-written files of a process that was killed while
+        it saved, and renames damaged ones, so that they do not count as one of the newest two.
         """
-        for torn in self.folder.glob(".step-*.pt"):
-            torn.unlink()
+        for partial in self.folder.glob(".step-*.pt"):
+            partial.unlink()
         for path in reversed(self._files()):
             try:
                 saved = _read(path)
-            except OSError as error:  # of the disk, perhaps temporary
+            except OSError as error:  # an error of the disk, perhaps temporary
                 log.warning("checkpoint %s cannot be read (%s); trying an older one", path, error)
                 continue
             except Exception as error:
@@ -90,7 +90,7 @@ class Checkpoints:
             )
 
     def due(self) -> bool:
-        """Whether it is time for the next one, or the last occasion."""
+        """Whether it is time for the next checkpoint, or a stop is requested."""
         return stop_requested() or time.monotonic() - self._last >= self.every
 
     def save(self, step: int, state: dict[str, Any]) -> None:
@@ -110,13 +110,13 @@ class Checkpoints:
         with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
             content.write(hashlib.sha256(content.getbuffer()).digest())
             temporary.write_bytes(content.getbuffer())
-        for old in self._files()[:-KEPT]:
+        for old in self._files()[:-KEEP_NEWEST]:
             old.unlink()
         self._last = time.monotonic()
         stop_if_requested(step)
 
     def remove(self) -> None:
-        """Delete them all: the run is complete and its outputs are written."""
+        """Delete all checkpoints, once the run's outputs are written."""
         for path in [*self._files(), *self.folder.glob(f"step-*{UNREADABLE}")]:
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
@@ -124,7 +124,7 @@ class Checkpoints:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Raises:
         OSError: the disk cannot be read.

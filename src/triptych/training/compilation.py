@@ -11,13 +11,13 @@ log = logging.getLogger("triptych")
 
 T = TypeVar("T")
 
-MAX_SHAPES = 64  # of inputs that are compiled; further ones run uncompiled
+MAX_SHAPES = 64  # input shapes that are compiled; further ones run uncompiled
 
 
 def compile_in_place(model: nn.Module) -> None:
     """Compile the model at its next calls; parameters and their names stay as they are.
 
-    Each shape of input is compiled separately: whether torch compiles for dynamic shapes depends on
+    Each input shape is compiled separately: whether torch compiles for dynamic shapes depends on
     which shapes came before, so a resumed run would differ in its last bits.
     """
     import torch._dynamo
@@ -26,11 +26,11 @@ def compile_in_place(model: nn.Module) -> None:
     model.compile(dynamic=False)
 
 
-def guarded(model: nn.Module, attempt: Callable[[], T]) -> T:
-    """Run `attempt`; if compiling the model fails in it, warn and run it uncompiled, now and later.
+def with_uncompiled_fallback(model: nn.Module, attempt: Callable[[], T]) -> T:
+    """Run `attempt`; if the compiler fails, warn, leave the model uncompiled and run `attempt` again.
 
-    Buffers that a failed attempt may have changed are restored. `attempt` must not have changed
-    anything else by the time it has run the model forward and backward.
+    Buffers that the failed attempt may have changed are restored. Up to the end of the model's backward
+    pass `attempt` must not change anything else.
     """
     if model._compiled_call_impl is None:
         return attempt()

@@ -1,8 +1,8 @@
-"""Data-parallel training: one process a GPU. With one process, every function here has no effect.
+"""Data-parallel training: one process per GPU. With one process, every function here has no effect.
 
 Every worker computes the gradient of its own loss, and `DistributedDataParallel` takes the mean over
-workers. That is the gradient of the loss of the whole batch, both where a worker's loss is the mean over
-its own images and where every worker computes the loss of the whole batch (see `gather_views`).
+workers. That is the gradient of the loss of the whole batch, both if a worker's loss is the mean over
+its own images and if every worker computes the loss of the whole batch (see `gather_views`).
 """
 
 from typing import TypeVar
@@ -77,7 +77,7 @@ def gather_views(z: Tensor, *, views: int) -> Tensor:
 
     Args:
         z: (views * n, d), float32 even under autocast: gradients are summed in this dtype.
-        views: number of views of each image.
+        views: number of views per image.
 
     Returns:
         (views * N, d) with N = workers * n.
@@ -112,5 +112,5 @@ def broadcast_object(value: T) -> T:
 def barrier() -> None:
     """Wait, on the CPU, until all workers are here."""
     if world_size() > 1:
-        # dist.barrier() would occupy the GPU where there is one.
+        # dist.barrier() would occupy a GPU.
         dist.all_reduce(torch.zeros(1))

@@ -12,12 +12,12 @@ class LARS(torch.optim.Optimizer):
     """Layer-wise adaptive rate scaling (You et al. 2017), in the form that SimCLR trains with.
 
     For a layer with weights w and gradient g (with weight decay: g + decay * w), and with the trust
-    ratio r = TRUST * |w| / |g|, or 1 where a norm is zero:
+    ratio r = TRUST * |w| / |g|, or 1 if a norm is zero:
     v <- momentum * v + lr * r * g;  w <- w - v  (Nesterov: w - (momentum * v + lr * r * g)).
 
     Args:
-        groups: parameter groups; those with `adapt: False` (biases and norms) take r = 1.
-        lr, momentum, weight_decay, nesterov: as above.
+        groups: parameter groups; those with `adapt: False` (biases and norms) have r = 1.
+        lr, momentum, weight_decay, nesterov: lr, momentum, decay and the Nesterov form above.
     """
 
     def __init__(

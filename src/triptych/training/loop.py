@@ -1,8 +1,17 @@
-"""The training loop of all experiments: exact, resumable, without loader workers.
+"""The training loop of all experiments: bit-reproducible, resumable, without loader workers.
 
-Everything random in a step comes from (seed, epoch, step), and a checkpoint holds everything
-else, so a killed and resumed run computes what an uninterrupted one would have: on a CPU with the
-same number of threads, bit for bit.
+Random draws depend only on (seed, epoch, step); all other state is in the checkpoint. A killed and resumed
+run therefore computes the same result as an uninterrupted one: on a CPU with the same number of threads,
+bit for bit.
+
+`fit` combines, each from the module of its name:
+
+- `Batches`: the examples and the random generator of each step;
+- `TrainingStep`: forward, backward and update, and a `Stopwatch` (module `step`);
+- `TrainState`: model, optimizer, weight average and position, which a checkpoint stores;
+- `Checkpoints`: the files of these states (module `checkpoint`);
+- `History`: the curves, in `history.csv` and for TensorBoard;
+- `Progress`: the progress bar and the ETA.
 """
 
 import logging
@@ -18,13 +27,18 @@ from torch import Tensor, nn
 
 from triptych.training.batches import Batch, Batches
 from triptych.training.checkpoint import Checkpoints
-from triptych.training.compilation import compile_in_place, guarded, leave_uncompiled, uncompiled
+from triptych.training.compilation import (
+    compile_in_place,
+    leave_uncompiled,
+    uncompiled,
+    with_uncompiled_fallback,
+)
 from triptych.training.distributed import broadcast_object, rank
 from triptych.training.history import History, Row
 from triptych.training.memory import keep_large_allocations, out_of_memory_advice
 from triptych.training.optimizer import make_optimizer
 from triptych.training.schedule import learning_rate
-from triptych.training.step import Inputs, Step
+from triptych.training.step import Inputs, TrainingStep
 from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
 from triptych.workflow.errors import TriptychError
@@ -34,7 +48,7 @@ __all__ = ["Batch", "Fitted", "Inputs", "fit"]
 
 log = logging.getLogger("triptych")
 
-CHECK_EVERY = 20  # steps between two readings of the loss: each waits for the device
+READ_LOSS_EVERY = 20  # steps: every reading waits for the device
 
 
 @dataclass(frozen=True)
@@ -42,13 +56,13 @@ class Fitted:
     """The numbers of a finished training; the model holds the selected weights.
 
     Attributes:
-        rows: of the history.
-        best_epoch: the selected one, from 1; 0 without selection.
-        seconds: of the whole run, over all its resumed parts.
-        model_share: share of the steps' time that was forward, backward and optimizer, with the exchange
+        rows: the history, one row per epoch.
+        best_epoch: the selected epoch, from 1; 0 without selection.
+        seconds: wall time of the whole run, over all its resumed parts.
+        model_share: fraction of the steps' time spent in forward, backward and optimizer, with the exchange
             between workers.
-        images: that went through forward and backward in all epochs together.
-        images_per_second: of the steps.
+        images: number of images that went through forward and backward, over all epochs.
+        images_per_second: training speed, without evaluations.
     """
 
     rows: list[Row]
@@ -64,7 +78,7 @@ def fit(
     prepare: Callable[[Batch], Inputs],
     loss_of: Callable[[nn.Module, Inputs], Tensor],
     *,
-    size: int,
+    num_examples: int,
     recipe: Mapping[str, Any],
     seed: int,
     device: torch.device,
@@ -75,7 +89,7 @@ def fit(
     evaluate_every: int = 1,
     select: str | None = None,
     check_loss: Callable[[float], None] | None = None,
-    cost: Callable[[int], float] | None = None,
+    cost: Callable[[float], float] | None = None,
 ) -> Fitted:
     """Train `model` in place.
 
@@ -87,45 +101,51 @@ def fit(
         prepare: the inputs of a batch or micro-batch, augmented; called without gradients and in float32.
         loss_of: the scalar loss of the model on such inputs, under the recipe's precision. It must call the
             module that it is given, which may wrap `model`.
-        size: number of training examples; each epoch visits them in a new order and drops the
+        num_examples: number of training examples; each epoch visits them in a new order and drops the
             last incomplete batch.
         recipe: `epochs`, `batch_size`, `accumulate`, `clip_norm`, `ema`, `compile`, `precision`, and what
             `make_optimizer` and `learning_rate` need.
         seed: decides order, augmentation and dropout.
-        device: where the model is.
-        label: name shown by the progress bar.
-        folder: for the TensorBoard events, `tensorboard/`, and for `history.csv`: for every epoch
+        device: the model's device.
+        label: name in the progress bar and in errors.
+        folder: receives the TensorBoard events, `tensorboard/`, and `history.csv`: for every epoch
             `train_loss`, the columns of `evaluate`, `learning_rate` (of the last step), `images_per_second`
-            (of the steps), `seconds` (with evaluation) and `model_share` (see `Fitted`).
-        checkpoints: of this run; removed by the caller once its outputs are written.
-        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one; its
-            numbers join the row. With `ema` it sees the averaged weights.
-        evaluate_every: epochs; 1 where `select` is given.
+            (without evaluation), `seconds` (with evaluation) and `model_share` (see `Fitted`).
+        checkpoints: this run's checkpoints; the caller removes them once its outputs are written.
+        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one; its numbers
+            are added to the epoch's row. With `ema` the model has the averaged weights during the call.
+        evaluate_every: number of epochs; must be 1 if `select` is given.
         select: column of `evaluate` to minimise; the weights of its best epoch are restored at the
             end. Without it the last epoch's weights stay (with `ema`, their average).
         check_loss: called with the mean training loss of every epoch, before the evaluation.
-        cost: of so many steps, for the ETA; see `Progress`.
+        cost: cost(p) is the relative time of the first fraction p of the training, for the ETA; None if
+            all steps take equally long.
 
     Raises:
         TriptychError: the batch is larger than the data or than the memory, or the loss is no
             longer finite.
     """
-    batches = Batches(size, recipe, seed=seed, device=device, label=label)
+    batches = Batches(num_examples, recipe, seed=seed, device=device, label=label)
     if device.type == "cpu":
         keep_large_allocations()
     state = TrainState(model, make_optimizer(model, recipe), WeightAverage(model, recipe["ema"]))
-    step = Step(state, prepare, loss_of, batches, recipe)
+    training_step = TrainingStep(state, prepare, loss_of, batches, recipe)
     if (saved := broadcast_object(checkpoints.load() if rank() == 0 else None)) is not None:
         state.load_state_dict(saved)
-    loop = _Loop(state, step, checkpoints, recipe)
+    runner = _EpochRunner(state, training_step, checkpoints, recipe)
     curves = History(folder / "tensorboard", key="epoch", rows=state.rows) if rank() == 0 else None
     epochs, images = batches.epochs, batches.steps * batches.batch_size
+    total = epochs * batches.steps
     with Progress(
-        epochs * batches.steps, label, start=loop.steps_done, images=batches.batch_size, cost=cost
+        total,
+        label,
+        start=runner.steps_done,
+        images=batches.batch_size,
+        cost=None if cost is None else lambda steps: cost(steps / total),
     ) as progress:
         while state.epoch < epochs:
-            loop.finish_epoch(progress)
-            training_seconds = loop.seconds - state.epoch_start
+            runner.finish_epoch(progress)
+            training_seconds = runner.seconds - state.epoch_start
             row: Row = {"epoch": state.epoch + 1, "train_loss": state.loss_sum / batches.steps}
             if check_loss is not None:
                 check_loss(row["train_loss"])
@@ -134,12 +154,12 @@ def fit(
                 with state.average.applied(), uncompiled(model):
                     model.eval()
                     row |= broadcast_object(evaluate() if rank() == 0 else {})
-            now = loop.seconds
+            now = runner.seconds
             row |= {
-                "learning_rate": loop.learning_rate(loop.steps_done - 1),
+                "learning_rate": runner.learning_rate(runner.steps_done - 1),
                 "images_per_second": images / training_seconds,
                 "seconds": now - state.epoch_start,
-                "model_share": step.watch.share,
+                "model_share": training_step.stopwatch.share,
             }
             if select is not None and row[select] < state.best_value:
                 state.best_epoch, state.best_value = state.epoch + 1, row[select]
@@ -148,8 +168,8 @@ def fit(
             if curves is not None:
                 curves.add(row)
             state.epoch, state.step, state.loss_sum, state.epoch_start = state.epoch + 1, 0, 0.0, now
-            step.watch.total = step.watch.model = 0.0
-            loop.save_if_due(now=last)
+            training_step.stopwatch.reset()
+            runner.save_if_due(now=last)
     if curves is not None:
         curves.close(folder / "history.csv")
     model.load_state_dict(state.best_weights or state.weights())
@@ -158,23 +178,27 @@ def fit(
     return _summary(state, images, label)
 
 
-class _Loop(Generic[Inputs]):
-    """The steps of an epoch, from where the training stands; see `fit`."""
+class _EpochRunner(Generic[Inputs]):
+    """Runs the remaining steps of an epoch, with checkpoints in between; see `fit`."""
 
     def __init__(
-        self, state: TrainState, step: Step[Inputs], checkpoints: Checkpoints, recipe: Mapping[str, Any]
+        self,
+        state: TrainState,
+        training_step: TrainingStep[Inputs],
+        checkpoints: Checkpoints,
+        recipe: Mapping[str, Any],
     ) -> None:
-        self.state, self.step, self.checkpoints, self.recipe = state, step, checkpoints, recipe
-        self.batches = step.batches
+        self.state, self.training_step, self.checkpoints = state, training_step, checkpoints
+        self.recipe, self.batches = recipe, training_step.batches
         self._start = time.monotonic() - state.seconds
-        self._losses: list[Tensor] = []  # of the latest steps, still on the device
+        self._losses: list[Tensor] = []  # the latest steps' losses, not yet read from the device
         if recipe["compile"]:
             compile_in_place(state.model)
-        step.watch.total, step.watch.model = state.timed_seconds, state.model_seconds
+        training_step.stopwatch.reset(state.timed_seconds, state.model_seconds)
 
     @property
     def seconds(self) -> float:
-        """Of the whole run, over all its resumed parts."""
+        """Wall time of the whole run so far, over all its resumed parts."""
         return time.monotonic() - self._start
 
     @property
@@ -187,19 +211,19 @@ class _Loop(Generic[Inputs]):
         return learning_rate(self.recipe, step, self.batches.steps)
 
     def finish_epoch(self, progress: Progress) -> None:
-        """Take the remaining steps of the epoch.
+        """Run the remaining steps of the epoch.
 
         Raises:
             TriptychError: the loss is no longer finite, or a batch does not fit in memory.
         """
         state, steps = self.state, self.batches.steps
-        shown: dict[str, float | str] = {}  # beside the bar
+        shown: dict[str, float | str] = {}  # next to the progress bar
         state.model.train()
         while state.step < steps:
-            with self.step.watch.step(state.step):
+            with self.training_step.stopwatch.time_step(state.step):
                 self._losses.append(self._take_step())
                 state.step += 1
-                if state.step % CHECK_EVERY == 0 or state.step == steps:
+                if state.step % READ_LOSS_EVERY == 0 or state.step == steps:
                     self._read_losses()
                     epoch = f"{state.epoch + 1}/{self.batches.epochs}"
                     shown = {"epoch": epoch, "loss": state.loss_sum / state.step}
@@ -213,25 +237,25 @@ class _Loop(Generic[Inputs]):
         self._read_losses()
         if not self.state.is_finite():
             raise self._diverged("a weight is not finite", self.steps_done)
-        watch, state = self.step.watch, self.state
+        stopwatch, state = self.training_step.stopwatch, self.state
         state.seconds = self.seconds
-        state.timed_seconds, state.model_seconds = watch.total_so_far, watch.model
+        state.timed_seconds, state.model_seconds = stopwatch.seconds_so_far, stopwatch.model_seconds
         self.checkpoints.save(self.steps_done, state.state_dict())
 
     def _take_step(self) -> Tensor:
         state, batches = self.state, self.batches
         state.set_learning_rate(self.learning_rate(self.steps_done))
         with out_of_memory_advice(
-            lambda size: self.step.try_size(state.epoch, state.step, size),
+            lambda images: self.training_step.try_size(state.epoch, state.step, images),
             label=batches.label,
             device=batches.device,
             batch_size=batches.batch_size,
             accumulate=batches.accumulate,
         ):
-            return guarded(state.model, lambda: self.step(state.epoch, state.step))
+            return with_uncompiled_fallback(state.model, lambda: self.training_step(state.epoch, state.step))
 
     def _read_losses(self) -> None:
-        """Add up the losses since the last reading, one by one: when it was changes no bit of the sum."""
+        """Add the latest losses one by one, so the sum does not depend on how often they are read."""
         values = torch.stack(self._losses).tolist() if self._losses else []
         self._losses.clear()
         for number, loss in enumerate(values, self.steps_done - len(values) + 1):
@@ -240,18 +264,19 @@ class _Loop(Generic[Inputs]):
             self.state.loss_sum += loss
 
     def _diverged(self, what: str, count: int) -> TriptychError:
-        """The error that step `count` of the training, counted from 1, ends with."""
+        """The error for divergence at optimizer step `count`, from 1 over the whole training."""
         epoch, step = divmod(count - 1, self.batches.steps)
         newest = self.checkpoints.newest()
         return TriptychError(
             f"{self.batches.label}: {what} in epoch {epoch + 1}, step {step + 1}, at learning rate "
             f"{self.learning_rate(count - 1):g}; last good checkpoint: {newest or 'none yet'}; "
-            "lower learning_rate, lengthen warmup_epochs or set clip_norm, with which it starts anew"
+            "lower learning_rate, lengthen warmup_epochs or set clip_norm; any of these restarts the "
+            "training from the beginning"
         )
 
 
 def _summary(state: TrainState, images: int, label: str) -> Fitted:
-    """Close with one line on the speed of all epochs; `images` is the number in an epoch."""
+    """Log the overall speed and return the result; `images` is the number of images per epoch."""
     seconds = sum(images / row["images_per_second"] for row in state.rows)
     share = sum(row["model_share"] * images / row["images_per_second"] for row in state.rows) / seconds
     speed = images * len(state.rows) / seconds

@@ -22,8 +22,8 @@ def keep_large_allocations() -> None:
     """Let this process reuse freed memory instead of returning it; no effect without glibc.
 
     About a fifth faster on a CPU: by default glibc maps and zeroes fresh pages for every allocation above
-    its thresholds, so each layer of each step would pay for its memory anew. For work whose large tensors
-    have the same shapes in every step; where shapes vary, memory only grows.
+    its thresholds, so each layer of each step would pay for its memory again. Use it for work whose large
+    tensors have the same shapes in every step; with varying shapes memory only grows.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -35,7 +35,7 @@ def keep_large_allocations() -> None:
 
 
 def release(error: BaseException) -> None:
-    """Free what the failed computation still holds: its frames live on in the traceback."""
+    """Free the memory that a failed computation still holds in the frames of its traceback."""
     cause: BaseException | None = error
     while cause is not None:
         traceback.clear_frames(cause.__traceback__)
@@ -69,8 +69,10 @@ def out_of_memory_advice(
     """Turn exhausted memory in the body, a step with a batch, into an error that names what fits.
 
     Args:
-        try_size: runs forward and backward on so many images.
-        label, device, batch_size, accumulate: of the training.
+        try_size: try_size(n) runs forward and backward on n images.
+        label: the run's name in the error.
+        device: the training's device.
+        batch_size, accumulate: the recipe's values.
 
     Raises:
         TriptychError: the batch does not fit.

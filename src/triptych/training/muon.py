@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-# The quintic's coefficients, chosen by its authors to be steepest at zero: singular values end between
-# about 0.7 and 1.2 instead of at 1, which does not matter to training.
+# The authors' coefficients, whose polynomial is steepest at zero: singular values end between about 0.7
+# and 1.2 instead of at 1, which does not matter to training.
 LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
-BETAS = 0.9, 0.95  # of the authors' AdamW beside it
+BETAS = 0.9, 0.95  # for AdamW, as its authors use it with Muon
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ class Muon(torch.optim.Optimizer):
     Args:
         groups: parameter groups, each with its own `lr`; those with `hidden: True` hold the hidden layers,
             those with `adam: True` are updated by AdamW, others by SGD (weight decay added to the gradient).
-        lr, momentum, weight_decay: as above.
-        dtype: of the orthogonalisation; bfloat16 is enough and fast where the hardware has it.
+        lr, momentum, weight_decay: see above.
+        dtype: dtype of the orthogonalisation; bfloat16 suffices and is fast if the hardware supports it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Optimizers by name, and which parameters of a model they treat alike.
+"""Optimizers by name, and the groups of parameters that they treat alike.
 
 Optimizers treat the matrices of hidden layers, those of the first and last layer, and biases, norms and
 embeddings differently. Any module of a model may declare its own in two attributes, tuples of names:
@@ -27,12 +27,12 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     - `lars`: SGD with rates by layer for large batches; biases, norms and embeddings are neither adapted
       nor decayed.
     - `muon`: orthogonal steps for the hidden matrices; input and output layers, norms, biases and
-      embeddings are updated by AdamW at `adam_learning_rate` or, where that is None, by Nesterov SGD.
+      embeddings are updated by AdamW at `adam_learning_rate` or, if that is None, by Nesterov SGD.
 
     In each step a group's rate is the schedule's times its `rate_factor`.
 
     Args:
-        model: on its device, which decides the implementation.
+        model: the model, on its device, which decides the implementation.
         recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay`
             applies to biases, norms and embeddings), `momentum`, `nesterov`, `adam_learning_rate`,
             `precision`.
@@ -92,8 +92,7 @@ def no_decay_parameters(model: nn.Module) -> set[str]:
 def hidden_matrices(model: nn.Module) -> set[str]:
     """Names of the trained weights, matrices and filters, of all layers but the input and output layers.
 
-    Where no module declares its `ends`, the first and the last weight are taken for them, in the order in
-    which they were defined.
+    If no module declares its `ends`, these are the first and the last weight in the order of definition.
     """
     no_decay = no_decay_parameters(model)
     weights = [

@@ -14,7 +14,7 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
             the rate at the end; `step`, which multiplies by `gamma` at the start of
             each epoch of `milestones` (counted from 0).
         step: optimizer step, from 0.
-        steps_per_epoch: optimizer steps in an epoch.
+        steps_per_epoch: optimizer steps per epoch.
     """
     base: float = recipe["learning_rate"]
     epoch = step / steps_per_epoch

@@ -17,36 +17,40 @@ from triptych.workflow.devices import autocast
 
 Inputs = TypeVar("Inputs")
 
-TIME_EVERY, TIME_FIRST = 50, 10  # steps of a GPU: waiting for it costs speed, and its first steps are slow
+TIME_EVERY, TIME_FIRST = 50, 10  # steps timed on a GPU: waiting for it costs speed; its first steps are slow
 
 
 class Stopwatch:
-    """Seconds of steps, and the seconds of forward, backward and optimizer among them.
+    """The time of training steps, and the time of forward, backward and optimizer within them.
 
-    On the CPU every step is timed. A GPU runs ahead of the program, so that only a step with waits
-    around its parts can be timed: every 50th is.
+    On the CPU every step is timed. A GPU computes asynchronously, so a timed step waits for it several
+    times: only every 50th step is timed.
 
     Args:
-        device: where the model is.
-        steps: number of steps in an epoch, of which at least one is timed.
+        device: the model's device.
+        steps: number of steps per epoch, at least one of which is timed.
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:
-        self.total = self.model = 0.0
+        self.reset()
         self._waits = device.type != "cpu"
         self._first = min(TIME_FIRST, steps - 1)
         self._running = False
         self._step_start = 0.0
 
+    def reset(self, seconds: float = 0.0, model_seconds: float = 0.0) -> None:
+        """Start from zero, or from the times of an earlier part of the epoch."""
+        self.seconds, self.model_seconds = seconds, model_seconds
+
     @property
-    def total_so_far(self) -> float:
-        """`total` with the running step up to now, for a checkpoint within a step."""
-        return self.total + (self._now() - self._step_start if self._running else 0.0)
+    def seconds_so_far(self) -> float:
+        """`seconds` with the running step up to now, for a checkpoint within a step."""
+        return self.seconds + (self._now() - self._step_start if self._running else 0.0)
 
     @property
     def share(self) -> float:
-        """Share of the timed steps that is model compute; NaN before the first one."""
-        return self.model / self.total if self.total else float("nan")
+        """Fraction of the timed steps' time that is model compute; NaN before the first one."""
+        return self.model_seconds / self.seconds if self.seconds else float("nan")
 
     def _now(self) -> float:
         if self._waits:
@@ -54,35 +58,35 @@ class Stopwatch:
         return time.perf_counter()
 
     @contextmanager
-    def step(self, step: int) -> Iterator[None]:
-        """Time the body as a whole step; `step` is its number in the epoch."""
-        self._running = not self._waits or step % TIME_EVERY == self._first
+    def time_step(self, number: int) -> Iterator[None]:
+        """Time the body as a whole step; `number` counts the steps of the epoch from 0."""
+        self._running = not self._waits or number % TIME_EVERY == self._first
         if not self._running:
             yield
             return
         self._step_start = self._now()
         yield
-        self.total, self._running = self.total_so_far, False
+        self.seconds, self._running = self.seconds_so_far, False
 
     @contextmanager
-    def compute(self) -> Iterator[None]:
+    def time_compute(self) -> Iterator[None]:
         """Time the body as model compute, within a step."""
         if not self._running:
             yield
             return
         start = self._now()
         yield
-        self.model += self._now() - start
+        self.model_seconds += self._now() - start
 
 
-class Step(Generic[Inputs]):
+class TrainingStep(Generic[Inputs]):
     """The optimizer step of a training: micro-batches forward and backward, then one update.
 
     Args:
-        state: whose model is trained; data-parallel if there are several workers.
+        state: its model is trained; data-parallel if there are several workers.
         prepare: the inputs of a forward pass, augmented; called without gradients and in float32.
         loss_of: the scalar loss of the model on such inputs, under autocast.
-        batches: of the training.
+        batches: the training's batches.
         recipe: `precision` (see `autocast`), `clip_norm` (largest norm of the gradient over all parameters,
             or None).
     """
@@ -98,10 +102,10 @@ class Step(Generic[Inputs]):
         self.state, self.prepare, self.loss_of, self.batches = state, prepare, loss_of, batches
         self.precision, self.clip_norm = recipe["precision"], recipe["clip_norm"]
         self.model = data_parallel(accelerate(state.model))
-        self.watch = Stopwatch(batches.device, batches.steps)
+        self.stopwatch = Stopwatch(batches.device, batches.steps)
 
     def __call__(self, epoch: int, step: int) -> Tensor:
-        """Take one step.
+        """Run one step.
 
         Gradients and losses of the micro-batches are averaged by their fractions of the batch, then over
         workers. A contrastive loss therefore compares within a micro-batch only.
@@ -113,7 +117,7 @@ class Step(Generic[Inputs]):
         state.optimizer.zero_grad(set_to_none=True)
         for number, (batch, fraction) in enumerate(self.batches.micro_batches(epoch, step), 1):
             losses.append(self.backward(batch, fraction, last=number == self.batches.accumulate))
-        with self.watch.compute():
+        with self.stopwatch.time_compute():
             if self.clip_norm is not None:
                 nn.utils.clip_grad_norm_(state.model.parameters(), self.clip_norm)
             state.optimizer.step()
@@ -128,7 +132,7 @@ class Step(Generic[Inputs]):
         with torch.no_grad():
             inputs = self.prepare(batch)
         parallel = self.model if isinstance(self.model, DistributedDataParallel) else None
-        with self.watch.compute(), nullcontext() if last or parallel is None else parallel.no_sync():
+        with self.stopwatch.time_compute(), nullcontext() if last or parallel is None else parallel.no_sync():
             with autocast(self.batches.device, self.precision):
                 loss = self.loss_of(self.model, inputs) * fraction
             loss.backward()
@@ -137,15 +141,15 @@ class Step(Generic[Inputs]):
     def try_size(self, epoch: int, step: int, size: int) -> None:
         """Run forward and backward on `size` examples of a micro-batch, with room for the optimizer.
 
-        Twice, because later micro-batches of a step run beside the gradients of the first one. The model is
-        not usable afterwards. For one worker.
+        Twice, because later micro-batches of a step run while the gradients of the first one are in memory.
+        The model is not usable afterwards. For one worker only.
 
         Raises:
             Exception: the allocator's, if they do not fit.
         """
         batch, _ = next(self.batches.micro_batches(epoch, step))
         trained = [p for p in self.state.model.parameters() if p.requires_grad]
-        # Room for what the optimizer allocates at its first step: at most two values a weight.
+        # Room for what the optimizer allocates at its first step: at most two values per weight.
         optimizer = self.state.optimizer
         reserved = [] if optimizer.state else [torch.empty_like(p) for p in trained for _ in range(2)]
         try:

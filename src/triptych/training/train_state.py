@@ -1,4 +1,4 @@
-"""Everything that a training changes, as it goes into a checkpoint and comes back."""
+"""The state of a training, as a checkpoint stores it."""
 
 import math
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from triptych.training.weight_average import WeightAverage
 
 @dataclass
 class TrainState:
-    """A model, what moves its weights, and where its training stands."""
+    """A model, its optimizer and weight average, and the position of its training."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: WeightAverage
     epoch: int = 0
     step: int = 0  # within the epoch
-    loss_sum: float = 0.0  # over the epoch's steps so far
-    seconds: float = 0.0  # of the whole run, over all its resumed parts
-    epoch_start: float = 0.0  # in seconds of the run
-    timed_seconds: float = 0.0  # of the epoch's timed steps
-    model_seconds: float = 0.0  # of model compute among them
+    loss_sum: float = 0.0  # sum over the epoch's steps so far
+    seconds: float = 0.0  # wall time of the whole run, over all its resumed parts
+    epoch_start: float = 0.0  # the value of `seconds` when the epoch began
+    timed_seconds: float = 0.0  # total of the epoch's timed steps
+    model_seconds: float = 0.0  # model compute within them
     rows: list[Row] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = math.inf
@@ -37,12 +37,12 @@ class TrainState:
             group["lr"] = rate * group["rate_factor"]
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the model's state on the CPU, with the averaged weights where an average is kept."""
+        """A copy of the model's state on the CPU, with the averaged weights if there is an average."""
         with self.average.applied():
             return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The contents of a checkpoint; the best weights are left out where they are the current ones."""
+        """The contents of a checkpoint; the best weights are left out if they are the current ones."""
         saved = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         saved |= {name: saved[name].state_dict() for name in ("model", "optimizer", "average")}
         return saved | ({"best_weights": None} if self._best_is_current() else {})

@@ -15,7 +15,7 @@ class WeightAverage:
     the model in place, which `torch.optim.swa_utils.AveragedModel`, a copy of the model, does not offer.
 
     Args:
-        model: on its device; the average starts at its weights.
+        model: the model, on its device; the average starts at its weights.
         decay: weight of the past at each step; 0 keeps no average, and no method has an effect.
     """
 

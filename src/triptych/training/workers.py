@@ -1,4 +1,4 @@
-"""Data-parallel workers: one process a device, none of which outlives the job that starts them.
+"""Data-parallel workers: one process per device, none of which outlives the job that starts them.
 
 Each worker is a plain subprocess with a socket to its parent. The parent sends the task and requests to
 stop; the worker sends log records and its result or exception; a closed socket tells either side that the
@@ -41,7 +41,7 @@ HOST = "127.0.0.1"
 # The parent ends all workers when one dies, so the limit of a collective need only be longer than any
 # evaluation by worker 0, for which the others wait.
 TIMEOUT = timedelta(days=1)
-GRACE_SECONDS = 2.0  # in which the cause of a failure can be reported after its consequences
+GRACE_SECONDS = 2.0  # time for a failure's cause to be reported after its consequences
 EXIT_SECONDS = 30.0  # for a worker to exit after its result
 
 
@@ -186,7 +186,8 @@ def _death(worker: _Worker) -> TriptychError:
     if code == -signal.SIGKILL:
         return TriptychError(
             f"{worker.name} was killed (SIGKILL), most likely because memory was exhausted; run again: the "
-            "run resumes from its last checkpoint; or lower batch_size or gpus, with which it starts anew"
+            "run resumes from its last checkpoint; or lower batch_size or gpus, which "
+            "restarts it from the beginning"
         )
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended early with exit code {code}"
     return TriptychError(f"{worker.name} {how}; run again: the run resumes from its last checkpoint")
