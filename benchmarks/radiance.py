@@ -82,18 +82,18 @@ def _scatter_limit(level, tables, index, weight, source, lanes):  # type: ignore
 
 def _grid(trainer: Trainer) -> dict[str, float]:
     """The hash grid against a loop over the same rows."""
-    kernels = FieldKernels(trainer.field, "float32")
-    tracer = trainer.tracer
+    kernels = FieldKernels(trainer.model.field, "float32")
+    tracer = trainer.model.tracer
     while len(tracer.positions[0]) < SAMPLES:  # what the last step left there
-        trainer.rays = int(trainer.rays * 1.1)
+        trainer.num_rays = int(trainer.num_rays * 1.1)
         trainer.advance()
     by_axis = tracer.positions[:, :SAMPLES].copy()
     positions = torch.from_numpy(by_axis).t()
     incoming = np.random.default_rng(0).standard_normal((8, SAMPLES, 4), np.float32)
-    tables = [torch.zeros_like(table) for table in trainer.field.grid.tables]
+    tables = [torch.zeros_like(table) for table in trainer.model.field.grid.tables]
     gradients = np.array([table.data_ptr() for table in tables])
-    within = ((positions - 0.5) / trainer.field.shape.aabb_scale + 0.5).t().contiguous()
-    rows = [trainer.field.grid.corners(level, within)[0].contiguous() for level in range(8)]
+    within = ((positions - 0.5) / trainer.model.field.shape.aabb_scale + 0.5).t().contiguous()
+    rows = [trainer.model.field.grid.corners(level, within)[0].contiguous() for level in range(8)]
     places, weight = np.array([index.data_ptr() for index in rows]), np.full(8, 0.125, np.float32)
     out, like, lanes = np.empty((SAMPLES, 4), np.float32), np.float32(0), (0,) * 4
 
@@ -121,7 +121,7 @@ def _grid(trainer: Trainer) -> dict[str, float]:
 
 def _networks(trainer: Trainer) -> dict[str, float]:
     """Both networks against one large product."""
-    kernels, rng = FieldKernels(trainer.field, "auto"), np.random.default_rng(0)
+    kernels, rng = FieldKernels(trainer.model.field, "auto"), np.random.default_rng(0)
     encoding = torch.randn(8, SAMPLES, 4)
     features = torch.randn(SAMPLES // 32, WIDTH)
     if kernels.dtype is np.uint16:
@@ -163,16 +163,16 @@ def _steps(trainer: Trainer) -> dict[str, float]:
     state = trainer.state()["field"]
     state = {name: value.clone() for name, value in state.items()}
 
-    rays, compiled_adam = trainer.rays, trainer.optimizers[0].compiled
+    rays, compiled_adam = trainer.num_rays, trainer.optimizers[0].compiled
 
     def step(tracer: Tracer, *, compiled: bool) -> None:
-        trainer.field.load_state_dict(state)
+        trainer.model.field.load_state_dict(state)
         trainer.optimizers[0].compiled = compiled_adam if compiled else None
-        trainer.tracer = tracer
-        trainer.rays, trainer.step = rays, 17
+        trainer.model.tracer = tracer
+        trainer.num_rays, trainer.step = rays, 17
         trainer.advance()
 
-    ours = partial(step, make_tracer(trainer.field, "auto"), compiled=True)
+    ours = partial(step, make_tracer(trainer.model.field, "auto"), compiled=True)
     theirs = partial(step, partial(trace_rays, precision="auto"), compiled=False)
     threads = torch.get_num_threads()
 

@@ -211,7 +211,7 @@ def test_marching_finds_the_samples_of_the_reference(aabb_scale: int, seed: int,
     assert abs(len(found) - len(wanted)) <= 0.01 * len(wanted) + 1
     if len(found) == len(wanted):
         assert torch.allclose(found, wanted.distance, atol=1e-4)
-        assert torch.equal(torch.from_numpy(tracer.rays.copy()).long()[: len(found)], wanted.ray)
+        assert torch.equal(torch.from_numpy(tracer.rays.copy()).long()[: len(found)], wanted.ray_index)
 
 
 @pytest.mark.parametrize("min_transmittance", [0.0, 1e-2])

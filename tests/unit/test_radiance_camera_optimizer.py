@@ -76,8 +76,8 @@ def test_wrong_poses_are_corrected(tmp_path: Path) -> None:
     assert refined.row(50)["train_psnr"] > kept.row(50)["train_psnr"] + 1.0
     # up to a shift of the whole scene, which no image can tell
     indices, _ = exact.split(RECIPE.holdout)
-    given, truth = refined.cameras.position, exact.cameras.position[indices]
-    shifts = refined.camera_optimizer.translations
+    given, truth = refined.model.cameras.position, exact.cameras.position[indices]
+    shifts = refined.model.camera_optimizer.translations
     assert shifts is not None
     before, after = given - truth, given + shifts.detach() - truth
     errors = [(error - error.mean(dim=0)).norm(dim=1).mean() for error in (before, after)]
@@ -99,7 +99,7 @@ def half_dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_exposures_are_recovered(half_dark: Path) -> None:
     training = learn(half_dark, background="black", refine_exposure=True)
-    gains = training.camera_optimizer.exposures
+    gains = training.model.camera_optimizer.exposures
     assert gains is not None
     numbers = [number for number in range(24) if number % RECIPE.holdout]
     dark = torch.tensor([number % 3 == 2 for number in numbers])
@@ -124,12 +124,14 @@ def test_the_first_image_keeps_its_exposure() -> None:
 def test_exposure_leaves_the_background_alone(tmp_path: Path) -> None:
     recipe = changed(RECIPE, background="white", refine_exposure=True)
     trainer = Trainer(read_scene(write_ball_scene(tmp_path, images=9)), recipe)
-    trainer.occupancy.set_occupied(torch.zeros_like(trainer.occupancy.occupied))  # nothing but background
-    assert trainer.camera_optimizer.exposures is not None
+    trainer.model.occupancy.set_occupied(
+        torch.zeros_like(trainer.model.occupancy.occupied)
+    )  # nothing but background
+    assert trainer.model.camera_optimizer.exposures is not None
     losses = []
     for exposure in (0.0, 1.0):
-        trainer.camera_optimizer.exposures.data.fill_(exposure)
-        batch = trainer.loss(64, step_scale=1.0, generator=torch.Generator().manual_seed(0))
+        trainer.model.camera_optimizer.exposures.data.fill_(exposure)
+        batch = trainer.model.loss(64, step_scale=1.0, generator=torch.Generator().manual_seed(0))
         losses.append(batch.loss.item())
     assert losses[0] == losses[1]
 
@@ -176,7 +178,7 @@ def test_distortion_concentrates_the_field(tmp_path: Path) -> None:
     for weight in (0.0, 0.1):
         training = learn(path, distortion=weight, steps=250)
         scene = training.averaged_field()
-        origins, directions = training.cameras.image_rays(3)
+        origins, directions = training.model.cameras.image_rays(3)
         rays = Rays(
             origins,
             directions,

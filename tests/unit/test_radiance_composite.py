@@ -22,19 +22,19 @@ def samples(counts: np.ndarray, seed: int) -> dict[str, torch.Tensor]:
         "density": torch.rand(total, generator=generator, dtype=torch.float64) * 20,
         "colour": torch.rand(total, 3, generator=generator, dtype=torch.float64),
         "distance": torch.rand(total, generator=generator, dtype=torch.float64),
-        "step": torch.rand(total, generator=generator, dtype=torch.float64) * 0.1,
-        "ray": torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
+        "step_length": torch.rand(total, generator=generator, dtype=torch.float64) * 0.1,
+        "ray_index": torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
     }
 
 
 @given(COUNTS, st.integers(0, 99))
 def test_compositing_equals_the_loop_over_samples(counts: np.ndarray, seed: int) -> None:
     given_samples = samples(counts, seed)
-    rendered, weight = composite(**given_samples, rays=len(counts))
+    rendered, weight = composite(**given_samples, num_rays=len(counts))
     light = np.ones(len(counts))
     colour, depth = np.zeros((len(counts), 3)), np.zeros(len(counts))
-    for n, ray in enumerate(given_samples["ray"].tolist()):
-        alpha = 1 - math.exp(-float(given_samples["density"][n] * given_samples["step"][n]))
+    for n, ray in enumerate(given_samples["ray_index"].tolist()):
+        alpha = 1 - math.exp(-float(given_samples["density"][n] * given_samples["step_length"][n]))
         assert float(weight[n]) == pytest.approx(light[ray] * alpha, abs=1e-12)
         colour[ray] += light[ray] * alpha * given_samples["colour"][n].numpy()
         depth[ray] += light[ray] * alpha * float(given_samples["distance"][n])
@@ -46,7 +46,7 @@ def test_compositing_equals_the_loop_over_samples(counts: np.ndarray, seed: int)
 
 @given(COUNTS, st.integers(0, 99))
 def test_weights_are_shares_of_the_light(counts: np.ndarray, seed: int) -> None:
-    rendered, weight = composite(**samples(counts, seed), rays=len(counts))
+    rendered, weight = composite(**samples(counts, seed), num_rays=len(counts))
     assert (weight >= 0).all()
     assert (rendered.opacity <= 1 + 1e-12).all()
     white = rendered.over(torch.ones(3, dtype=torch.float64))
@@ -60,24 +60,28 @@ def test_constant_density_gives_the_exponential_law(density: float, length: floa
         density=torch.full((32,), density, dtype=torch.float64),
         colour=torch.ones(32, 3, dtype=torch.float64),
         distance=(edges[1:] + edges[:-1]) / 2,
-        step=edges[1:] - edges[:-1],
-        ray=torch.zeros(32, dtype=torch.int64),
-        rays=1,
+        step_length=edges[1:] - edges[:-1],
+        ray_index=torch.zeros(32, dtype=torch.int64),
+        num_rays=1,
     )
     assert rendered.opacity.item() == pytest.approx(1 - math.exp(-density * length), abs=1e-12)
 
 
 def test_what_is_in_front_hides_what_is_behind() -> None:
-    wall = {"density": torch.full((2,), 1e6), "step": torch.full((2,), 0.01), "distance": torch.arange(2.0)}
+    wall = {
+        "density": torch.full((2,), 1e6),
+        "step_length": torch.full((2,), 0.01),
+        "distance": torch.arange(2.0),
+    }
     colour = torch.tensor([[1.0, 0, 0], [0, 1.0, 0]])
-    rendered, _ = composite(**wall, colour=colour, ray=torch.zeros(2, dtype=torch.int64), rays=1)
+    rendered, _ = composite(**wall, colour=colour, ray_index=torch.zeros(2, dtype=torch.int64), num_rays=1)
     assert rendered.colour[0].tolist() == pytest.approx([1, 0, 0])
 
 
 def test_rays_without_samples_show_the_background() -> None:
     nothing = torch.zeros(0)
     rendered, _ = composite(
-        nothing, torch.zeros(0, 3), nothing, nothing, torch.zeros(0, dtype=torch.int64), rays=2
+        nothing, torch.zeros(0, 3), nothing, nothing, torch.zeros(0, dtype=torch.int64), num_rays=2
     )
     assert (
         rendered.over(torch.tensor([0.1, 0.2, 0.3])).tolist() == torch.tensor([[0.1, 0.2, 0.3]] * 2).tolist()
@@ -95,7 +99,9 @@ def test_gradients_are_exact() -> None:
     density, colour = parts["density"].requires_grad_(), parts["colour"].requires_grad_()
 
     def outputs(density: torch.Tensor, colour: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        rendered, _ = composite(density, colour, parts["distance"], parts["step"], parts["ray"], 3)
+        rendered, _ = composite(
+            density, colour, parts["distance"], parts["step_length"], parts["ray_index"], 3
+        )
         return rendered.colour, rendered.opacity, rendered.depth
 
     assert torch.autograd.gradcheck(outputs, (density, colour))

@@ -19,10 +19,10 @@ from triptych.radiance.evaluate import normal_colours
 from triptych.radiance.export import export_box, export_scene, to_linear, write_glb, write_ply, y_up
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.mesh import Mesh, extract_mesh, sample_density, surface_colours
-from triptych.radiance.normals import normals_between, picture_normals
+from triptych.radiance.normals import image_normals, normals_between
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.point_cloud import PointCloud, pixel_lattice, surface_density
-from triptych.radiance.render import Picture, RadianceField
+from triptych.radiance.render import RadianceField, RenderedImage
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 from triptych.workflow.errors import TriptychError
@@ -329,7 +329,7 @@ def test_a_box_thinner_than_a_cell_is_refused() -> None:
         sample_density(radiance_of(ball), torch.zeros(3), torch.tensor([1.0, 1.0, 0.01]), resolution=32)
 
 
-def ball_picture(side: int) -> tuple[Picture, Cameras, Tensor]:
+def ball_picture(side: int) -> tuple[RenderedImage, Cameras, Tensor]:
     """The exact depth of the ball from a slanted camera, and its normals in closed form."""
     cameras = look_from([1.2, -0.3, 0.9], side)
     origins, directions = cameras.image_rays(0)
@@ -338,14 +338,14 @@ def ball_picture(side: int) -> tuple[Picture, Cameras, Tensor]:
     depth = torch.where(inside > 0, along - inside.clamp(min=0).sqrt(), 3.0)
     normals = (origins + depth[:, None] * directions - MIDDLE) / RADIUS
     shape = (side, side)
-    picture = Picture(torch.zeros(*shape, 3), (inside > 0).float().view(shape), depth.view(shape))
+    picture = RenderedImage(torch.zeros(*shape, 3), (inside > 0).float().view(shape), depth.view(shape))
     return picture, cameras, normals.view(*shape, 3)
 
 
 @pytest.mark.parametrize("side", [96, 600])  # neighbours are 1 and 2 pixels away
 def test_the_normals_of_a_ball_are_its_radii(side: int) -> None:
     picture, cameras, expected = ball_picture(side)
-    found = picture_normals(picture, cameras, 0)
+    found = image_normals(picture, cameras, 0)
     _, directions = cameras.image_rays(0)
     slant = -(expected * directions.view_as(expected)).sum(dim=-1)
     solid = picture.opacity > 0.5

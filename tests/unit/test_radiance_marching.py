@@ -86,14 +86,14 @@ def test_samples_fill_the_box_in_order_and_evenly(aabb_scale: int) -> None:
     positions = samples.positions(origins, directions)
     assert ((positions - 0.5).abs() <= aabb_scale / 2 + 1e-5).all()
     assert (samples.distance >= 0.1).all()
-    same = samples.ray[1:] == samples.ray[:-1]
-    assert (samples.ray[1:] >= samples.ray[:-1]).all()
+    same = samples.ray_index[1:] == samples.ray_index[:-1]
+    assert (samples.ray_index[1:] >= samples.ray_index[:-1]).all()
     gaps = (samples.distance[1:] - samples.distance[:-1])[same]
-    steps = (samples.step[1:] + samples.step[:-1])[same] / 2
+    steps = (samples.step_length[1:] + samples.step_length[:-1])[same] / 2
     assert torch.allclose(gaps, steps, rtol=0.01, atol=1e-5)  # nothing is left out
     enter, leave = box_interval(origins, directions, aabb_scale, 0.1)
-    covered = torch.zeros(50).index_add(0, samples.ray, samples.step)
-    assert ((covered - (leave - enter).clamp(min=0)).abs() < 2 * samples.step.max()).all()
+    covered = torch.zeros(50).index_add(0, samples.ray_index, samples.step_length)
+    assert ((covered - (leave - enter).clamp(min=0)).abs() < 2 * samples.step_length.max()).all()
 
 
 @settings(max_examples=15)
@@ -108,9 +108,9 @@ def test_marching_skips_no_occupied_cell(seed: int, aabb_scale: int) -> None:
     grid.set_occupied(everywhere)
     dense = walk(grid, origins, directions, aabb_scale=aabb_scale)
     grid.set_occupied(few)
-    wanted = grid.is_occupied(dense.positions(origins, directions), dense.step)
+    wanted = grid.is_occupied(dense.positions(origins, directions), dense.step_length)
     assert torch.equal(kept.distance, dense.distance[wanted])
-    assert torch.equal(kept.ray, dense.ray[wanted])
+    assert torch.equal(kept.ray_index, dense.ray_index[wanted])
 
 
 @pytest.mark.parametrize("aabb_scale", [1, 4])

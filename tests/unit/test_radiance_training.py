@@ -23,12 +23,13 @@ from triptych.radiance.composite import over
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.flythrough import render_flythrough
 from triptych.radiance.metrics import image_psnr, image_ssim, psnr
+from triptych.radiance.model import RayBatch
 from triptych.radiance.ray_sampler import RaySampler, read_images
 from triptych.radiance.render import render_image
 from triptych.radiance.snapshot import load_field, save_field
 from triptych.radiance.trace import trace_rays
 from triptych.radiance.train import TrainingResult, train
-from triptych.radiance.trainer import Batch, Trainer, next_ray_count
+from triptych.radiance.trainer import Trainer, next_ray_count
 from triptych.scenes.camera_path import camera_path
 from triptych.scenes.scene import Scene, read_scene
 from triptych.training.checkpoint import Checkpoints
@@ -287,7 +288,7 @@ def test_transparent_pixels_show_the_background() -> None:
     [(1000, 1000, 1024), (1000, 500, 2048), (8000, 2000, 512), (8000, 250, 512), (0, 0, 2048)],
 )
 def test_ray_counts_follow_the_samples(marched: int, used: int, expected: int) -> None:
-    batch = Batch(torch.tensor(0.0), 0.0, marched, used)
+    batch = RayBatch(torch.tensor(0.0), 0.0, marched, used)
     assert next_ray_count(1024, batch, 1000) == expected
 
 
@@ -300,12 +301,12 @@ def test_metrics_of_known_images() -> None:
 
 def test_the_first_update_of_the_occupancy_covers_every_cell(scene: Scene) -> None:
     training = Trainer(scene, changed(SHORT, steps=17))
-    before = training.occupancy.active.clone()
+    before = training.model.occupancy.active.clone()
     with torch.no_grad():  # everywhere as dense as can be
-        training.density = lambda points: torch.full((len(points),), 1000.0)
+        training.model.density = lambda points: torch.full((len(points),), 1000.0)
     for _ in range(17):
         training.advance()
-    assert torch.equal(training.occupancy.occupied, before)
+    assert torch.equal(training.model.occupancy.occupied, before)
 
 
 def test_warming_up_changes_nothing(scene: Scene) -> None:
@@ -314,8 +315,8 @@ def test_warming_up_changes_nothing(scene: Scene) -> None:
     for training in (cold, warm):
         for _ in range(5):
             training.advance()
-    for name, tensor in cold.field.state_dict().items():
-        assert torch.equal(tensor, warm.field.state_dict()[name]), name
+    for name, tensor in cold.model.field.state_dict().items():
+        assert torch.equal(tensor, warm.model.field.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(
@@ -364,22 +365,22 @@ def test_a_camera_that_sees_nothing_of_the_box_is_named(
 def float16_trainer(scene: Scene, loss_scale: float) -> Trainer:
     """In plain PyTorch, as the CPU's kernels have no float16."""
     trainer = Trainer(scene, SHORT)
-    trainer.tracer = partial(trace_rays, precision="float16")
+    trainer.model.tracer = partial(trace_rays, precision="float16")
     trainer.scaler = torch.amp.GradScaler("cpu", init_scale=loss_scale)
     return trainer
 
 
 def test_a_step_that_overflows_float16_is_skipped(scene: Scene) -> None:
     trainer = float16_trainer(scene, 2.0**40)
-    before = {name: value.clone() for name, value in trainer.field.state_dict().items()}
+    before = {name: value.clone() for name, value in trainer.model.field.state_dict().items()}
     trainer.advance()
     assert trainer.step == 1 and trainer.scaler.get_scale() == 2.0**39
-    for name, value in trainer.field.state_dict().items():
+    for name, value in trainer.model.field.state_dict().items():
         assert torch.equal(value, before[name]), name
     trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     trainer.advance()
     assert trainer.scaler.get_scale() == 1024.0
-    assert not torch.equal(trainer.field.state_dict()["grid.tables.0"], before["grid.tables.0"])
+    assert not torch.equal(trainer.model.field.state_dict()["grid.tables.0"], before["grid.tables.0"])
 
 
 def test_float16_gradients_that_always_overflow_end_in_one_clear_line(scene: Scene) -> None:

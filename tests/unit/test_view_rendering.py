@@ -10,7 +10,7 @@ import pytest
 import torch
 from ball_field import ball_field
 
-from triptych.radiance.render import Picture, RadianceField, render_rays
+from triptych.radiance.render import RadianceField, RenderedImage, render_rays
 from triptych.view.camera import ViewCamera
 from triptych.view.rendering import Frame, PixelCost, RenderQueue, RenderRequest, RenderThread
 
@@ -71,7 +71,7 @@ def test_at_rest_the_picture_is_sharpened_to_full_resolution(
     assert sizes(frames) == [(24, 36), (48, 72), (96, 144)]
     assert [frame.first for frame in frames] == [True, False, False]
     seen = render_rays(field, *VIEW.rays((144, 96), (0, 96), torch.device("cpu")))
-    expected = Picture.from_rays(seen, (144, 96), field.background)
+    expected = RenderedImage.from_rays(seen, (144, 96), field.background)
     assert torch.allclose(frames[-1].picture.colour, expected.colour, atol=0.01)
     assert 0.2 < float(expected.opacity.mean()) < 0.8  # it is not a picture of nothing
 

@@ -23,7 +23,7 @@ log = logging.getLogger("triptych")
 
 
 def choose_radiance_device(name: str) -> torch.device:
-    """As `choose_device`, but `auto` never chooses MPS, which lacks the float64 sums used here.
+    """Like `choose_device`, but `auto` never chooses MPS, which lacks the float64 sums used here.
 
     Raises:
         TriptychError: this machine lacks the device, or the device lacks float64.
@@ -54,8 +54,8 @@ def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Trac
 
     Args:
         field: the field that will be traced.
-        precision: of the networks.
-        compiled: whether torch.compile fuses the field's operations where no CPU kernel runs them; if it
+        precision: number format of the networks.
+        compiled: whether torch.compile fuses the field's operations if no compiled kernel runs them; if it
             fails (no C++ compiler, no Triton), a warning says so. tiny-cuda-nn's are fused already.
     """
     tracer = compiled_operation("radiance_tracer", field)

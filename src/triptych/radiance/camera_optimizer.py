@@ -1,4 +1,4 @@
-"""Camera optimizer: pose and exposure corrections of the training images, learnt along with the field."""
+"""Camera optimizer: pose and exposure corrections of the training images, learned with the field."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn.functional import embedding
 
 from triptych.scenes.cameras import Cameras
 
-POSE_LR_SCALE, EXPOSURE_LR_SCALE = 0.1, 1.0  # of the field's learning rate
+POSE_LR_SCALE, EXPOSURE_LR_SCALE = 0.1, 1.0  # factors on the field's learning rate
 WEIGHT_DECAY = 1e-6  # towards the given poses and equal exposures
 
 
@@ -39,7 +39,7 @@ class CameraOptimizer(nn.Module):
         self.exposures = nn.Parameter(torch.zeros(images, 3)) if exposure else None
 
     def rays(self, cameras: Cameras, image: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Cameras.rays`, from corrected poses."""
+        """Like `Cameras.rays`, from corrected poses."""
         origins, directions = cameras.rays(image, pixels)
         if self.rotations is None or self.translations is None:
             return origins, directions

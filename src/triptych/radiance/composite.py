@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def exclusive_sum(values: Tensor, ray: Tensor) -> Tensor:
+def exclusive_sum(values: Tensor, ray_index: Tensor) -> Tensor:
     """For each sample, the sum over the samples before it on its ray, in float64.
 
     It is a difference of one cumulative sum over all samples: precise enough in float64, without
@@ -15,33 +15,33 @@ def exclusive_sum(values: Tensor, ray: Tensor) -> Tensor:
 
     Args:
         values: (n,).
-        ray: (n,) int64 ascending ray of each sample.
+        ray_index: (n,) int64, ascending: the ray of each sample.
     """
-    if len(ray) == 0:
+    if len(ray_index) == 0:
         return values.double()
     before = values.double().cumsum(0) - values
-    new_ray = torch.ones_like(ray, dtype=torch.bool)
-    new_ray[1:] = ray[1:] != ray[:-1]
+    new_ray = torch.ones_like(ray_index, dtype=torch.bool)
+    new_ray[1:] = ray_index[1:] != ray_index[:-1]
     starts = new_ray.nonzero()[:, 0]
     return before - before[starts][new_ray.cumsum(0) - 1]
 
 
-def transmittance(optical_depth: Tensor, ray: Tensor) -> Tensor:
+def transmittance(optical_depth: Tensor, ray_index: Tensor) -> Tensor:
     """Fraction of light that passes from each sample to the camera: exp(-optical depth before the sample).
 
     Args:
-        optical_depth: (n,) density times step, at least 0.
-        ray: (n,) int64 ascending ray of each sample.
+        optical_depth: (n,) density times step length, at least 0.
+        ray_index: (n,) int64, ascending: the ray of each sample.
 
     Returns:
         (n,) in (0, 1], of the type of `optical_depth`.
     """
-    return torch.exp(-exclusive_sum(optical_depth, ray)).to(optical_depth.dtype)
+    return torch.exp(-exclusive_sum(optical_depth, ray_index)).to(optical_depth.dtype)
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """Rendered rays.
+class RenderedRays:
+    """Rays with their colours.
 
     Attributes:
         colour: (rays, 3) premultiplied sRGB, without a background.
@@ -54,9 +54,9 @@ class Rendered:
     depth: Tensor
 
     @classmethod
-    def concatenate(cls, parts: Sequence["Rendered"]) -> "Rendered":
-        """The rays of all parts, in order."""
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+    def concatenate(cls, batches: Sequence["RenderedRays"]) -> "RenderedRays":
+        """The rays of all batches, in order."""
+        return cls(*(torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(cls)))
 
     def over(self, background: Tensor) -> Tensor:
         """Colour (rays, 3) composited over `background`, (3,) or (rays, 3)."""
@@ -64,34 +64,36 @@ class Rendered:
 
 
 def composite(
-    density: Tensor, colour: Tensor, distance: Tensor, step: Tensor, ray: Tensor, rays: int
-) -> tuple[Rendered, Tensor]:
+    density: Tensor, colour: Tensor, distance: Tensor, step_length: Tensor, ray_index: Tensor, num_rays: int
+) -> tuple[RenderedRays, Tensor]:
     """Alpha-composite packed samples.
 
     Args:
         density: (n,) per unit length.
         colour: (n, 3).
         distance: (n,) from the ray's origin.
-        step: (n,) length that each sample stands for.
-        ray: (n,) int64 ascending.
-        rays: number of rays; those without samples come out empty.
+        step_length: (n,) length of the step that each sample stands for, in unit cubes.
+        ray_index: (n,) int64, ascending: the ray of each sample.
+        num_rays: number of rays; those without samples come out empty.
 
     Returns:
         The rendered rays, and the weight (n,) of each sample in its ray.
     """
-    optical_depth = density * step
-    weight = -transmittance(optical_depth, ray) * torch.expm1(-optical_depth)
-    return accumulate(weight, colour, distance, ray, rays), weight
+    optical_depth = density * step_length
+    weight = -transmittance(optical_depth, ray_index) * torch.expm1(-optical_depth)
+    return accumulate(weight, colour, distance, ray_index, num_rays), weight
 
 
-def accumulate(weight: Tensor, colour: Tensor, distance: Tensor, ray: Tensor, rays: int) -> Rendered:
+def accumulate(
+    weight: Tensor, colour: Tensor, distance: Tensor, ray_index: Tensor, num_rays: int
+) -> RenderedRays:
     """Sum weighted samples by ray, channel by channel: a CPU is faster at one-dimensional `index_add`."""
 
     def total(values: Tensor) -> Tensor:
-        return values.new_zeros(rays).index_add(0, ray, values)
+        return values.new_zeros(num_rays).index_add(0, ray_index, values)
 
     channels = [total(weight * colour[:, channel]) for channel in range(3)]
-    return Rendered(torch.stack(channels, dim=-1), total(weight), total(weight * distance))
+    return RenderedRays(torch.stack(channels, dim=-1), total(weight), total(weight * distance))
 
 
 def over(values: Tensor, background: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ log = logging.getLogger("triptych")
 Array = NDArray[np.floating]
 
 # In unit cubes, a power of two: cameras around an object are 1.3 from its middle on average, so
-# this holds the object and what it stands on, but not the scenery behind.
+# this holds the object and what it stands on, but not the background.
 DEFAULT_SIDE = 2
 UNLIT = "KHR_materials_unlit"  # the scene's light is in the colours already
 
@@ -51,13 +51,13 @@ def export_scene(
 
     Args:
         radiance: the trained field.
-        world: of its scene.
+        world: the world coordinates of its scene.
         cameras: the cameras that see the cloud, on the field's device.
         folder: where the files go.
-        box: the part to export, as for `export_box`.
+        box: the part to export, see `export_box`.
         resolution: cells along the longest side of the box, for the mesh.
-        density: of the mesh's surface, per unit-cube length; None: `surface_density` of the cloud.
-        min_component_fraction: as for `extract_mesh`.
+        density: density at the mesh's surface, per unit-cube length; None: `surface_density` of the cloud.
+        min_component_fraction: see `extract_mesh`.
         points: approximate number of pixels rendered for the cloud; some of them show nothing in the box.
 
     Returns:
@@ -111,12 +111,12 @@ def export_box(
     Args:
         radiance: the trained field.
         world: the coordinates of `box`.
-        box: lowest and highest corner in world coordinates, clipped to the field. None stands for the
+        box: lowest and highest corner in world coordinates, clipped to the field. None: the
             bounding box of the occupied cells in the cube of side `DEFAULT_SIDE` around the scene's
             middle, or all of that cube if none is occupied.
 
     Raises:
-        TriptychError: `box` is inside out, or outside the field.
+        TriptychError: a side of `box` has no length, or `box` lies outside the field.
     """
     device = radiance.background.device
     if box is None:
@@ -172,7 +172,7 @@ def write_glb(
 ) -> None:
     """Write a mesh as binary glTF 2.0, atomically; one without faces becomes a valid, empty file.
 
-    The world is turned from z up to y up. The format requires linear vertex colours, stored as float32,
+    The world is rotated from z up to y up. The format requires linear vertex colours, stored as float32,
     since 8 bits are too coarse for dark ones. The material is unlit.
 
     Args:

@@ -14,7 +14,7 @@ from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH, TinyCudaGrid, TinyCuda
 HIDDEN = 64
 GEOMETRY = 16
 MAX_LOG_DENSITY = 15.0
-LARGEST = 3e4  # float16 ends at 65504: what is larger has overflowed
+LARGEST = 3e4  # limit of raw densities; float16 overflows above 65504
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class FieldShape:
         aabb_scale: side of the scene's box, in unit cubes.
         levels, features, log2_table, base_resolution, finest_resolution: see `HashGrid`.
         images, appearance: number of images with an appearance embedding, and its width;
-            either 0 means no embedding.
+            if one of them is 0, there is no embedding.
         modules: implementation of grid and networks, `torch` or `tiny-cuda-nn`.
     """
 
@@ -96,7 +96,7 @@ class Field(nn.Module):
 
         Args:
             directions: (n, 3) unit vectors.
-            images: (n,) int64 image of each ray; None stands for the mean of all appearances.
+            images: (n,) int64 image of each ray; None: the mean of all appearances.
         """
         harmonics = spherical_harmonics(directions)
         if self.appearance is None:

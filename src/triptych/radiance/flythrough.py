@@ -16,7 +16,7 @@ from triptych.workflow.progress import Progress
 def render_flythrough(
     cameras: Cameras, radiance: RadianceField, target: Path, *, fps: float, quality: int
 ) -> None:
-    """Render a film, one frame a camera.
+    """Render a film, one frame per camera.
 
     H.264 in 4:2:0, with the index at the front, so that a browser starts playing at once.
 
@@ -24,7 +24,7 @@ def render_flythrough(
         cameras: all of one size with even sides.
         radiance: the trained field.
         target: the `.mp4` file.
-        fps: frames a second.
+        fps: frames per second.
         quality: x264's constant rate factor: 0 is lossless, 18 hard to tell from it, 51 the worst.
     """
     cameras = cameras.to(radiance.background.device)

@@ -12,11 +12,11 @@ BORDER_SAMPLES = 32  # on each side of the image
 def sphere_in_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -> Tensor:
     """Whether spheres reach into one camera's frustum, occlusion aside.
 
-    Never False for a sphere of which the image shows a part; it may be True for one just outside, because
+    Never False if the image shows a part of the sphere; it may be True for a sphere just outside, because
     the frustum has the bounding rectangle (for a fisheye, circle) of the undistorted image border.
 
     Args:
-        cameras: any.
+        cameras: the cameras.
         camera: index of the camera.
         centres: (m, 3) in unit-cube coordinates.
         radius: (m,).

@@ -12,7 +12,7 @@ PRIMES = (1, 2654435761 - 2**32, 805459861)
 
 
 def level_resolutions(levels: int, base: int, finest: int) -> list[int]:
-    """Cells a side of each level, growing geometrically from `base` to `finest` (equations 2 and 3)."""
+    """Cells per side of each level, growing geometrically from `base` to `finest` (equations 2 and 3)."""
     growth = math.exp(math.log(finest / base) / (levels - 1)) if levels > 1 else 1.0
     return [math.floor(base * growth**level + 1e-6) for level in range(levels)]
 
@@ -25,9 +25,9 @@ class HashGrid(nn.Module):
 
     Args:
         levels: number of grids.
-        features: features a corner.
-        log2_table: log2 of the table's rows at each level.
-        base_resolution, finest_resolution: cells a side of the coarsest and the finest grid.
+        features: features per corner.
+        log2_table: base-2 logarithm of the largest number of rows of a level's table.
+        base_resolution, finest_resolution: cells per side of the coarsest and of the finest grid.
         generator: source of the initial values, uniform in ±1e-4.
 
     Example:
@@ -58,7 +58,7 @@ class HashGrid(nn.Module):
 
         Args:
             level: index of the grid.
-            coordinates: (3, n) in [0, 1]; one row an axis keeps the arithmetic vectorised.
+            coordinates: (3, n) in [0, 1]; one row per axis keeps the arithmetic vectorised.
         """
         resolution, rows = self.resolutions[level], self.tables[level].shape[0]
         scaled, side = coordinates * resolution, resolution + 1
@@ -67,6 +67,7 @@ class HashGrid(nn.Module):
         below = 1 - above
         index = coordinates.new_empty(coordinates.shape[1], 8, dtype=torch.int32)
         weight = coordinates.new_empty(coordinates.shape[1], 8)
+        # this order decides how the sum over corners is rounded; the compiled kernels have the same one
         for corner, (dy, dz, dx) in enumerate(product((0, 1), repeat=3)):
             x, y, z = cell[0] + dx, cell[1] + dy, cell[2] + dz
             if side**3 == rows:  # stored densely

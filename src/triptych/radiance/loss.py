@@ -1,6 +1,7 @@
 """The training loss of a radiance field: Huber loss on colours, and the distortion loss against floaters.
 
-Both sides are composited over the same background first, which may be a random colour for each ray.
+`RadianceModel.loss` first composites rendering and photograph over the same background, which may be a random
+colour per ray.
 """
 
 import torch
@@ -9,7 +10,8 @@ from torch.nn import functional
 
 from triptych.radiance.composite import exclusive_sum
 
-# Colours differ by 1 at most (exposures aside), so this is half the squared error.
+# Up to this error the loss is half the squared error, beyond it linear. Colours in [0, 1] never differ by
+# more; only a learned exposure can scale a colour above 1, and then the gradient stays bounded.
 HUBER_DELTA = 1.0
 
 
@@ -22,33 +24,42 @@ def radiance_loss(
         predicted: (rays, 3) rendered sRGB colours over the background.
         target: (rays, 3) the photographs' colours over the same background.
         distortion: (rays,), from `distortion_loss`.
-        distortion_weight: weight of its mean; 0 leaves it out.
+        distortion_weight: weight of the mean distortion in the sum. At 0 it is not added; the tracer computes
+            it all the same.
     """
     loss = functional.huber_loss(predicted, target, delta=HUBER_DELTA)
     return loss + distortion_weight * distortion.mean() if distortion_weight else loss
 
 
-def distortion_loss(weight: Tensor, distance: Tensor, step: Tensor, ray: Tensor, rays: int) -> Tensor:
-    """Spread of each ray's weights, (rays,): small for a single thin surface, large for floaters before it.
+def distortion_loss(
+    weight: Tensor, distance: Tensor, step_length: Tensor, ray_index: Tensor, num_rays: int
+) -> Tensor:
+    """Spread of each ray's weights: small for a single thin surface, large with floaters in front of it.
 
-    The sum over all pairs of samples of w_i w_j |t_i - t_j|, plus that of w_i² step_i / 3 (Barron et al.
-    2022, Mip-NeRF 360, equation 15), with distances in unit cubes.
+        sum_ij w_i w_j |t_i - t_j| + 1/3 sum_i w_i² step_i
+
+    with weights w, distances t and step lengths (Barron et al. 2022, Mip-NeRF 360, equation 15). Samples of a
+    ray are sorted by distance, so prefix sums replace the sum over pairs.
 
     Args:
-        weight, distance, step: (n,) compositing weight, distance and step length of each sample.
-        ray: (n,) int64 ascending ray of each sample.
-        rays: number of rays.
+        weight: (n,) compositing weight of each sample.
+        distance, step_length: (n,), in units of the unit cube's side.
+        ray_index: (n,) int64, ascending: the ray of each sample.
+        num_rays: number of rays.
+
+    Returns:
+        (num_rays,), 0 for a ray without samples.
     """
-    gaps = distance * exclusive_sum(weight, ray) - exclusive_sum(weight * distance, ray)
-    spread = 2 * weight * gaps.to(weight.dtype) + weight * weight * step / 3
-    return spread.new_zeros(rays).index_add(0, ray, spread)
+    gaps = distance * exclusive_sum(weight, ray_index) - exclusive_sum(weight * distance, ray_index)
+    spread = 2 * weight * gaps.to(weight.dtype) + weight * weight * step_length / 3
+    return spread.new_zeros(num_rays).index_add(0, ray_index, spread)
 
 
 def background_colours(kind: str, count: int, generator: torch.Generator) -> Tensor:
     """Background colours (count, 3), on the generator's device: `random`, `white` or `black`.
 
-    With a new random colour for every ray, a field cannot hide holes behind its colours: it
-    must be opaque where the image is opaque, and transparent where the image is.
+    With a new random colour for every ray, a hole in the field shows the wrong colour: the field
+    must be as opaque as the image, pixel by pixel.
     """
     if kind == "random":
         return torch.rand(count, 3, generator=generator, device=generator.device)

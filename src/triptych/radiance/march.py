@@ -8,7 +8,7 @@ from torch import Tensor
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.step_schedule import StepSchedule
 
-SEGMENT = 16  # steps that are skipped together where space is empty
+SEGMENT = 16  # steps that are skipped at once in empty space
 
 
 @dataclass(frozen=True)
@@ -16,25 +16,25 @@ class Samples:
     """Samples of all rays, packed: ordered by ray, then by distance.
 
     Attributes:
-        ray: (n,) int64, the ray of each sample, ascending.
+        ray_index: (n,) int64, ascending: the ray of each sample.
         distance: (n,) distance from the ray's origin.
-        step: (n,) length of the step that the sample stands for.
+        step_length: (n,) length of the step that the sample stands for.
     """
 
-    ray: Tensor
+    ray_index: Tensor
     distance: Tensor
-    step: Tensor
+    step_length: Tensor
 
     def __len__(self) -> int:
-        return len(self.ray)
+        return len(self.ray_index)
 
     def select(self, kept: Tensor) -> "Samples":
         """The samples where `kept` (bool, or ascending positions)."""
-        return Samples(self.ray[kept], self.distance[kept], self.step[kept])
+        return Samples(self.ray_index[kept], self.distance[kept], self.step_length[kept])
 
     def positions(self, origins: Tensor, directions: Tensor) -> Tensor:
         """Sample positions (n, 3) on the rays."""
-        return origins[self.ray] + self.distance[:, None] * directions[self.ray]
+        return origins[self.ray_index] + self.distance[:, None] * directions[self.ray_index]
 
 
 def box_interval(
@@ -73,8 +73,8 @@ def march(
         jitter: (rays,) shift of each ray's steps, in steps, in [0, 1).
         occupancy: the occupied cells.
         schedule: lengths of the steps.
-        aabb_scale: side of the box.
-        near: distance before which there are no samples.
+        aabb_scale: side of the scene's box.
+        near: distance at which samples begin.
 
     Returns:
         The samples, at the middle of their steps, inside the box and not nearer than `near`.
@@ -86,18 +86,22 @@ def march(
     segments = int((count.max() / SEGMENT).ceil()) if len(count) else 0
 
     starts = torch.arange(segments, device=origins.device) * SEGMENT
-    ray, segment = (starts < count[:, None]).nonzero(as_tuple=True)
-    begin = first[ray] + starts[segment]
+    ray_index, segment = (starts < count[:, None]).nonzero(as_tuple=True)
+    begin = first[ray_index] + starts[segment]
     low, high = schedule.distance(begin), schedule.distance(begin + SEGMENT)
     middle, reach = (low + high) / 2, (high - low) / 2
-    centres = origins[ray] + middle[:, None] * directions[ray]
+    centres = origins[ray_index] + middle[:, None] * directions[ray_index]
     kept = occupancy.may_be_occupied(centres, reach)
-    ray, begin = ray[kept], begin[kept]
+    ray_index, begin = ray_index[kept], begin[kept]
 
-    numbers = begin[:, None] + (torch.arange(SEGMENT, device=origins.device) + jitter[ray, None])
-    ray = ray[:, None].expand(-1, SEGMENT).reshape(-1)
+    numbers = begin[:, None] + (torch.arange(SEGMENT, device=origins.device) + jitter[ray_index, None])
+    ray_index = ray_index[:, None].expand(-1, SEGMENT).reshape(-1)
     distance = schedule.distance(numbers).reshape(-1)
-    step = (distance * schedule.cone).clamp(min=schedule.length)
-    positions = origins[ray] + distance[:, None] * directions[ray]
-    kept = occupancy.is_occupied(positions, step) & (distance < leave[ray]) & (distance >= enter[ray])
-    return Samples(ray, distance, step).select(kept.nonzero()[:, 0])
+    step_length = (distance * schedule.cone).clamp(min=schedule.length)
+    positions = origins[ray_index] + distance[:, None] * directions[ray_index]
+    kept = (
+        occupancy.is_occupied(positions, step_length)
+        & (distance < leave[ray_index])
+        & (distance >= enter[ray_index])
+    )
+    return Samples(ray_index, distance, step_length).select(kept.nonzero()[:, 0])

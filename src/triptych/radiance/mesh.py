@@ -15,9 +15,9 @@ from triptych.radiance.render import RadianceField, render_rays
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.progress import Progress
 
-BLOCK = 2**18  # nodes evaluated together
+BLOCK = 2**18  # grid nodes evaluated at once
 SMOOTHING = 1.0  # standard deviation, in cells
-ABOVE = 1.5  # distance from a vertex to the eye that sees its colour, in cells
+ABOVE = 1.5  # distance from a vertex to the origin of the ray that renders its colour, in cells
 
 
 @torch.no_grad()
@@ -87,15 +87,15 @@ def extract_mesh(
     The surface stays open where the grid's border cuts it.
 
     Args:
-        values: density at the nodes of a grid, as of `sample_density`.
+        values: (nx, ny, nz) density at the nodes of a grid, from `sample_density`.
         low: (3,) position of its first node.
         cell: width of its cells.
-        density: of the surface, per unit-cube length.
+        density: density at the surface, per unit-cube length.
         min_component_fraction: connected components with fewer faces than this fraction of the
             largest one's are left out.
 
     Returns:
-        The mesh; without any faces if density nowhere crosses `density`.
+        The mesh; it has no faces if the values never cross `density`.
     """
     level = gaussian_filter((values / density).clamp(max=2).cpu().numpy(), SMOOTHING, mode="nearest") - 1
     if level.min() >= 0 or level.max() <= 0:
@@ -118,12 +118,12 @@ def surface_colours(radiance: RadianceField, mesh: Mesh, *, cell: float) -> Tens
     """Colours (n, 3), sRGB in [0, 1], of the vertices, each rendered along its normal from just outside.
 
     At the surface of equal density itself, in the outer fringe of opaque matter, colours are
-    hardly trained; a ray renders those of the layer behind it, as a camera does.
+    hardly trained; a ray renders those of the layer beneath, as a camera does.
 
     Args:
         radiance: the trained field.
         mesh: in unit-cube coordinates.
-        cell: of the grid that the mesh comes from.
+        cell: width of a cell of the mesh's grid.
     """
     if not len(mesh.vertices):
         return mesh.vertices

@@ -3,12 +3,12 @@
 import numpy as np
 from skimage.metrics import structural_similarity
 
-SIGMA, TRUNCATE = 1.5, 3.5  # of SSIM's Gaussian window
+SIGMA, TRUNCATE = 1.5, 3.5  # SSIM's Gaussian window: standard deviation in pixels, radius in deviations
 WINDOW = 2 * round(SIGMA * TRUNCATE) + 1  # pixels
 
 
 def psnr(squared_error: float) -> float:
-    """Peak signal-to-noise ratio in dB of values in [0, 1], from their mean squared error."""
+    """Peak signal-to-noise ratio in dB, -10 log10(MSE), of values in [0, 1] from their mean squared error."""
     return float(-10 * np.log10(max(squared_error, 1e-12)))
 
 

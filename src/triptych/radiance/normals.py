@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triptych.radiance.render import Picture
+from triptych.radiance.render import RenderedImage
 from triptych.scenes.cameras import Cameras
 
 NEIGHBOUR_DISTANCE = 1 / 300  # of an image's longer side
@@ -41,21 +41,20 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
     return functional.normalize(torch.linalg.cross(along_column, along_row), dim=-1, eps=1e-30)
 
 
-def picture_normals(picture: Picture, cameras: Cameras, index: int) -> Tensor:
+def image_normals(picture: RenderedImage, cameras: Cameras, index: int) -> Tensor:
     """Normal map of a rendering.
 
     Pixels are placed at their expected depth and compared with their neighbours. The gradient of
-    density would also give normals, but those of single points of a surface some samples
-    thick, which are noisier and cost a backward pass.
+    density would also give normals, but at single points, which is noisier and costs a backward pass.
 
     Args:
-        picture: rendered from the camera.
-        cameras: the cameras, at the picture's size.
-        index: index of the camera.
+        picture: the rendering.
+        cameras: the cameras, at the rendering's size.
+        index: index of the rendering's camera.
 
     Returns:
         (h, w, 3) unit vectors that face the camera, in the axes of the unit cube, which are the
-        world's; meaningless where the picture is not opaque.
+        world's; meaningless at pixels that are not opaque.
     """
     origins, directions = cameras.image_rays(index)
     height, width = picture.depth.shape

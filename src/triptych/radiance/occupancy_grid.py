@@ -1,4 +1,4 @@
-"""Which cells of space are worth sampling (Müller et al. 2022, appendix E.2)."""
+"""Occupancy grid: the cells of space that are worth sampling (Müller et al. 2022, appendix E.2)."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,8 +12,8 @@ from triptych.scenes.cameras import Cameras
 from triptych.workflow.errors import TriptychError
 
 DECAY = 0.95
-THRESHOLD = 0.01  # optical thickness of a shortest step
-BLOCK = 2**18
+THRESHOLD = 0.01  # optical thickness of a shortest step, above which a cell is occupied
+BLOCK = 2**18  # cells updated at once
 # Roberts' low-discrepancy sequence R3: powers of 1 / 1.2207…
 SEQUENCE = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
 
@@ -27,8 +27,8 @@ class OccupancyGrid:
 
     Args:
         aabb_scale: side of the outermost cube, a power of two.
-        resolution: cells a side, a multiple of 8.
-        device: where its tensors are.
+        resolution: cells per side, a multiple of 8.
+        device: device of the tensors.
     """
 
     def __init__(self, *, aabb_scale: int, resolution: int, device: torch.device) -> None:
@@ -126,7 +126,7 @@ class OccupancyGrid:
         self.set_cells(self.density_ema > min(THRESHOLD, mean))
 
     def set_cells(self, cells: Tensor) -> None:
-        """Set the occupancy by each cube's own cells; cells of outer cubes also cover what is within."""
+        """Set the occupancy from each cube's cells; a cell around an occupied inner one is occupied, too."""
         occupied = cells.clone()
         side, quarter = self.resolution, self.resolution // 4
         middle = slice(quarter, side - quarter)
@@ -135,16 +135,16 @@ class OccupancyGrid:
         self.set_occupied(occupied)
 
     def set_occupied(self, occupied: Tensor) -> None:
-        """Replace the occupancy (cascades, side, side, side) of the nested cubes, for example by a file's."""
+        """Replace the occupancy (cascades, side, side, side) of the nested cubes, for example from a file."""
         self.occupied = occupied
         self._nearby: Tensor | None = None
 
     def crop(self, low: Sequence[float], high: Sequence[float]) -> "OccupancyGrid":
-        """A copy that is empty outside a box, which grows to whole cells.
+        """A copy that is empty outside a box, which is enlarged to whole cells.
 
         Args:
-            low, high: the box's opposite corners, three unit-cube coordinates each. Nothing is left
-                where `high` is not above `low`.
+            low, high: the box's opposite corners, three unit-cube coordinates each. The copy
+                is empty if `high` is not above `low`.
         """
         side = self.resolution
         edges = torch.arange(side + 1, device=self.device) / side - 0.5

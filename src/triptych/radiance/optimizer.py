@@ -12,9 +12,9 @@ Compiled = Callable[..., None]
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-15
-CONSTANT_FRACTION = 0.6  # of the budget, at the initial learning rate
-AVERAGE_EVERY = 8  # steps; an update of the moving average reads all tables
-SETTLED = 4096  # steps of a row after which its bias correction is 1
+CONSTANT_FRACTION = 0.6  # fraction of the budget at the initial learning rate
+AVERAGE_EVERY = 8  # steps; each update of the moving average reads all tables
+SETTLED = 4096  # steps of a row from which its bias correction is 1
 
 
 def learning_rate_at(progress: float, *, initial: float, final: float) -> float:
@@ -31,9 +31,9 @@ def bias_corrections(steps: Tensor) -> Tensor:
 class TableAdam(torch.optim.Optimizer):
     """Lazy Adam (Kingma and Ba 2015) for hash tables: only rows with a gradient are updated.
 
-    A step reaches a small part of a table. If the other rows followed their momentum, as in ordinary
-    Adam, one rare gradient would move its row ten times over. Each row counts its own steps for the bias
-    correction, so its first one is a full step.
+    A step touches a small part of a table. If the other rows followed their momentum, as in ordinary
+    Adam, a single gradient would move its row many times. Each row counts its own steps for the bias
+    correction, so that its first update has full length.
 
     Args:
         tables: (rows, features) parameters.
@@ -90,8 +90,8 @@ def field_optimizers(
     """Adam with the constants of Müller et al. 2022 (section 4): one for the tables, one for the networks.
 
     Args:
-        field: what is trained.
-        weight_decay: l2 penalty, on the networks only.
+        field: the field to train.
+        weight_decay: L2 penalty on the networks.
         compiled: see `TableAdam`.
     """
     tables = list(field.grid.tables)
@@ -106,11 +106,11 @@ def field_optimizers(
 def moving_average(field: Field, decay: float) -> AveragedModel:
     """An exponential moving average of the field's parameters, to be updated every `AVERAGE_EVERY` steps.
 
-    Its first update copies the field, so that nothing of the random initial values stays.
+    Its first update copies the field, so the random initial values do not count.
 
     Args:
         field: the field to average.
-        decay: per step.
+        decay: decay per step.
     """
     average = AveragedModel(field, multi_avg_fn=get_ema_multi_avg_fn(decay**AVERAGE_EVERY))
     average.requires_grad_(False)

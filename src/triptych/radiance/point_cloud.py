@@ -12,7 +12,7 @@ from triptych.radiance.render import RadianceField, render_rays
 from triptych.scenes.cameras import Cameras
 from triptych.workflow.progress import Progress
 
-OPAQUE = 0.9
+OPAQUE = 0.9  # least opacity of a point
 CROSS = ((0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))  # a point and its neighbours
 
 
@@ -72,9 +72,9 @@ def surface_density(radiance: RadianceField, cloud: PointCloud) -> float:
     """The density that three quarters of a cloud's points exceed, per unit-cube length.
 
     The density of surfaces depends on how long a field was trained and on the size of things in
-    the scene, so one level for all fields would cut holes into some and wrap others in fog. A
-    quarter of the points may lie in front of or behind a surface, where expected depth mixes both.
-    Infinite for a cloud without points: there is no visible surface.
+    the scene, so one level for all fields would cut holes into some and add fog to others. A
+    quarter of the points may lie off a surface, since the expected depth is a mean along the ray.
+    Infinite for an empty cloud: there is no visible surface.
     """
     if not len(cloud.positions):
         return math.inf

@@ -27,9 +27,9 @@ class RaySampler:
 
     Args:
         images: (h, w, 3 or 4) uint8 each. If one has alpha, the others get opaque alpha.
-        device: where the pixels are kept and drawn.
-        masks: for each image, the pixels that may be drawn, (h, w) bool, or None for all of them;
-            costs 4 bytes for each such pixel of all images, or nothing if all are None.
+        device: device of the pixels.
+        masks: the pixels that may be drawn, (h, w) bool per image, or None for all of an image. Masks cost
+            4 bytes per such pixel of all images, nothing if all are None.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RaySampler:
 
     @classmethod
     def of_scene(cls, scene: Scene, index: list[int], device: torch.device) -> "RaySampler":
-        """Of these images of a scene, without their masked pixels."""
+        """A sampler of these images of a scene, without their masked pixels."""
         return cls(read_images(scene, index), device, read_masks(scene, index))
 
     def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from triptych.radiance.backend import compiled_operation
-from triptych.radiance.composite import Rendered, accumulate, transmittance
+from triptych.radiance.composite import RenderedRays, accumulate, transmittance
 from triptych.radiance.field import Field
 from triptych.radiance.march import Samples, march
 from triptych.radiance.occupancy_grid import OccupancyGrid
@@ -16,9 +16,9 @@ from triptych.workflow.devices import autocast
 
 CHUNK = 4096  # rays rendered together: enough to fill the networks, few enough for 1 GiB of memory
 COMPILED_CHUNK = 2**17  # the same for the compiled renderer
-FIRST_WAVE = 8
-MIN_TRANSMITTANCE = 1e-3  # a ray ends below it: a quarter of a grey level
-TILE = 16  # pixels a side of the squares that are rendered one after the other
+FIRST_WAVE = 8  # samples per ray
+MIN_TRANSMITTANCE = 1e-3  # a ray ends below it: a quarter of an 8-bit grey level
+TILE = 16  # side in pixels of the squares that are rendered one after the other
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RadianceField:
         field: density and colour.
         occupancy: the cells worth sampling.
         near: distance from the camera, in unit cubes, at which samples begin.
-        background: (3,) sRGB colour behind everything.
+        background: (3,) sRGB background colour.
         step_scale: factor on the step lengths along rays.
         precision: `auto`, `bfloat16`, `float16` or `float32`.
     """
@@ -53,13 +53,13 @@ def render_rays(
     directions: Tensor,
     *,
     min_transmittance: float = MIN_TRANSMITTANCE,
-) -> Rendered:
-    """Render any number of rays, by the compiled renderer where it supports the field.
+) -> RenderedRays:
+    """Render any number of rays, by the compiled renderer if it supports the field.
 
     Args:
         radiance: the trained field.
         origins, directions: (rays, 3); directions have unit length.
-        min_transmittance: a ray ends where its transmittance falls below it.
+        min_transmittance: transmittance below which a ray ends.
     """
     compiled, parts = compiled_operation("radiance_renderer", radiance.field), []
     renderer = None if compiled is None else compiled(radiance.field, radiance.precision)
@@ -78,17 +78,17 @@ def render_rays(
                     min_transmittance=min_transmittance,
                 )
             )
-    return Rendered.concatenate(parts)
+    return RenderedRays.concatenate(parts)
 
 
 @torch.no_grad()
 def render_chunk(
     radiance: RadianceField, origins: Tensor, directions: Tensor, min_transmittance: float
-) -> Rendered:
+) -> RenderedRays:
     """`render_rays` in plain PyTorch, for as many rays as fit into memory at once.
 
-    Samples are evaluated in waves from the camera outwards, 8 of each ray, then 16, and so on;
-    rays that have become opaque drop out between two waves.
+    Samples are evaluated in waves from the camera outwards, 8 per ray, then 16, and so on;
+    opaque rays are dropped after each wave.
     """
     count, device = len(origins), origins.device
     samples = march(
@@ -100,8 +100,8 @@ def render_chunk(
         aabb_scale=radiance.field.shape.aabb_scale,
         near=radiance.near,
     )
-    starts = torch.searchsorted(samples.ray, torch.arange(count, device=device))
-    rank = torch.arange(len(samples), device=device) - starts[samples.ray]
+    starts = torch.searchsorted(samples.ray_index, torch.arange(count, device=device))
+    rank = torch.arange(len(samples), device=device) - starts[samples.ray_index]
     colour, light = torch.zeros(count, 3, device=device), torch.ones(count, device=device)
     depth = torch.zeros(count, device=device)
     begin, size = 0, FIRST_WAVE
@@ -109,26 +109,28 @@ def render_chunk(
         in_wave = rank < begin + size
         part = _render_wave(radiance, samples.select(in_wave.nonzero()[:, 0]), origins, directions, light)
         colour, depth, light = colour + part.colour, depth + part.depth, light - part.opacity
-        rest = (~in_wave & (light > min_transmittance)[samples.ray]).nonzero()[:, 0]
+        rest = (~in_wave & (light > min_transmittance)[samples.ray_index]).nonzero()[:, 0]
         samples, rank = samples.select(rest), rank[rest]
         begin, size = begin + size, size * 2
-    return Rendered(colour, 1 - light, depth)
+    return RenderedRays(colour, 1 - light, depth)
 
 
 def _render_wave(
     radiance: RadianceField, samples: Samples, origins: Tensor, directions: Tensor, light: Tensor
-) -> Rendered:
+) -> RenderedRays:
     """The contribution of one wave of samples, given the transmittance (rays,) before it."""
     with autocast(origins.device, radiance.precision):
-        density, colour = radiance.field(samples.positions(origins, directions), directions[samples.ray])
-    optical_depth = density * samples.step
-    passing = light[samples.ray] * transmittance(optical_depth, samples.ray)
+        density, colour = radiance.field(
+            samples.positions(origins, directions), directions[samples.ray_index]
+        )
+    optical_depth = density * samples.step_length
+    passing = light[samples.ray_index] * transmittance(optical_depth, samples.ray_index)
     weight = -passing * torch.expm1(-optical_depth)
-    return accumulate(weight, colour, samples.distance, samples.ray, len(origins))
+    return accumulate(weight, colour, samples.distance, samples.ray_index, len(origins))
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderedImage:
     """A rendered image: colour (h, w, 3) and opacity (h, w) in [0, 1], depth (h, w) in unit cubes."""
 
     colour: Tensor
@@ -136,7 +138,7 @@ class Picture:
     depth: Tensor
 
     @classmethod
-    def from_rays(cls, rendered: Rendered, size: tuple[int, int], background: Tensor) -> "Picture":
+    def from_rays(cls, rendered: RenderedRays, size: tuple[int, int], background: Tensor) -> "RenderedImage":
         """Rays of all pixels, row by row, as an image of `size` (width, height) over the background."""
         shape = size[1], size[0]
         return cls(
@@ -153,7 +155,7 @@ def render_tiles(
     width: int,
     *,
     min_transmittance: float = MIN_TRANSMITTANCE,
-) -> Rendered:
+) -> RenderedRays:
     """`render_rays` of whole rows of pixels, `width` each, tile by tile.
 
     Rays of neighbouring pixels read the same part of the field's tables, so this order is faster.
@@ -164,14 +166,14 @@ def render_tiles(
     order = tile.flatten().argsort(stable=True).to(origins.device)
     tiles = render_rays(radiance, origins[order], directions[order], min_transmittance=min_transmittance)
     back = order.argsort()
-    return Rendered(tiles.colour[back], tiles.opacity[back], tiles.depth[back])
+    return RenderedRays(tiles.colour[back], tiles.opacity[back], tiles.depth[back])
 
 
 def render_image(
     radiance: RadianceField, cameras: Cameras, index: int, *, min_transmittance: float = MIN_TRANSMITTANCE
-) -> Picture:
+) -> RenderedImage:
     """Render the image of one camera over the field's background."""
     width, height = cameras.size[index].tolist()
     rays = cameras.image_rays(index)
     rendered = render_tiles(radiance, *rays, width, min_transmittance=min_transmittance)
-    return Picture.from_rays(rendered, (width, height), radiance.background)
+    return RenderedImage.from_rays(rendered, (width, height), radiance.background)

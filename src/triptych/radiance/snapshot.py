@@ -26,7 +26,7 @@ def save_field(weights: Path, description: Path, radiance: RadianceField, **fact
         weights: the `.safetensors` file.
         description: the `.json` file.
         radiance: the trained field.
-        facts: further entries of the description (how the images were split, provenance).
+        facts: more entries of the description (how the images were split, provenance).
     """
     tensors = {
         name: value.detach().float().cpu().contiguous() for name, value in radiance.field.state_dict().items()
@@ -61,8 +61,8 @@ def load_field(
     Args:
         weights: the `.safetensors` file.
         description: the `.json` file.
-        device: where to render.
-        precision: of the networks; `auto` is that of the training, if the device supports it.
+        device: device to render on.
+        precision: number format of the networks; `auto` is that of the training, if the device supports it.
 
     Raises:
         TriptychError: a file is missing, unreadable or of another format, or the field needs a module

@@ -13,10 +13,9 @@ MAX_STEP_SCALE = 8.0
 
 
 def step_scale_for(focal: Tensor) -> float:
-    """Factor on all step lengths that suits images with these focal lengths, in pixels.
+    """Factor on all step lengths for images with these focal lengths, in pixels.
 
-    Steps much shorter than the pixels are wide cost time without showing more, so small images get longer
-    steps.
+    Steps much shorter than a pixel is wide take time but add no detail, so small images get longer steps.
     """
     return float((PIXELS_PER_STEP / (focal.mean() * CONE_ANGLE)).clamp(1.0, MAX_STEP_SCALE))
 
@@ -51,7 +50,7 @@ class StepSchedule:
         return torch.where(number < bend, linear, grown)
 
     def number(self, distance: Tensor) -> Tensor:
-        """Inverse of `distance`."""
+        """The (fractional) number of the step at a distance: the inverse of `distance`."""
         linear = distance / self.length
         if self.cone == 0:
             return linear

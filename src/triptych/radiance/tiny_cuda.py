@@ -1,7 +1,7 @@
-"""Hash grid and networks by tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), where it is installed.
+"""Hash grid and networks by tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), if it is installed.
 
-Its parameters have a layout of their own, so `FieldShape.modules` says which implementation a field has;
-a field trained with tiny-cuda-nn needs it to be rendered, too.
+Its parameters have a different layout, so `FieldShape.modules` names a field's implementation; a field
+trained with tiny-cuda-nn needs it to be rendered, too.
 """
 
 import importlib
@@ -18,7 +18,7 @@ log = logging.getLogger("triptych")
 
 TORCH, TINY_CUDA = "torch", "tiny-cuda-nn"
 PRECISIONS = ("auto", "float16")  # it computes in float16; for other precisions PyTorch is used
-FEATURES = (1, 2, 4, 8)  # per level that it supports
+FEATURES = (1, 2, 4, 8)  # supported numbers of features per level
 
 
 def load_tiny_cuda() -> Any:
@@ -72,7 +72,7 @@ def _applied(module: Any, rows: Tensor, parameters: dict[str, Tensor]) -> Tensor
 class TinyCudaGrid(nn.Module):
     """`HashGrid` by tiny-cuda-nn: all levels in one table, a corner's features in each row.
 
-    Args: as of `HashGrid`.
+    Args: see `HashGrid`.
 
     Raises:
         TriptychError: see `load_tiny_cuda`.
@@ -115,7 +115,7 @@ class TinyCudaNetwork(nn.Module):
     """A fully connected network without biases, ReLU in between, by tiny-cuda-nn.
 
     Args:
-        widths: of inputs, hidden layers (all the same) and outputs.
+        widths: numbers of inputs, units of the hidden layers (all the same) and outputs.
         generator: source of the initial values.
 
     Raises:

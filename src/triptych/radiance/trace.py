@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.radiance.composite import Rendered, composite, transmittance
+from triptych.radiance.composite import RenderedRays, composite, transmittance
 from triptych.radiance.field import Field
 from triptych.radiance.loss import distortion_loss
 from triptych.radiance.march import march
@@ -14,8 +14,8 @@ from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.step_schedule import StepSchedule
 from triptych.workflow.devices import autocast
 
-MIN_TRANSMITTANCE = 1e-4  # below it, a sample's gradient is not worth its cost
-GRADIENT_SCALE_DISTANCE = 1.0  # from the camera, in unit cubes; gradients are scaled down below it
+MIN_TRANSMITTANCE = 1e-4  # below it, a sample gets no gradient
+GRADIENT_SCALE_DISTANCE = 1.0  # unit cubes; nearer to the camera, gradients are scaled down
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Traced:
         rendered: colour, opacity and depth.
         distortion: (rays,), see `loss.distortion_loss`.
         marched: number of samples in occupied cells.
-        used: number of those with enough transmittance, which get gradients.
+        used: number of samples with enough transmittance, which get gradients.
     """
 
-    rendered: Rendered
+    rendered: RenderedRays
     distortion: Tensor
     marched: int
     used: int
@@ -62,8 +62,8 @@ Shade = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 def scale_gradients_by_distance(values: Tensor, distance: Tensor) -> None:
     """Scale the gradients that reach `values` (n, …) by min(1, distance²).
 
-    Space just before a camera is sampled by all of its rays and by no other camera; without scaling,
-    fog there would explain each image on its own (Philip and Deschaintre 2023, Floaters No More).
+    Space just in front of a camera is sampled by all of its rays and by no other camera; without scaling,
+    fog there could reproduce each image on its own (Philip and Deschaintre 2023, Floaters No More).
     """
     scale = (distance / GRADIENT_SCALE_DISTANCE).square().clamp(max=1)
     values.register_hook(lambda gradient: gradient * scale.view(-1, *[1] * (gradient.dim() - 1)))
@@ -90,14 +90,16 @@ def trace_rays(
     with autocast(rays.origins.device, precision):
         with torch.no_grad():
             density = field.density(samples.positions(rays.origins, rays.directions))
-            light = transmittance(density * samples.step, samples.ray)
+            light = transmittance(density * samples.step_length, samples.ray_index)
         samples = samples.select((light > MIN_TRANSMITTANCE).nonzero()[:, 0])
         positions = samples.positions(rays.origins, rays.directions)
-        density, colour = (shade or field.shade)(positions, rays.features[samples.ray])
+        density, colour = (shade or field.shade)(positions, rays.features[samples.ray_index])
     if density.requires_grad:
         scale_gradients_by_distance(density, samples.distance)
         scale_gradients_by_distance(colour, samples.distance)
     count = len(rays.origins)
-    rendered, weight = composite(density, colour, samples.distance, samples.step, samples.ray, count)
-    distortion = distortion_loss(weight, samples.distance, samples.step, samples.ray, count)
+    rendered, weight = composite(
+        density, colour, samples.distance, samples.step_length, samples.ray_index, count
+    )
+    distortion = distortion_loss(weight, samples.distance, samples.step_length, samples.ray_index, count)
     return Traced(rendered, distortion, marched, len(samples))

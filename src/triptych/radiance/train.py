@@ -21,8 +21,8 @@ class TrainingResult:
 
     Attributes:
         radiance: the averaged field, ready to render.
-        metrics: of the last step.
-        corrections: by name, three numbers for each training image; see `CameraOptimizer`.
+        metrics: figures of the last step and of the whole training.
+        corrections: by name, three numbers per training image; see `CameraOptimizer`.
     """
 
     radiance: RadianceField
@@ -37,7 +37,7 @@ def train(
 
     Args:
         scene: the images and their cameras.
-        recipe: the recipe.
+        recipe: the knobs of the training.
         checkpoints: where to save and resume; the caller removes them once outputs are written.
         events: folder for TensorBoard.
         history: the `history.csv` to write.
@@ -48,7 +48,7 @@ def train(
     if recipe.steps is None and recipe.minutes is None:
         raise TriptychError("radiance: neither steps nor minutes is set; give at least one of them")
     trainer = Trainer(scene, recipe)
-    if trainer.device.type == "cpu":
+    if trainer.model.device.type == "cpu":
         keep_large_allocations()
     trainer.warm_up()
     saved = checkpoints.load()
@@ -63,7 +63,7 @@ def train(
                 continue
             row = trainer.row(trainer.step % recipe.log_every or recipe.log_every)
             if done or _evaluation_due(recipe, curves.rows, trainer.progress()):
-                row["heldout_psnr"] = trainer.heldout_psnr()
+                row["heldout_psnr"] = trainer.heldout.psnr(trainer.averaged_field())
             curves.add(row)
             progress.update(
                 round(1000 * trainer.progress()) - progress.count, step=trainer.step, psnr=row["train_psnr"]
@@ -71,7 +71,9 @@ def train(
             if checkpoints.due() and not done:
                 checkpoints.save(trainer.step, {"trainer": trainer.state(), "rows": curves.rows})
     curves.close(history)
-    corrections = {name: value.tolist() for name, value in trainer.camera_optimizer.state_dict().items()}
+    corrections = {
+        name: value.tolist() for name, value in trainer.model.camera_optimizer.state_dict().items()
+    }
     return TrainingResult(trainer.averaged_field(), _metrics(trainer, curves.rows[-1]), corrections)
 
 
@@ -88,5 +90,5 @@ def _metrics(trainer: Trainer, last: dict[str, float]) -> dict[str, Any]:
         "training_seconds": round(trainer.seconds, 2),
         "milliseconds_per_step": round(1000 * trainer.seconds / trainer.step, 2),
         **{name: last[name] for name in names},
-        "parameters": sum(parameter.numel() for parameter in trainer.field.parameters()),
+        "parameters": sum(parameter.numel() for parameter in trainer.model.field.parameters()),
     }

@@ -22,11 +22,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         prog="triptych.view", description="Walk through a trained scene in the browser."
     )
     parser.add_argument("scene", type=Path, help="folder of the scene: results/scenes/NAME")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="0: any free one (default: %(default)s)")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; anyone who reaches it may look (default: %(default)s, this machine "
+        help="address to listen on; anyone who can reach it can view (default: %(default)s, this machine "
         "only; from another one, use ssh -L 8080:localhost:8080)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
@@ -36,16 +36,20 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="compiled CPU kernels: auto, off, amx_bf16, avx512_bf16 or avx2 (default: %(default)s)",
     )
     parser.add_argument(
-        "--max-width", type=int, default=960, help="of the sharpest picture, in pixels (default: %(default)s)"
+        "--max-width",
+        type=int,
+        default=960,
+        help="width of the sharpest picture, pixels (default: %(default)s)",
     )
     parser.add_argument(
         "--min-side",
         type=int,
         default=64,
-        help="of a moving picture, in pixels; below it there are fewer frames instead (default: %(default)s)",
+        help="shorter side of a moving picture, in pixels; a slow machine shows fewer frames, not smaller "
+        "ones (default: %(default)s)",
     )
     parser.add_argument(
-        "--fps", type=float, default=10, help="to aim for while moving (default: %(default)s)"
+        "--fps", type=float, default=10, help="target frame rate while moving (default: %(default)s)"
     )
     parser.add_argument(
         "--camera-path", type=Path, help="where to save recorded paths (default: camera_paths/NAME.json)"

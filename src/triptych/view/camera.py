@@ -1,6 +1,6 @@
-"""The viewer's camera: its rays, where the browser has it, and what the browser shows through it.
+"""The viewer's camera: its rays, its pose in the browser, and the pixels sent to the browser.
 
-The browser's world is that of transforms.json: +z is up, the scene's middle is near the origin.
+The browser's world coordinates are those of transforms.json: +z is up, the scene's middle is near the origin.
 """
 
 import math
@@ -14,13 +14,13 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from triptych.radiance.evaluate import depth_colours, to_bytes
-from triptych.radiance.render import Picture
+from triptych.radiance.render import RenderedImage
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 
 MAX_FOV = math.radians(120)  # a wider view does not fit on a plane
 MODES = ("colour", "depth", "opacity")
-OPAQUE = 0.5  # opacity above which a ray has hit something
+OPAQUE = 0.5  # opacity above which a ray has hit a surface
 FAR = 150.0  # depth of empty pixels, in world units: the browser's depths end at 167
 MAX_DEPTH_PIXELS = 2**18  # depth is sent as PNG, which is slow to compress
 DEPTH_QUANTUM = 1 / 400  # world units: finer depth is noise, and compresses badly
@@ -34,7 +34,7 @@ class ViewCamera:
         rotation: (3, 3) camera axes (OpenCV: x right, y down, z forward) as columns.
         position: (3,) in unit-cube coordinates.
         fov: vertical field of view in radians.
-        canvas: width and height in pixels of the browser's canvas.
+        canvas: width and height of the browser's canvas, in pixels.
     """
 
     rotation: NDArray[np.float64]
@@ -77,7 +77,7 @@ class ViewCamera:
         Args:
             size: width and height of the whole picture; it fills the canvas.
             rows: the first row, and the one after the last.
-            device: of the result.
+            device: device of the result.
 
         Returns:
             Origins and unit directions in the unit cube, (n, 3) float32 each.
@@ -103,7 +103,7 @@ def move_browser(client: viser.ClientHandle, view: ViewCamera, world: World, *, 
         client.camera.fov = view.fov
 
 
-def picture_pixels(picture: Picture, mode: str) -> NDArray[np.uint8]:
+def picture_pixels(picture: RenderedImage, mode: str) -> NDArray[np.uint8]:
     """A picture's pixels in one of `MODES`, (h, w, 3) uint8."""
     if mode == "depth":
         return depth_colours(picture)
@@ -112,13 +112,13 @@ def picture_pixels(picture: Picture, mode: str) -> NDArray[np.uint8]:
     return to_bytes(picture.colour)
 
 
-def planar_depth(picture: Picture, view: ViewCamera, scale: float) -> NDArray[np.float32]:
-    """Depth along the optical axis in world units, (h, w) float32, which occludes overlays.
+def planar_depth(picture: RenderedImage, view: ViewCamera, scale: float) -> NDArray[np.float32]:
+    """Depth along the optical axis in world units, (h, w) float32, by which the browser hides overlays.
 
     Args:
-        picture: its depths are distances from the camera in unit cubes.
-        view: the camera of the picture.
-        scale: unit cubes a world unit.
+        picture: a rendering, whose depths are distances from the camera in unit cubes.
+        view: the rendering's camera.
+        scale: unit cubes per world unit.
 
     Returns:
         At most `MAX_DEPTH_PIXELS` values, every k-th of every k-th row; `FAR` where nothing is opaque.

@@ -16,9 +16,9 @@ from triptych.view.camera import ViewCamera
 from triptych.view.scene import TrainedScene
 
 THUMBNAIL = 96  # pixels, the longer side
-FRUSTUM = 0.04  # size over the mean distance between a camera and their middle
-POINT = 0.003  # likewise
-HIDDEN_DISTANCE = 4.0  # frustum sizes: cameras nearer to the viewer than this are hidden
+FRUSTUM = 0.04  # size, in mean distances between the cameras and their middle
+POINT = 0.003  # size of a point, in the same unit
+HIDDEN_DISTANCE = 4.0  # in frustum sizes; cameras nearer to the viewer are hidden
 ORANGE, GREY = (240, 120, 20), (60, 60, 60)
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The control panel of one viewer: its elements, and the values that several of them make up together."""
+"""The control panel of one viewer: its elements, and the values that combine several of them."""
 
 import math
 
@@ -12,7 +12,7 @@ from triptych.view.scene import TrainedScene
 
 AXES = ("x", "y", "z")
 CROP_STEPS = 200
-CROP_REACH = 1.2  # of the crop box's sliders, over the cameras' distance from the scene's middle
+CROP_REACH = 1.2  # range of the crop sliders, in distances of the cameras from the scene's middle
 
 
 class Panel:
@@ -24,12 +24,12 @@ class Panel:
         with gui.add_folder("Picture"):
             self.mode = gui.add_dropdown("Show", MODES, initial_value=MODES[0])
             self.fps = gui.add_slider(
-                "Frames/s", 1, 30, 1, round(min(30, max(1, fps))), hint="to aim for while the camera moves"
+                "Frames/s", 1, 30, 1, round(min(30, max(1, fps))), hint="target while the camera moves"
             )
             self.fov = gui.add_slider("View angle", 10.0, 120.0, 0.1, _degrees(fov), hint="vertical")
             self.level = gui.add_button("Level the horizon")
         with gui.add_folder("Overlays"):
-            self.cameras = gui.add_checkbox("Cameras", False, hint="click one to see what it saw")
+            self.cameras = gui.add_checkbox("Cameras", False, hint="click one to move there")
             self.points = gui.add_checkbox("Sparse points", False, disabled=scene.cloud is None)
         with gui.add_folder("Crop", expand_by_default=False):
             self.crop = gui.add_checkbox("Only the inside of a box", False)
@@ -42,7 +42,7 @@ class Panel:
                     (high - low) / CROP_STEPS,
                     (low, high),
                     min_range=(high - low) / CROP_STEPS,
-                    hint="at its end, a handle lets everything through",
+                    hint="a handle at its end does not crop",
                 )
                 for axis, low, high in zip(AXES, self._low.tolist(), self._high.tolist(), strict=True)
             ]

@@ -1,4 +1,4 @@
-"""Recording a camera path: its part of the panel, the preview, and the file."""
+"""Recording a camera path: its section of the panel, the preview, and the file."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ from triptych.view.camera import ViewCamera, move_browser
 log = logging.getLogger("triptych")
 
 PREVIEW_FPS = 20
-DRAWN = 16  # points of the drawn path for each keyframe
+DRAWN = 16  # points of the drawn path per keyframe
 
 
 class Recorder:
@@ -27,8 +27,8 @@ class Recorder:
 
     Args:
         client: the viewer.
-        world: of the scene.
-        scene: its name.
+        world: world coordinates of the scene.
+        scene: name of the scene.
         target: the file to save to; recording continues from its content.
         draw: called with the keyframes, and with cameras along the path if there are two or more.
     """

@@ -1,4 +1,4 @@
-"""Pictures of the newest camera, rendered in a thread: small ones while it moves, sharp ones at rest."""
+"""Pictures of the current camera, rendered in a thread: small ones while it moves, sharp ones at rest."""
 
 import logging
 import threading
@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.radiance.composite import Rendered
-from triptych.radiance.render import Picture, RadianceField, render_tiles
+from triptych.radiance.composite import RenderedRays
+from triptych.radiance.render import RadianceField, RenderedImage, render_tiles
 from triptych.view.camera import OPAQUE, ViewCamera
 
 log = logging.getLogger("triptych")
 
-REST_SECONDS = 0.1  # without a new request, before the picture is sharpened
+REST_SECONDS = 0.1  # pause in requests after which the picture is sharpened
 SIDE_STEP = 8  # sides of moving pictures are multiples, so that sizes do not flicker
-SMOOTHING = 0.5  # weight of the newest measurement, as an exponent: costs are ratios
+SMOOTHING = 0.5  # weight of the newest measurement in a geometric moving average
 MAX_RATIO = 4.0  # limit of a measured cost over the expected one
-BAND_SECONDS = 0.05  # a sharpening picture ends this soon after the camera has moved
-MIN_BAND_RAYS = 2048  # rendered together, to be worth their overhead
-PROBE = 12  # rays a side that measure the distance of the picture's middle
-MIN_ORBIT_DISTANCE = 0.25  # unit cubes: orbiting a nearer point is unpleasant
+BAND_SECONDS = 0.05  # rendering time of a band, after which a newer request cancels the picture
+MIN_BAND_RAYS = 2048  # fewer rays cost more overhead than rendering
+PROBE = 12  # side of the square of rays that measures the distance of the picture's middle
+MIN_ORBIT_DISTANCE = 0.25  # unit cubes
 
 Box = tuple[tuple[float, ...], tuple[float, ...]]
 Size = tuple[int, int]
@@ -33,14 +33,14 @@ Size = tuple[int, int]
 class RenderQueue:
     """Renders rays for all viewers in one thread, in the order of the calls.
 
-    The compiled renderer uses all cores and need not support calls from several threads at once;
-    in a queue no viewer waits longer than for one band of each other viewer.
+    The compiled renderer uses all cores and need not support calls from several threads at once. A viewer
+    waits for at most one band of every other viewer.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
 
-    def __call__(self, radiance: RadianceField, rays: tuple[Tensor, Tensor], width: int) -> Rendered:
+    def __call__(self, radiance: RadianceField, rays: tuple[Tensor, Tensor], width: int) -> RenderedRays:
         """Render whole rows of pixels, `width` each; blocks until they are done."""
         return self._thread.submit(render_tiles, radiance, *rays, width).result()
 
@@ -50,8 +50,8 @@ def orbit_distance(
 ) -> float:
     """Distance in unit cubes from a camera to the point that the viewer orbits.
 
-    It is the point of the optical axis nearest to the scene's `middle` (3,), if the camera faces
-    that; else the surface straight ahead.
+    It is the point of the optical axis nearest to the scene's `middle` (3,) if that lies ahead of the camera,
+    else the surface straight ahead.
     """
     ahead = float((middle - view.position) @ view.rotation[:, 2])
     if ahead > MIN_ORBIT_DISTANCE:
@@ -88,9 +88,9 @@ def moving_size(full: Size, cost: PixelCost, *, fps: float, min_side: int) -> Si
 
     Args:
         full: the sharpest picture; the result has its shape, and is never larger.
-        cost: of a pixel.
+        cost: rendering time per pixel.
         fps: target frame rate.
-        min_side: lower limit of the short side in pixels; below it the frame rate falls instead.
+        min_side: lower limit of the short side in pixels, even if the frame rate falls below `fps`.
     """
     width, height = full
     short, long = min(full), max(full)
@@ -114,10 +114,10 @@ def band_rows(width: int, cost: PixelCost) -> int:
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """A picture for one viewer.
+    """A request for a picture.
 
     Attributes:
-        view: its camera.
+        view: the camera.
         box: opposite corners in the unit cube of the crop box, or None.
         fps: target frame rate while moving.
         mode: one of `camera.MODES`.
@@ -137,13 +137,13 @@ class Frame:
 
     Attributes:
         picture: the rendering.
-        request: the request that it answers.
+        request: the request for it.
         first: whether it is the first picture of this request.
         final: whether no sharper one follows.
-        seconds: its rendering time.
+        seconds: rendering time.
     """
 
-    picture: Picture
+    picture: RenderedImage
     request: RenderRequest
     first: bool
     final: bool
@@ -254,7 +254,7 @@ class RenderThread(threading.Thread):
             bands.append(self._queue(radiance, rays, size[0]))
             if number is not None and self._superseded(number):
                 return False
-        picture = Picture.from_rays(Rendered.concatenate(bands), size, radiance.background)
+        picture = RenderedImage.from_rays(RenderedRays.concatenate(bands), size, radiance.background)
         if self._stopping:
             return False
         self._show(Frame(picture, request, first, final, time.perf_counter() - began))

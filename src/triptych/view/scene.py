@@ -24,7 +24,7 @@ FILES = ("transforms.json", WEIGHTS, "radiance/field.json")
 
 
 @dataclass(frozen=True)
-class PointCloud:
+class SparsePoints:
     """Points (n, 3) in world coordinates and their colours (n, 3) uint8."""
 
     points: NDArray[np.float64]
@@ -36,9 +36,9 @@ class TrainedScene:
     """A trained scene, ready to view.
 
     Attributes:
-        name: of the scene.
-        cameras: of the photographs.
-        images: the photographs' files.
+        name: name of the scene.
+        cameras: cameras of the photographs.
+        images: files of the photographs.
         radiance: the trained field.
         world: the coordinates of transforms.json.
         cloud: the sparse points, if there are any.
@@ -49,10 +49,10 @@ class TrainedScene:
     images: list[Path]
     radiance: RadianceField
     world: World
-    cloud: PointCloud | None
+    cloud: SparsePoints | None
 
 
-def read_cloud(file: Path) -> PointCloud:
+def read_cloud(file: Path) -> SparsePoints:
     """Read a coloured point cloud.
 
     Raises:
@@ -66,7 +66,7 @@ def read_cloud(file: Path) -> PointCloud:
             raise ValueError(f"{len(points)} points, {len(colours)} colours")
     except (OSError, ValueError, AttributeError, IndexError, KeyError) as error:
         raise TriptychError(f"{file}: not a coloured point cloud ({error}); write it again") from error
-    return PointCloud(points, colours)
+    return SparsePoints(points, colours)
 
 
 def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
@@ -74,7 +74,7 @@ def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
 
     Args:
         folder: results/scenes/NAME.
-        device: where to render.
+        device: device to render on.
 
     Raises:
         TriptychError: the folder or a file in it is missing or malformed.

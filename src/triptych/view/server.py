@@ -53,12 +53,12 @@ def measure_pixel_cost(scene: TrainedScene, queue: RenderQueue) -> PixelCost:
 
 
 def serve(scene: TrainedScene, *, host: str, port: int, options: Options) -> viser.ViserServer:
-    """Start the server in threads of its own; `stop()` on the result ends it.
+    """Start the server in background threads; `stop()` on the result ends it.
 
     Args:
         scene: the trained scene.
         host: address to listen on.
-        port: to listen on; 0 chooses a free one.
+        port: port to listen on; 0: any free one.
         options: see `Options`.
 
     Raises:

@@ -23,8 +23,8 @@ from triptych.view.rendering import (
 )
 from triptych.view.scene import TrainedScene
 
-MOVING_QUALITY, FINAL_QUALITY = 75, 92  # of JPEG
-STATUS_SECONDS = 0.5  # between two updates while moving
+MOVING_QUALITY, FINAL_QUALITY = 75, 92  # JPEG qualities
+STATUS_SECONDS = 0.5  # between two updates of the status while moving
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Options:
 
 
 class Session:
-    """Everything that belongs to one connected browser.
+    """The viewer of one connected browser.
 
     Args:
         client: the connection.
         scene: the trained scene.
         queue: shared by all sessions.
-        cost: first estimate of a pixel's cost.
+        cost: first estimate of the rendering time per pixel.
         options: see `Options`.
     """
 

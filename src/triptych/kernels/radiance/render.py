@@ -18,7 +18,7 @@ from triptych.kernels.radiance.march import (
     step_number,
 )
 from triptych.kernels.radiance.networks import evaluate
-from triptych.radiance.composite import Rendered
+from triptych.radiance.composite import RenderedRays
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.step_schedule import StepSchedule
@@ -145,7 +145,7 @@ class KernelRenderer:
         schedule: StepSchedule,
         near: float,
         min_transmittance: float,
-    ) -> Rendered:
+    ) -> RenderedRays:
         """What rays see, given by (rays, 3) origins and unit directions."""
         kernels, aabb_scale = self.kernels, self.kernels.field.shape.aabb_scale
         with torch.no_grad():
@@ -168,4 +168,4 @@ class KernelRenderer:
             rendered,
         )
         values = torch.from_numpy(rendered)
-        return Rendered(values[:, :3], values[:, 3], values[:, 4])
+        return RenderedRays(values[:, :3], values[:, 3], values[:, 4])

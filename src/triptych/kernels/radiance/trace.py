@@ -9,7 +9,7 @@ from torch import Tensor
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import composite, encode, march, networks
 from triptych.kernels.radiance.field import FieldKernels, ray_activations
-from triptych.radiance.composite import Rendered
+from triptych.radiance.composite import RenderedRays
 from triptych.radiance.field import Field
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.trace import GRADIENT_SCALE_DISTANCE, MIN_TRANSMITTANCE, Rays, Traced
@@ -46,7 +46,7 @@ class KernelTracer:
         weights = [layer.weight for layer in self.kernels.layers]
         rendered = _Trace.apply(self, rays.schedule, rays.features, rays.origins, rays.directions, *weights)
         return Traced(
-            Rendered(rendered[:, :3], rendered[:, 3], rendered[:, 4]),
+            RenderedRays(rendered[:, :3], rendered[:, 3], rendered[:, 4]),
             rendered[:, 5],
             marched=int(self.starts[-1]),
             used=int(self.seen.sum()),
