@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from triptych.scenes.manifest import ManifestRow
-from triptych.sfm.sharpness import decide, sharpest_of_windows, sharpness
+from triptych.sfm.sharpness import mark_kept, sharpest_of_windows, sharpness
 
 TEXTURE = gaussian_filter(np.random.default_rng(0).random((200, 300)), 1.2)
 TEXTURE = np.uint8(255 * (TEXTURE - TEXTURE.min()) / np.ptp(TEXTURE))
@@ -48,7 +48,7 @@ def film(values, rate):
 
 def choose(candidates, *, fps, **options):
     chosen = [best for best, _ in sharpest_of_windows(((one, None) for one in candidates), fps)]
-    return [row.why for row in decide(candidates, chosen, **options)]
+    return [row.status for row in mark_kept(candidates, chosen, **options)]
 
 
 def kept(why):

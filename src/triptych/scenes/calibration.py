@@ -1,4 +1,4 @@
-"""The numbers of one frame of a scene file: its lens, at the size in use, and its pose."""
+"""Lens and pose of one frame of a scene file, the lens at the size in use."""
 
 import math
 
@@ -10,14 +10,14 @@ from triptych.workflow.errors import TriptychError
 
 PERSPECTIVE = {"OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL"}
 FISHEYE = {"OPENCV_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_RADIAL_FISHEYE"}
-MIN_VOLUME = 0.9  # that three axes of a pose span: they are rounded, hardly more
+MIN_VOLUME = 0.9  # spanned by the three unit axes of a pose; rounding changes it from 1 by much less
 
 
 def is_fisheye(frame: Frame) -> bool:
     """Whether a frame's lens is a fisheye (`is_fisheye`, or its `camera_model`).
 
     Raises:
-        TriptychError: the lens is of an unknown model.
+        TriptychError: the lens model is unknown.
     """
     model = str(frame.values.get("camera_model", "")).upper()
     if model and model not in PERSPECTIVE | FISHEYE:
@@ -73,13 +73,13 @@ def intrinsics(frame: Frame, size: tuple[int, int], downscale: int) -> list[floa
     """fx, fy, cx, cy, four distortion coefficients, width and height, at the size in use.
 
     Args:
-        frame: whose `w` and `h`, if given, are the size that was calibrated.
+        frame: the frame; its `w` and `h`, if given, are the size of the calibration.
         size: width and height of the image file.
         downscale: whole number by which the image's sides are divided.
 
     Raises:
-        TriptychError: a number is missing or none, the image has another shape than the calibrated
-            one, or the lens is of an unknown model.
+        TriptychError: a number is missing or not finite, the image has another shape than the calibrated
+            one, or the lens model is unknown.
     """
     fisheye = is_fisheye(frame)
     width, height = (_number(frame, key, side) for key, side in zip("wh", size, strict=True))

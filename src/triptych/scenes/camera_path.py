@@ -1,4 +1,4 @@
-"""A smooth camera path: past the cameras of a scene, or through recorded keyframes."""
+"""A smooth camera path, past the cameras of a scene or through recorded keyframes."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from triptych.scenes.keyframes import CameraPath
 
 Array = NDArray[np.float64]
 
-KEYFRAMES_PER_SECOND = 2.0  # of a scene's cameras, fewer than there are: the hand that held them trembled
+KEYFRAMES_PER_SECOND = 2.0  # a selection of the scene's cameras, which smooths a trembling hand
 
 
 def _spline(positions: Array, rotations: Rotation, values: Array, frames: int) -> tuple[Array, Array, Array]:
@@ -45,7 +45,7 @@ def _pinhole(position: Array, rotation: Array, focal: Array, size: tuple[int, in
 
 
 def _even_size(width: int, aspect: float) -> tuple[int, int]:
-    """A size that films can have: both sides even."""
+    """The nearest size that films can have: both sides even."""
     return width // 2 * 2, max(2, round(width / aspect / 2) * 2)
 
 
@@ -53,10 +53,10 @@ def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) ->
     """Cameras of a film that passes by the given ones in order.
 
     Args:
-        cameras: at least two, in the order of capture.
-        frames: number of cameras to make.
-        seconds: length of the film, which decides how many of the cameras are passed exactly.
-        width: of the pictures in pixels; the height keeps the first camera's shape. Both are even.
+        cameras: at least two cameras, in the order of capture.
+        frames: number of cameras of the result.
+        seconds: length of the film, which decides through how many of the cameras the path runs.
+        width: width of the pictures in pixels; the height keeps the first camera's shape. Both are made even.
 
     Returns:
         Pinhole cameras without distortion, with the mean field of view of the given ones.
@@ -79,12 +79,12 @@ def keyframe_path(path: CameraPath, world: World, *, frames: int, width: int) ->
 
     Args:
         path: the keyframes, and the shape of the pictures.
-        world: of the scene it was recorded in.
-        frames: number of cameras to make.
-        width: of the pictures in pixels. Both sides are even.
+        world: the coordinates of the scene in which it was recorded.
+        frames: number of cameras of the result.
+        width: width of the pictures in pixels. Both sides are made even.
 
     Returns:
-        Pinhole cameras without distortion, with the field of view of the keyframes in between.
+        Pinhole cameras without distortion; the field of view is interpolated between the keyframes.
     """
     poses = [world.camera(keyframe.pose) for keyframe in path.keyframes]
     fov = np.radians([keyframe.fov for keyframe in path.keyframes])

@@ -19,13 +19,13 @@ class Cameras:
     """n cameras; every tensor has n rows and the same floating-point type.
 
     Attributes:
-        focal: (n, 2) focal lengths in pixels (of a fisheye: pixels a radian at the centre).
+        focal: (n, 2) focal lengths in pixels (fisheye: pixels per radian at the centre).
         centre: (n, 2) principal points in pixels.
         distortion: (n, 4) k1, k2, p1, p2 of OPENCV lenses, k1, k2, k3, k4 of fisheyes.
         rotation: (n, 3, 3) camera axes as columns, in unit-cube coordinates.
         position: (n, 3) optical centres, in unit-cube coordinates.
         size: (n, 2) int64 width and height in pixels.
-        fisheye: (n,) bool, which lenses are fisheyes; None: none of them.
+        fisheye: (n,) bool, whether each lens is a fisheye; None if none is.
     """
 
     focal: Tensor
@@ -67,7 +67,7 @@ class Cameras:
         """Rays through image points.
 
         Args:
-            index: (m,) int64, which camera.
+            index: (m,) int64, the ray's camera.
             pixels: (m, 2) image coordinates, `.5` at pixel centres.
 
         Returns:
@@ -90,7 +90,7 @@ class Cameras:
     def project(self, index: int, points: Tensor) -> tuple[Tensor, Tensor]:
         """Image coordinates (m, 2) and depth along the optical axis (m,) of points (m, 3).
 
-        A fisheye may see points of negative depth; for other lenses their coordinates mean nothing.
+        A fisheye may see points of negative depth; for other lenses their coordinates are meaningless.
         """
         local = (points - self.position[index]) @ self.rotation[index]
         if self.fisheye is not None and self.fisheye[index]:

@@ -1,4 +1,4 @@
-"""Between the coordinates of a scene file and those of the unit cube, in which radiance fields live."""
+"""Conversion between the coordinates of a scene file and the unit cube of radiance fields."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class World:
     """World positions times `scale` plus `offset` lie in the unit cube; axes are parallel.
 
     Attributes:
-        scale: unit cubes a world unit.
+        scale: unit cubes per world unit.
         offset: (3,) the world's origin in the unit cube.
     """
 

@@ -37,10 +37,10 @@ def check_mask(mask: Mask, size: tuple[int, int]) -> None:
 def read_mask(mask: Mask, size: tuple[int, int]) -> Tensor:
     """Which pixels of an image are used, at `size` (width, height): (h, w) bool.
 
-    Where several pixels of the file become one, that one is used only if all of them are.
+    If several pixels of the file become one, it is used only if all of them are.
 
     Raises:
-        TriptychError: the file is not a readable image, or nothing is left.
+        TriptychError: the file is not a readable image, or no pixel is used.
     """
     white = np.array(load_image(mask.file).convert("L")) > 0
     used = white if mask.hides == "black" else ~white

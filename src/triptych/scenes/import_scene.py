@@ -1,4 +1,4 @@
-"""From images with known poses to the files that structure from motion would have written."""
+"""Import of images with known poses, into the same files that structure from motion writes."""
 
 import logging
 import shutil
@@ -50,9 +50,9 @@ def _import_frame(frame: Frame, source: Path, folder: Path, name: str, *, url: s
     Args:
         frame: the frame.
         source: its image.
-        folder: of the images.
-        name: of the copy, without suffix.
-        url: of the folder, relative to the new scene file.
+        folder: the folder of the copies.
+        name: the copy's name, without suffix.
+        url: the folder's path, relative to the new scene file.
     """
     image = load_image(source)
     intrinsics(frame, image.size, 1)
@@ -89,18 +89,18 @@ def import_scene(
     aabb_scale: int | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Copy a scene, so that nothing outside of the results is needed any more.
+    """Copy a scene, so that later steps need no file outside the results.
 
-    Images keep their names unless two share one; then all are numbered, from 0 in the order of their
-    file, behind `train_`, `test_` or `frame_`. Listed images that do not exist are left out with a warning.
+    Images keep their names unless two share one; then all are named `train_`, `test_` or `frame_` and their
+    number, from 0 in the order of their file. Listed images that do not exist are left out with a warning.
 
     Args:
         source: see `read_known_poses`.
-        transforms: the scene file to write, beside `frames`.
-        frames: becomes the folder of images, with masks (black is ignored) in `masks/`.
-        manifest: frames.csv, with a row for each listed image, without time and sharpness.
+        transforms: the scene file to write, in the folder that also holds `frames`.
+        frames: the folder of images to write, with masks (black is ignored) in `masks/`.
+        manifest: frames.csv, with one row per listed image, without time and sharpness.
         aabb_scale: side of the box that the radiance field covers; None keeps the source's.
-        provenance: goes into `transforms`.
+        provenance: added to `transforms`.
 
     Raises:
         TriptychError: see `read_known_poses`; or if an image, mask, lens or pose cannot be used.
@@ -114,7 +114,7 @@ def import_scene(
     ):
         for number, (frame, name) in enumerate(zip(content.frames, _names(content.frames), strict=True)):
             if frame.image is None:
-                rows.append(ManifestRow(number, "", why=f"{frame.name} does not exist"))
+                rows.append(ManifestRow(number, "", status=f"{frame.name} does not exist"))
             else:
                 entries.append(_import_frame(frame, frame.image, temporary, name, url=frames.name))
                 rows.append(ManifestRow(number, Path(entries[-1]["file_path"]).name))

@@ -1,11 +1,11 @@
-"""A recorded camera path as a file: what the viewer saves and the fly-through renders.
+"""The file of a recorded camera path, which the viewer saves and the fly-through renders.
 
 The JSON object has the keys
 
 - `format`: "triptych-camera-path-1";
-- `scene`: the name of the scene it was recorded in;
-- `seconds`, `fps`: length of the film and its frames a second;
-- `aspect`: width of the pictures over their height;
+- `scene`: the name of the scene in which it was recorded;
+- `seconds`, `fps`: length of the film and frames per second;
+- `aspect`: width of the pictures divided by their height;
 - `keyframes`: at least two, in order, each with `transform_matrix`, camera-to-world as 4 rows of 4
   numbers in the convention of the scene's transforms.json (x right, y up, z backward; world units),
   and `fov`, the vertical field of view in degrees.
@@ -72,10 +72,10 @@ def read_camera_path(file: Path, *, scene: str | None = None) -> CameraPath:
 
     Args:
         file: the path.
-        scene: the scene it must have been recorded in, as every scene has coordinates of its own; None: any.
+        scene: the scene in which it must have been recorded, as coordinates differ between scenes; None: any.
 
     Raises:
-        TriptychError: the file is missing, not a camera path, or one of another scene.
+        TriptychError: the file is missing, not a camera path, or from another scene.
     """
     try:
         content = read_json(file)

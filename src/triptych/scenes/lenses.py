@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 NEWTON_STEPS = 8
-MIN_SLOPE = 0.1  # of a lens's polynomial in Newton's steps: it only falls that low outside the image
+MIN_SLOPE = 0.1  # least slope of a lens's polynomial in Newton's steps: it is lower only outside the image
 
 
 def distort(points: Tensor, coefficients: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def max_radius(coefficients: Tensor) -> Tensor:
         coefficients: (n, 4) or (4,): k1, k2, p1, p2.
 
     Returns:
-        (n,) or (), infinite where no radius is folded back.
+        (n,) or (), infinite if no radius is folded back.
     """
     a, b = 5 * coefficients[..., 1], 3 * coefficients[..., 0]
     # the smallest positive root u = r² of a u² + b u + 1, written so that a may be 0
@@ -51,7 +51,7 @@ def max_radius(coefficients: Tensor) -> Tensor:
 
 
 def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
-    """Invert `distort` by Newton's method, which has no closed form.
+    """Invert `distort`, by Newton's method: there is no closed form.
 
     Converges wherever the distortion is one-to-one, as it is inside a calibrated image. Points beyond
     what the lens can show move to `max_radius`.

@@ -1,4 +1,4 @@
-"""The manifest of a scene, frames.csv: a row for each frame of its source, and why it was kept or not."""
+"""frames.csv, the list of a scene's frames: one row per frame of the source, and why it was kept or not."""
 
 import csv
 import math
@@ -20,14 +20,19 @@ class ManifestRow(NamedTuple):
         file: name of its image file, if it is kept.
         time: seconds since the first frame of a film; None for photographs.
         sharpness: see `triptych.sfm.sharpness`; NaN if it is not measured.
-        why: `KEPT`, or the reason why it is not.
+        status: `KEPT`, or the reason why the frame is not kept; column `why` of the file.
     """
 
     frame: int
     file: str
     time: float | None = None
     sharpness: float = math.nan
-    why: str = KEPT
+    status: str = KEPT
+
+    @property
+    def kept(self) -> bool:
+        """Whether the frame is kept."""
+        return self.status == KEPT
 
 
 def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
@@ -36,10 +41,9 @@ def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for row in rows:
-            kept = row.why == KEPT
             time = "" if row.time is None else f"{row.time:.6f}"
             sharpness = "" if math.isnan(row.sharpness) else f"{row.sharpness:.4f}"
-            writer.writerow((row.frame, row.file if kept else "", time, sharpness, kept, row.why))
+            writer.writerow((row.frame, row.file if row.kept else "", time, sharpness, row.kept, row.status))
 
 
 def sharpness_of_files(manifest: str | Path) -> dict[str, float]:

@@ -16,13 +16,13 @@ from triptych.workflow.errors import TriptychError
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed images, sorted by name: numbers in names by their value, so that im_2 comes before im_10.
+    """Posed images, sorted by name; numbers in names are compared by value: im_2 comes before im_10.
 
     Attributes:
-        names: one an image, the file name without suffix.
+        names: one per image, the file name without suffix.
         files: the image files.
-        masks: which pixels of each image are ignored, or None.
-        splits: `train` or `test` for each image if the file tells them apart, else None for all.
+        masks: one per image, the pixels to ignore, or None.
+        splits: one per image, `train` or `test`; all None if the file has no split.
         cameras: intrinsics at the size in use, poses in unit-cube coordinates.
         aabb_scale: side of the box that holds the scene, in unit cubes.
     """
@@ -37,7 +37,7 @@ class Scene:
     def split(self, holdout: int) -> tuple[list[int], list[int]]:
         """Positions of the training and of the held-out images.
 
-        The file's own split where it has one; else every `holdout`-th image is held out, first included.
+        The file's own split if it has one; else every `holdout`-th image is held out, first included.
         """
         positions = range(len(self.names))
         if any(self.splits):
@@ -50,7 +50,7 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
     """Read a scene file and the sizes of its images.
 
     Frames whose image does not exist are left out with a warning, since published scenes list
-    such frames. Intrinsics may stand at the top or in a frame, and are scaled to the size in use.
+    such frames. Intrinsics may be at the top level or in a frame, and are scaled to the size in use.
 
     Args:
         path: the JSON file; `file_path` entries are relative to it.

@@ -1,8 +1,8 @@
-"""Scene files with known poses: which frames there are, and where their images and masks lie.
+"""Scene files with known poses: their frames, and the files of images and masks.
 
-Read are the `transforms.json` of instant-ngp and nerfstudio, and the pair `transforms_train.json`
+Supported are the `transforms.json` of instant-ngp and nerfstudio, and the pair `transforms_train.json`
 and `transforms_test.json` of NeRF's synthetic scenes (Mildenhall et al. 2020). Images are not
-opened: the workflow plans with this module.
+opened: the workflow uses this module for planning.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Mask:
 
     Attributes:
         file: an image of the photograph's size.
-        hides: whether its black (0) or its other pixels are ignored: "black" or "white".
+        hides: "black" if its black pixels (0) are ignored, "white" if its other pixels are.
     """
 
     file: Path
@@ -47,10 +47,10 @@ class Frame:
         name: its `file_path`.
         number: its position in its file.
         where: file and frame, for messages.
-        values: its own keys, and those that stand at the top for all frames.
+        values: its own keys, and the file's top-level keys, which apply to all frames.
         image: the image, or None if there is no such file.
-        mask: which pixels are ignored, if any.
-        split: `train` or `test` where the file tells them apart.
+        mask: the pixels to ignore, or None.
+        split: `train` or `test`; None if the file has no split.
     """
 
     name: str
@@ -67,10 +67,10 @@ class SceneFile:
     """A scene file, or a pair of them.
 
     Attributes:
-        paths: of the file, or of both.
+        paths: the path of the file, or of both.
         aabb_scale: side of the box that holds the scene, in unit cubes.
-        world: from the file's coordinates to the unit cube's.
-        frames: one for each listed image, in their order.
+        world: the conversion from the file's coordinates to the unit cube's.
+        frames: one per listed image, in the file's order.
     """
 
     paths: tuple[Path, ...]
@@ -91,16 +91,16 @@ class SceneFile:
 
 
 def _image(folder: Path, file_path: str) -> Path | None:
-    """The file a frame names; synthetic scenes leave out `.png`."""
+    """The image file of a frame, or None; synthetic scenes leave out `.png`."""
     candidates = (folder / file_path, folder / f"{file_path}.png")
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _mask(folder: Path, mask_path: str | None, image: Path | None, where: str) -> Mask | None:
-    """The mask a frame names, or else one beside the image.
+    """The mask of a frame: its `mask_path`, or else a file in the folder of the image.
 
     The two conventions are opposite: a `mask_path` (nerfstudio) is black, a `dynamic_mask_NAME.png`
-    (instant-ngp) is anything but black where the image is to be ignored.
+    (instant-ngp) is anything but black for pixels to ignore.
     """
     if mask_path is not None:
         if not (folder / mask_path).is_file():
@@ -160,7 +160,7 @@ def check_images(path: str | Path, content: SceneFile) -> None:
     if present < 2:
         raise TriptychError(
             f"{path}: {present} of {listed} listed images exist; at least 2 are needed, "
-            "so check the image folder beside the file"
+            "so check the file's image folder"
         )
     splits = {frame.split for frame in content.frames if frame.image is not None}
     if splits not in ({None}, {TRAIN, TEST}):
@@ -203,8 +203,8 @@ def read_known_poses(path: str | Path) -> SceneFile:
             `transforms_test.json`, which are preferred.
 
     Raises:
-        TriptychError: there is none, one is malformed, the two disagree about the world, or there are
-            not enough images.
+        TriptychError: there is no file, one is malformed, the two differ in their coordinates, or there
+            are not enough images.
     """
     content = _find_and_read(Path(path))
     check_images(path, content)
@@ -212,7 +212,7 @@ def read_known_poses(path: str | Path) -> SceneFile:
 
 
 def poses_fingerprint(path: str | Path) -> str:
-    """Changes when a file of the scene is added, removed or edited, whatever else lies beside them.
+    """A value that changes if a file of the scene is added, removed or edited; other files do not count.
 
     Raises:
         TriptychError: see `read_known_poses`.

@@ -12,16 +12,16 @@ from triptych.workflow.progress import Progress
 log = logging.getLogger("triptych")
 
 CAMERA_MODEL = "OPENCV"  # fx, fy, cx, cy, k1, k2, p1, p2: the lens of instant-ngp's format
-BLOCK = 10  # images handed to COLMAP at a time: few enough for progress to be seen
-# Up to this longer side doubling the image first pays: SIFT's finest octave of a small picture
-# has too few features, and the four times as many pixels are still few.
+BLOCK = 10  # images per call of COLMAP, between which progress is shown
+# Images up to this longer side are doubled first: otherwise SIFT finds too few features in them, and four
+# times as many pixels are still few.
 SMALL = 640
 
 
 def images_by_size(folder: str | Path) -> dict[tuple[int, int], list[str]]:
-    """Names of the images in a folder, sorted, under each (width, height) that occurs."""
+    """Sorted names of the images in a folder, by (width, height)."""
     sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for path in sorted(Path(folder).glob("[!.]*")):  # Snakemake keeps a hidden timestamp beside them
+    for path in sorted(Path(folder).glob("[!.]*")):  # Snakemake keeps a hidden timestamp there
         sizes[image_size(path)].append(path.name)
     return dict(sizes)
 
@@ -38,7 +38,7 @@ def extract_features(
     """Fill a new COLMAP database with cameras and features; arguments as for `match_features`.
 
     Images of one size share a camera. COLMAP's own single-camera mode silently leaves out
-    images of another size, so each size is imported on its own.
+    images of another size, so each size is imported separately.
     """
     extraction = pycolmap.FeatureExtractionOptions()
     extraction.max_image_size = max_image_size
@@ -51,12 +51,12 @@ def extract_features(
         first_octave = -1 if max(max(size) for size in sizes) <= SMALL else 0
     extraction.sift.first_octave = first_octave
     if len(sizes) > 1:
-        log.info("%s: %d image sizes, a camera for each", images, len(sizes))
+        log.info("%s: %d image sizes, one camera for each", images, len(sizes))
 
     with pycolmap.Database.open(database):
         pass  # makes the tables
-    # Registered first and one by one: threads would number the images as they finish, and
-    # everything after depends on that order.
+    # Images are registered first, one by one: threads would number them in the order in which they finish,
+    # and all later results depend on that order.
     for names in sizes.values():
         pycolmap.import_images(
             database, images, camera_mode=pycolmap.CameraMode.SINGLE, image_names=names, options=reader

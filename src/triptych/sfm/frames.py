@@ -1,8 +1,8 @@
-"""From a film or a folder of images to one folder of upright, sharp frames and a list of them.
+"""From a film or a folder of images to one folder of upright, sharp frames and frames.csv, their list.
 
-Frames of a film are written as PNG: they have been through one lossy codec already, and a
-second one would blur exactly the detail that matching needs. Photographs that need no change
-are copied as they are, with the EXIF data from which COLMAP reads the focal length.
+Frames of a film are written as PNG: a second lossy codec would blur the detail that matching needs.
+Photographs that need no change are copied unchanged, with the EXIF data from which COLMAP reads the focal
+length.
 """
 
 import logging
@@ -24,17 +24,16 @@ from triptych.data.image_files import (
     to_8_bits,
 )
 from triptych.data.video import Picture, frame_count, read_video
-from triptych.scenes.manifest import KEPT, ManifestRow, write_manifest
-from triptych.sfm.sharpness import decide, sharpest_of_windows, sharpness
+from triptych.scenes.manifest import ManifestRow, write_manifest
+from triptych.sfm.sharpness import mark_kept, sharpest_of_windows, sharpness
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder
 from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 
-MIN_FRAMES = 3  # two views fix no scale to compare a third with
+MIN_FRAMES = 3  # the scale of two views is arbitrary: there is nothing to compare it with
 ORIENTATION = 0x0112  # the EXIF tag
-
 
 Save = Callable[[Path], object]  # writes a frame to a file
 
@@ -110,20 +109,20 @@ def extract_frames(
     max_size: int | None = None,
     threads: int = 1,
 ) -> None:
-    """Write the sharp frames of a film, or the images of a folder, and the list of all of them.
+    """Write the sharp frames of a film, or the images of a folder, and frames.csv with a row for each.
 
-    The source is decoded once; of a film, two frames are in memory at a time.
+    The source is decoded once; two frames of a film are in memory at a time.
 
     Args:
         source: any film that FFmpeg decodes; or a folder, whose sub-folders, hidden files and files
             of other types are left out.
-        folder: becomes the folder of kept frames.
-        manifest: frames.csv.
+        folder: the folder of kept frames to write.
+        manifest: frames.csv, to write.
         film: whether `source` is a film.
-        fps: frames of a film to keep a second: the sharpest of each window of 1/fps seconds.
-        reject_below, neighbours: see `decide`; neighbours in a folder need not show the same.
-        max_size: longer side of the written frames in pixels; None keeps them as they are.
-        threads: of the film's decoder.
+        fps: frames of a film to keep per second: the sharpest of each window of 1/fps seconds.
+        reject_below, neighbours: see `mark_kept`; neighbours in a folder may show different things.
+        max_size: longer side of the written frames in pixels; None keeps their size.
+        threads: number of threads of the film's decoder.
 
     Raises:
         TriptychError: the source is missing or unreadable, or fewer than three frames remain.
@@ -138,20 +137,21 @@ def extract_frames(
         frames = photographs(images, max_size=max_size)
     rows: list[ManifestRow] = []
 
-    def listed() -> Iterator[tuple[ManifestRow, Save]]:
-        with Progress(total, f"judging {unit}s", unit=unit) as progress:
-            for frame, save in frames:
-                rows.append(frame)
-                yield frame, save
+    def with_rows() -> Iterator[tuple[ManifestRow, Save]]:
+        """The frames, each of which is also appended to `rows`."""
+        with Progress(total, f"measuring {unit}s", unit=unit) as progress:
+            for row, save in frames:
+                rows.append(row)
+                yield row, save
                 progress.update()
 
     with atomic_folder(folder) as temporary:
         chosen = []
-        for sharpest, save in sharpest_of_windows(listed(), fps):
+        for sharpest, save in sharpest_of_windows(with_rows(), fps):
             save(temporary / sharpest.file)
             chosen.append(sharpest)
-        rows = decide(rows, chosen, reject_below=reject_below, neighbours=neighbours)
-        kept = sum(row.why == KEPT for row in rows)
+        rows = mark_kept(rows, chosen, reject_below=reject_below, neighbours=neighbours)
+        kept = sum(row.kept for row in rows)
         log.info("%s: %d of %d frames kept", source, kept, len(rows))
         if kept < MIN_FRAMES:
             more = "raise the scene's fps, film for longer" if film else "add images"
@@ -160,6 +160,6 @@ def extract_frames(
                 f"least {MIN_FRAMES} are needed; {more}, or lower frames.reject_below"
             )
         for row in rows:
-            if row.why != KEPT:
+            if not row.kept:
                 (temporary / row.file).unlink(missing_ok=True)
         write_manifest(manifest, rows)

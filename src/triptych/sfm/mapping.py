@@ -22,7 +22,7 @@ MIN_REGISTERED = 3
 def largest_model(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
     """The reconstruction with the most registered images; of equals, the one with more points.
 
-    COLMAP starts another model when it cannot continue one, and the first need not be the best.
+    COLMAP starts another model if it cannot continue one, and the first may not be the best.
     """
     return max(models.values(), key=lambda model: (model.num_reg_images(), model.num_points3D()))
 
@@ -50,10 +50,10 @@ def describe(model: pycolmap.Reconstruction) -> dict[str, Any]:
 
 
 def refine(model: pycolmap.Reconstruction) -> None:
-    """Final bundle adjustment in place, of the principal point too.
+    """Final bundle adjustment in place, including the principal point.
 
-    While the model grows it stays at the image's centre, or it would drift away to explain
-    the first few views; at the end all views together determine it.
+    While the model grows, the principal point is fixed at the image's centre: the first few views do not
+    determine it, but all views together do.
     """
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = True
@@ -66,19 +66,19 @@ def refine(model: pycolmap.Reconstruction) -> None:
 def map_scene(images: str | Path, database: str | Path, folder: str | Path, *, seed: int) -> dict[str, Any]:
     """Incremental mapping; writes the largest model in COLMAP's binary format.
 
-    In one thread: with more, poses would depend on how many the machine has, and a scene of
-    fifty images gains nothing (COLMAP's adjustment starts to share work at 50,000 residuals).
+    It runs in one thread: with more, poses would depend on their number, and a scene of fifty images gains
+    nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
 
     Args:
-        images: the folder that the database was made from.
+        images: the folder of images of the database.
         database: COLMAP database with verified matches.
-        folder: becomes the folder of the model.
-        seed: of RANSAC.
+        folder: the folder of the model to write.
+        seed: seed of RANSAC.
 
     Returns:
         images, registered, points, observations, mean_reprojection_error in pixels,
         mean_track_length, camera (of the first image size; `cameras` has all), verified_pairs,
-        models (how many COLMAP made).
+        models (the number of models that COLMAP made).
 
     Raises:
         TriptychError: if no model, or only one of fewer than three images, can be made.

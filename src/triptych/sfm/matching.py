@@ -21,11 +21,11 @@ ADVICE = (
     "try sfm.matcher: exhaustive, sfm.first_octave: -1, a higher sfm.max_features or fps, "
     "or film more slowly around something textured that stands still"
 )
-BLOCK = 10  # pairs of BLOCK x BLOCK images are handed to COLMAP at a time, so that progress can be shown
+BLOCK = 10  # the pairs of BLOCK x BLOCK images per call of COLMAP, between which progress is shown
 
 
 class MatchCounts(NamedTuple):
-    """The numbers of images, of features in all, of pairs with matches, and of verified pairs."""
+    """Numbers of images, of features over all images, of pairs with matches, and of verified pairs."""
 
     images: int
     features: int
@@ -42,7 +42,7 @@ class MatchCounts(NamedTuple):
 def count_matches(database: str | Path) -> MatchCounts:
     """Read the counts of a COLMAP database."""
     with pycolmap.Database.open(database) as opened:
-        # COLMAP keeps a row for every pair it tried, also where nothing was found.
+        # COLMAP keeps a row for every pair that it tried, even without matches.
         _, matches = opened.read_num_matches()
         _, inliers = opened.read_two_view_geometry_num_inliers()
         pairs = int(np.count_nonzero(matches)), int(np.count_nonzero(inliers))
@@ -55,16 +55,16 @@ def colmap_seed(*parts: int | str) -> int:
 
 
 def quieten() -> None:
-    """Let COLMAP print nothing below errors; our own log says what matters."""
+    """Let COLMAP print errors only; the log has the rest."""
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
     pycolmap.logging.stderrthreshold = pycolmap.logging.ERROR.value
 
 
 def image_pairs(images: int, *, matcher: Matcher, overlap: int) -> list[tuple[int, int]]:
-    """Positions (first < second) of the pairs to match, near ones in the list near in memory.
+    """Positions (first < second) of the pairs to match, ordered in blocks of images that stay in memory.
 
     Exhaustive: every pair. Sequential: each image with the next `overlap`, and with those 2, 4,
-    8, ... up to 2^(overlap - 1) further on, which ties loops together at little cost.
+    8, ... up to 2^(overlap - 1) further on, which closes loops at little cost.
     """
     if matcher == "exhaustive":
         pairs = [(first, second) for second in range(images) for first in range(second)]
@@ -77,8 +77,8 @@ def image_pairs(images: int, *, matcher: Matcher, overlap: int) -> list[tuple[in
 def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int) -> None:
     """Match the features of image pairs and verify each pair by its epipolar geometry.
 
-    The pairs go to COLMAP in parts, so that progress can be shown. (Its database must not be
-    read meanwhile: a second SQLite in one process breaks the first one's locks.)
+    COLMAP receives the pairs in blocks, so that progress can be shown. (Its database must not be read
+    meanwhile: a second SQLite in one process breaks the first one's locks.)
     """
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = threads
@@ -127,14 +127,14 @@ def match_features(
         database: written atomically.
         matcher: `exhaustive` tries every pair; `sequential` tries pairs that are near in order
             of name, for films.
-        overlap: of sequential matching: how many following images each image is tried with.
-        max_image_size: longer side in pixels at which features are sought.
-        max_features: at most this many in an image.
+        overlap: number of following images that sequential matching pairs each image with.
+        max_image_size: longer side in pixels at which features are detected.
+        max_features: largest number of features per image.
         first_octave: -1 doubles the image first: more and finer features, four times the work.
             None does so for images of up to 640 pixels and uses 0 for larger ones.
-        seed: of RANSAC.
-        threads: COLMAP's; the result does not depend on it (one run in some hundreds, on a busy
-            machine, led to poses 1e-5 away, for a reason that was not found).
+        seed: seed of RANSAC.
+        threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on
+            a busy machine, led to poses 1e-5 away, for a reason that was not found).
 
     Raises:
         TriptychError: if there is nothing to match or no pair of images fits together.

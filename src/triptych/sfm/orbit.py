@@ -1,7 +1,7 @@
 """The embedded scene: a film of a made-up still life whose camera poses are known exactly.
 
-The film is as awkward as a phone's: the camera wavers, and shaky moments blur some frames, so
-that every step from frame choice to pose comparison has something to do.
+The film is as imperfect as a phone's: the camera wavers, and shaky moments blur some frames. It thus
+exercises every step from the choice of frames to the comparison of poses.
 """
 
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ Array = NDArray[np.float64]
 
 FIELD_OF_VIEW = np.radians(50)  # across the width
 DISTANCE = 4.0
-# Places within a pixel, 0..1, at which a sharp frame is sampled.
+# Positions within a pixel, 0..1, at which a sharp frame is sampled.
 GRID = np.stack(np.meshgrid([0.25, 0.75], [0.25, 0.75]), axis=-1).reshape(-1, 2)
 BLURRED_SAMPLES = 10  # spread over the exposure of a blurred frame
 CHUNK = 16_384  # rays traced together: their arrays stay in the processor's cache
-AABB_SCALE = 4  # with the dome 5.5 away: instant-ngp's unit cube is 3 wide in these units
+AABB_SCALE = 4  # for a dome of radius 5.5: instant-ngp's unit cube is 3 wide in these units
 
 
 def look_at(eye: Array, target: Array) -> Array:
@@ -43,7 +43,7 @@ def orbit_poses(frames: int, *, sweep: float) -> Array:
     """(frames, 4, 4) camera-to-world poses of a walk of `sweep` degrees around the still life.
 
     Elevation goes up and down between 14 and 46 degrees and distance by 8 %: on a perfect
-    circle, focal length and distance could not be told apart.
+    circle, focal length and distance could not be distinguished.
     """
     poses = []
     for t in np.linspace(0, 1, frames):
@@ -92,7 +92,7 @@ def render(scene: StillLife, pose: Array, *, width: int, height: int, samples: A
         scene: what is filmed.
         pose: camera-to-world at mid exposure, (4, 4), looking along -z.
         width, height: pixels.
-        samples: (n, 2) places in pixels, 0..1 within the pixel itself.
+        samples: (n, 2) offsets in pixels; 0..1 is within the pixel itself.
     """
     focal = intrinsics(width, height)["fl_x"]
     rotation, eye = pose[:3, :3].astype(np.float32), pose[:3, 3:].astype(np.float32)
@@ -124,19 +124,19 @@ def film_orbit(
     threads: int = 1,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Render the film and write it beside its true cameras.
+    """Render the film and write it, with its true cameras in a separate file.
 
     Args:
-        film: becomes an H.264 .mp4.
-        truth: becomes a transforms.json of all film frames in order of time. Each entry also has
-            `frame`, `time` in seconds, and `blurred`. Names are those that frame extraction gives.
+        film: the film to write, H.264 in .mp4.
+        truth: the transforms.json to write, with all film frames in order of time. Each entry also has
+            `frame`, `time` in seconds, and `blurred`. Names are those of the extracted frames.
         width, height: pixels, even.
-        frames: length of the film.
-        fps: frames a second.
+        frames: number of frames of the film.
+        fps: frames per second.
         sweep: degrees walked around the still life.
         blurred: share of frames with motion blur, 0 to 0.6.
-        seed: of the textures and of the shaky moments.
-        threads: renderers side by side.
+        seed: seed of the textures and of the shaky moments.
+        threads: number of frames rendered at once.
         provenance: added to `truth`.
     """
     camera = intrinsics(width, height)

@@ -53,8 +53,8 @@ def middle_of_view(poses: Array) -> Array:
     """The point (3,) whose squared distances to all view axes have the smallest sum.
 
     With P = I - d d^T projecting off an axis through o along d, the sum of |P (x - o)|^2 is
-    least where (sum P) x = sum P o. Where the axes leave a direction open (all parallel), the
-    solution nearest to the mean camera is taken.
+    least where (sum P) x = sum P o. If the axes leave a direction undetermined (all parallel), the
+    result is the solution nearest to the mean camera.
 
     Args:
         poses: (n, 4, 4) camera-to-world.
@@ -105,15 +105,15 @@ def write_transforms(
 ) -> None:
     """Write a COLMAP model as transforms.json, and its points as PLY in the same coordinates.
 
-    Intrinsics stand at the top if all frames share a camera, else with each frame.
+    Intrinsics are at the top level if all frames share a camera, else in each frame.
 
     Args:
         model_folder: COLMAP binary model with OPENCV cameras.
-        manifest: of the frames; their sharpness is copied.
-        target: transforms.json, beside the folder `frames`.
-        cloud: .ply.
+        manifest: frames.csv, from which the sharpness is copied.
+        target: transforms.json, in the folder that also holds `frames/`.
+        cloud: the .ply to write.
         aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
-        provenance: goes into `target`.
+        provenance: added to `target`.
     """
     model = pycolmap.Reconstruction(model_folder)
     registered = sorted((model.image(number) for number in model.reg_image_ids()), key=lambda one: one.name)

@@ -1,4 +1,4 @@
-"""Which frames of a film are worth keeping: measure sharpness, then compare only with neighbours."""
+"""The choice of a film's sharp frames: sharpness is measured, then compared with neighbouring frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from triptych.scenes.manifest import KEPT, ManifestRow
 
-# Blur is judged at about this many pixels along the longer side: at a sensor's full
-# resolution the measure would see noise, and a 4K film would take eight times as long.
-JUDGED_SIZE = 960
+# Sharpness is measured at about this many pixels along the longer side: at a sensor's full resolution
+# noise would dominate, and a 4K film would take eight times as long.
+MEASURED_SIZE = 960
 
 Item = TypeVar("Item")
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """Variance of the second difference, in the direction where it is smallest.
+    """The smallest of four variances: those of the second differences along x, y and both diagonals.
 
-    The variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
-    microscopy", ICPR 2000) adds all directions up; motion blur removes detail along one
-    direction only, and the minimum over four shows that sooner.
+    The variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR
+    2000) adds up all directions. Motion blur removes detail along one direction only, to which the minimum is
+    more sensitive.
 
     Args:
-        grey: (height, width) uint8 image; 0 is returned below 3 x 3.
+        grey: (height, width) uint8 image. The result is 0 for images smaller than 3 x 3.
     """
-    factor = max(1, round(max(grey.shape) / JUDGED_SIZE))
+    factor = max(1, round(max(grey.shape) / MEASURED_SIZE))
     height, width = (side // factor for side in grey.shape)
     if min(height, width) < 3:
         return 0.0
@@ -50,7 +50,7 @@ def window_of(frame: ManifestRow, fps: float | None) -> int:
     """
     if fps is None or frame.time is None:
         return frame.frame
-    # Containers round time stamps: a frame due exactly at a boundary may be a hair early.
+    # Containers round time stamps: a frame at a window's boundary may be slightly early.
     return int(np.floor(frame.time * fps + 1e-3))
 
 
@@ -60,34 +60,33 @@ def sharpest_of_windows(
     """The sharpest frame of every window, as soon as the next window begins; of equals, the first.
 
     Args:
-        frames: in order of time, each with anything that belongs to it.
+        frames: the frames in order of time, each with any object that belongs to it.
         fps: see `window_of`.
     """
     for _, window in groupby(frames, key=lambda one: window_of(one[0], fps)):
         yield max(window, key=lambda one: one[0].sharpness)
 
 
-def decide(
+def mark_kept(
     frames: Sequence[ManifestRow], chosen: Sequence[ManifestRow], *, reject_below: float, neighbours: int
 ) -> list[ManifestRow]:
-    """The frames, with the reason why each is kept or not.
+    """The frames with their `status`: kept, or the reason for rejection.
 
-    Of the sharpest frames of their windows, one is rejected if its sharpness is under `reject_below`
-    times the median of its neighbours': absolute sharpness depends on what is filmed, but
-    neighbouring frames show nearly the same. A median ignores other blurry frames as long as they
-    are the minority.
+    The sharpest frame of a window is rejected if its sharpness is below `reject_below` times the median of
+    its neighbours' sharpness: absolute sharpness depends on the scene, but neighbouring frames show nearly
+    the same. The median ignores other blurry frames as long as they are the minority.
 
     Args:
-        frames: all of them, in order of time.
-        chosen: the sharpest of each window, in order of time.
-        reject_below: between 0 (keep all) and 1.
-        neighbours: how many chosen frames on either side are compared with.
+        frames: all frames, in order of time.
+        chosen: the sharpest frame of each window, in order of time.
+        reject_below: from 0 (keep all) to 1.
+        neighbours: number of chosen frames on either side that count as neighbours.
     """
-    why = {frame.frame: "not the sharpest of its window" for frame in frames}
+    status = {frame.frame: "not the sharpest of its window" for frame in frames}
     values = [frame.sharpness for frame in chosen]
     for number, (frame, value) in enumerate(zip(chosen, values, strict=True)):
         around = values[max(0, number - neighbours) : number] + values[number + 1 :][:neighbours]
         median = float(np.median(around)) if around else value
         blurry = f"blurry: {value:.3g} is under {reject_below:g} x {median:.3g}, its neighbours' median"
-        why[frame.frame] = blurry if value < reject_below * median else KEPT
-    return [frame._replace(why=why[frame.frame]) for frame in frames]
+        status[frame.frame] = blurry if value < reject_below * median else KEPT
+    return [frame._replace(status=status[frame.frame]) for frame in frames]

@@ -1,4 +1,4 @@
-"""Where a scene may come from, and whether it can be made. Light on imports: the workflow plans with it."""
+"""The sources of scenes, and checks of their settings, for planning: few imports."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class SceneSource:
     """A value of a scene's `source` in the config.
 
     Attributes:
-        film: whether frames are chosen from a film, and not from a folder of images.
-        known_poses: whether images and poses are imported, and structure from motion is left out.
-        reject_below: share of the neighbours' sharpness under which a frame is rejected, unless the
-            config says so: neighbouring frames of a film show the same, neighbours in a folder need not.
-        fingerprint: what changes when a file of the scene's `path` does; None if it is a single file.
+        film: whether the source is a film, not a folder of images.
+        known_poses: whether images and poses are imported, without structure from motion.
+        reject_below: the config's default: fraction of its neighbours' sharpness below which a frame is
+            rejected; 0 for a folder, where neighbours may show different things.
+        fingerprint: function of `path` whose value changes with the files there; None for a single file.
     """
 
     film: bool = False
@@ -37,10 +37,10 @@ SOURCES = {
 
 
 def check_scene(name: str, settings: Mapping[str, Any]) -> None:
-    """Find out whether a scene can be made at all, before the workflow plans anything with it.
+    """Check a scene's settings before the workflow plans anything with it.
 
     Args:
-        name: of the scene in the config.
+        name: the scene's name in the config.
         settings: `source` (a key of `SOURCES`), `path` and `reference`, either of which may be None.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What the orbit film shows: a still life on a pedestal inside a painted dome, and its ray tracer.
+"""The content of the orbit film: a still life on a pedestal inside a painted dome, and its ray tracer.
 
-Everything is matt and covered with irregular chips of colour, so that SIFT finds the same
-spots from all sides, and bounded, so that a radiance field can hold all that is visible.
-Lengths are in units of which the camera keeps about 4 from the origin; +z is up.
+All surfaces are matt and covered with irregular chips of colour, so that SIFT finds the same spots from all
+sides. The dome bounds the scene, so that a radiance field can represent all that is visible. The camera is
+about 4 units from the origin; +z is up.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class StillLife:
 
 
 def still_life(seed: int, *, density: float) -> StillLife:
-    """The still life of a seed; `density` is the number of texels a unit on the things in the middle."""
+    """The still life of a seed; `density` is the number of texels per unit on the objects in the middle."""
 
     def paint(
         name: str, size: tuple[float, float], base: Vector, chip: float, relative_density: float = 1.0
@@ -70,7 +70,7 @@ def trace(scene: StillLife, origin: Rays, direction: Rays) -> NDArray[np.float32
     Lambert shading by one distant light with hard shadows: a point has the same colour from everywhere.
 
     Args:
-        scene: what the rays hit.
+        scene: the scene.
         origin: (3, rays) or (3, 1) float32.
         direction: (3, rays) float32 of length 1.
     """

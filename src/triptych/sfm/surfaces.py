@@ -16,14 +16,14 @@ Vector = tuple[float, float, float]
 GROUND = -1.0
 DOME_RADIUS = 5.5
 MISS = np.float32(np.inf)
-# Shadow rays start this far off the surface, or rounding would let it shade itself.
+# Shadow rays start this far from the surface, so that rounding does not let it shade itself.
 LIFT = 1e-3
 OVERSAMPLING = 2  # PIL draws hard edges; shrinking the picture afterwards smooths them
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture laid on a surface: (height, width, 3) float32 texels in 0..1, `density` of them a unit."""
+    """A picture laid on a surface: (height, width, 3) float32 texels in 0..1, `density` of them per unit."""
 
     texels: NDArray[np.float32]
     density: float
@@ -49,9 +49,9 @@ def terrazzo(
     """Soft mottling under irregular chips of colour.
 
     Args:
-        rng: decides mottling and chips.
+        rng: random generator for mottling and chips.
         size: width and height in world units.
-        density: texels a unit; about one texel a pixel looks best.
+        density: texels per unit; about one texel per pixel looks best.
         base: the ground colour, 0..255.
         chip: the chips' mean radius in world units.
     """
@@ -94,7 +94,7 @@ def _column(vector: Vector) -> Rays:
 
 
 def _roots(a: Rays, b: Rays, c: Rays) -> tuple[Rays, Rays]:
-    """Both solutions of a t^2 + 2 b t + c = 0, NaN where there are none."""
+    """Both solutions of a t^2 + 2 b t + c = 0, NaN if there are none."""
     root = np.sqrt(b * b - a * c)
     return (-b - root) / a, (-b + root) / a
 
