@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from triptych.config import renamed
-from triptych.config.cells import check_modules
+from triptych.config.cells import RENAMED_MODULES, check_modules
 from triptych.config.data import SOURCES
+from triptych.config.messages import RENAMED_KEYS
 from triptych.config.study import Compute
 from triptych.config.validation import validate_config
 from triptych.kernels.registry import TIERS
@@ -239,10 +239,10 @@ CROP = {"padding": 4, "flip": 0.5, "degrees": 0}
 def test_an_old_name_is_an_error_that_tells_the_new_one(path: str, value: Any, new: str) -> None:
     old = f"{path}.{next(iter(value))}" if path == "scenes.orbit.export" else path
     assert complaint(changed(path, value)) == f"config: {old} is now {new}; rename it"
-    assert new in renamed.KEYS.values()
+    assert new in RENAMED_KEYS.values()
 
 
-@pytest.mark.parametrize("old", renamed.MODULES)
+@pytest.mark.parametrize("old", RENAMED_MODULES)
 def test_an_old_module_is_an_error_that_tells_the_new_one(old: str) -> None:
     config = changed("architectures.vit.module", old)
     validate_config(config)

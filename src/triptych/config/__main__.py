@@ -13,7 +13,7 @@ from triptych.config.data import SOURCES, Dataset
 from triptych.config.knobs import Matching, Section
 from triptych.config.messages import KINDS, plain
 from triptych.config.study import Study
-from triptych.config.training import Classification, Training
+from triptych.config.training import LabelledTraining, Training
 
 PREFACE = """# Every knob
 
@@ -36,7 +36,7 @@ BOUNDS = {
 
 def documented_sections() -> Iterator[tuple[str, type[Section]]]:
     """Every section once, with its title."""
-    yield "Training recipes", Classification
+    yield "Training recipes", LabelledTraining
     yield "The top level", Study
     seen: set[type[Section]] = set()
     for name, field in Study.model_fields.items():
@@ -120,9 +120,9 @@ def table(section: type[Section]) -> str:
     """The knobs of a section; of a training only those that it adds or whose default it changes."""
     lines = [inspect.cleandoc(section.__doc__ or ""), ""]
     fields = dict(section.model_fields)
-    common = Classification if issubclass(section, Classification) else Training
-    if issubclass(section, Training) and section is not Classification:
-        without = "" if common is Classification else " without `label_smoothing`"
+    common = LabelledTraining if issubclass(section, LabelledTraining) else Training
+    if issubclass(section, Training) and section is not LabelledTraining:
+        without = "" if common is LabelledTraining else " without `label_smoothing`"
         lines += [f"It has the knobs of [training recipes](#training-recipes){without}, and these:", ""]
         for name, field in common.model_fields.items():
             if fields[name].default == field.default:

@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from triptych.config import renamed
 from triptych.config.grid import METHODS, Policies
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import module_path, tracked_files
 
 Config = Mapping[str, Any]
+
+# Names that older versions had: an error tells the new name.
+RENAMED_MODULES = {
+    "triptych.nn.resnet": "triptych.models.resnet",
+    "triptych.nn.vit": "triptych.models.vit",
+}
 
 
 def cell_name(architecture: str, augmentation: str) -> str:
@@ -89,8 +94,8 @@ def check_modules(config: Config) -> None:
             module = config[table][name].get("module")
             if module is None:
                 continue
-            if module in renamed.MODULES:
-                new = renamed.MODULES[module]
+            if module in RENAMED_MODULES:
+                new = RENAMED_MODULES[module]
                 raise TriptychError(f"config: {table}.{name}: module {module} is now {new}; rename it")
             path = module_path(module)
             if path is None:

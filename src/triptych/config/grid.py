@@ -1,9 +1,7 @@
 """Knobs of part 2: architectures, augmentations, and the grid of both."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
-
-from pydantic import model_validator
+from typing import Annotated, Literal
 
 from triptych.config.knobs import (
     ONLY_GIVEN,
@@ -20,9 +18,8 @@ from triptych.config.knobs import (
     Switch,
     Text,
     knob,
-    problem,
 )
-from triptych.config.training import BaseAugmentation, Classification
+from triptych.config.training import BaseAugmentation, LabelledTraining
 
 
 class Method(Section):
@@ -84,22 +81,19 @@ class Augmentation(Cutout, CutMix, Policies):
     )
     options: Options = knob({}, "options of the module's augment")
 
-    @model_validator(mode="after")
-    def _check_method_or_module(self) -> Self:
+    def _contradiction(self) -> str | None:
         if (self.method is None) == (self.module is None):
             what = "neither" if self.method is None else "both"
-            raise problem(f" has {what} of the keys 'method' and 'module'; give one of them")
+            return f" has {what} of the keys 'method' and 'module'; give one of them"
         if self.method is not None and self.options:
-            raise problem(".options are for a 'module'; leave them out")
+            return ".options are for a 'module'; leave them out"
         unread = sorted(self.model_fields_set & {*Mixup.model_fields, *Cutout.model_fields})
         if self.module is not None and unread:
-            raise problem(
-                f".{unread[0]} is not read, as it has a module; put it under options if augment takes it"
-            )
-        return self
+            return f".{unread[0]} is not read, as it has a module; put it under options if augment takes it"
+        return None
 
 
-class Recipe(Classification):
+class Recipe(LabelledTraining):
     """How an architecture is trained."""
 
     options: Options = knob({}, "changes to the network, added to the architecture's options")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
     PlainSerializer,
     Strict,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
@@ -27,6 +28,16 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def _contradiction(self) -> str | None:
+        """What is wrong only together, as text that follows the section's place; None: nothing."""
+        return None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if text := self._contradiction():
+            raise problem(text)
+        return self
 
 
 def knob(default: Any, explanation: str, **limits: Any) -> Any:

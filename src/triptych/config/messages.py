@@ -7,13 +7,24 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic_core import ErrorDetails
 
-from triptych.config import renamed
 from triptych.config.data import SOURCES, Dataset, Source, all_keys
 from triptych.config.knobs import Section
 from triptych.config.study import Study
 
 Loc = Sequence[int | str]
 
+# Keys that older versions had, if the section has the new one: an error tells it.
+RENAMED_KEYS = {
+    "augmentation": "base_augmentation",
+    "decay": "gamma",
+    "few_labels": "label_fraction",
+    "final_share": "min_lr_ratio",
+    "least": "min",
+    "least_share": "min_component_fraction",
+    "mixing": "augmentation",
+    "most": "max",
+    "stages": "progressive_resizing",
+}
 LIMITS = {
     "greater_than": ("gt", "greater than"),
     "greater_than_equal": ("ge", "at least"),
@@ -95,8 +106,8 @@ def _explain(error: ErrorDetails) -> str:
 
 def _explain_unknown_key(key: str, place: str, section: type[Section]) -> str:
     known = list(section.model_fields)
-    if renamed.KEYS.get(key) in known:
-        return f"{place}.{key} is now {renamed.KEYS[key]}; rename it".removeprefix("the top level.")
+    if RENAMED_KEYS.get(key) in known:
+        return f"{place}.{key} is now {RENAMED_KEYS[key]}; rename it".removeprefix("the top level.")
     if issubclass(section, Source) and key in all_keys():
         return f"{place}: '{key}' is not read by this source, which reads {', '.join(known)}"
     close = difflib.get_close_matches(key, known, n=1)
@@ -110,7 +121,7 @@ def _explain_type(kind: str, loc: Loc, value: Any) -> str:
     place = _place(loc)
     wanted, nullable = plain(annotation_at(loc))
     if isinstance(value, Mapping) and (loc[-1], wanted) == ("augmentation", str):
-        return f"{place} is now {renamed.KEYS['augmentation']}; rename it"
+        return f"{place} is now {RENAMED_KEYS['augmentation']}; rename it"
     if kind == "literal_error":
         values = [*map(repr, get_args(wanted)), *(["null"] if nullable else [])]
         return f"{place} is {value!r} but must be one of {', '.join(values)}"

@@ -1,8 +1,8 @@
 """Knobs of part 3: a scene from its frames to a radiance field, a film and a mesh."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from triptych.config.knobs import (
     ONLY_GIVEN,
@@ -19,7 +19,6 @@ from triptych.config.knobs import (
     Switch,
     Text,
     knob,
-    problem,
 )
 
 Point = Annotated[list[Number], Field(min_length=3, max_length=3)]
@@ -174,14 +173,13 @@ class Export(Rendering):
         0.01, "remove parts of the mesh with less than this fraction of the largest part's faces"
     )
 
-    @model_validator(mode="after")
-    def _check_box(self) -> Self:
+    def _contradiction(self) -> str | None:
         if self.box and any(low >= high for low, high in zip(*self.box, strict=True)):
-            raise problem(f".box is {self.box}; the lowest corner comes first")
-        return self
+            return f".box is {self.box}; the lowest corner comes first"
+        return None
 
 
-class Scene(Section):
+class SceneSection(Section):
     """A scene. Its sections override single knobs of those under reconstruction."""
 
     source: Literal["video", "folder", "transforms", "orbit"] = knob(

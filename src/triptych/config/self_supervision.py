@@ -1,9 +1,9 @@
 """Knobs of part 1: SimCLR, evaluations of its encoder, and the supervised comparison."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from triptych.config.knobs import (
     AS_LIST,
@@ -17,12 +17,11 @@ from triptych.config.knobs import (
     Switch,
     Text,
     knob,
-    problem,
 )
 from triptych.config.training import (
     BaseAugmentation,
-    Classification,
     Epochs,
+    LabelledTraining,
     LearningRate,
     Nesterov,
     Training,
@@ -49,12 +48,9 @@ class Views(Section):
         0.5, "probability of Gaussian blur; the report describes it, but its runs had none (0)"
     )
 
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
+    def _contradiction(self) -> str | None:
         low, high = self.crop_scale
-        if low > high:
-            raise problem(f".crop_scale is [{low}, {high}]; the smaller share comes first")
-        return self
+        return f".crop_scale is [{low}, {high}]; the smaller share comes first" if low > high else None
 
 
 class ResizingStage(Section):
@@ -85,29 +81,23 @@ class SimCLR(Training):
     )
     views: Views = Views()
 
-    @model_validator(mode="after")
-    def _check_shares(self) -> Self:
+    def _contradiction(self) -> str | None:
         shares = [stage.share for stage in self.progressive_resizing]
         if shares and not math.isclose(sum(shares), 1):
-            raise problem(
+            return (
                 f".progressive_resizing has the shares {', '.join(map(str, shares))}, "
                 f"{sum(shares):g} in all; they must add up to 1"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_minutes(self) -> Self:
-        if self.minutes is not None and self.gpus > 1:
-            raise problem(
-                ".minutes is laid out over the speed of one device; with gpus above 1 set minutes: null and "
-                "give epochs"
-            )
-        if self.minutes is not None and self.compile:
-            raise problem(
-                ".minutes is laid out over the speed of an uncompiled model; with compile: true set minutes: "
-                "null and give epochs"
-            )
-        return self
+        for conflict, measured, setting in (
+            (self.gpus > 1, "one device", "gpus above 1"),
+            (self.compile, "an uncompiled model", "compile: true"),
+        ):
+            if self.minutes is not None and conflict:
+                return (
+                    f".minutes is laid out over the speed of {measured}; with {setting} set minutes: null "
+                    "and give epochs"
+                )
+        return None
 
 
 class WeightDecays(Section):
@@ -117,11 +107,10 @@ class WeightDecays(Section):
     max: Number = knob(1.0, "the largest", gt=0)
     count: Positive = knob(11, "number of values")
 
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
+    def _contradiction(self) -> str | None:
         if self.min > self.max:
-            raise problem(f" has min {self.min} and max {self.max}; min must not be greater")
-        return self
+            return f" has min {self.min} and max {self.max}; min must not be greater"
+        return None
 
 
 class Probe(Training):
@@ -159,7 +148,7 @@ class FeatureMap(Section):
     perplexity: Number = knob(30, "effective number of neighbours", ge=1)
 
 
-class FineTune(Classification):
+class FineTune(LabelledTraining):
     """Training of the pretrained encoder with labels."""
 
     percents: Percents = knob([], "percentages of the labels, such as [1, 10, 100]; []: no fine-tuning")
@@ -170,7 +159,7 @@ class FineTune(Classification):
     nesterov: Nesterov = True
 
 
-class Supervised(Classification):
+class Supervised(LabelledTraining):
     """The same ResNet18 trained from scratch with labels."""
 
     validation: Positive = knob(5000, "training images held out to choose the epoch")

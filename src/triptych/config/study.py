@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from triptych.config.data import Dataset
 from triptych.config.grid import Architecture, Augmentation, Grid
 from triptych.config.knobs import UNIQUE, Name, Natural, Number, Positive, Section, knob
-from triptych.config.reconstruction import Reconstruction, Scene
+from triptych.config.reconstruction import Reconstruction, SceneSection
 from triptych.config.self_supervision import SelfSupervision
 
 Part = Literal["self_supervision", "grid", "reconstruction"]
@@ -51,4 +51,4 @@ class Study(Section):
     augmentations: dict[Name, Augmentation] = knob({}, "augmentations by name")
     grid: Grid = Grid()
     reconstruction: Reconstruction = Reconstruction()
-    scenes: dict[Name, Scene] = knob({}, "scenes by name")
+    scenes: dict[Name, SceneSection] = knob({}, "scenes by name")

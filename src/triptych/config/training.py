@@ -51,7 +51,7 @@ class Training(Section):
     gpus: Integer = knob(1, "data-parallel workers, one GPU each", ge=1, le=1024)
 
 
-class Classification(Training):
+class LabelledTraining(Training):
     """A training with labels."""
 
     label_smoothing: Number = knob(0, "weight of the uniform distribution in the targets", ge=0, lt=1)

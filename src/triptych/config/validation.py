@@ -29,7 +29,8 @@ def validate_config(config: dict[str, Any]) -> None:
             checked["grid"]["recipe"]: Recipe().model_dump()
         }
     for check in (check_names, check_cells, check_trainings, check_budgets):
-        check(checked)
+        for problem in check(checked):  # the first one
+            raise TriptychError(f"config: {problem}")
     config.clear()
     config.update(_sorted(checked))
 
