@@ -104,7 +104,7 @@ def packed(dataset):
 
 
 def print_errors():
-    """Repeat, below Snakemake's own account, the one clear line of each failed job."""
+    """Print the error line of each failed job again, after Snakemake's own output."""
     for log in sorted(Path("results/logs").rglob("*.log")):
         if log.stat().st_mtime < STARTED:
             continue

@@ -8,7 +8,7 @@ localrules:
     download_archive,
 
 
-# No code among the inputs: the hashes fix the result, and an edit must not fetch it again.
+# No code param: the hashes determine the result, and an edit of the code must not repeat the download.
 rule download_archive:
     output:
         "results/downloads/{archive}",

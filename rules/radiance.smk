@@ -76,7 +76,7 @@ rule render_flythrough:
         "<logs>/scenes/{scene}/flythrough.log",
     benchmark:
         "<benchmarks>/scenes/{scene}/flythrough.tsv"
-    priority: -1  # takes longest, and nothing but the page waits for it
+    priority: -1  # slow, and only the page depends on it
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -112,7 +112,7 @@ rule export_scene:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        # marching cubes holds about 20 bytes a node
+        # marching cubes needs about 20 bytes per node
         mem_mb=lambda wildcards: 3000 + scene_recipe(wildcards.scene, "export")["resolution"] ** 3 // 50000,
         runtime=120,
         gpu=GPU,

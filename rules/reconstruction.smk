@@ -1,4 +1,4 @@
-"""Part 3, first half: a film, or a folder of images, to frames, to camera poses; or all of it as given."""
+"""Part 3, first half: from a film or a folder of images to frames and camera poses, or import of given poses."""
 
 
 include: "inputs/reconstruction.smk"

@@ -1,6 +1,6 @@
 """Tables and figures of each part, and the page, from result files alone.
 
-An output's name says which table or figure the part's script makes.
+A script makes the tables or figures that its rule names as outputs.
 """
 
 

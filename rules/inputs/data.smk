@@ -19,7 +19,7 @@ DOWNLOADS = downloads(config["datasets"])
 
 
 def check_datasets():
-    """Stop before planning anything with a data set that cannot be made."""
+    """Stop before planning if a data set cannot be made."""
     for dataset in DATASETS:
         try:
             check_dataset(dataset, config["datasets"][dataset])
@@ -42,7 +42,7 @@ def recipe_of(wildcards):
 
 
 def archive_of(wildcards):
-    """The download, or what lies at the path."""
+    """The download, or the files at the path."""
     settings = config["datasets"][wildcards.dataset]
     if settings["source"] in OFFICIAL:
         return [f"results/downloads/{download_of(settings).file}"]

@@ -5,7 +5,7 @@ EVALUATION = config["self_supervision"]
 SGD_PROBE = EVALUATION["probe"]["protocol"] == "report"
 LABEL_PERCENTS = [f"{percent:g}" for percent in EVALUATION["label_fraction"]["percents"]]
 FINE_TUNE_PERCENTS = [f"{percent:g}" for percent in EVALUATION["fine_tune"]["percents"]]
-# Evaluations of cached features take seconds on a CPU, and need its precision.
+# Evaluations of cached features take seconds on a CPU, and need float32.
 ON_FEATURES = {"device": "cpu", "precision": "float32"}
 
 

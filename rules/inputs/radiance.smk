@@ -4,12 +4,12 @@ from triptych.scenes.keyframes import read_camera_path
 
 
 def recorded_path(scene):
-    """The camera path that the film of a scene follows, or None: past its photographs."""
+    """The camera path that the film of a scene follows, or None: along its cameras."""
     return scene_recipe(scene, "flythrough")["path"]
 
 
 def check_paths():
-    """Stop before planning anything with a camera path that is not there, or none of the scene."""
+    """Stop before planning if a camera path is missing or belongs to another scene."""
     for scene in SCENES if "reconstruction" in PARTS else []:
         path = recorded_path(scene)
         if path is None:

@@ -4,7 +4,7 @@ from triptych.sfm.sources import SOURCES, check_scene
 
 
 def check_scenes():
-    """Stop before planning anything with a scene that cannot be made."""
+    """Stop before planning if a scene cannot be made."""
     for scene in SCENES if "reconstruction" in PARTS else []:
         try:
             check_scene(scene, config["scenes"][scene])
@@ -16,7 +16,7 @@ check_scenes()
 
 
 def source_of(scene):
-    """What is declared of a scene's source."""
+    """The declaration of a scene's source."""
     return SOURCES[config["scenes"][scene]["source"]]
 
 
@@ -52,7 +52,7 @@ def rules_of(scene):
 
 
 def film_of(wildcards):
-    """The film that frames are taken from; a folder is watched through its fingerprint instead."""
+    """The film that frames are extracted from; changes of a folder are noticed by its fingerprint instead."""
     scene = config["scenes"][wildcards.scene]
     if scene["source"] == "orbit":
         return rules.film_orbit.output.film
@@ -68,7 +68,7 @@ def frames_recipe(wildcards):
 
 
 def scene_contents(wildcards):
-    """Changes when a file of a scene from a folder is added, removed or edited."""
+    """A fingerprint that changes when a file of the scene's folder is added, removed or edited."""
     fingerprint = source_of(wildcards.scene).fingerprint
     try:
         return fingerprint and fingerprint(config["scenes"][wildcards.scene]["path"])

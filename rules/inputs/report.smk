@@ -42,7 +42,7 @@ def figures(rule, **wildcards):
 
 
 def scene_files(scene):
-    """What the page shows of a scene: the arguments of its section."""
+    """Arguments of a scene's section of the page."""
     files = {
         "frames": f"results/scenes/{scene}/frames.csv",
         "radiance": filled(rules.train_radiance.output.metrics, scene=scene),
@@ -78,7 +78,7 @@ def evaluation(name, title, metrics, encoders=ENCODERS, **wildcards):
 PROBE = rules.probe_sgd.output if SGD_PROBE else rules.probe_encoder.output
 # The probe at its optimum has an accuracy and no curve.
 PROBE_CURVE = PROBE.history if SGD_PROBE else PROBE.metrics
-# What the table and the page read of part 1.
+# Results of part 1 for the table and the page.
 SELF_SUPERVISION = {
     "dataset": data_of("self_supervision"),
     "methods": {
@@ -120,5 +120,5 @@ SELF_SUPERVISION = {
         ],
     ],
 }
-# What the tables, some figures and the page read of part 2.
+# Results of part 2 for the tables, some figures and the page.
 GRID = {"dataset": data_of("grid"), "metrics": of_cells("metrics")}

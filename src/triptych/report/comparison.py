@@ -1,4 +1,4 @@
-"""Whether this run may be compared with the published one, and in what their recipes differ, in words."""
+"""Whether this run is comparable with the published one, and how their recipes differ, in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from triptych.report.published import dataset_title, published_epochs, published
 
 Cell = tuple[str, ...]  # architecture, augmentation; or the architecture alone
 Recipe = Mapping[str, Any]
-OF_STEPS = ("milestones", "gamma")  # knobs of the schedule `step` alone
+OF_STEPS = ("milestones", "gamma")  # used by schedule `step` only
 PROBE_ON_FEATURES = (
     "the probe at its optimum on features of the images as they are, its weight decay chosen on validation "
     "images, instead of 100 epochs of SGD on cropped and mirrored ones"
@@ -117,7 +117,7 @@ def _epoch_differences(epochs: Mapping[str, int]) -> list[str]:
         if published is not None and ours != published:
             changed.setdefault(f"{ours} epochs instead of {published}", []).append(run)
     return [
-        # The runs are named only where they are the exception.
+        # Name the runs only if they are the minority.
         f"{text} ({', '.join(runs)})" if len(runs) <= len(epochs) // 2 else text
         for text, runs in sorted(changed.items(), key=lambda change: -len(change[1]))
     ]
@@ -135,7 +135,7 @@ def _by_architecture(texts: Mapping[Cell, str]) -> list[str]:
 
 
 def _another(prefix: str, ours: Recipe, published: Recipe) -> str:
-    """`prefix another …` with the knobs that differ, if any; those that `ours` lacks are unknown."""
+    """`prefix another …` with the knobs that differ, if any; knobs that `ours` lacks are not compared."""
     changed = [knob.replace("_", " ") for knob, value in published.items() if ours.get(knob, value) != value]
     return f"{prefix} another {', '.join(changed)}" if changed else ""
 
@@ -159,8 +159,8 @@ def self_supervision_differences(simclr: Recipe, supervised: Recipe, probe: Reci
 def grid_differences(recipes: Mapping[Cell, Recipe]) -> list[str]:
     """Phrases about the grid's recipes, by cell, as result files carry them.
 
-    Architectures and augmentations that the report does not have are not compared, unless there are no
-    others or an architecture has the name of a published one and another network.
+    Architectures and augmentations that the report does not have are left out, with two exceptions: if there
+    are no others, and if an architecture has a published name but another network.
     """
     models, published = published_recipes()["models"], published_recipes()["grid"]
     named = {cell: recipe for cell, recipe in recipes.items() if cell[0] in models}
@@ -177,13 +177,13 @@ def grid_differences(recipes: Mapping[Cell, Recipe]) -> list[str]:
         training = published["trainings"][cell[0]] | published["all_trainings"]
         if recipe["schedule"] != training["schedule"]:
             training = {knob: value for knob, value in training.items() if knob not in OF_STEPS}
-        # Options of the network count like the other knobs of its recipe.
+        # Options of the network are compared like the other knobs of the recipe.
         trained[cell] = _another("trained with", {**recipe["architecture"]["options"], **recipe}, training)
         if cell[1] in published["augmentations"]:  # an augmentation is the same for all architectures
             augmented[cell[1:]] = _another(
                 "with", recipe["augmentation"], published["augmentations"][cell[1]]
             )
-    base = next(iter(known.values()))["base_augmentation"]  # of all cells
+    base = next(iter(known.values()))["base_augmentation"]  # the same for all cells
     return [
         *dict.fromkeys(f"another network for {cell[0]}" for cell in named if cell not in known),
         *_by_architecture(trained),

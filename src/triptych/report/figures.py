@@ -77,7 +77,7 @@ def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None
 
 
 def frame_axes(axes: Axes) -> None:
-    """A frame instead of a grid, for what is no curve."""
+    """A frame instead of a grid, for panels without curves."""
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set(visible=True, color=RULE)

@@ -61,7 +61,7 @@ def anchor(source: str) -> str:
 
 
 def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dict[str, list[str]]:
-    """The facts at the head of the page, each with one line or more."""
+    """The facts at the head of the page, each of one or more lines."""
     records = [result.provenance for result in {result.path: result for result in results}.values()]
     seeds = sorted({record["seed"] for record in records if record.get("seed") is not None})
     finished = sorted(datetime.fromisoformat(record["finished"]) for record in records)

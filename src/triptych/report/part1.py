@@ -31,11 +31,11 @@ class SelfSupervision:
 
     Attributes:
         dataset: `dataset.json`.
-        methods: by the keys of `METHODS`.
-        pretraining: of SimCLR.
-        epochs: by published run: `simclr`, `linear_probe`, `supervised`.
-        evaluations: further measures of the encoders: by name, results by encoder.
-        evaluation_titles: by name.
+        methods: results of all seeds by method, a key of `METHODS`.
+        pretraining: results of the SimCLR pretraining, all seeds.
+        epochs: number of epochs by published run: `simclr`, `linear_probe`, `supervised`.
+        evaluations: results of further evaluations, by name and encoder.
+        evaluation_titles: titles of these evaluations by name.
     """
 
     dataset: Result

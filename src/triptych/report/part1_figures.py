@@ -17,8 +17,8 @@ from triptych.report.figures import (
     whole_epochs,
 )
 
-SIZE = (4.6, 3.3)  # inches: two stand side by side
-WIDE = (9.2, 3.6)  # alone
+SIZE = (4.6, 3.3)  # inches; two fit side by side
+WIDE = (9.2, 3.6)  # inches; one per row
 DOTS = (0, (1, 1.2))
 # name of ours, our title, published run
 ACCURACIES = (
@@ -26,7 +26,7 @@ ACCURACIES = (
     ("supervised_resnet18", "Supervised", "supervised"),
     ("random_linear_probe", "Random encoder + linear probe", None),
 )
-# Those of all figures, and four more that are told apart from them and from each other.
+# The colours of all figures, and four that are distinguishable from them and from each other.
 CLASS_COLOURS = (*COLOURS, "#7a5c2e", "#6a4c93", "#8a8f98", "#a8b400")
 
 
@@ -70,7 +70,7 @@ def accuracy_figure(
 
     Args:
         histories: by the names in `ACCURACIES`, with `validation_top1_error`.
-        levels: accuracies of what was fitted without epochs, likewise: lines across the figure.
+        levels: accuracies of probes without epochs, by the same names, drawn as horizontal lines.
         with_published: draw the published curves, which are test accuracies.
     """
     figure = new_figure(*WIDE)

@@ -18,15 +18,15 @@ from scipy.spatial.distance import squareform
 from triptych.report.figures import COLOURS, INK, MUTED, frame_axes, new_figure
 from triptych.report.part2_grid import Grid
 
-MOST = 20  # groups that a figure has room for
+MOST = 20  # maximum number of groups in a figure
 BESIDE = 2  # panels in a row
 DARKEST = 0.65  # opacity of 100 %: the numbers stay readable on light and dark pages
-SHADED, NUMBERED = 0.005, 0.045  # least shares that are shaded, and that are written off the diagonal
+SHADED, NUMBERED = 0.005, 0.045  # minimum shares for shading, and for a number off the diagonal
 
 
 @dataclass(frozen=True)
 class Groups:
-    """What is confused: `kind` (class or superclass), names, and for each class the index of its group."""
+    """Groups of classes: `kind` (class or superclass), names, and for each class the index of its group."""
 
     kind: str
     names: tuple[str, ...]
@@ -68,7 +68,7 @@ def order_by_confusion(matrices: Sequence[NDArray[np.float64]]) -> list[int]:
     """An order of the groups in which confused ones are neighbours, the same for all matrices.
 
     Average linkage on one minus the mean confusion in both directions, with the leaves in the order that
-    has the least distance between neighbours (Bar-Joseph et al., Fast Optimal Leaf Ordering, 2001).
+    minimises the distances between neighbours (Bar-Joseph et al., Fast Optimal Leaf Ordering, 2001).
     """
     mean = np.mean(matrices, axis=0)
     similarity = (mean + mean.T) / 2
@@ -135,7 +135,7 @@ def _draw_matrix(axes: Axes, matrix: NDArray[np.float64], names: Sequence[str], 
     rows, columns = np.nonzero(matrix >= SHADED)
     squares = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in zip(rows, columns, strict=True)]
     shares = matrix[rows, columns]
-    # Small shares are told apart more easily by their roots.
+    # Square roots make small shares easier to distinguish.
     colours = [to_rgba(COLOURS[0], DARKEST * share**0.5) for share in shares]
     axes.add_collection(PatchCollection(squares, facecolors=colours, linewidths=0))
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": INK}

@@ -21,7 +21,7 @@ COLUMNS = (
     *("metric", "against", "architecture", "augmentation", "minus_architecture", "minus_augmentation"),
     *("n", "mean", "low", "high", "p", "p_holm", "distinguishable"),
 )
-IGNORED_KNOBS = ("augmentation", "device")  # what the columns are, and what changes no result
+IGNORED_KNOBS = ("augmentation", "device")  # the column itself, and a knob without effect on results
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Contrast:
     def distinguishable(self) -> bool | None:
         """Whether the difference is significant; None if there is no test.
 
-        Runs that agree to the last image, seed by seed, are not distinguishable, though they have no test.
+        Runs with equal errors for every seed are not distinguishable, although there is no test.
         """
         if self.difference.n > 1 and self.difference.p is None and self.difference.mean == 0:
             return False
@@ -144,7 +144,7 @@ def _table(
 
 
 def contrast_note(contrasts: Sequence[Contrast]) -> str:
-    """What the numbers of a family are, and what they allow to conclude."""
+    """How to read the numbers of a family: what they are, how they are tested, and what they do not cover."""
     tested = [contrast for contrast in contrasts if contrast.p_holm is not None]
     if not tested:
         return (

@@ -16,7 +16,7 @@ COSTS = ("parameters", "epochs", "training_flops", "images_per_second")
 
 
 def _machine(hardware: Mapping[str, Any]) -> str:
-    """A machine, with the threads of a training where they decide its time."""
+    """One line about a machine, for trainings on a CPU with their number of threads."""
     text = describe_machine(hardware)
     threads = hardware.get("threads")
     if threads is None or "gpu" in hardware:

@@ -63,7 +63,7 @@ def architecture_figure(
             if with_published and metric:
                 has_published |= draw_published(axes, f"{architecture}-{augmentation}", metric)
             draw_runs(axes, seeds, column, colour=COLOURS[0], label="this run")
-        # A row is as high as 20 letters are long.
+        # A panel is as high as a line of 20 letters is long.
         row[0].set_ylabel(textwrap.fill(titles[augmentation], 20), color=INK, fontsize=9.5)
     whole_epochs(grid[0, 0])
     add_legend(figure, seeds=max(map(len, histories.values())), has_published=has_published)

@@ -13,9 +13,9 @@ from triptych.report.figures import COLOURS, INK, MUTED
 
 LARGEST = 64  # pixels a side; more would make the page heavy
 WIDTH, LEFT, TOP, GAP, LINE = 10.0, 1.5, 0.26, 0.08, 0.135  # inches; LINE is a line of a caption
-LETTERS = 17  # of a line of a caption
+LETTERS = 17  # per line of a caption
 PURE = 0.995  # a label with this weight is not mixed
-DARKEST = 0.12  # brightness of what gets no attention
+DARKEST = 0.12  # brightness of patches without attention
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str]) -> Figure:
 
 
 def shorten(text: str, letters: int = LETTERS) -> str:
-    """At most so many letters, the last one an ellipsis where some are left out."""
+    """The text, cut to at most `letters` letters with an ellipsis as the last one."""
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
@@ -93,7 +93,7 @@ def augmentation_figure(
 
 
 def describe_label(target: NDArray[np.floating], names: Sequence[str]) -> str:
-    """The two greatest weights of a mixed label, a line each, the greatest first; empty for a pure one."""
+    """The two largest weights of a mixed label, one per line; empty for the label of a single class."""
     order = np.argsort(-target, kind="stable")[:2]
     if target[order[0]] >= PURE:
         return ""
@@ -130,7 +130,7 @@ def attention_figure(
 
 
 def dim(image: NDArray[np.uint8], attention: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Darken an image, (H, W, 3), where a map of patches, (h, w), is small relative to its extremes."""
+    """Darken an image, (H, W, 3), where a map of patches, (h, w), is low within its range."""
     low, high = float(attention.min()), float(attention.max())
     # A uniform map leaves the whole image bright.
     share = (attention - low) / (high - low) if high > low else np.ones_like(attention)

@@ -1,4 +1,4 @@
-"""Reading what the other stages wrote: result files with their provenance, and histories."""
+"""Result files of other jobs with their provenance, and histories of trainings."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What the sections of the page are made of: headlines, tables, and embedded figures, pictures and films."""
+"""Building blocks of the page's sections: headlines, tables, and embedded figures, pictures and films."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ THEME = {INK: "--ink", MUTED: "--muted", RULE: "--rule"} | {
 
 @dataclass(frozen=True)
 class Headline:
-    """The one number of a part that the head of the page shows."""
+    """The number of a part that is shown at the head of the page."""
 
     value: str
     unit: str
@@ -65,7 +65,7 @@ class Section:
 def drawing(path: str | Path, *, caption: str, description: str) -> Drawing:
     """Embed a figure; `description` is read aloud by screen readers.
 
-    Its ids are made unique by its place, such as `scenes/{scene}/sharpness.svg`.
+    Its ids are made unique by its path, such as `scenes/{scene}/sharpness.svg`.
     """
     path = Path(path)
     prefix = f"{path.parent.name}-{path.stem}".replace(".", "-")

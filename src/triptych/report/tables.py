@@ -104,7 +104,7 @@ LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """Make text literal in LaTeX; `{}` keeps a leading `*` or `[` from the end of the row before."""
+    """Make text literal in LaTeX; a leading `{}` separates `*` or `[` from the end of the row before."""
     literal = "".join(LATEX.get(character, character) for character in text)
     return f"{{}}{literal}" if literal.startswith(("*", "[")) else literal
 

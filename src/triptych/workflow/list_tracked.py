@@ -12,7 +12,7 @@ from pathlib import Path
 from triptych.workflow.tracked_code import TrackedCode
 
 
-def files_behind(target: str, configfiles: list[str]) -> list[Path]:
+def tracked_files_of(target: str, configfiles: list[str]) -> list[Path]:
     """The tracked files of the job that writes `target`.
 
     Raises:
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--configfile", nargs="+", default=[], help="as for snakemake")
     options = parser.parse_args()
     try:
-        for file in files_behind(options.target, options.configfile):
+        for file in tracked_files_of(options.target, options.configfile):
             print(os.path.relpath(file))
     except ValueError as error:
         parser.error(str(error))
