@@ -22,9 +22,7 @@ def paint(value):
     return Texture(np.full((2, 2, 3), value, np.float32), 1.0)
 
 
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("film")
+def shoot(folder, *, threads):
     film_orbit(
         folder / "film.mp4",
         folder / "truth.json",
@@ -34,10 +32,21 @@ def film(tmp_path_factory):
         sweep=220,
         blurred=0.25,
         seed=0,
-        threads=2,
+        threads=threads,
         provenance={"seed": 0},
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return shoot(tmp_path_factory.mktemp("film"), threads=2)
+
+
+def test_the_film_is_the_same_every_time_and_with_any_number_of_threads(film, tmp_path):
+    again = shoot(tmp_path, threads=1)
+    for file in ("film.mp4", "truth.json"):
+        assert (film / file).read_bytes() == (again / file).read_bytes()
 
 
 @pytest.fixture(scope="module")

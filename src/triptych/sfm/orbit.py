@@ -165,7 +165,7 @@ def film_orbit(
                 progress.update()
                 yield picture
 
-    write_video(film, pictures(), fps=fps, threads=threads)
+    write_video(film, pictures(), fps=fps, threads=1)  # the film must not depend on their number
     entries = [
         {
             "file_path": f"frames/{frame:06d}.png",
