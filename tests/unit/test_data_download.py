@@ -131,7 +131,7 @@ def test_a_server_that_ignores_ranges_makes_it_start_over(fetch, server):
 
 
 @pytest.mark.parametrize("rubbish", [b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
-def test_a_part_of_something_else_is_discarded_and_the_file_fetched_anew(fetch, server, rubbish):
+def test_a_part_of_something_else_is_discarded_and_the_file_fetched_again(fetch, server, rubbish):
     fetch.part.parent.mkdir()
     fetch.part.write_bytes(rubbish)
     fetch("good")

@@ -157,7 +157,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, how: signal.Signals) -> N
         pids = [int(file.read_text()) for file in files]
         assert all(map(running, pids))
         deadline = time.monotonic() + 20
-        while parent.poll() is None:  # the first SIGINT only asks for a checkpoint
+        while parent.poll() is None:  # the first SIGINT only requests a checkpoint
             assert time.monotonic() < deadline
             parent.send_signal(how)
             time.sleep(0.2)

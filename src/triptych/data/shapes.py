@@ -110,7 +110,7 @@ def _clutter(draws: _Draws, canvas: Array, side: int) -> None:
 
 
 def _luminances(draws: _Draws) -> tuple[Array, Array]:
-    """Those of shape and background, at least 0.22 apart, either of them the brighter one."""
+    """Luminances of shape and background, at least 0.22 apart; either one may be the brighter one."""
     gap = draws.between(0.22, 0.5)
     lower = 0.15 + draws.between(0, 1) * (0.7 - gap)
     flip = draws.sign() > 0

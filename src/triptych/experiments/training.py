@@ -1,4 +1,4 @@
-"""What every training of an experiment needs beyond its own code: workers and checkpoints."""
+"""Workers and checkpoints of an experiment's training."""
 
 from collections.abc import Callable
 from typing import Any

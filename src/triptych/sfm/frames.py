@@ -1,4 +1,4 @@
-"""From a film or a folder of images to one folder of upright, sharp frames and frames.csv, their list.
+"""Extraction of upright, sharp frames from a film or a folder of images, and frames.csv, their list.
 
 Frames of a film are written as PNG: a second lossy codec would blur the detail that matching needs.
 Photographs that need no change are copied unchanged, with the EXIF data from which COLMAP reads the focal

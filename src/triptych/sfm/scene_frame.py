@@ -1,4 +1,4 @@
-"""From COLMAP's world to instant-ngp's: which way is up, where the middle is, how large a unit is.
+"""Conversion from COLMAP's world to instant-ngp's: up direction, origin and unit of length.
 
 COLMAP's camera looks along +z with y down and its world has no meaning of its own. In a
 transforms.json the camera looks along -z with y up (OpenGL), +z is up, the scene's middle is

@@ -80,7 +80,10 @@ def terrazzo(
 
 
 class Surface(Protocol):
-    """What a ray can hit. Rays have an origin (3, rays) or (3, 1) and a direction (3, rays) of length 1."""
+    """A surface that rays can hit.
+
+    Rays have an origin (3, rays) or (3, 1) and a direction (3, rays) of length 1.
+    """
 
     def distance(self, origin: Rays, direction: Rays) -> Rays:
         """(rays,) distance to the first hit in front, infinity for a miss."""

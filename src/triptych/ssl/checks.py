@@ -36,14 +36,14 @@ def check_labels(dataset: PackedDataset, learning: Mapping[str, Any]) -> None:
                 f"config: self_supervision.{name}.validation is {validation}, but there are only "
                 f"{len(labels)} training images; lower it"
             )
-    parts = [(labels, learning["label_fraction"]["percents"])]
+    fractions = [(labels, learning["label_fraction"]["percents"])]
     if tuning["percents"]:
         kept = stratified_split(labels, tuning["validation"], seed=0)[0]
-        parts.append((labels[kept], tuning["percents"]))
-    for part, percents in parts:
+        fractions.append((labels[kept], tuning["percents"]))
+    for available, percents in fractions:
         for percent in percents:
-            found = labelled_images(torch.from_numpy(part), percent=percent, seed=0)
-            if part is not labels and len(found) < tuning["batch_size"]:
+            found = labelled_images(torch.from_numpy(available), percent=percent, seed=0)
+            if available is not labels and len(found) < tuning["batch_size"]:
                 raise TriptychError(
                     f"config: self_supervision.fine_tune.batch_size is {tuning['batch_size']}, but "
                     f"{percent:g} % of the labels are {len(found)}; lower batch_size or raise percents"

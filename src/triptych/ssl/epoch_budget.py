@@ -1,4 +1,4 @@
-"""How many epochs of SimCLR fit into a number of minutes on this machine.
+"""The number of epochs of SimCLR that fit into a number of minutes on this machine.
 
 The number is measured and fixed before the training begins. The training itself is defined in epochs, so it
 is as repeatable as any other: on a slower machine the plan has fewer epochs, but the same plan has the same

@@ -42,11 +42,11 @@ def compute_features(experiment: Experiment, encoder_file: str) -> None:
     encoder = ResNet18(width=recipe["width"])
     load_weights(encoder, encoder_file)
     encoder.to(memory_format=torch.channels_last).to(device).eval()
-    parts = {"train": training_images(dataset, device), "test": test_images(dataset, device)}
+    splits = {"train": training_images(dataset, device), "test": test_images(dataset, device)}
     start = time.monotonic()
     features = {
         name: LabelledFeatures(encode(encoder, images, precision=recipe["precision"]), images.labels)
-        for name, images in parts.items()
+        for name, images in splits.items()
     }
     seconds = time.monotonic() - start
     for name, examples in features.items():
@@ -54,8 +54,8 @@ def compute_features(experiment: Experiment, encoder_file: str) -> None:
             raise TriptychError(f"{encoder_file}: some {name} features are not finite; pretrain again")
         save_features(examples, experiment.folder / f"{name}.safetensors")
     metrics = {
-        "train_images": len(parts["train"]),
-        "test_images": len(parts["test"]),
+        "train_images": len(splits["train"]),
+        "test_images": len(splits["test"]),
         "dimensions": encoder.features,
         "feature_std": feature_spread(features["train"].features),
     }

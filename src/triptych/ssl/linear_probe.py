@@ -27,8 +27,8 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     """Choose the weight decay on the validation split, fit all training images with it, test once.
 
     The recipe holds `validation` (training images held out for the choice; the same for all seeds) and
-    `weight_decays` (see `weight_decay_grid`). After the choice the held-out images join the
-    others again: `validation_top1_accuracy` is from before that, the test accuracies from after it.
+    `weight_decays` (see `weight_decay_grid`). `validation_top1_accuracy` is that of the fit without the
+    held-out images; the test accuracies are those of the final fit, with all training images.
     Writes `metrics.json` (percent; with the path of all weight decays) and `classifier.safetensors`.
 
     Raises:

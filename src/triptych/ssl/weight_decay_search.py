@@ -110,13 +110,12 @@ def search_folds(
 
     Folds are stratified by class; a trial's numbers are means over all examples.
     """
-    parts = _stratified_folds(examples.labels.numpy(), folds, seed)
     searches, sizes = [], []
-    for part in parts:
-        rest = np.setdiff1d(np.arange(len(examples.labels)), part)
-        inside, outside = (examples.select(torch.from_numpy(indices)) for indices in (rest, part))
-        searches.append(search_held_out(inside, outside, num_classes, weight_decays))
-        sizes.append(len(part))
+    for fold in _stratified_folds(examples.labels.numpy(), folds, seed):
+        rest = np.setdiff1d(np.arange(len(examples.labels)), fold)
+        train, held_out = (examples.select(torch.from_numpy(indices)) for indices in (rest, fold))
+        searches.append(search_held_out(train, held_out, num_classes, weight_decays))
+        sizes.append(len(fold))
     path = [
         Trial(
             trials[0].weight_decay,

@@ -97,15 +97,16 @@ def fit(
     batch; worker 0 evaluates and writes files.
 
     Args:
-        model: on `device`; parameters with `requires_grad` are trained.
-        prepare: the inputs of a batch or micro-batch, augmented; called without gradients and in float32.
-        loss_of: the scalar loss of the model on such inputs, under the recipe's precision. It must call the
-            module that it is given, which may wrap `model`.
+        model: the model, on `device`; its parameters with `requires_grad` are trained.
+        prepare: returns the augmented inputs of a batch or micro-batch; called without gradients and in
+            float32.
+        loss_of: returns the scalar loss of the model on such inputs, under the recipe's precision. It must
+            call the module that it is given, which may wrap `model`.
         num_examples: number of training examples; each epoch visits them in a new order and drops the
             last incomplete batch.
         recipe: `epochs`, `batch_size`, `accumulate`, `clip_norm`, `ema`, `compile`, `precision`, and what
             `make_optimizer` and `learning_rate` need.
-        seed: decides order, augmentation and dropout.
+        seed: seed of order, augmentation and dropout.
         device: the model's device.
         label: name in the progress bar and in errors.
         folder: receives the TensorBoard events, `tensorboard/`, and `history.csv`: for every epoch

@@ -95,7 +95,7 @@ def out_of_memory_advice(
 
 
 def _advice(batch_size: int, accumulate: int, fits: int) -> str:
-    """What to change; `fits` images at a time are known to fit (0: none)."""
+    """The advice for an error message; `fits` is a number of images that fits into memory (0: none does)."""
     if fits == 0:
         return "; no smaller batch was found to fit either: use a smaller model or smaller images"
     advice = f"; {fits} images at a time fit: set batch_size: {fits * accumulate}"

@@ -40,7 +40,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 def _product_of_steps(square: Tensor) -> Tensor:
-    """What all iterations together multiply X by, from S = X X^T (m, m).
+    """The matrix by which all iterations together multiply X, from S = X X^T (m, m).
 
     Each iteration multiplies X by P = a + b S + c S^2, which turns S into P S P.
     """

@@ -84,8 +84,8 @@ class TrainingStep(Generic[Inputs]):
 
     Args:
         state: its model is trained; data-parallel if there are several workers.
-        prepare: the inputs of a forward pass, augmented; called without gradients and in float32.
-        loss_of: the scalar loss of the model on such inputs, under autocast.
+        prepare: returns the inputs of a forward pass, augmented; called without gradients and in float32.
+        loss_of: returns the scalar loss of the model on such inputs, under autocast.
         batches: the training's batches.
         recipe: `precision` (see `autocast`), `clip_norm` (largest norm of the gradient over all parameters,
             or None).
