@@ -44,9 +44,9 @@ def knob(default: Any, explanation: str, **limits: Any) -> Any:
     """Declare a knob.
 
     Args:
-        default: its value where the config does not give one; `...` for none.
+        default: value if the config does not give one; `...` for none.
         explanation: one line for config.yaml and the table of knobs.
-        limits: of the value (`ge`, `gt`, `le`, `lt`, `multiple_of`) or of a list's length.
+        limits: bounds of the value (`ge`, `gt`, `le`, `lt`, `multiple_of`) or of a list's length.
     """
     return Field(default, description=explanation, **limits)
 

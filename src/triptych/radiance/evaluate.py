@@ -47,7 +47,7 @@ def to_bytes(image: Tensor | np.ndarray) -> np.ndarray:
 
 
 def depth_colours(picture: RenderedImage) -> np.ndarray:
-    """Depth as colours, (h, w, 3) uint8: near red, far blue, white where little is opaque."""
+    """Depth as colours, (h, w, 3) uint8: near red, far blue, white at opacities up to 0.5."""
     depth, solid = picture.depth.cpu().numpy(), picture.opacity.cpu().numpy() > 0.5
     if not solid.any():
         return np.full((*depth.shape, 3), 255, np.uint8)
@@ -57,7 +57,7 @@ def depth_colours(picture: RenderedImage) -> np.ndarray:
 
 
 def normal_colours(picture: RenderedImage, cameras: Cameras, index: int) -> np.ndarray:
-    """Normals as colours, (h, w, 3) uint8: x, y, z from -1 to 1 as 0 to 255; white where little is opaque."""
+    """Normals as colours, (h, w, 3) uint8: x, y, z from -1 to 1 as 0 to 255; white at opacities up to 0.5."""
     solid = picture.opacity > 0.5
     colours = (image_normals(picture, cameras, index) + 1) / 2
     return to_bytes(colours.where(solid[..., None], colours.new_ones(())))

@@ -53,7 +53,7 @@ def export_scene(
         radiance: the trained field.
         world: the world coordinates of its scene.
         cameras: the cameras that see the cloud, on the field's device.
-        folder: where the files go.
+        folder: folder of the files.
         box: the part to export, see `export_box`.
         resolution: cells along the longest side of the box, for the mesh.
         density: density at the mesh's surface, per unit-cube length; None: `surface_density` of the cloud.
@@ -214,6 +214,6 @@ def to_linear(colours: Array) -> NDArray[np.float32]:
 
 
 def y_up(vectors: Array) -> NDArray[np.float32]:
-    """Vectors (n, 3) of a world where +z is up in glTF's axes, where +y is: (x, z, -y)."""
+    """Vectors (n, 3) of a world with +z up, in glTF's axes with +y up: (x, z, -y)."""
     x, y, z = vectors.T
     return np.stack([x, z, -y], axis=-1).astype(np.float32)

@@ -21,7 +21,7 @@ def render_flythrough(
     H.264 in 4:2:0, with the index at the front, so that a browser starts playing at once.
 
     Args:
-        cameras: all of one size with even sides.
+        cameras: cameras of one image size, with even sides.
         radiance: the trained field.
         target: the `.mp4` file.
         fps: frames per second.

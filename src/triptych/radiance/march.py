@@ -29,7 +29,7 @@ class Samples:
         return len(self.ray_index)
 
     def select(self, kept: Tensor) -> "Samples":
-        """The samples where `kept` (bool, or ascending positions)."""
+        """The samples selected by `kept`, a (n,) bool mask or ascending positions."""
         return Samples(self.ray_index[kept], self.distance[kept], self.step_length[kept])
 
     def positions(self, origins: Tensor, directions: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ def extract_mesh(
     Training constrains density only through integrals along rays, so it is rough from one node to the next
     and jumps by orders of magnitude. It is therefore clamped at twice the surface's density and
     smoothed: the surface of a solid stays in place, and parts thinner than a cell disappear.
-    The surface stays open where the grid's border cuts it.
+    The surface is open at the border of the grid.
 
     Args:
         values: (nx, ny, nz) density at the nodes of a grid, from `sample_density`.

@@ -195,7 +195,7 @@ class OccupancyGrid:
 
 
 def coarsen(occupied: Tensor) -> Tensor:
-    """Halve the sides of bool cells (…, side, side, side): a cell is True where any of its eight is."""
+    """Halve the sides of bool cells (…, side, side, side): a cell is True if any of its eight is."""
     pairs = occupied[..., ::2, :, :] | occupied[..., 1::2, :, :]
     pairs = pairs[..., ::2, :] | pairs[..., 1::2, :]
     return pairs[..., ::2] | pairs[..., 1::2]

@@ -61,7 +61,7 @@ class TableAdam(torch.optim.Optimizer):
                 continue
             state = self.state[table]
             if self.compiled is not None:
-                self.compiled(table, **state, sizes=group["lr"] * self._corrections, rates=rates)
+                self.compiled(table, **state, learning_rates=group["lr"] * self._corrections, rates=rates)
                 self._cleared = True
             else:
                 self._step(table, **state, learning_rate=group["lr"])
@@ -80,8 +80,8 @@ class TableAdam(torch.optim.Optimizer):
         count += touched
         first.lerp_(gradient, touched * (1 - BETAS[0]))
         second.lerp_(gradient * gradient, touched * (1 - BETAS[1]))
-        size = touched * learning_rate * bias_corrections(count.clamp(min=1))
-        table.sub_(first.div(second.sqrt().add_(EPSILON)).mul_(size))
+        rate = touched * learning_rate * bias_corrections(count.clamp(min=1))
+        table.sub_(first.div(second.sqrt().add_(EPSILON)).mul_(rate))
 
 
 def field_optimizers(

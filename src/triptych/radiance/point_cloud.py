@@ -65,7 +65,7 @@ def extract_points(
             colours = (rendered.colour[:count] / opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)
             found.append((positions[kept], normals_between(*surface)[kept], colours[kept]))
             progress.update()
-    return PointCloud(*(torch.cat(part) for part in zip(*found, strict=True)))
+    return PointCloud(*(torch.cat(values) for values in zip(*found, strict=True)))
 
 
 def surface_density(radiance: RadianceField, cloud: PointCloud) -> float:

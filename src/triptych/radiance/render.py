@@ -61,14 +61,14 @@ def render_rays(
         origins, directions: (rays, 3); directions have unit length.
         min_transmittance: transmittance below which a ray ends.
     """
-    compiled, parts = compiled_operation("radiance_renderer", radiance.field), []
+    compiled, chunks = compiled_operation("radiance_renderer", radiance.field), []
     renderer = None if compiled is None else compiled(radiance.field, radiance.precision)
-    size = CHUNK if renderer is None else COMPILED_CHUNK
-    for origin, direction in zip(origins.split(size), directions.split(size), strict=True):
+    chunk = CHUNK if renderer is None else COMPILED_CHUNK
+    for origin, direction in zip(origins.split(chunk), directions.split(chunk), strict=True):
         if renderer is None:
-            parts.append(render_chunk(radiance, origin, direction, min_transmittance))
+            chunks.append(render_chunk(radiance, origin, direction, min_transmittance))
         else:
-            parts.append(
+            chunks.append(
                 renderer(
                     radiance.occupancy,
                     origin,
@@ -78,7 +78,7 @@ def render_rays(
                     min_transmittance=min_transmittance,
                 )
             )
-    return RenderedRays.concatenate(parts)
+    return RenderedRays.concatenate(chunks)
 
 
 @torch.no_grad()
@@ -104,14 +104,14 @@ def render_chunk(
     rank = torch.arange(len(samples), device=device) - starts[samples.ray_index]
     colour, light = torch.zeros(count, 3, device=device), torch.ones(count, device=device)
     depth = torch.zeros(count, device=device)
-    begin, size = 0, FIRST_WAVE
+    wave_begin, wave_length = 0, FIRST_WAVE
     while len(samples):
-        in_wave = rank < begin + size
-        part = _render_wave(radiance, samples.select(in_wave.nonzero()[:, 0]), origins, directions, light)
-        colour, depth, light = colour + part.colour, depth + part.depth, light - part.opacity
+        in_wave = rank < wave_begin + wave_length
+        wave = _render_wave(radiance, samples.select(in_wave.nonzero()[:, 0]), origins, directions, light)
+        colour, depth, light = colour + wave.colour, depth + wave.depth, light - wave.opacity
         rest = (~in_wave & (light > min_transmittance)[samples.ray_index]).nonzero()[:, 0]
         samples, rank = samples.select(rest), rank[rest]
-        begin, size = begin + size, size * 2
+        wave_begin, wave_length = wave_begin + wave_length, wave_length * 2
     return RenderedRays(colour, 1 - light, depth)
 
 

@@ -29,7 +29,7 @@ def load_tiny_cuda() -> Any:
     """
     try:
         return importlib.import_module("tinycudann")
-    except Exception as error:  # it raises many kinds of errors where there is no GPU
+    except Exception as error:  # without a GPU it raises many kinds of errors
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TriptychError(
             f"radiance: this field is made of tiny-cuda-nn, which cannot be imported here ({reason}); "

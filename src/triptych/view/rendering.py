@@ -183,7 +183,7 @@ class RenderThread(threading.Thread):
         self._show, self._fail = show, fail
         self._changed = threading.Condition()
         self._request: RenderRequest | None = None
-        self._number = 0  # of requests so far
+        self._number = 0  # requests so far
         self._stopping = False
         self._cropped: tuple[Box | None, RadianceField] = None, radiance
 

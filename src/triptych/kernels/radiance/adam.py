@@ -19,7 +19,7 @@ def step(
     first: Tensor,
     second: Tensor,
     count: Tensor,
-    sizes: Tensor,
+    learning_rates: Tensor,
     rates: tuple[float, float, float],
 ) -> None:
     """Step a table by its gradient, and clear that, in place.
@@ -28,13 +28,14 @@ def step(
         table: (rows, features) float32, with a gradient.
         first, second: likewise, the moments.
         count: (rows, 1) float32, steps that each row has taken.
-        sizes: (n,), bias-corrected learning rate of a row's step 0, 1, …; the last one stays in force.
+        learning_rates: (n,), bias-corrected, of a row's step 0, 1, …; later steps have the last one.
         rates: 1 - beta1, 1 - beta2, epsilon.
     """
     assert table.grad is not None
-    arrays = [tensor.detach().numpy() for tensor in (table, table.grad, first, second, count)]
+    tensors = table, table.grad, first, second, count, learning_rates.float()
+    arrays = [tensor.detach().numpy() for tensor in tensors]
     constants = tuple(np.float32(rate) for rate in rates)
-    parallel(adam, -(-len(table) // ROWS), *arrays, sizes.float().numpy(), constants, (0,) * table.shape[1])
+    parallel(adam, -(-len(table) // ROWS), *arrays, constants, (0,) * table.shape[1])
 
 
 @instruction()
@@ -45,7 +46,7 @@ def _adam_row(
     gradient: Any,
     first: Any,
     second: Any,
-    size: Any,
+    learning_rate: Any,
     rates: Any,
     lanes: Any,
 ) -> None:
@@ -61,7 +62,7 @@ def _adam_row(
     sqrt = builder.module.declare_intrinsic(
         f"llvm.sqrt.v{vector.count}f32", (), ir.FunctionType(vector, [vector])
     )
-    change = builder.fmul(splat(builder, size, vector.count), mean)
+    change = builder.fmul(splat(builder, learning_rate, vector.count), mean)
     change = builder.fdiv(change, builder.fadd(builder.call(sqrt, [square]), epsilon))
     cleared = ir.Constant(vector, [0.0] * vector.count)
     for new, place in zip((builder.fsub(value, change), cleared, mean, square), places, strict=True):
@@ -69,7 +70,7 @@ def _adam_row(
 
 
 @kernel
-def adam(task, values, gradient, first, second, count, sizes, rates, lanes):
+def adam(task, values, gradient, first, second, count, learning_rates, rates, lanes):
     """`step` of ROWS rows; `lanes` is a tuple of as many members as a row has features."""
     features = len(lanes)
     for row in range(task * ROWS, min(values.shape[0], (task + 1) * ROWS)):
@@ -78,14 +79,14 @@ def adam(task, values, gradient, first, second, count, sizes, rates, lanes):
             touched |= gradient[row, f] != ZERO
         if touched:
             count[row, 0] += np.float32(1)
-            size = sizes[min(np.int64(count[row, 0]), len(sizes) - 1)]
+            learning_rate = learning_rates[min(np.int64(count[row, 0]), len(learning_rates) - 1)]
             offset = row * 4 * features
             _adam_row(
                 values.ctypes.data + offset,
                 gradient.ctypes.data + offset,
                 first.ctypes.data + offset,
                 second.ctypes.data + offset,
-                size,
+                learning_rate,
                 rates,
                 lanes,
             )
