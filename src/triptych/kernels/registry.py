@@ -1,26 +1,30 @@
-"""Every compiled CPU operation of the project, and when it is chosen: the only door to the kernels.
+"""Every compiled CPU operation, and when it is used; other packages load kernels only through this module.
 
-Nothing here imports a kernel or numba: what is chosen is loaded when it is first used. Without numba, with
-`compute: {kernels: off}`, and on a GPU, plain PyTorch does everything.
+This module imports no kernel and no numba: a kernel is loaded when it is first used. Without numba, with
+`compute: {kernels: off}`, and on a GPU, plain PyTorch computes everything.
 
-A tier is a level of instructions; it includes the ones below it:
+A tier is a set of CPU instructions; it includes the tiers below it in this list:
 
     amx_bf16      matrix products of bfloat16 in tile registers (Intel, from Sapphire Rapids)
     avx512_bf16   dot products of pairs of bfloat16 (AMD from Zen 4, Intel from Cooper Lake)
     avx2          fused multiply-add of 8 float32, or of 16 where the CPU has AVX-512
-    generic       whatever the compiler makes of the loops
-    off           no kernels
+    generic       no particular instructions: the compiler vectorises the loops
+
+The modules of `triptych.kernels` that compute an operation, by tier:
 
     operation                        amx_bf16             avx512_bf16          avx2
-    3x3 convolution, bfloat16        conv.amx             conv.winograd_bf16   -
+    3x3 convolution, bfloat16        conv.amx (1)         conv.winograd_bf16   -
     3x3 convolution, float32         conv.winograd_fp32   conv.winograd_fp32   conv.winograd_fp32
-    convolution of small maps        conv.amx             conv.batched_gemm    conv.batched_gemm (float32)
+    convolution of small maps, bf16  conv.amx             conv.batched_gemm    -
+    convolution of small maps, fp32  conv.batched_gemm    conv.batched_gemm    conv.batched_gemm
     linear layer, bfloat16           linear               linear               -
     attention, bfloat16              attention            attention            -
     add + layer norm, bfloat16       norm                 norm                 -
     batch norm + add + ReLU          norm                 norm                 norm (float32)
     radiance field, bfloat16         radiance             radiance             -
     radiance field, float32          radiance             radiance             radiance (generic as well)
+
+(1) The weight gradient; output and input gradient only of maps of up to 6 positions per side.
 """
 
 import ctypes
@@ -38,8 +42,9 @@ from torch import nn
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.provenance import cpu_model
 
-TIERS = ("generic", "avx2", "avx512_bf16", "amx_bf16")
-# What each tier adds, by LLVM's names of CPU features.
+TIERS = ("generic", "avx2", "avx512_bf16", "amx_bf16")  # lowest first
+BY_NAME = ("amx_bf16", "avx512_bf16", "avx2")  # tiers that a user may choose
+# LLVM's names of what the CPU needs for each feature, and the lowest tier that may use the feature.
 FEATURES = {
     "avx2": ("avx2", "fma"),
     "avx512f": ("avx512f",),
@@ -50,8 +55,8 @@ TIER_OF = {"avx2": "avx2", "avx512f": "avx2", "avx512_bf16": "avx512_bf16", "amx
 SETTING = "TRIPTYCH_KERNELS"  # environment variable: the setting of a process that does not call `configure`
 EMULATE = "TRIPTYCH_EMULATE"  # environment variable: features that tests emulate, separated by commas
 
-# A plain layer's class -> the subclass that `accelerate` puts in its place. Each falls back on the plain
-# layer's own forward for inputs, devices and number formats that no kernel supports.
+# A plain layer's class -> the subclass that `accelerate` puts in its place. For inputs and number formats
+# that no kernel supports, it computes the same by PyTorch's operations.
 LAYERS = {
     "torch.nn.modules.conv.Conv2d": "triptych.kernels.conv.layer.Conv2d",
     "torch.nn.modules.linear.Linear": "triptych.kernels.linear.layer.Linear",
@@ -62,7 +67,7 @@ LAYERS = {
     "triptych.models.vit.ViT": "triptych.kernels.models.vit.ViT",
 }
 
-# What is not a layer: the class or function that replaces a plain one.
+# The compiled class or function of an operation that is not a layer.
 OPERATIONS = {
     "radiance_tracer": "triptych.kernels.radiance.trace.KernelTracer",
     "radiance_renderer": "triptych.kernels.radiance.render.KernelRenderer",
@@ -87,13 +92,15 @@ def configure(setting: str | bool) -> str:
 
     Raises:
         TriptychError: the CPU or this installation lacks the tier.
+        RuntimeError: kernels of another tier are loaded already.
     """
     global _tier
     setting = "off" if setting is False else str(setting)
     chosen = _choose(setting)
     loaded = "triptych.kernels.compiler.jit" in sys.modules
     if loaded and "off" not in (_tier, chosen) and chosen != _tier:
-        raise RuntimeError(f"kernels of tier {_tier} are loaded already")  # some are compiled for one tier
+        # kernels are compiled for one tier
+        raise RuntimeError(f"kernels of tier {_tier} are loaded already")
     _tier, os.environ[SETTING] = chosen, setting
     return chosen
 
@@ -107,21 +114,23 @@ def tier() -> str:
 
 
 def _choose(setting: str) -> str:
-    best = next(t for t in reversed(TIERS) if t == "generic" or _has(t)) if unavailable() is None else "off"
+    best = "off"
+    if why_unavailable() is None:
+        best = next(tier for tier in reversed(TIERS) if tier == "generic" or _has(tier))
     if setting == "auto":
         return best
     if setting not in ("off", *TIERS):
-        raise TriptychError(f"compute.kernels is {setting}; use auto, off, {', '.join(TIERS[:0:-1])}")
+        raise TriptychError(f"compute.kernels is {setting}; use auto, off, {', '.join(BY_NAME)}")
     if setting != "off" and (best == "off" or TIERS.index(setting) > TIERS.index(best)):
-        reason = unavailable() or f"this CPU supports {best} at most"
+        reason = why_unavailable() or f"this CPU supports {best} at most"
         raise TriptychError(f"compute.kernels is {setting}, but {reason}; use auto")
     return setting
 
 
 def supports(feature: str) -> bool:
-    """Whether kernels may use a CPU feature: `amx_bf16`, `avx512_bf16`, `avx512f`, `avx2`; or `bfloat16`.
+    """Whether kernels may use a CPU feature: `amx_bf16`, `avx512_bf16`, `avx512f` or `avx2`.
 
-    `bfloat16` stands for products of bfloat16 by any instruction: amx_bf16 or avx512_bf16.
+    `bfloat16` stands for either instruction that multiplies bfloat16: amx_bf16 or avx512_bf16.
     """
     if feature == "bfloat16":
         return supports("amx_bf16") or supports("avx512_bf16")
@@ -136,7 +145,7 @@ def emulates(feature: str) -> bool:
 
 
 @cache
-def unavailable() -> str | None:
+def why_unavailable() -> str | None:
     """Why no kernel can run in this installation; None if kernels can."""
     for package in ("numba", "llvmlite"):
         try:
@@ -149,9 +158,9 @@ def unavailable() -> str | None:
 
 
 def describe() -> str:
-    """One line for the log: the tier, the CPU, and where float32 arithmetic differs from PyTorch's."""
+    """One line for the log: the tier, the CPU, and which float32 arithmetic is another than PyTorch's."""
     if tier() == "off":
-        return f"off ({unavailable() or 'as configured'})"
+        return f"off ({why_unavailable() or 'as configured'})"
     line = f"{tier()} ({cpu_model()})"
     if supports("avx2"):
         line += "; float32 3x3 convolutions by Winograd's minimal filtering"
@@ -159,7 +168,7 @@ def describe() -> str:
 
 
 def operation(name: str, device: torch.device | str) -> Any:
-    """The compiled implementation of an operation of `OPERATIONS`; None where plain PyTorch does it."""
+    """The compiled implementation of an operation of `OPERATIONS`; None: use plain PyTorch."""
     path = OPERATIONS[name]
     return _load(path) if torch.device(device).type == "cpu" and tier() != "off" else None
 
@@ -167,7 +176,8 @@ def operation(name: str, device: torch.device | str) -> Any:
 def accelerate(model: Model) -> Model:
     """Put compiled layers in the place of a CPU model's plain ones, in place.
 
-    Parameters, names, hooks and modes stay; layers of other classes, subclasses included, stay as they are.
+    Parameters, names, hooks and train/eval mode stay, but hooks on a ViT's blocks no longer run. Layers of
+    other classes, subclasses included, stay as they are.
     """
     if tier() != "off" and all(parameter.device.type == "cpu" for parameter in model.parameters()):
         for module in model.modules():
@@ -187,7 +197,7 @@ def _has(feature: str) -> bool:
     """Whether the CPU has a feature and this process may use it, or a test emulates it."""
     if emulates(feature):
         return True
-    # these compile for another CPU than this one
+    # these variables make numba compile for another CPU than this one
     if os.environ.get("NUMBA_CPU_NAME") or os.environ.get("NUMBA_CPU_FEATURES"):
         return False
     import llvmlite.binding as llvm

@@ -1,7 +1,7 @@
 """`nn.Conv2d` by whichever backend is fastest for its shapes and for each of its gradients.
 
 A backend is a module with `supported`, `output`, `input_gradient`, `weight_gradient` and the number format
-that it takes weights in. See `triptych.kernels.registry` for where each is chosen.
+that it takes weights in. `backends` lists them in order of preference; each says which shapes it supports.
 """
 
 from types import ModuleType
@@ -42,9 +42,11 @@ class Conv2d(nn.Conv2d):
                 self.stride[0],
             )
             for backend in backends(dtype):
-                parts = backend.supported(*shape)
-                if parts[0] or (any(parts) and torch.is_grad_enabled()):
-                    y: Tensor = _Convolution.apply(x, self.weight, self.stride[0], dtype, backend, parts)
+                output, *gradients = backend.supported(*shape)
+                if output or (any(gradients) and torch.is_grad_enabled()):
+                    y: Tensor = _Convolution.apply(
+                        x, self.weight, self.stride[0], dtype, backend, output, gradients
+                    )
                     return y
         return super().forward(x)
 
@@ -70,7 +72,11 @@ class Conv2d(nn.Conv2d):
 
 
 class _Convolution(torch.autograd.Function):
-    """`parts`: which of output, input gradient and weight gradient are the backend's, not PyTorch's."""
+    """A convolution by a backend and PyTorch.
+
+    `by_backend` says whether the backend computes the output, `gradients` whether it computes the input
+    gradient and the weight gradient; PyTorch computes the rest.
+    """
 
     @staticmethod
     def forward(
@@ -80,13 +86,14 @@ class _Convolution(torch.autograd.Function):
         stride: int,
         dtype: torch.dtype,
         backend: ModuleType,
-        parts: tuple[bool, bool, bool],
+        by_backend: bool,
+        gradients: list[bool],
     ) -> Tensor:
         x = x.to(dtype).contiguous(memory_format=torch.channels_last)
         weight = weight.to(backend.WEIGHTS or dtype).contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.backend, ctx.parts = stride, backend, parts
-        if parts[0]:
+        ctx.stride, ctx.backend, ctx.gradients = stride, backend, gradients
+        if by_backend:
             y: Tensor = backend.output(x, weight, stride)
             return y
         return torch.conv2d(x, weight, None, stride, weight.shape[2] // 2)
@@ -96,11 +103,12 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         stride, backend, size = ctx.stride, ctx.backend, weight.shape[2]
+        input_by_backend, weight_by_backend = ctx.gradients
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx = dw = None
-        if ctx.needs_input_grad[0] and ctx.parts[1]:
+        if ctx.needs_input_grad[0] and input_by_backend:
             dx = backend.input_gradient(dy, weight, x.shape[2], stride)
-        if ctx.needs_input_grad[1] and ctx.parts[2]:
+        if ctx.needs_input_grad[1] and weight_by_backend:
             dw = backend.weight_gradient(x, dy, size, stride)
         missing = [ctx.needs_input_grad[0] and dx is None, ctx.needs_input_grad[1] and dw is None]
         if any(missing):
@@ -109,4 +117,4 @@ class _Convolution(torch.autograd.Function):
                 dy, x, weight, None, [stride] * 2, padding, [1, 1], False, [0, 0], 1, [*missing, False]
             )
             dx, dw = (gradients[0] if dx is None else dx), (gradients[1] if dw is None else dw)
-        return dx, None if dw is None else dw.float(), None, None, None, None
+        return dx, None if dw is None else dw.float(), None, None, None, None, None

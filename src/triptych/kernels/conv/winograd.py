@@ -7,10 +7,10 @@ holds. The input gradient is found in the same way, by transposed and flipped we
 tile of it is 4 x 4 positions, a window 3 x 3.
 
 Maps are (N, side, side, channels) as channels_last tensors lie in memory, weights (out, 3, 3, in) float32;
-all by address. `half` is how many tiles lie along a side; tiles are numbered image by image, row by row.
-Channels come in multiples of 64. `window`, `line` and `tile` are tuples, whose lengths count. `like` is a
-number of the maps' type, `panel` how many outputs of the weights are packed side by side. Addresses are made
-signed: where numbers of both kinds come together, Numba makes them float64.
+all by address. Tiles are numbered image by image, row by row. Channels come in multiples of 64. The lengths
+of the tuples `window`, `line` and `tile` are constants of the compiled code. `like` is a number of the maps'
+type, `panel` the number of outputs of the weights that are packed side by side. Addresses are made signed:
+Numba turns a sum of a signed and an unsigned number into float64.
 """
 
 from typing import Any
@@ -58,17 +58,19 @@ def transformed_convolution(
         panel, like: as above.
         transposed: whether the source's channels are the outputs of the weights.
     """
-    (n, depth), (half, size), (_, line, tile) = source.shape[:2], shape, kind
+    (n, depth), (tiles_per_side, size), (_, line, tile) = source.shape[:2], shape, kind
     channels = weights.shape[1 if transposed else 0]
     weights = weights.contiguous(memory_format=torch.channels_last)
     packed = torch.empty(len(line) ** 2 * depth * channels, dtype=source.dtype)
     pack = pack_transposed_weights if transposed else pack_weights
     addresses = weights.data_ptr(), *weights.shape[:2], packed.data_ptr()
     parallel(pack, channels // 16, *addresses, panel, line, like)
-    side = half * len(tile)
+    side = tiles_per_side * len(tile)
     target = torch.empty(n, channels, side, side, dtype=source.dtype, memory_format=torch.channels_last)
     places = source.data_ptr(), size, depth, packed.data_ptr(), target.data_ptr(), channels
-    parallel(convolve, TASKS, TASKS, *places, half, n * half**2, at_once, panel, *kind, like)
+    parallel(
+        convolve, TASKS, TASKS, *places, tiles_per_side, n * tiles_per_side**2, at_once, panel, *kind, like
+    )
     return target
 
 
@@ -108,17 +110,23 @@ def pack_transposed_weights(task, weights, channels, depth, packed, panel, line,
 
 
 @kernel
-def corner_of(number, maps, half, size, row):
+def corner_of(number, maps, tiles_per_side, size, row):
     """The address of the first of a tile's `size` x `size` positions, `row` bytes being one position."""
-    return maps + (number // half * size * half * size + number % half * size) * row
+    return (
+        maps
+        + (number // tiles_per_side * size * tiles_per_side * size + number % tiles_per_side * size) * row
+    )
 
 
 @kernel
-def look_around(number, corner, half, size, row, nowhere, window, table):
+def look_around(number, corner, tiles_per_side, size, row, nowhere, window, table):
     """The addresses of the window around a tile; `nowhere` for positions outside its image."""
-    side = half * size
+    side = tiles_per_side * size
     before = 0 if len(window) == 3 else 1
-    top, left = number // half % half * size - before, number % half * size - before
+    top, left = (
+        number // tiles_per_side % tiles_per_side * size - before,
+        number % tiles_per_side * size - before,
+    )
     corner -= before * (side + 1) * row
     for y in range(len(window)):
         for x in range(len(window)):
@@ -144,7 +152,7 @@ def convolve(
     weights,
     target,
     channels,
-    half,
+    tiles_per_side,
     tiles,
     at_once,
     panel,
@@ -166,16 +174,16 @@ def convolve(
     inputs, products = np.empty(places * step + LINE, np.uint8), np.empty(places * out_step + LINE, np.uint8)
     left, out = np.int64(inputs.ctypes.data), np.int64(products.ctypes.data)
     left, out = left + -left % LINE, out + -out % LINE
-    distance, out_distance = half * size * row, half * len(tile) * out_row
+    distance, out_distance = tiles_per_side * size * row, tiles_per_side * len(tile) * out_row
     below = len(window) - (0 if len(window) == 3 else 1)
     blocks = -(-tiles // at_once)
     for block in range(task * blocks // tasks, (task + 1) * blocks // tasks):
         first = block * at_once
         count = min(at_once, tiles - first)
         for number in range(count):
-            corner = corner_of(first + number, source, half, size, row)
+            corner = corner_of(first + number, source, tiles_per_side, size, row)
             prefetch_rows(corner + below * distance, size, distance, size * row)
-            look_around(first + number, corner, half, size, row, nowhere, window, table)
+            look_around(first + number, corner, tiles_per_side, size, row, nowhere, window, table)
             for channel in range(0, depth, 16):
                 at = left + number * row + channel * item
                 transform_inputs(addresses, channel * item, at, step, window, line, like)
@@ -187,7 +195,7 @@ def convolve(
                     b = weights + ((begin + start) // panel * places + place) * depth * panel * item
                     multiply(a, row, 4, b, panel * 4, c + start * 4, wide, rows, panel, row // 4, False, like)
             for number in range(count):
-                corner = corner_of(first + number, target, half, len(tile), out_row) + begin * item
+                corner = corner_of(first + number, target, tiles_per_side, len(tile), out_row) + begin * item
                 for channel in range(0, SPAN, 16):
                     sums, at = out + number * wide + channel * 4, corner + channel * item
                     transform_outputs(sums, out_step, at, out_row, out_distance, line, tile, like)

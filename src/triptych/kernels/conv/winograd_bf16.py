@@ -71,7 +71,7 @@ def input_gradient(dy: Tensor, weights: Tensor, side: int, stride: int) -> Tenso
 
 def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     """The weights' gradient (O, I, 3, 3), float32, from x (N, I, H, H) and dy (N, O, h, h)."""
-    (n, depth), channels, half = x.shape[:2], dy.shape[1], dy.shape[2] // 2
+    (n, depth), channels, tiles_per_side = x.shape[:2], dy.shape[1], dy.shape[2] // 2
     line, sums = (
         (FIVE, (FIRST_2, SECOND_2, FACTOR_2, A_2)) if stride == 2 else (FOUR, (FIRST, SECOND, FACTOR, A))
     )
@@ -79,7 +79,17 @@ def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     blocks = len(line) * (channels // span)
     parts = -(-GRADIENT_TASKS // blocks)
     partial = torch.zeros(parts, len(line) ** 2, channels // PANEL, depth // PANEL, PANEL, PANEL)
-    shapes = x.data_ptr(), 2 * stride, depth, dy.data_ptr(), channels, span, half, n * half**2, parts
+    shapes = (
+        x.data_ptr(),
+        2 * stride,
+        depth,
+        dy.data_ptr(),
+        channels,
+        span,
+        tiles_per_side,
+        n * tiles_per_side**2,
+        parts,
+    )
     parallel(accumulate, blocks * parts, *shapes, partial.data_ptr(), sums, line)
     gradient = torch.empty(channels, depth, 3, 3, memory_format=torch.channels_last)
     parallel(finish, channels // 16, partial.numpy(), depth, gradient.data_ptr(), line)
@@ -87,7 +97,9 @@ def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
 
 
 @kernel
-def accumulate(task, source, size, depth, gradient, channels, span, half, tiles, parts, partial, sums, line):
+def accumulate(
+    task, source, size, depth, gradient, channels, span, tiles_per_side, tiles, parts, partial, sums, line
+):
     """The transformed weights' gradient at a line of places, of `span` outputs, from some tiles.
 
     Task: line + lines * (block of outputs + blocks * part). `sums` is FIRST, SECOND, FACTOR and A.
@@ -104,7 +116,7 @@ def accumulate(task, source, size, depth, gradient, channels, span, half, tiles,
     right, left = np.int64(inputs.ctypes.data), np.int64(outputs.ctypes.data)
     right, left = right + -right % LINE, left + -left % LINE
     row, out_row = depth * 2, channels * 2
-    distance, out_distance = half * size * row, half * 2 * out_row
+    distance, out_distance = tiles_per_side * size * row, tiles_per_side * 2 * out_row
     square = PANEL * WIDE
     across = depth // PANEL * square
     layer = channels // PANEL * across
@@ -121,15 +133,15 @@ def accumulate(task, source, size, depth, gradient, channels, span, half, tiles,
                     pair[a : a + 2 * lines] = nowhere
                     corners[b : b + 4] = nowhere
                     continue
-                corner = corner_of(this, source, half, size, row)
+                corner = corner_of(this, source, tiles_per_side, size, row)
                 prefetch_rows(
                     corner + (upper + size - 1) * distance, 2, (lower - upper) * distance, size * row
                 )
-                look_around(this, corner, half, size, row, nowhere, line, around)
+                look_around(this, corner, tiles_per_side, size, row, nowhere, line, around)
                 for x in range(lines):
                     pair[a + x] = around[lines * upper + x]
                     pair[a + lines + x] = around[lines * lower + x]
-                corner = corner_of(this, gradient, half, 2, out_row) + first_channel * 2
+                corner = corner_of(this, gradient, tiles_per_side, 2, out_row) + first_channel * 2
                 for x in range(2):
                     prefetch_rows(corner + 2 * out_distance + x * out_row, 2, out_distance, 2 * span)
                     corners[b + x] = corner + x * out_row

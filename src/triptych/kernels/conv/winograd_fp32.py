@@ -29,7 +29,7 @@ from triptych.kernels.conv.winograd_transforms import (
 from triptych.kernels.gemm.vector import multiply
 
 WEIGHTS = torch.float32  # the number format of the weights
-LEAST = 48  # tiles, below which transformed weights do not pay
+LEAST = 48  # tiles: with fewer, transforming the weights takes longer than it saves
 AT_ONCE = 24  # tiles that a core transforms at a time: a multiple of 6
 CHUNK = 2**23  # numbers of both transformed maps whose products are added at a time
 DEEP = 128  # tiles whose products are summed at a time: as many as the first-level cache holds
@@ -62,15 +62,15 @@ def input_gradient(dy: Tensor, weights: Tensor, side: int, stride: int) -> Tenso
 def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     """The weights' gradient (O, I, 3, 3) from x (N, I, H, H) and dy (N, O, H, H)."""
     (n, depth, side, _), channels = x.shape, dy.shape[1]
-    half = side // 4
-    tiles = n * half**2
+    tiles_per_side = side // 4
+    tiles = n * tiles_per_side**2
     at_once = min(tiles, max(1, CHUNK // (PLACES * (depth + channels))))
     inputs, gradients = (torch.empty(PLACES * at_once * count) for count in (depth, channels))
     sums = torch.zeros(PLACES, channels, depth)
     for first in range(0, tiles, at_once):
         count = min(at_once, tiles - first)
-        of_x = x.data_ptr(), depth, half, first, count, False, inputs.data_ptr()
-        of_dy = dy.data_ptr(), channels, half, first, count, True, gradients.data_ptr()
+        of_x = x.data_ptr(), depth, tiles_per_side, first, count, False, inputs.data_ptr()
+        of_dy = dy.data_ptr(), channels, tiles_per_side, first, count, True, gradients.data_ptr()
         parallel(transform, TASKS, TASKS, *of_x)
         parallel(transform, TASKS, TASKS, *of_dy)
         addresses = gradients.data_ptr(), channels, inputs.data_ptr(), depth, count, sums.data_ptr()
@@ -81,20 +81,20 @@ def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
 
 
 @kernel
-def transform(task, tasks, source, depth, half, first, count, gradient, packed):
+def transform(task, tasks, source, depth, tiles_per_side, first, count, gradient, packed):
     """Transform some tiles of the input, or of the output's gradient: [place][channel / 16][tile][16]."""
     table, nothing = np.empty(PLACES, np.int64), np.zeros(depth, np.float32)
     addresses, nowhere = np.int64(table.ctypes.data), np.int64(nothing.ctypes.data)
     row, step = depth * 4, depth * count * 4
-    distance = half * 4 * row
+    distance = tiles_per_side * 4 * row
     for number in range(task * count // tasks, (task + 1) * count // tasks):
-        corner = corner_of(first + number, source, half, 4, row)
+        corner = corner_of(first + number, source, tiles_per_side, 4, row)
         prefetch_rows(corner + (4 if gradient else 5) * distance, 4, distance, 4 * row)
         if gradient:
             for position in range(16):
                 table[position] = corner + position // 4 * distance + position % 4 * row
         else:
-            look_around(first + number, corner, half, 4, row, nowhere, SIX, table)
+            look_around(first + number, corner, tiles_per_side, 4, row, nowhere, SIX, table)
         for channel in range(0, depth, 16):
             at = packed + (channel * count + number * 16) * 4
             if gradient:
