@@ -34,7 +34,7 @@ if MINUTES is not None:
 rule pretrain_simclr:
     input:
         data=packed(DATASET),
-        plan=[] if MINUTES is None else rules.plan_simclr.output.plan,
+        plan=[] if MINUTES is None else [rules.plan_simclr.output.plan],
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
         metrics="results/simclr/seed{seed}/metrics.json",
