@@ -18,6 +18,7 @@ from torch.utils.data import default_collate
 from torchvision import transforms as T
 
 from triptych.augment.views import draw_views
+from triptych.kernels.registry import operation
 from triptych.workflow.seeds import torch_generator
 
 BATCH, VIEWS_OF_EACH, ROUNDS = 128, 2, 15
@@ -50,7 +51,7 @@ def torchvision_views(pictures: list[Image.Image]) -> Callable[[], Tensor]:
 def own_views(images: Tensor, *, size: int = 32, blur: float = 0.0, batches: int) -> Callable[[], None]:
     """`batches` batches, of which each replaces the one before."""
     generator, views = torch_generator("cpu", 0), VIEWS | {"blur_probability": blur}
-    options = {"size": size, "mean": MEAN, "std": STD}
+    options = {"size": size, "mean": MEAN, "std": STD, "render": operation("render_views", "cpu")}
 
     def draw() -> None:
         for _ in range(batches):

@@ -26,6 +26,7 @@ from triptych.augment.views import (
     draw_views,
     render_views,
 )
+from triptych.kernels.views.render import render_views as kernel_views
 
 VIEWS = {
     "crop_scale": [0.08, 1.0],
@@ -71,16 +72,38 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
+# The kernel against PyTorch ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.5])
+@pytest.mark.parametrize("size", [16, 24, 32])
+@pytest.mark.parametrize("sides", [(32, 32), (20, 28), (33, 31), (64, 48), (96, 96)])
+def test_the_kernel_renders_what_pytorch_renders(sides: tuple[int, int], size: int, blur: float) -> None:
+    images = pictures(16, *sides)
+    drawn = draw_parameters(48, *sides, VIEWS | {"blur_probability": blur}, seeded())
+    got, expected = (render(images, drawn, size=size, **PLAIN) for render in (kernel_views, render_views))
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [3, 7, 37, 80])
+def test_the_kernel_renders_sizes_that_fill_no_vector(size: int) -> None:
+    images, drawn = pictures(), draw_parameters(16, 32, 32, VIEWS, seeded())
+    got, expected = (render(images, drawn, size=size, **PLAIN) for render in (kernel_views, render_views))
+    torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
+
+
 # The views as a whole --------------------------------------------------------------------------------
 
 
-def test_the_same_bits_on_any_number_of_threads(threads: Callable[[int], None]) -> None:
+@pytest.mark.parametrize("render", [render_views, kernel_views])
+def test_the_same_bits_on_any_number_of_threads(
+    threads: Callable[[int], None], render: Callable[..., Tensor]
+) -> None:
     drawn = []
+    options = {"size": 32, "mean": MEAN, "std": STD, "count": 2, "render": render}
     for number in (1, 3):
         threads(number)
-        drawn.append(
-            draw_views(pictures(50), VIEWS, size=32, mean=MEAN, std=STD, generator=seeded(), count=2)
-        )
+        drawn.append(draw_views(pictures(50), VIEWS, generator=seeded(), **options))
     assert torch.equal(*drawn)
 
 

@@ -105,6 +105,7 @@ STARTS_WORK = {
     "radiance/backend.py",
     "ssl/encoding.py",
     "ssl/random_encoder.py",
+    "ssl/simclr.py",
     "training/step.py",
     "view/__main__.py",
     "workflow/job.py",

@@ -4,7 +4,7 @@ A view is a random crop, resized, perhaps flipped, with jittered colours, perhap
 All random parameters are drawn first and then applied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,7 @@ def draw_views(
     std: Sequence[float],
     generator: torch.Generator,
     count: int = 1,
+    render: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Random views of each image, normalised.
 
@@ -95,6 +96,7 @@ def draw_views(
         mean, std: channel means and standard deviations, for pixels in 0..1.
         generator: random generator on the device of the images.
         count: views per image.
+        render: another implementation of `render_views`, such as a compiled one.
 
     Returns:
         (count * B, 3, size, size) float32, channels_last; row v * B + i is view v of image i.
@@ -106,4 +108,4 @@ def draw_views(
         raise TypeError(f"images must be uint8, not {images.dtype}")
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         parameters = draw_parameters(count * len(images), images.shape[2], images.shape[3], views, generator)
-        return render_views(images, parameters, size=size, mean=mean, std=std)
+        return (render or render_views)(images, parameters, size=size, mean=mean, std=std)

@@ -23,6 +23,7 @@ The modules of `triptych.kernels` that compute an operation, by tier:
     batch norm + add + ReLU          norm                 norm                 norm (float32)
     radiance field, bfloat16         radiance             radiance             -
     radiance field, float32          radiance             radiance             radiance (generic as well)
+    SimCLR's views                   views                views                views (generic as well)
 
 (1) The weight gradient; output and input gradient only of maps of up to 6 positions per side.
 """
@@ -69,6 +70,7 @@ LAYERS = {
 
 # The compiled class or function of an operation that is not a layer.
 OPERATIONS = {
+    "render_views": "triptych.kernels.views.render.render_views",
     "radiance_tracer": "triptych.kernels.radiance.trace.KernelTracer",
     "radiance_renderer": "triptych.kernels.radiance.render.KernelRenderer",
     "radiance_density": "triptych.kernels.radiance.field.FieldKernels",

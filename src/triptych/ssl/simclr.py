@@ -15,6 +15,7 @@ from triptych.augment.views import draw_views
 from triptych.data.packed import PackedDataset
 from triptych.experiments.experiment import Experiment, save_weights, training_images
 from triptych.experiments.training import open_checkpoints
+from triptych.kernels.registry import operation
 from triptych.models.resnet import ResNet18
 from triptych.ssl.monitor import Monitor
 from triptych.ssl.nt_xent import nt_xent
@@ -73,6 +74,7 @@ class SimCLR:
             std=self.dataset.std,
             generator=batch.generator,
             count=views["count"],
+            render=operation("render_views", self.images.device),
         )
 
     def loss(self, model: nn.Module, views: Tensor) -> Tensor:
