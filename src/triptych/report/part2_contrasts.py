@@ -2,55 +2,77 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, product
 
 import pandas as pd
 
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.statistics import (
+    MIN_SEEDS,
+    POWER,
     SIGNIFICANCE_LEVEL,
     Difference,
+    Noise,
     comparisons,
     count_range,
     holm,
+    least_detectable,
     paired_difference,
+    pooled_noise,
 )
 from triptych.report.tables import Table
 
 COLUMNS = (
     *("metric", "against", "architecture", "augmentation", "minus_architecture", "minus_augmentation"),
-    *("n", "mean", "low", "high", "p", "p_holm", "distinguishable"),
+    *("n", "mean", "low", "high", "p", "p_holm", "distinguishable", "least_detectable"),
 )
 IGNORED_KNOBS = ("augmentation", "device")  # the column itself, and a knob without effect on results
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A cell minus a reference cell; `p_holm` is corrected for all contrasts of its family."""
+    """A cell minus a reference cell; `p_holm` is corrected for all contrasts of its family.
+
+    `detectable`: the least difference that the test finds with 80 % probability, in percentage points; None
+    without a test.
+    """
 
     cell: Cell
     reference: Cell
     difference: Difference
     p_holm: float | None
+    detectable: float | None
 
     @property
     def distinguishable(self) -> bool | None:
-        """Whether the difference is significant; None if there is no test.
-
-        Runs with equal errors for every seed are not distinguishable, although there is no test.
-        """
-        if self.difference.n > 1 and self.difference.p is None and self.difference.mean == 0:
-            return False
+        """Whether the difference is significant; None if there is no test."""
         return None if self.p_holm is None else self.p_holm < SIGNIFICANCE_LEVEL
 
 
 def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:
-    cells = grid.cells
-    differences = [paired_difference(cells[cell], cells[reference], metric) for cell, reference in pairs]
+    """Test each pair with the noise of all cells of its architectures."""
+
+    @cache
+    def noise(architectures: frozenset[str]) -> Noise | None:
+        rows = [results for cell, results in grid.cells.items() if cell[0] in architectures]
+        return pooled_noise(rows, metric)
+
+    noises = [noise(frozenset((cell[0], reference[0]))) for cell, reference in pairs]
+    differences = [
+        paired_difference(grid.cells[cell], grid.cells[reference], metric, found)
+        for (cell, reference), found in zip(pairs, noises, strict=True)
+    ]
     adjusted = holm([difference.p for difference in differences])
+    tested = sum(p is not None for p in adjusted)
     return [
-        Contrast(*pair, difference, p)
-        for pair, difference, p in zip(pairs, differences, adjusted, strict=True)
+        Contrast(
+            *pair,
+            difference,
+            p,
+            least_detectable(found, difference.n, tested) if found and p is not None else None,
+        )
+        for pair, difference, p, found in zip(pairs, differences, adjusted, noises, strict=True)
     ]
 
 
@@ -90,7 +112,7 @@ def contrast_rows(grid: Grid) -> pd.DataFrame:
             found = contrast.difference
             numbers = found.n, found.mean, found.low, found.high, found.p, contrast.p_holm
             cells = *contrast.cell, *contrast.reference
-            rows.append((metric, family, *cells, *numbers, contrast.distinguishable))
+            rows.append((metric, family, *cells, *numbers, contrast.distinguishable, contrast.detectable))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -147,18 +169,27 @@ def contrast_note(contrasts: Sequence[Contrast]) -> str:
     """How to read the numbers of a family: what they are, how they are tested, and what they do not cover."""
     tested = [contrast for contrast in contrasts if contrast.p_holm is not None]
     if not tested:
-        return (
-            "Test error minus test error. No interval: one seed, or pairs that all differ by the same amount."
-        )
-    tied = (
-        " Without an interval: all pairs differ by the same amount." if len(tested) < len(contrasts) else ""
-    )
+        return f"Test error minus test error. No interval with fewer than {MIN_SEEDS} seeds that vary."
+    untested = f" Without an interval: fewer than {MIN_SEEDS} pairs." if len(tested) < len(contrasts) else ""
     return (
         "Test error minus test error, seed by seed: mean [95 % confidence interval] of "
         f"n = {count_range(contrast.difference.n for contrast in tested)} pairs by "
-        "Student's t. *: distinguishable from zero, p < 0.05 after Holm's correction for the "
-        f"{comparisons(len(tested))} of this table; the intervals are not corrected. They cover the "
-        f"variation between seeds, not that between test images.{tied}"
+        "Student's t, with a variance pooled over all cells of the architectures. *: distinguishable from "
+        f"zero, p < 0.05 after Holm's correction for the {comparisons(len(tested))} of this table; the "
+        "intervals are not corrected. They cover the variation between seeds, not that between test images. "
+        f"{detectable_note(tested)}{untested}"
+    )
+
+
+def detectable_note(contrasts: Sequence[Contrast]) -> str:
+    """The least difference that the tests of a family find, over its contrasts; empty without a test."""
+    least = sorted(contrast.detectable for contrast in contrasts if contrast.detectable is not None)
+    if not least:
+        return ""
+    ends = dict.fromkeys(f"{end:.2f}" for end in (least[0], least[-1]))
+    return (
+        f"A true difference of {' to '.join(ends)} percentage points is detected with a probability of "
+        f"{POWER:.0%}; smaller ones are often missed.".replace("%", " %")
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from triptych.report.part2_contrasts import against_best, unequal_note
+from triptych.report.part2_contrasts import against_best, detectable_note, unequal_note
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import dataset_title, published_runs, published_value
 from triptych.report.statistics import (
+    MIN_SEEDS,
     Difference,
     Estimate,
     comparisons,
@@ -74,22 +75,19 @@ def marks_note(grid: Grid, metric: str) -> str:
     contrasts = against_best(grid, metric)
     if not contrasts:
         return ""
-    best = f"{BEST}: the row's least error on validation images."
-    if all(contrast.difference.n < 2 for contrast in contrasts):
-        return f"{best} With so few seeds, no test can tell which other errors are distinguishable from it."
-    tested = sum(contrast.p_holm is not None for contrast in contrasts)
-    untested = sum(contrast.distinguishable is None for contrast in contrasts)
-    text = best
-    if untested < len(contrasts):
-        text += f" {NEAR}: not distinguishable from it on test images"
-        if tested:
-            text += (
-                " (paired t test over the seeds, p ≥ 0.05 after Holm's correction for the "
-                f"{comparisons(tested)} of this table)"
-            )
-        text += "."
-    if untested:
-        text += f" {untested} without a mark are not tested: all seeds differ by the same amount."
+    text = f"{BEST}: the row's least error on validation images."
+    tested = [contrast for contrast in contrasts if contrast.p_holm is not None]
+    if not tested:
+        text += " With so few seeds, no test can tell which other errors are distinguishable from it."
+    else:
+        text += (
+            f" {NEAR}: not distinguishable from it on test images (t test of the differences seed by seed, "
+            "with a variance pooled over the row; p ≥ 0.05 after Holm's correction for the "
+            f"{comparisons(len(tested))} of this table). {detectable_note(tested)}"
+        )
+        if len(tested) < len(contrasts):
+            untested = len(contrasts) - len(tested)
+            text += f" {untested} without a mark are not tested: fewer than {MIN_SEEDS} pairs."
     if grid.single_cells:
         text += " An architecture with one cell has no mark."
     return text
@@ -116,8 +114,8 @@ def _published_errors(grid: Grid) -> list[tuple[Cell, str, float, Estimate | Non
 def published_rows(grid: Grid) -> pd.DataFrame:
     """Long form: one row per published error.
 
-    What was not run has no `n`, `mean` and `difference`; single seeds have no interval `low` to `high` of the
-    difference.
+    What was not run has no `n`, `mean` and `difference`; fewer than three seeds have no interval `low` to
+    `high` of the difference.
     """
     rows = [
         {

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import sem, ttest_1samp
+import numpy as np
+from scipy.stats import t
 
 from triptych.report.results import Result
 
 SIGNIFICANCE_LEVEL = 0.05
-ROUNDING = 1e-9  # percentage points; a standard error below this counts as 0
+POWER = 0.8
+MIN_SEEDS = 3  # with fewer, an interval says nothing: that of two pairs is 13 times their standard error wide
+ROUNDING = 1e-9  # percentage points; a standard deviation below this counts as 0
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,23 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """Standard deviation of one run's metric that its cell and its seed do not explain.
+
+    `degrees` are the degrees of freedom of the estimate.
+    """
+
+    std: float
+    degrees: int
+
+
+@dataclass(frozen=True)
 class Difference:
     """Mean of `n` paired differences, or NaN without a pair.
 
     `low` and `high` are the ends of the 95 % confidence interval of the mean, `p` is the two-sided p value of
-    the paired t test (Student, The Probable Error of a Mean, 1908). All three are None for fewer than two
-    pairs, and for pairs that all differ by the same amount: errors are counts, so a few equal differences
-    occur by chance.
+    the t test (Student, The Probable Error of a Mean, 1908). All three are None for fewer than `MIN_SEEDS`
+    pairs, and where nothing varies: errors are counts, so a few equal differences occur by chance.
     """
 
     mean: float
@@ -82,26 +95,65 @@ def estimate(results: Sequence[Result], metric: str, *, published: float | None 
     )
 
 
-def paired_difference(results: Sequence[Result], reference: Sequence[Result], metric: str) -> Difference:
-    """`metric` of results minus that of a reference, for the seeds that both have."""
+def pooled_noise(cells: Iterable[Sequence[Result]], metric: str) -> Noise | None:
+    """Noise of `metric` pooled over cells: residuals of the model value = cell + seed, fitted to all runs.
+
+    Three seeds of a pair of cells leave two degrees of freedom, those of a row of four cells leave six. This
+    is the error of a randomised block design (Montgomery, Design and Analysis of Experiments, chapter 4). It
+    assumes that all cells vary equally. Cells with a diverged run are left out. None if nothing is left to
+    vary: one seed, one cell, or no residuals.
+    """
+    values = [[(result.seed, result.number(metric)) for result in results] for results in cells]
+    values = [runs for runs in values if all(math.isfinite(value) for _, value in runs)]
+    observed = np.array([value for runs in values for _, value in runs])
+    cell_of = np.repeat(np.arange(len(values)), [len(runs) for runs in values])
+    seeds, seed_of = np.unique([seed for runs in values for seed, _ in runs], return_inverse=True)
+    model = np.hstack([np.eye(len(values))[cell_of], np.eye(len(seeds))[seed_of]])
+    solution, _, rank, _ = np.linalg.lstsq(model, observed, rcond=None)
+    degrees = len(observed) - int(rank)
+    if degrees < 1:
+        return None
+    std = float(np.linalg.norm(observed - model @ solution)) / math.sqrt(degrees)
+    return Noise(std, degrees) if std > ROUNDING else None
+
+
+def paired_difference(
+    results: Sequence[Result], reference: Sequence[Result], metric: str, noise: Noise | None
+) -> Difference:
+    """`metric` of results minus that of a reference, for the seeds that both have.
+
+    The variance of each pair is twice that of `noise` (see `pooled_noise`).
+    """
     other = {result.seed: result.number(metric) for result in reference}
-    return _mean_difference(
-        [result.number(metric) - other[result.seed] for result in results if result.seed in other]
-    )
+    pairs = [result.number(metric) - other[result.seed] for result in results if result.seed in other]
+    return _mean_difference(pairs, noise and Noise(noise.std * math.sqrt(2), noise.degrees))
 
 
 def difference_from(results: Sequence[Result], constant: float, metric: str) -> Difference:
     """`metric` of results, over the seeds, minus a constant."""
-    return _mean_difference([result.number(metric) - constant for result in results])
+    values = [result.number(metric) - constant for result in results]
+    std = statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else 0.0
+    return _mean_difference(values, Noise(std, len(values) - 1) if std > ROUNDING else None)
 
 
-def _mean_difference(differences: Sequence[float]) -> Difference:
+def _mean_difference(differences: Sequence[float], noise: Noise | None) -> Difference:
     n, mean = len(differences), statistics.fmean(differences) if differences else math.nan
-    if n < 2 or not math.isfinite(mean) or sem(differences) < ROUNDING:
+    if n < MIN_SEEDS or not math.isfinite(mean) or noise is None:
         return Difference(mean, n)
-    test = ttest_1samp(differences, 0.0)
-    low, high = test.confidence_interval(1 - SIGNIFICANCE_LEVEL)
-    return Difference(mean, n, float(low), float(high), float(test.pvalue))
+    error = noise.std / math.sqrt(n)
+    half = error * float(t.ppf(1 - SIGNIFICANCE_LEVEL / 2, noise.degrees))
+    return Difference(mean, n, mean - half, mean + half, 2 * float(t.sf(abs(mean) / error, noise.degrees)))
+
+
+def least_detectable(noise: Noise, pairs: int, comparisons: int) -> float:
+    """The true difference that a paired test finds with a probability of `POWER`.
+
+    The level is divided by the number of comparisons (Bonferroni): Holm's correction, which starts with the
+    same level, finds at least as much.
+    """
+    level = 1 - SIGNIFICANCE_LEVEL / 2 / comparisons
+    quantiles = float(t.ppf(level, noise.degrees)) + float(t.ppf(POWER, noise.degrees))
+    return noise.std * math.sqrt(2 / pairs) * quantiles
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
