@@ -190,7 +190,7 @@ def test_blurry_images_of_a_folder_are_rejected_only_on_request(tmp_path):
     [
         (None, "there is no such folder"),
         ({}, "no images in this folder .it is empty."),
-        ({"a.heic": b"x", "b.txt": b"x"}, "no images in this folder .found only .heic, .txt."),
+        ({"a.dng": b"x", "b.txt": b"x"}, "no images in this folder .found only .dng, .txt."),
         ({"a.jpg": b"", "b.jpg": b"x"}, "a.jpg: cannot be read as an image"),
     ],
 )

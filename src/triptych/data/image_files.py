@@ -1,21 +1,72 @@
 """Image files: which ones a folder has, and their pixels. The one place that opens them."""
 
+import os
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import pillow_heif
+from PIL import Image, UnidentifiedImageError
 
 from triptych.workflow.errors import TriptychError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+pillow_heif.register_heif_opener()
+
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+SUFFIXES = (
+    *JPEG_SUFFIXES,
+    *(".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".jp2"),
+    *(".ppm", ".pgm"),
+)
+# What a camera's sensor measured; it has no colours before a RAW converter develops it.
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef"),
+    *(".srw", ".x3f", ".3fr", ".iiq", ".rwl", ".raw"),
+)
+# Pillow's names; JPEG includes MPO. Others are refused, whatever a file is called: PostScript would start an
+# interpreter.
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+NAMED = 100  # most files that a message names
+
+# Pillow refuses twice as many, as a decompression bomb. Its own limit is below the 200 megapixels of phones.
+Image.MAX_IMAGE_PIXELS = 2**29
 
 
-def list_images(folder: Path) -> tuple[list[Path], list[str]]:
-    """The images directly in a folder, sorted by name, and the types of its other files; no hidden ones."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    return images, sorted({path.suffix.lower() or path.name for path in files} - set(SUFFIXES))
+class UnreadableImage(TriptychError):
+    """A file that is no readable image.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong with it, in a few words.
+    """
+
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{printable(path)}: cannot be read as an image ({reason}); {remedy}")
+        self.path, self.reason = path, reason
+
+
+def unreadable_images(
+    errors: Sequence[UnreadableImage], total: int, *, folder: Path, unit: str, remedy: str
+) -> TriptychError:
+    """One error that names all unreadable images of a folder: "3 of 40 photographs cannot be read: ...".
+
+    Args:
+        errors: at least one.
+        total: number of images that should have been read.
+        folder: the folder, relative to which the images are named.
+        unit: what the images are called, in the plural.
+        remedy: the end of the message.
+    """
+    names: dict[str, list[str]] = defaultdict(list)
+    for error in errors[:NAMED]:
+        names[error.reason].append(printable(os.path.relpath(error.path, folder)))
+    listed = ", ".join(f"{', '.join(files)} ({reason})" for reason, files in names.items())
+    more = f" and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
+    return TriptychError(
+        f"{printable(folder)}: {len(errors)} of {total} {unit} cannot be read: {listed}{more}; {remedy}"
+    )
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
@@ -25,13 +76,83 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link to nothing, which is listed so that reading it fails."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def list_images(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images directly in a folder, in natural order, and the types of its other files; no hidden ones."""
+    files = [path for path in folder.iterdir() if _is_file(path) and not path.name.startswith(".")]
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    types = {path.suffix.lower() or path.name for path in files} - set(SUFFIXES)
+    return sorted(images, key=lambda path: natural_order(path.name)), sorted(types)
+
+
+def find_files(folder: Path) -> list[Path]:
+    """All files in a folder and its sub-folders, in natural order; no hidden ones.
+
+    Links to folders are followed, but no folder is entered twice.
+    """
+    found: list[Path] = []
+    entered = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_order)
+        paths = (Path(here, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if _is_file(path)]
+    return sorted(found, key=lambda path: [natural_order(part) for part in path.relative_to(folder).parts])
+
+
+def printable(path: str | Path) -> str:
+    r"""A path as text that can be printed; its bytes that are no UTF-8 become `\x..`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def plain_name(name: str) -> str:
-    """The name without spaces and leading `#`: COLMAP's lists of images split and skip at those."""
-    return re.sub(r"\s|^#", "_", name)
+    """The name as UTF-8 without spaces and leading `#`: COLMAP's lists of images split and skip at those."""
+    return re.sub(r"\s|^#|[\ud800-\udfff]", "_", name)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why an image cannot be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is empty" if path.stat().st_size == 0 else "it is damaged or of an unknown type"
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"it is a link to {printable(os.readlink(path))}, which does not exist"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _fewer_bits(image: Image.Image) -> Image.Image:
+    """An image of 32-bit numbers as one of 8 or 16 bits.
+
+    Floating-point numbers from 0 to 1 are scaled; integers are 16-bit numbers if the format has no others.
+
+    Raises:
+        ValueError: other values, of which nothing tells what is black and what is white.
+    """
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if image.mode == "F" and low >= 0 and high <= 1:
+        result = Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+    elif image.mode == "I" and image.format == "PPM":
+        result = Image.fromarray(values.astype(np.uint16))
+    else:
+        raise ValueError(
+            f"its values go from {low:g} to {high:g}, so white is unknown: save it with 8 or 16 bits"
+        )
+    result.format, result.info = image.format, image.info
+    return result
 
 
 def load_image(path: Path, *, remedy: str = "replace it", header_only: bool = False) -> Image.Image:
-    """Open and decode an image file.
+    """Open and decode an image file; of several pictures in it, the first.
 
     Args:
         path: the file.
@@ -39,17 +160,19 @@ def load_image(path: Path, *, remedy: str = "replace it", header_only: bool = Fa
         header_only: read size and mode, but no pixels.
 
     Raises:
-        TriptychError: the file is not a readable image.
+        UnreadableImage: the file is not a readable image.
     """
     try:
-        with Image.open(path) as image:
-            if not header_only:
-                image.load()
-                image.getexif()  # of TIFF files it can only be read while the file is open
-            return image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise TriptychError(f"{path}: cannot be read as an image ({reason}); {remedy}") from error
+        with Image.open(path, formats=FORMATS) as image:
+            if header_only:
+                return image
+            image.load()
+            image.getexif()  # of TIFF files it can only be read while the file is open
+            return _fewer_bits(image) if image.mode in ("F", "I") else image
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make decoders raise almost anything
+        raise UnreadableImage(path, _reason(error, path), remedy) from error
 
 
 def image_size(path: Path) -> tuple[int, int]:
