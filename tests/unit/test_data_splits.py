@@ -33,6 +33,30 @@ def test_every_class_gives_its_share_to_within_one(case, seed):
         assert abs((labels[held] == label).sum() - share) < 1
 
 
+@given(labels_and_count, st.integers(0, 9))
+def test_seats_left_by_rounding_go_first_to_classes_without_one(case, seed):
+    labels, held_out = case
+    counts, kept = np.bincount(labels), stratified_split(labels, held_out, seed)[0]
+    held = counts - np.bincount(labels[kept], minlength=len(counts))
+    without = (counts > 0) & (held == 0)
+    shares = held_out * counts / len(labels)
+    assert not without.any() or held_out == 0 or (held[shares >= 1] <= shares[shares >= 1]).all()
+
+
+@given(labels_and_count, st.integers(0, 9))
+def test_every_class_of_two_or_more_can_be_on_both_sides(case, seed):
+    labels, held_out = case
+    for part in stratified_split(labels, held_out, seed, every_class=True):
+        assert {label for label in labels.tolist() if (labels == label).sum() > 1} <= set(
+            labels[part].tolist()
+        )
+
+
+def test_rare_classes_are_held_out_too():
+    labels = np.repeat(np.arange(4), (400, 40, 12, 6))
+    assert np.bincount(labels[stratified_split(labels, 46, seed=0)[1]]).tolist() == [40, 4, 1, 1]
+
+
 @given(st.integers(1, 10), st.integers(1, 12), st.data())
 def test_balanced_labels_stay_balanced(classes, each, data):
     labels = np.tile(np.arange(classes), each)

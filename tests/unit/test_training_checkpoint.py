@@ -11,11 +11,19 @@ from full_disk import full_disk
 from triptych.training.checkpoint import Checkpoints
 
 
-def test_a_checkpoint_of_another_recipe_is_discarded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first_step", [3, 4])
+def test_a_checkpoint_of_another_recipe_is_not_resumed_and_stays_until_the_new_run_has_its_first(
+    tmp_path: Path, first_step: int
+) -> None:
     old = Checkpoints(tmp_path, "old recipe")
     old.save(3, {"weights": torch.ones(2)})
-    assert Checkpoints(tmp_path, "new recipe").load() is None
-    assert not list(tmp_path.glob("*.pt"))
+    new = Checkpoints(tmp_path, "new recipe")
+    assert new.load() is None
+    assert Checkpoints(tmp_path, "old recipe").load() is not None
+    new.save(first_step, {"weights": torch.zeros(2)})
+    assert [path.name for path in tmp_path.glob("*.pt")] == [f"step-{first_step:09d}.pt"]
+    assert Checkpoints(tmp_path, "old recipe").load() is None
+    assert Checkpoints(tmp_path, "new recipe").load() is not None
 
 
 def torn(content: bytes, share: float) -> bytes:

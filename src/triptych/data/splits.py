@@ -9,18 +9,22 @@ from triptych.workflow.seeds import numpy_generator
 Indices = NDArray[np.int64]
 
 
-def stratified_split(labels: NDArray[np.integer], held_out: int, seed: int) -> tuple[Indices, Indices]:
+def stratified_split(
+    labels: NDArray[np.integer], held_out: int, seed: int, *, every_class: bool = False
+) -> tuple[Indices, Indices]:
     """Hold out `held_out` of the items, from every class its share.
 
-    A class with the share q = held_out * size / N gives floor(q) or ceil(q) items (the seats
-    left by rounding down go to the largest remainders), so a balanced set is split into
-    two sets whose class counts differ by one at most. Which items of a class are held out is drawn from
+    A class with the share q = held_out * size / N gives floor(q) or ceil(q) items, so a balanced set is
+    split into two sets whose class counts differ by one at most. The seats left by rounding down go first to
+    classes without one, then to the largest remainders. Which items of a class are held out is drawn from
     (seed, class) alone: a larger `held_out` keeps what a smaller one held out, up to that rounding.
 
     Args:
         labels: (N,) integers.
         held_out: number of items, 0 to N.
         seed: seed of the draw.
+        every_class: keep and hold out at least one item of each class that has two, even if this changes
+            the number of items held out.
 
     Returns:
         Indices that stay and indices held out; both int64, sorted, disjoint, together 0 to N-1.
@@ -33,8 +37,10 @@ def stratified_split(labels: NDArray[np.integer], held_out: int, seed: int) -> t
         raise TriptychError(f"cannot hold out {held_out} of {len(labels)} images; hold out fewer")
     classes, sizes = np.unique(labels, return_counts=True)
     seats, remainders = np.divmod(held_out * sizes, max(len(labels), 1))
-    by_remainder = np.argsort(-remainders, kind="stable")
-    seats[by_remainder[: held_out - int(seats.sum())]] += 1
+    in_turn = np.lexsort((-remainders, (seats > 0) | (remainders == 0)))
+    seats[in_turn[: held_out - int(seats.sum())]] += 1
+    if every_class:
+        seats = np.where(sizes > 1, seats.clip(1, sizes - 1), seats)
 
     chosen = np.zeros(len(labels), dtype=bool)
     for label, count in zip(classes.tolist(), seats.tolist(), strict=True):

@@ -29,7 +29,8 @@ class Checkpoints:
     Args:
         folder: the folder of the files, `results/checkpoints/<run>`.
         fingerprint: digest of everything that decides the result (recipe, seed, data, code); a checkpoint
-            with another fingerprint belongs to another training and is discarded.
+            with another fingerprint belongs to another training. It stays until this one has its first, so
+            that a change which is undone at once costs nothing.
         every: seconds between two checkpoints.
         conditions: precision and hardware in words. They may differ when a run resumes, which changes the
             last bits of the result: `load` then warns.
@@ -40,6 +41,7 @@ class Checkpoints:
     ) -> None:
         self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
         self.conditions = conditions
+        self._others: list[Path] = []  # of other trainings
         self._last = time.monotonic()
 
     def _files(self) -> list[Path]:
@@ -76,8 +78,8 @@ class Checkpoints:
                 self._compare_conditions(saved["conditions"])
                 state: dict[str, Any] = saved["state"]
                 return state
-            log.info("discarding %s: it belongs to another recipe, data set or version of the code", path)
-            path.unlink()
+            log.info("%s is of another recipe, data set or version of the code; not resumed", path)
+            self._others.append(path)
         return None
 
     def _compare_conditions(self, saved: str) -> None:
@@ -107,11 +109,13 @@ class Checkpoints:
         content = io.BytesIO()
         saved = {"fingerprint": self.fingerprint, "conditions": self.conditions, "state": state}
         torch.save(saved, content)
-        with atomic_path(self.folder / f"step-{step:09d}.pt") as temporary:
+        target = self.folder / f"step-{step:09d}.pt"
+        with atomic_path(target) as temporary:
             content.write(hashlib.sha256(content.getbuffer()).digest())
             temporary.write_bytes(content.getbuffer())
-        for old in self._files()[:-KEEP_NEWEST]:
-            old.unlink()
+        for old in [*(other for other in self._others if other != target), *self._files()[:-KEEP_NEWEST]]:
+            old.unlink(missing_ok=True)
+        self._others = []
         self._last = time.monotonic()
         stop_if_requested(step)
 
