@@ -14,9 +14,8 @@ from triptych.workflow.errors import TriptychError
 
 pillow_heif.register_heif_opener()
 
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 SUFFIXES = (
-    *JPEG_SUFFIXES,
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     *(".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".jp2"),
     *(".ppm", ".pgm"),
 )
@@ -167,7 +166,7 @@ def load_image(path: Path, *, remedy: str = "replace it", header_only: bool = Fa
             if header_only:
                 return image
             image.load()
-            image.getexif()  # of TIFF files it can only be read while the file is open
+            image.getexif().get_ifd(0x8769)  # of TIFF files it can only be read while the file is open
             return _fewer_bits(image) if image.mode in ("F", "I") else image
     except MemoryError:
         raise

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from triptych.workflow.files import atomic_path
 
-COLUMNS = ("frame", "file", "time", "sharpness", "kept", "why")
+COLUMNS = ("frame", "file", "time", "sharpness", "kept", "why", "source")
 KEPT = "kept"
 
 
@@ -21,6 +21,7 @@ class ManifestRow(NamedTuple):
         time: seconds since the first frame of a film; None for photographs.
         sharpness: see `triptych.sfm.sharpness`; NaN if it is not measured.
         status: `KEPT`, or the reason why the frame is not kept; column `why` of the file.
+        source: path of a photograph in the scene's folder.
     """
 
     frame: int
@@ -28,6 +29,7 @@ class ManifestRow(NamedTuple):
     time: float | None = None
     sharpness: float = math.nan
     status: str = KEPT
+    source: str = ""
 
     @property
     def kept(self) -> bool:
@@ -43,7 +45,8 @@ def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
         for row in rows:
             time = "" if row.time is None else f"{row.time:.6f}"
             sharpness = "" if math.isnan(row.sharpness) else f"{row.sharpness:.4f}"
-            writer.writerow((row.frame, row.file if row.kept else "", time, sharpness, row.kept, row.status))
+            file = row.file if row.kept else ""
+            writer.writerow((row.frame, file, time, sharpness, row.kept, row.status, row.source))
 
 
 def sharpness_of_files(manifest: str | Path) -> dict[str, float]:
