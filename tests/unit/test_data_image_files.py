@@ -93,6 +93,12 @@ def test_postscript_is_never_run_whatever_it_is_called(tmp_path: Path) -> None:
         load_image(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_malformed_exif_data_do_not_spoil_a_picture(tmp_path: Path, format: str) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a", format, exif=b"Exif\0\0garbage")
+    assert dict(load_image(tmp_path / "a").getexif()) == {}
+
+
 def test_one_message_names_every_unreadable_file_and_its_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "fake.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))

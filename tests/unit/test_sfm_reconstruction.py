@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from triptych.sfm.features import images_by_size
+from triptych.sfm.features import images_by_lens
 from triptych.sfm.frames import extract_frames
 from triptych.sfm.mapping import largest_model, map_scene
 from triptych.sfm.matching import count_matches, image_pairs, match_features
@@ -137,7 +137,7 @@ def test_images_of_several_sizes_all_take_part_with_a_camera_for_each_size(scene
         if number >= 4:
             image = image.crop((8, 4, 248, 184))
         image.save(folder / f"picture {number}.png".replace(" ", "_"))
-    assert {size: len(names) for size, names in images_by_size(folder).items()} == {
+    assert {lens.size: len(names) for lens, names in images_by_lens(folder).items()} == {
         (256, 192): 4,
         (240, 180): 2,
     }

@@ -4,6 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +167,8 @@ def load_image(path: Path, *, remedy: str = "replace it", header_only: bool = Fa
             if header_only:
                 return image
             image.load()
-            image.getexif().get_ifd(0x8769)  # of TIFF files it can only be read while the file is open
+            with suppress(SyntaxError):  # malformed EXIF data, which then count as none
+                image.getexif().get_ifd(0x8769)  # of TIFF files only readable while the file is open
             return _fewer_bits(image) if image.mode in ("F", "I") else image
     except MemoryError:
         raise

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pycolmap
 
+from triptych.data.image_files import natural_order
 from triptych.sfm.features import extract_features
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
@@ -85,7 +86,7 @@ def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, th
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = colmap_seed("verification", seed)
     with pycolmap.Database.open(database) as opened:
-        names = sorted(image.name for image in opened.read_all_images())
+        names = sorted((image.name for image in opened.read_all_images()), key=natural_order)
     pairs = image_pairs(len(names), matcher=matcher, overlap=overlap)
     with (
         Progress(len(pairs), f"matching ({matcher})", unit="pair") as progress,
@@ -119,6 +120,7 @@ def match_features(
     first_octave: int | None,
     seed: int,
     threads: int,
+    masks: str | Path | None = None,
 ) -> MatchCounts:
     """Make the COLMAP database of a folder of frames: features, matches, verified pairs.
 
@@ -135,6 +137,8 @@ def match_features(
         seed: seed of RANSAC.
         threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on
             a busy machine, led to poses 1e-5 away, for a reason that was not found).
+        masks: a folder of masks NAME.png, where NAME is that of an image with its suffix. No features are
+            found where they are black; None, or no mask: anywhere.
 
     Raises:
         TriptychError: if there is nothing to match or no pair of images fits together.
@@ -144,6 +148,7 @@ def match_features(
         extract_features(
             temporary,
             images,
+            masks=masks,
             max_image_size=max_image_size,
             max_features=max_features,
             first_octave=first_octave,
