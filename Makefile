@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/installed
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 NAME ?=
 SCENE ?= orbit
+STUDY ?= .
 TARGET ?= results/grid/vit-cutmix/seed0/metrics.json
 PORT ?= 8080
 
@@ -27,8 +28,8 @@ study: $(INSTALLED) ## the full study of config.yaml
 	$(SNAKEMAKE) --cores all
 	@echo "The report is at file://$(CURDIR)/results/report/index.html"
 
-view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit
-	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view results/scenes/$(SCENE) --port $(PORT)
+view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit STUDY=studies/mine
+	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view $(STUDY)/results/scenes/$(SCENE) --port $(PORT)
 
 test: $(INSTALLED) ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov=triptych --cov-report=

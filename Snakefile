@@ -42,5 +42,9 @@ rule all:
         "All of it is there"
 
 
+onsuccess:
+    print_report()
+
+
 onerror:
     print_errors()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
@@ -20,6 +21,8 @@ if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
     os.environ.update(PYTHONPATH=os.pathsep.join(paths))
 # Idle threads sleep instead of spinning: where jobs share cores, spinning starves the others.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# In a profile its path would be relative, and not be found with --directory.
+os.environ.setdefault("SNAKEMAKE_SLURM_PARTITIONS", f"{workflow.basedir}/profiles/slurm/partitions.yaml")
 
 from triptych.config.cells import (
     augmentation_recipe,
@@ -29,20 +32,30 @@ from triptych.config.cells import (
     grid_cells,
     modules_of,
 )
-from triptych.config.validation import validate_config
-from triptych.workflow.errors import TriptychError
+from triptych.config.parts import choose_parts
+from triptych.config.validation import typed, validate_config
+from triptych.workflow.errors import TriptychError, with_absolute_paths
 from triptych.workflow.records import reconcile
 from triptych.workflow.tracked_code import TrackedCode
 
 STARTED = time.time()
 
 try:
+    # The command line's values; their texts may be numbers.
+    given = {
+        key: value for key, value in workflow.config_settings.config.items() if not isinstance(value, str)
+    }
+    update_config(config, typed(given))
     validate_config(config)
     check_modules(config)
+    config["parts"], left_out = choose_parts(config)
+    if left_out and workflow.is_main_process:
+        print(f"triptych: {left_out}", file=sys.stderr)
     for path in reconcile() if workflow.is_main_process else []:
-        print(f"triptych: {path} is not as its job wrote it; it is computed again", file=sys.stderr)
+        text = f"triptych: {path} is not as its job wrote it; it is computed again"
+        print(with_absolute_paths(text), file=sys.stderr)
 except TriptychError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(with_absolute_paths(str(error))) from None
 
 PARTS = config["parts"]
 SEEDS = config["self_supervision"]["seeds"]
@@ -97,10 +110,24 @@ def results_of(rule, **wildcards):
     return expand([str(path) for name, path in rule.output._allitems() if name != "events"], **wildcards)
 
 
-def packed(dataset):
+def pack_files(dataset):
     """The files of a packed data set."""
-    names = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json")
-    return [f"results/data/{dataset}/{name}" for name in names]
+    arrays = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+    return [f"results/data/{dataset}/{name}" for name in (*arrays, "dataset.json", "digest.txt")]
+
+
+def packed(dataset):
+    """The files of a packed data set, as an input that is new only if `digest.txt` is.
+
+    Packing is a checkpoint: after it, Snakemake looks again which jobs have new inputs.
+    """
+
+    def files(wildcards):
+        wait_for_pack(dataset)
+        *arrays, digest = pack_files(dataset)
+        return [*map(ancient, arrays), digest]
+
+    return files
 
 
 def print_errors():
@@ -110,4 +137,12 @@ def print_errors():
             continue
         for line in log.read_text(errors="replace").splitlines():
             if " ERROR " in line:
-                print(f"triptych: {line.split(' ERROR ', 1)[1]} (log: {log})", file=sys.stderr)
+                text = f"triptych: {line.split(' ERROR ', 1)[1]} (log: {log})"
+                print(with_absolute_paths(text), file=sys.stderr)
+
+
+def print_report():
+    """Print where the page is, if this run wrote it."""
+    page = Path("results/report/index.html").absolute()
+    if page.exists() and page.stat().st_mtime >= STARTED:
+        print(f"triptych: the report is at {page.as_uri()}", file=sys.stderr)

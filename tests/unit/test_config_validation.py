@@ -370,3 +370,36 @@ def test_a_row_without_recipes_is_trained_by_the_defaults() -> None:
     validate_config(config)
     recipe = config["architectures"]["mine"]["recipes"]["modern"]
     assert recipe["optimizer"] == "sgd" and recipe["learning_rate"] == 0.1 and recipe["epochs"] == 100
+
+
+def test_whole_numbers_may_have_a_point() -> None:
+    config = changed("self_supervision.simclr.epochs", 2.0)
+    config["grid"]["seeds"] = [0.0, 1]
+    validate_config(config)
+    assert repr(config["self_supervision"]["simclr"]["epochs"]) == "2"
+    assert repr(config["grid"]["seeds"]) == "[0, 1]"
+    assert "is 2.5 but must be of type integer" in complaint(changed("self_supervision.simclr.epochs", 2.5))
+
+
+def test_a_number_that_yaml_reads_as_text_is_refused_in_options_too() -> None:
+    assert "vit.options.dropout is '1e-3', which YAML reads as text" in complaint(
+        changed("architectures.vit.options", {"dropout": "1e-3"})
+    )
+
+
+def test_an_empty_section_is_said_to_be_empty() -> None:
+    assert "the section is empty: give it keys, or remove its line" in complaint(changed("grid", None))
+
+
+def test_a_relative_path_is_relative_to_the_callers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study").mkdir()
+    monkeypatch.chdir(tmp_path / "study")
+    monkeypatch.setenv("TRIPTYCH_CALLER", str(tmp_path))
+    config = changed("datasets.mine", {"source": "folder", "path": "flowers"})
+    validate_config(config)
+    assert config["datasets"]["mine"]["path"] == str(tmp_path / "flowers")
+    monkeypatch.chdir(tmp_path)
+    validate_config(config := changed("datasets.mine", {"source": "folder", "path": "flowers"}))
+    assert config["datasets"]["mine"]["path"] == "flowers"

@@ -1,5 +1,6 @@
 """Building blocks of the config: sections, and knobs with a type, a range, a default and an explanation."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -19,6 +21,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
+
+from triptych.workflow.errors import CALLER
 
 
 class Section(BaseModel):
@@ -85,15 +89,31 @@ def _unique(values: list[Any]) -> list[Any]:
     return values
 
 
-def _expand_home(path: str) -> str:
-    return str(Path(path).expanduser())
+def _whole(value: Any) -> Any:
+    """2.0 is an integer, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _from_caller(path: str) -> str:
+    """A relative path is relative to the folder in which snakemake was called, also with --directory."""
+    caller, found = os.environ.get(CALLER), Path(path).expanduser()
+    if caller is None or Path(caller) == Path.cwd():
+        return str(found)
+    return str(Path(caller, found))
+
+
+def _no_numbers_as_text(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", value):
+            raise problem(f".{name} is {value!r}, which YAML reads as text; write 1.0e-3 instead of 1e-3")
+    return options
 
 
 def _only_given(section: BaseModel) -> dict[str, Any]:
     return section.model_dump(exclude_unset=True)
 
 
-Integer = Annotated[int, Strict()]
+Integer = Annotated[int, Strict(), BeforeValidator(_whole)]
 Number = Annotated[float, Strict(), WrapValidator(_as_given)]
 Text = Annotated[str, Strict()]
 Switch = Annotated[bool, Strict()]
@@ -101,14 +121,14 @@ Switch = Annotated[bool, Strict()]
 Positive = Annotated[Integer, Field(ge=1)]
 Natural = Annotated[Integer, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
-FilePath = Annotated[Text, AfterValidator(_expand_home)]
+FilePath = Annotated[Text, AfterValidator(_from_caller)]
 Name = Annotated[
     Text, Matching(r"[a-z][a-z0-9_]*", "a name of small letters, digits and _ that begins with a letter")
 ]
 UNIQUE = AfterValidator(_unique)
 Names = Annotated[list[Text], Field(min_length=1), UNIQUE]
 Seeds = Annotated[list[Natural], Field(min_length=1), UNIQUE]
-Options = dict[str, Any]
+Options = Annotated[dict[str, Any], AfterValidator(_no_numbers_as_text)]
 
 Device = Annotated[
     Text,

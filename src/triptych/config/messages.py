@@ -129,4 +129,6 @@ def _explain_type(kind: str, loc: Loc, value: Any) -> str:
     text_number = isinstance(value, str) and name == "number" and "e" in value.lower()
     shown = "null" if value is None else repr(value)
     hint = " (YAML reads 1e-3 as text; write 1.0e-3)" if text_number else ""
+    if value is None and name == "mapping":
+        hint = " (the section is empty: give it keys, or remove its line)"
     return f"{place} is {shown} but must be of type {name}{' or null' if nullable else ''}{hint}"

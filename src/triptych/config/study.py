@@ -43,7 +43,9 @@ class Compute(Section):
 class Study(Section):
     """The config of a study."""
 
-    parts: Annotated[list[Part], Field(min_length=1), UNIQUE] = knob(PARTS, "which of the three parts to run")
+    parts: Annotated[list[Part], Field(min_length=1), UNIQUE] | None = knob(
+        None, "which parts to run; null: all, or only those that use your own images or scenes, if any do"
+    )
     compute: Compute = Compute()
     datasets: dict[Name, Dataset] = knob({}, "data sets by name")
     self_supervision: SelfSupervision = SelfSupervision()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from triptych.config.checks import check_budgets, check_cells, check_names, check_trainings
@@ -33,6 +34,15 @@ def validate_config(config: dict[str, Any]) -> None:
             raise TriptychError(f"config: {problem}")
     config.clear()
     config.update(_sorted(checked))
+
+
+def typed(value: Any) -> Any:
+    """A value of `--config KEY=VALUE` with the types of YAML; Snakemake leaves numbers inside of it text."""
+    if isinstance(value, Mapping):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
 
 
 def _check_finite(value: Any, place: str = "") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from triptych.kernels import registry
 from triptych.radiance.backend import choose_radiance_device
 from triptych.scenes.keyframes import read_camera_path
-from triptych.view.scene import read_trained_scene
+from triptych.view.scene import read_trained_scene, study_of
 from triptych.view.server import serve
 from triptych.view.session import Options
 from triptych.workflow.errors import TriptychError
@@ -52,7 +52,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--fps", type=float, default=10, help="target frame rate while moving (default: %(default)s)"
     )
     parser.add_argument(
-        "--camera-path", type=Path, help="where to save recorded paths (default: camera_paths/NAME.json)"
+        "--camera-path",
+        type=Path,
+        help="where to save recorded paths (default: camera_paths/NAME.json in the study's folder)",
     )
     chosen = parser.parse_args(arguments)
     for name, least in (("max_width", 16), ("min_side", 8)):
@@ -71,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         registry.configure(chosen.kernels)
         scene = read_trained_scene(chosen.scene, device=choose_radiance_device(chosen.device))
-        target = chosen.camera_path or Path("camera_paths") / f"{scene.name}.json"
+        target = chosen.camera_path or study_of(chosen.scene) / f"camera_paths/{scene.name}.json"
         if target.is_file():
             # recording continues from this file, so an invalid one is an error now
             read_camera_path(target, scene=scene.name)

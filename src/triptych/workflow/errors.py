@@ -1,6 +1,10 @@
 """The exception whose message is for the user, and plain words for some of Python's."""
 
 import json
+import os
+import re
+
+CALLER = "TRIPTYCH_CALLER"  # environment variable: the folder in which snakemake was called
 
 
 class TriptychError(Exception):
@@ -21,6 +25,13 @@ NO_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
+
+
+def with_absolute_paths(message: str) -> str:
+    """A message whose paths below `results/` are absolute if snakemake was called in another folder."""
+    if os.environ.get(CALLER) == os.getcwd():
+        return message
+    return re.sub(r"(?<![\w./-])results/", f"{os.getcwd()}/results/", message)
 
 
 def malformed(error: Exception) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.workflow.errors import TriptychError, is_out_of_memory
+from triptych.workflow.errors import TriptychError, is_out_of_memory, with_absolute_paths
 from triptych.workflow.gpus import claim_gpus, hide_gpus
 from triptych.workflow.provenance import provenance
 from triptych.workflow.records import remove_record, write_record
@@ -102,7 +102,7 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
 
 
 def _fail(message: str) -> None:
-    log.error("error: %s", message)
+    log.error("error: %s", with_absolute_paths(message))
     raise SystemExit(1)
 
 

@@ -1,0 +1,58 @@
+"""Which parts of a study are run: with data of one's own, only the parts that use it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from triptych.config.study import PARTS
+from triptych.workflow.errors import TriptychError
+
+Config = Mapping[str, Any]
+
+USERS = {"datasets": "self_supervision.dataset or grid.dataset", "scenes": "reconstruction.scenes"}
+
+
+def own_data(config: Config) -> dict[str, list[str]]:
+    """Names of the data sets and scenes of one's own that are defined, by section."""
+    return {
+        "datasets": [name for name, data in config["datasets"].items() if data["source"] == "folder"],
+        "scenes": [name for name, scene in config["scenes"].items() if scene["source"] != "orbit"],
+    }
+
+
+def choose_parts(config: Config) -> tuple[list[str], str | None]:
+    """The parts that the config names; else those that use data of one's own; else all.
+
+    Args:
+        config: as `validate_config` leaves it.
+
+    Returns:
+        The parts, and one line that says which ones were left out although the config does not say so.
+
+    Raises:
+        TriptychError: the config defines data of one's own, and no part uses it.
+    """
+    if config["parts"] is not None:
+        return list(config["parts"]), None
+    own = own_data(config)
+    chosen: list[str] = [part for part in PARTS if _uses(config, part, own)]
+    if not chosen:
+        for section, names in own.items():
+            if names:
+                raise TriptychError(
+                    f"config: {section}.{names[0]} is used by no part; name it in {USERS[section]}, or say "
+                    "by parts: [...] which parts to run"
+                )
+        return list(PARTS), None
+    left_out = [part for part in PARTS if part not in chosen]
+    if not left_out:
+        return chosen, None
+    return chosen, (
+        f"not run, as your config names no data of yours for {'it' if len(left_out) == 1 else 'them'}: "
+        f"{', '.join(left_out)} (parts: [...] in the config says which parts to run)"
+    )
+
+
+def _uses(config: Config, part: str, own: Mapping[str, list[str]]) -> bool:
+    if part == "reconstruction":
+        return any(scene in own["scenes"] for scene in config[part]["scenes"])
+    return config[part]["dataset"] in own["datasets"]

@@ -1,0 +1,103 @@
+"""A config file that cannot be read is one line with its name, and with the line where there is one."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from triptych.config.config_files import named_config_files, problem_of
+from triptych.workflow.tracked_code import SOURCE_ROOT
+
+ROOT = SOURCE_ROOT.parent
+LIST_BOMB = "a0: &a0 [x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
+)
+MAP_BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{level}: &a{level} {{{', '.join(f'k{key}: *a{level - 1}' for key in range(9))}}}\n"
+    for level in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"grid: {seeds: [0]\n", "line 2, column 1: while parsing a flow mapping expected ',' or '}'"),
+        (b"grid:\n\tseeds: [0]\n", "line 2, column 1: while scanning for the next token found character"),
+        (b"grid:\n\tseeds: [0]\n", "indent with spaces, not with tabs"),
+        (b"grid:\n  recipe: caf\xe9\n", "line 2 is not UTF-8 text; save the file as UTF-8"),
+        ("grid: {}\n".encode("utf-16"), "line 1 is not UTF-8 text"),
+        (b"grid: {}\nparts: \x00\n", "line 2: special characters are not allowed (#x0000)"),
+        (b"- grid\n", "must hold keys with values, such as parts: [grid]"),
+        (b"[1, 2]", "must hold keys with values"),
+        (b"# nothing\n", "is empty"),
+        (b"", "is empty"),
+        (b"grid:\n  seeds: [0]\n  seeds: [1]\n", "line 3: the key 'seeds' stands here twice"),
+        (b"grid: &g\n  cells: *g\n", "line 1: what the anchor (&) stands for contains its own alias"),
+        (b"grid: *g\n", "line 1, column 7: found undefined alias 'g'"),
+        (b"grid: !!python/name:os.system\n", "line 1, column 7: could not determine a constructor"),
+        (b"? {a: 1}\n: 2\n", "line 1, column 3: while constructing a mapping found unhashable key"),
+        (b"day: 2026-02-30\n", "day is out of range"),
+        (b"a: 1\n---\nb: 2\n", "expected a single document"),
+        (b"grid: " + 3000 * b"[" + 3000 * b"]", "is nested too deeply"),
+        (
+            LIST_BOMB.encode(),
+            "its aliases (&, *) stand for more than 100,000 values; write out what is meant",
+        ),
+        (MAP_BOMB.encode(), "its aliases (&, *) stand for more than 100,000 values"),
+    ],
+)
+def test_each_problem_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    problem = problem_of(tmp_path / "mine.yaml")
+    assert problem is not None and expected in problem
+    assert "\n" not in problem
+
+
+def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    assert problem_of(tmp_path) == "is a folder, not a config file"
+    assert problem_of(tmp_path / "none.yaml") == "there is no such config file"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfgrid: {seeds: [0]}\n",
+        b'{\n\t"grid": {"seeds": [0]}\n}',
+        b"base: &b {epochs: 3}\ngrid: {cells: {vit-mixup: {<<: *b, batch_size: 64}}}\n",
+        b"grid:\r\n  seeds: [0]\r\n",
+    ],
+    ids=["bom", "json", "merge", "windows"],
+)
+def test_other_spellings_are_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    assert problem_of(tmp_path / "mine.yaml") is None
+
+
+@pytest.mark.parametrize("file", [ROOT / "config.yaml", *sorted((ROOT / "presets").glob("*.yaml"))], ids=str)
+def test_the_projects_own_files_are_readable(file: Path) -> None:
+    assert problem_of(file) is None
+
+
+def test_the_files_are_those_of_the_command_line() -> None:
+    arguments = "all --configfile a.yaml b.yaml --cores 2 --configfiles=c.yaml -n --config parts=[grid]"
+    assert [path.name for path in named_config_files(arguments.split())] == ["a.yaml", "b.yaml", "c.yaml"]
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_every_profile_runs_the_check(
+    profile: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mine.yaml").write_text("grid: [\n")
+    monkeypatch.setattr("sys.argv", ["snakemake", "--configfile", str(tmp_path / "mine.yaml")])
+    monkeypatch.setenv("TRIPTYCH_CALLER", "")  # undone after the test
+    monkeypatch.chdir(ROOT)
+    settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())
+    names = {"runpy": runpy}
+    with pytest.raises(SystemExit):
+        for statement in settings["__definitions__"]:
+            exec(statement, names)
+    assert f"triptych: {tmp_path / 'mine.yaml'}: line 2, column 1: " in capsys.readouterr().err

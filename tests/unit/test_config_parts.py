@@ -1,0 +1,89 @@
+"""With images or scenes of one's own, only the parts that use them are run, and one line says so."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from triptych.config.parts import choose_parts
+from triptych.config.validation import typed, validate_config
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.tracked_code import SOURCE_ROOT
+
+CONFIG: dict[str, Any] = yaml.safe_load((SOURCE_ROOT.parent / "config.yaml").read_text())
+FLOWERS = {"flowers": {"source": "folder", "path": "/data/flowers"}}
+DESK = {"desk": {"source": "video", "path": "/data/desk.mp4"}}
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(CONFIG)
+    update_config(changed, changes)
+    validate_config(changed)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({}, ["self_supervision", "grid", "reconstruction"]),
+        ({"self_supervision": {"dataset": "shapes"}}, ["self_supervision", "grid", "reconstruction"]),
+        ({"datasets": FLOWERS, "grid": {"dataset": "flowers"}}, ["grid"]),
+        (
+            {
+                "datasets": FLOWERS,
+                "grid": {"dataset": "flowers"},
+                "self_supervision": {"dataset": "flowers"},
+            },
+            ["self_supervision", "grid"],
+        ),
+        ({"scenes": DESK, "reconstruction": {"scenes": ["orbit", "desk"]}}, ["reconstruction"]),
+        (
+            {
+                "datasets": FLOWERS,
+                "grid": {"dataset": "flowers"},
+                "scenes": DESK,
+                "reconstruction": {"scenes": ["desk"]},
+            },
+            ["grid", "reconstruction"],
+        ),
+        ({"datasets": FLOWERS, "parts": ["reconstruction"]}, ["reconstruction"]),
+    ],
+)
+def test_the_parts_are_those_that_use_own_data(changes: dict[str, Any], parts: list[str]) -> None:
+    chosen, line = choose_parts(config(**changes))
+    assert chosen == parts
+    left_out = {"self_supervision", "grid", "reconstruction"} - set(parts)
+    if "parts" in changes or not left_out:
+        assert line is None
+    else:
+        assert line is not None and all(part in line for part in left_out)
+        assert "parts: [...] in the config" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"datasets": FLOWERS},
+            "datasets.flowers is used by no part; name it in self_supervision.dataset or",
+        ),
+        ({"scenes": DESK}, "scenes.desk is used by no part; name it in reconstruction.scenes"),
+    ],
+)
+def test_own_data_that_no_part_uses_is_an_error(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(TriptychError, match="config: ") as caught:
+        choose_parts(config(**changes))
+    assert expected in str(caught.value)
+
+
+def test_values_of_the_command_line_have_the_types_of_yaml() -> None:
+    """Snakemake reads `--config 'grid={seeds: [0]}'` as text inside of lists and mappings."""
+    given = {"seeds": ["0", "1"], "leave_out": [], "recipe": "modern", "base": {"flip": "0.5", "x": "null"}}
+    assert typed(given) == {
+        "seeds": [0, 1],
+        "leave_out": [],
+        "recipe": "modern",
+        "base": {"flip": 0.5, "x": None},
+    }
