@@ -1,46 +1,36 @@
 """Video files in and out, by PyAV (FFmpeg's libraries; no program on PATH is needed)."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from triptych.data.video_frame import Picture, hdr_curve
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
 
 log = logging.getLogger("triptych")
 
 MAX_FAILURES = 1000  # a reader that fails without advancing would never end
-
-
-class Picture(NamedTuple):
-    """A decoded frame: its number from 0, its time in seconds from the first frame, and its pixels."""
-
-    number: int
-    time: float
-    decoded: VideoFrame
-
-    def grey(self) -> NDArray[np.uint8]:
-        """(height, width) uint8 luma, as stored: not rotated."""
-        return np.asarray(self.decoded.to_ndarray(format="gray"), np.uint8)
-
-    def rgb(self) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8, turned upright by the file's display matrix."""
-        stored = self.decoded.to_ndarray(format="rgb24")
-        return np.ascontiguousarray(np.rot90(stored, round(self.decoded.rotation / 90)))
+MAX_PIXELS = 100_000_000  # a decoder holds many frames: of 100 megapixels, each takes 150 MB or more
+MAX_THREADS = 8  # a decoder holds a frame per thread
+SEEK_AFTER = 10  # seconds: nearer frames are reached sooner by decoding on than from the last key frame
+MAX_GAP = 10  # seconds between frames of a broadcast stream; longer ones are restarts of its clock
 
 
 def _open(path: Path) -> InputContainer:
-    """Open a file that has a video stream; a `TriptychError` says why it cannot be."""
+    """Open a file that has a film; a `TriptychError` says why it cannot be."""
     if path.is_dir():
         raise TriptychError(f"{path}: is a folder, not a video; set the scene's source to folder")
     if not path.is_file():
@@ -48,7 +38,7 @@ def _open(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise TriptychError(f"{path}: the video is empty (0 bytes); copy it again")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except FFmpegError as error:
         raise TriptychError(
             f"{path}: not a readable video ({error.strerror}); it may be cut short or of another type: "
@@ -62,10 +52,79 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
+def _film_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The stream that holds the film: no attached picture; of several, the one with the most pixels.
+
+    Raises:
+        TriptychError: there is none, no decoder is available, or its frames are too large.
+    """
+    no_film = Disposition.attached_pic | Disposition.timed_thumbnails
+    films = [stream for stream in container.streams.video if not stream.disposition & no_film]
+    if not films:
+        raise TriptychError(f"{path}: holds a cover picture and no film; give a film, or a folder of images")
+    readable = [stream for stream in films if stream.codec_context is not None]
+    if not readable:
+        raise TriptychError(f"{path}: its codec is not known to FFmpeg; convert it to H.264 in .mp4")
+    stream = max(readable, key=lambda one: (one.width * one.height, -one.index))
+    _check_size(path, stream.width, stream.height)
+    return stream
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise TriptychError(
+            f"{path}: its frames have {width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels; "
+            "scale the film down"
+        )
+
+
+def _is(container: InputContainer, flag: Flags) -> bool:
+    return bool(container.format.flags & cast(int, flag.value))
+
+
+def _shown_frames(container: InputContainer, stream: VideoStream) -> int:
+    """The frames that a player shows: an edit list hides some of those that the header of an MP4 counts."""
+    if "mp4" in container.format.name and stream.frames:
+        return sum(not entry.is_discard for entry in stream.index_entries)
+    return stream.frames
+
+
 def frame_count(path: str | Path) -> int:
     """The number of frames according to the file's header; 0 if it has none. Raises as `read_video` does."""
-    with _open(Path(path)) as container:
-        return container.streams.video[0].frames
+    path = Path(path)
+    with _open(path) as container:
+        return _shown_frames(container, _film_stream(path, container))
+
+
+class _Clock:
+    """Turns presentation times into seconds since the first frame that never decrease.
+
+    Attributes:
+        restarts: how often the times began again, as where two takes were joined.
+        ordered: whether every frame so far had a time, later than the one before.
+    """
+
+    def __init__(self, period: Fraction, *, broadcast: bool) -> None:
+        self.period, self.broadcast = period, broadcast
+        self.restarts, self.ordered = 0, True
+        self._offset: Fraction | None = None
+        self._last = -period
+
+    def __call__(self, stamp: Fraction | None) -> Fraction:
+        expected = self._last + self.period
+        if self._offset is None and stamp is not None:
+            self._offset = expected - stamp
+        time = expected if stamp is None or self._offset is None else stamp + self._offset
+        gap = time - self._last
+        if stamp is None or gap <= 0:
+            self.ordered = False
+        if gap < -1 or (self.broadcast and gap > MAX_GAP):
+            assert self._offset is not None
+            self.restarts, self.ordered = self.restarts + 1, False
+            self._offset += expected - time
+            time = expected
+        self._last = time if time > self._last else expected
+        return self._last
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
@@ -85,43 +144,117 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
             yield None
 
 
-def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
-    """Decode a video's first video stream in order of time.
+def _prepare(stream: VideoStream, threads: int) -> None:
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = min(threads, MAX_THREADS)
 
-    Damaged stretches are left out with a warning: a film cut short by a full phone still
-    makes a scene.
+
+def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
+    """Decode a film in order of time, a frame at a time.
+
+    Damaged stretches are left out with a warning: a film cut short by a full phone still makes a scene. Where
+    the film's clock begins again, time goes on; frames without a time follow at the stream's own rate.
 
     Raises:
-        TriptychError: if the file is missing, empty, not a video, or nothing in it decodes.
+        TriptychError: if the file is missing, empty, not a film, or nothing in it decodes.
     """
     path = Path(path)
     with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        rate = stream.average_rate or Fraction(25)
-        first: Fraction | None = None
+        stream = _film_stream(path, container)
+        _prepare(stream, threads)
+        broadcast = _is(container, Flags.ts_discont)
+        # The times that FFmpeg invents for a bare stream of pictures do not follow the stream's rate.
+        timed = not _is(container, Flags.no_timestamps)
+        clock = _Clock(1 / (stream.guessed_rate or stream.average_rate or Fraction(25)), broadcast=broadcast)
         number = damaged = 0
         for frame in _decoded(container, stream):
             if frame is None:
                 damaged += 1
                 continue
-            if frame.pts is None or frame.time_base is None:
-                time = number / rate
-            else:
-                time = frame.pts * frame.time_base
-            first = time if first is None else first
-            yield Picture(number, float(time - first), frame)
+            _check_size(path, frame.width, frame.height)
+            if number == 0:
+                _say_conversions(path, frame)
+            stamp = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+            time = clock(stamp if timed else None)
+            yield Picture(number, float(time), frame, frame.pts if clock.ordered and not broadcast else None)
             number += 1
         if number == 0:
             raise TriptychError(
                 f"{path}: none of its frames can be decoded (codec {stream.codec_context.name}); "
                 "the file is damaged: copy it again, or convert it to H.264 in .mp4"
             )
-        if damaged or number < stream.frames:
-            log.warning(
-                "%s: damaged or cut short, %d of %s frames decoded", path, number, stream.frames or "?"
-            )
+        if clock.restarts:
+            log.info("%s: its clock begins again %d times; the film is read as one", path, clock.restarts)
+        expected = _shown_frames(container, stream)
+        if damaged or number < expected:
+            log.warning("%s: damaged or cut short, %d of %s frames decoded", path, number, expected or "?")
+
+
+def _say_conversions(path: Path, frame: VideoFrame) -> None:
+    if curve := hdr_curve(frame):
+        log.info(
+            "%s: HDR (%s) is converted to BT.709; what is brighter than 203 nits is clipped", path, curve
+        )
+    if frame.interlaced_frame:
+        log.info("%s: interlaced; frames are interpolated from their top fields", path)
+
+
+def read_pictures(
+    path: str | Path, wanted: Sequence[tuple[int, int | None]], *, threads: int = 1
+) -> Iterator[Picture]:
+    """The pictures of some frames of a film, in their order, each decoded again.
+
+    Stretches of more than 10 seconds between them are skipped, if the film's times allow it.
+
+    Args:
+        path: the film.
+        wanted: `Picture.number` and `Picture.stamp` of each, as `read_video` gave them, in order.
+        threads: number of threads of the decoder.
+
+    Yields:
+        The pictures; their time is 0.
+    """
+    done = 0
+    if all(stamp is not None for _, stamp in wanted):
+        for picture in _sought(Path(path), wanted, threads):
+            done += 1
+            yield picture
+    missing = {number for number, _ in wanted[done:]}
+    if missing:
+        for picture in read_video(path, threads=threads):
+            if picture.number in missing:
+                yield picture
+                missing.remove(picture.number)
+            if not missing:
+                return
+
+
+def _sought(path: Path, wanted: Sequence[tuple[int, int | None]], threads: int) -> Iterator[Picture]:
+    """The wanted pictures as far as they are found by their stamps."""
+    with _open(path) as container:
+        stream = _film_stream(path, container)
+        _prepare(stream, threads)
+        second = round(1 / stream.time_base) if stream.time_base else 1
+        frames, position = _decoded(container, stream), None
+        for number, stamp in wanted:
+            assert stamp is not None
+            if position is None or stamp - position > SEEK_AFTER * second:
+                try:
+                    container.seek(
+                        stamp - second, stream=stream
+                    )  # a margin: some indexes are in order of decoding
+                except FFmpegError:
+                    return
+                frames = _decoded(container, stream)
+            for frame in frames:
+                if frame is not None and frame.pts is not None and frame.pts >= stamp:
+                    break
+            else:
+                return
+            if frame.pts != stamp:
+                return
+            position = stamp
+            yield Picture(number, 0.0, frame, stamp)
 
 
 def write_video(
