@@ -63,6 +63,7 @@ RECIPE: dict[str, Any] = {
     "head_out": 128,
     "head_norm": False,
     "temperature": 0.5,
+    "batch_norm_per_view": False,
     "decoupled": False,
     "views": VIEWS,
     "progressive_resizing": [],

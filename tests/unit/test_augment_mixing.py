@@ -48,6 +48,23 @@ def test_label_mass_stays_one_and_shapes_stay(
     assert (labels >= 0).all()
 
 
+@given(st.sampled_from(["mixup", "cutmix"]), st.integers(2, 20), SEEDS)
+def test_per_batch_all_images_share_one_weight(method: str, n: int, seed: int) -> None:
+    setting = {"method": method, "alpha": 1.0, "probability": 1.0, "per_batch": True}
+    _, labels = mix(*batch(n), setting, seeded(seed))
+    own, other = labels.diagonal(), labels.sum(1) - labels.diagonal()
+    torch.testing.assert_close(own, own[:1].expand(n))
+    torch.testing.assert_close(other, 1 - own)
+    assert (labels > 0).sum(0).max() <= 2  # a permutation: no image is mixed into two others
+
+
+def test_per_batch_all_boxes_are_the_same() -> None:
+    images, targets = batch(6)
+    mixed, _ = cutmix(images, targets, alpha=1.0, probability=1.0, per_batch=True, generator=seeded(3))
+    pasted = mixed[:, 0] != images[:, 0]
+    assert pasted[0].any() and (pasted == pasted[0]).all()
+
+
 @settings(max_examples=60)
 @given(st.integers(2, 12), st.integers(3, 21), st.integers(3, 21), st.floats(0.1, 3.0), SEEDS)
 def test_cutmix_takes_pixels_from_two_images_and_weighs_labels_by_the_true_area(

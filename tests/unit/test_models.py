@@ -53,7 +53,7 @@ def test_resnet18_agrees_with_torchvisions_blocks() -> None:
 
 def test_attention_agrees_with_torchs() -> None:
     torch.manual_seed(0)
-    ours = Attention(32, heads=4, dropout=0.0)
+    ours = Attention(32, heads=4)
     theirs = nn.MultiheadAttention(32, 4, batch_first=True)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(ours.qkv.weight)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from report_results import CIFAR100, grid_of
+from snakemake.utils import update_config
 
 from triptych.config.cells import cell_recipe
 from triptych.config.validation import validate_config
@@ -51,42 +52,48 @@ def comparison_of(
 
 @pytest.fixture
 def config() -> dict[str, Any]:
+    """That of presets/report.yaml."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(config, yaml.safe_load((ROOT / "presets/report.yaml").read_text()))
     validate_config(config)
-    config["grid"]["recipe"] = "report"
     return config
 
 
 def test_the_published_recipes_are_alike_and_a_better_one_is_not_called_so(config: dict[str, Any]) -> None:
-    assert comparison_of(config).likeness == "alike"
-    config["grid"]["recipe"] = "modern"
+    found = comparison_of(config)
+    assert found.likeness == "alike"
+    assert "Not repeated: validation images are not augmented; " in found.verdict
+    config["grid"] |= {"recipe": "modern", "cells": {}}
     assert comparison_of(config).differences == (
         "resnet18 trained with another schedule, nesterov, label smoothing, ema, decay biases",
-        "vit trained with another optimizer, learning rate, dropout, label smoothing, ema, stochastic depth, "
-        "clip norm, decay biases",
+        "vit trained with another optimizer, learning rate, weight decay, schedule epochs, warmup epochs, "
+        "dropout, label smoothing, ema, stochastic depth, clip norm, decay biases",
     )
 
 
 def test_what_differs_in_one_cell_or_one_column_is_said_of_it(config: dict[str, Any]) -> None:
-    config["grid"]["cells"] = {"vit-baseline": {"optimizer": "adamw", "ema": 0.999}}
+    config["grid"]["cells"]["vit-baseline"] |= {"optimizer": "adamw", "ema": 0.999}
     config["augmentations"]["mixup"]["alpha"] = 1.0
-    config["augmentations"]["cutmix"]["probability"] = 0.1
+    config["augmentations"]["cutout"]["size"] = 16
+    config["augmentations"]["cutmix"] |= {"probability": 0.1, "per_batch": False}
     config["grid"]["base_augmentation"]["degrees"] = 0
     assert comparison_of(config).differences == (
         "vit-baseline trained with another optimizer, ema",
         "images with another degrees",
         "mixup with another alpha",
-        "cutmix with another probability",
+        "cutout with another size",
+        "cutmix with another probability, per batch",
     )
 
 
 def test_other_batches_steps_and_validation_images_are_differences(config: dict[str, Any]) -> None:
     recipe = config["architectures"]["resnet18"]["recipes"]["report"]
-    recipe |= {"batch_size": 512, "milestones": [90], "momentum": 0.5}
+    recipe |= {"batch_size": 512, "warmup_epochs": 0, "momentum": 0.5}
+    config["architectures"]["vit"]["recipes"]["report"] |= {"weight_decay": 0.05, "schedule_epochs": 100}
     config["grid"]["validation"] = 1000
     assert comparison_of(config).differences == (
-        "resnet18 trained with another momentum, milestones, batch size, validation",
-        "vit trained with another validation",
+        "resnet18 trained with another momentum, warmup epochs, batch size, validation",
+        "vit trained with another weight decay, schedule epochs, validation",
     )
 
 
@@ -133,10 +140,15 @@ def self_supervision_of(config: dict[str, Any]) -> Comparison:
 
 def test_part_one_is_alike_only_with_the_published_recipes(config: dict[str, Any]) -> None:
     learning = config["self_supervision"]
-    learning["simclr"]["views"]["blur_probability"] = 0.0
-    assert "SGD on cropped and mirrored" in self_supervision_of(config).verdict
+    found = self_supervision_of(config)
+    assert found.likeness == "alike" and "Not repeated: the epoch is chosen" in found.verdict
+    learning["probe"]["protocol"] = "features"
+    learning["simclr"]["batch_norm_per_view"] = False
+    found = self_supervision_of(config)
+    assert "SGD on cropped and mirrored" in found.verdict
+    assert found.differences[0] == "SimCLR with another batch norm per view"
     learning["probe"]["protocol"] = "report"
-    assert self_supervision_of(config).likeness == "alike"
+    learning["simclr"]["batch_norm_per_view"] = True
     learning["simclr"] |= {"temperature": 0.2, "optimizer": "muon"}
     learning["simclr"]["views"]["count"] = 4
     learning["supervised"] |= {"augmentation": "cutout", "ema": 0.998}

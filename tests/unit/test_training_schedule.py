@@ -1,5 +1,6 @@
 """Learning rates by optimizer step."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,8 @@ BASE = {
     "warmup_epochs": 2,
     "milestones": [4, 8],
     "gamma": 0.1,
+    "schedule_epochs": None,
+    "warmup_peak": 1.0,
     "min_lr_ratio": 0.0,
 }
 
@@ -27,6 +30,20 @@ def test_schedules_follow_their_definitions() -> None:
     assert learning_rate(cosine, 49, 5) < 0.01
     steps = [learning_rate({**BASE, "schedule": "step"}, 5 * epoch, 5) for epoch in (3, 4, 7, 8)]
     assert steps == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+def test_a_cosine_over_twice_the_epochs_ends_halfway() -> None:
+    recipe = {**BASE, "schedule": "cosine", "warmup_epochs": 0, "schedule_epochs": 20}
+    assert learning_rate(recipe, 0, 5) == 1.0
+    assert learning_rate(recipe, 25, 5) == pytest.approx(0.5 + 0.5 * math.cos(math.pi / 4))
+    assert 0.5 < learning_rate(recipe, 49, 5) < 0.52
+
+
+def test_a_warm_up_may_end_above_the_rate_that_follows() -> None:
+    recipe = {**BASE, "schedule": "step", "warmup_peak": 2.0}
+    rates = [learning_rate(recipe, step, 5) for step in range(12)]
+    assert rates[:10] == pytest.approx([2 * (step + 1) / 11 for step in range(10)])
+    assert rates[10] == rates[11] == 1.0
 
 
 def test_one_cycle_is_a_triangle() -> None:
@@ -48,7 +65,7 @@ def test_schedules_rise_to_their_peak_and_fall_to_their_share_without_jumps(
     schedule: str, epochs: int, steps: int, warm: float, peak: float, final: float
 ) -> None:
     warmup = warm * epochs
-    recipe = {"learning_rate": peak, "epochs": epochs, "warmup_epochs": warmup, "min_lr_ratio": final}
+    recipe = BASE | {"learning_rate": peak, "epochs": epochs, "warmup_epochs": warmup, "min_lr_ratio": final}
     total = epochs * steps
     rates = [learning_rate({**recipe, "schedule": schedule}, step, steps) for step in range(total)]
     assert all(0 < rate <= peak * (1 + 1e-12) for rate in rates)

@@ -32,6 +32,8 @@ RECIPE = {
     "warmup_epochs": 1,
     "milestones": [],
     "gamma": 0.2,
+    "schedule_epochs": None,
+    "warmup_peak": 1,
     "precision": "float32",
     "compile": False,
     "gpus": 1,

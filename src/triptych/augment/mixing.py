@@ -1,4 +1,4 @@
-"""Mixup, Cutout and CutMix, drawn per sample.
+"""Mixup, Cutout and CutMix, drawn per sample or, with `per_batch`, once for all images.
 
 Zhang et al. 2018 (mixup); DeVries and Taylor 2017 (Cutout); Yun et al. 2019 (CutMix).
 All turn normalised images (N, C, H, W) and label distributions (N, classes) into new ones of the same
@@ -43,31 +43,45 @@ def _boxes(height: int, width: int, tall: Tensor, wide: Tensor, generator: torch
 
 
 def mixup(
-    images: Tensor, targets: Tensor, *, alpha: float, probability: float, generator: torch.Generator
+    images: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float,
+    probability: float,
+    per_batch: bool = False,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Blend each image and its label with another's, with a weight (lambda) of Beta(alpha, alpha)."""
     n = len(images)
-    weight = _beta(alpha, n, generator)
-    weight = torch.where(_selected(n, probability, generator), weight, torch.ones_like(weight))
+    draws = 1 if per_batch else n
+    weight = _beta(alpha, draws, generator)
+    weight = torch.where(_selected(draws, probability, generator), weight, torch.ones_like(weight))
     partner = _partners(n, generator)
     pixels = torch.lerp(images[partner], images, weight.view(-1, 1, 1, 1))
     return pixels, torch.lerp(targets[partner], targets, weight.view(-1, 1))
 
 
 def cutmix(
-    images: Tensor, targets: Tensor, *, alpha: float, probability: float, generator: torch.Generator
+    images: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float,
+    probability: float,
+    per_batch: bool = False,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Paste a box of another image; labels are weighted by the pasted area.
 
     Before it is clipped at the border, the box covers a Beta(alpha, alpha) fraction of the image.
     """
     n, _, height, width = images.shape
-    side = (1 - _beta(alpha, n, generator)).sqrt() * _selected(n, probability, generator)
+    draws = 1 if per_batch else n
+    side = (1 - _beta(alpha, draws, generator)).sqrt() * _selected(draws, probability, generator)
     boxes = _boxes(height, width, (side * height).long(), (side * width).long(), generator)
     rows, columns = inside_boxes(boxes, height, width)
     partner = _partners(n, generator)
     area = (rows.sum(1) * columns.sum(1) / (height * width)).unsqueeze(1)
-    mask = rows.view(n, 1, height, 1) & columns.view(n, 1, 1, width)
+    mask = rows.view(draws, 1, height, 1) & columns.view(draws, 1, 1, width)
     return torch.where(mask, images[partner], images), torch.lerp(targets, targets[partner], area)
 
 

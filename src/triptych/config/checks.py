@@ -64,6 +64,8 @@ def check_trainings(config: Config) -> Iterator[str]:
             yield f"{place} has nesterov: true, which needs a momentum above 0"
         if recipe["schedule"] == "step" and not recipe["milestones"]:
             yield f"{place} has schedule: step and no milestones; name the epochs of its steps"
+        if recipe.get("batch_norm_per_view") and recipe["gpus"] > 1:
+            yield f"{place} has batch_norm_per_view: true, which needs gpus: 1"
         if recipe["schedule"] == "one_cycle" and recipe["warmup_epochs"] == 0:
             yield f"{place} has schedule: one_cycle, which rises over warmup_epochs; set them above 0"
         by_time = recipe.get("minutes") is not None  # the epochs are not known yet

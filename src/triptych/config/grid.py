@@ -32,6 +32,9 @@ class Mixup(Method):
     """Blends two images and their labels (Zhang et al. 2018)."""
 
     alpha: Number = knob(0.4, "mixup, cutmix: the mixing weight is drawn from Beta(alpha, alpha)", gt=0)
+    per_batch: Switch = knob(
+        False, "mixup, cutmix: one mixing weight, box and permutation for all images of a batch"
+    )
 
 
 class CutMix(Mixup):

@@ -68,6 +68,9 @@ class SimCLR(Training):
     head_out: Positive = knob(128, "outputs of the projection head")
     head_norm: Switch = knob(False, "batch norm in the projection head")
     temperature: Number = knob(0.5, "temperature of NT-Xent", gt=0)
+    batch_norm_per_view: Switch = knob(
+        False, "one forward pass for each view, so that batch norm sees one view at a time"
+    )
     decoupled: Switch = knob(False, "decoupled contrastive loss (DCL): no positive pair in the denominator")
     minutes: Number | None = knob(
         None,

@@ -40,9 +40,13 @@ class Training(Section):
         "cosine", "constant | cosine | one_cycle (linear up and down) | step (times gamma at each milestone)"
     )
     min_lr_ratio: Fraction = knob(0, "final rate of cosine and one_cycle, as a fraction of learning_rate")
+    schedule_epochs: Integer | None = knob(
+        None, "epochs after which cosine and one_cycle reach their final rate; null: epochs", ge=1
+    )
     milestones: list[Annotated[Number, Field(ge=0)]] = knob([], "schedule step: epochs, counted from 0")
     gamma: Number = knob(0.2, "schedule step: factor of the learning rate at each milestone", gt=0, le=1)
     warmup_epochs: Number = knob(0, "epochs of linear warm-up from 0", ge=0)
+    warmup_peak: Number = knob(1, "rate at the end of the warm-up, as a multiple of learning_rate", ge=1)
     device: Device = "auto"
     precision: Precision = "auto"
     compile: Switch = knob(

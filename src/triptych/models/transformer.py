@@ -12,16 +12,16 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head self-attention (section 3.2.2) with its output projection."""
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, tokens, dim) -> the same."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        out = F.scaled_dot_product_attention(q, k, v)
         return self.projection(out.transpose(1, 2).flatten(2))
 
 
@@ -57,7 +57,7 @@ class Block(nn.Module):
     def __init__(self, dim: int, heads: int, mlp: int, dropout: float, drop_path: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attention = Attention(dim, heads, dropout)
+        self.attention = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, dim))
         self.dropout = nn.Dropout(dropout)

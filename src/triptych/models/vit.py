@@ -1,4 +1,4 @@
-"""A Vision Transformer for small images: Dosovitskiy et al., An Image is Worth 16x16 Words, 2021."""
+"""A Vision Transformer: Dosovitskiy et al., An Image is Worth 16x16 Words, 2021."""
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,14 @@ class ViT(nn.Module):
     """Patches, a class token, learned positions, pre-norm Transformer blocks, a linear classifier.
 
     Args:
-        num_classes: number of classes.
+        num_classes: number of classes; 0: the features of the class token instead of logits.
         image_size: side of the square images in pixels.
-        patch: side of a patch in pixels.
+        patch: side of a patch in pixels; None: the smallest that gives at most 14 patches a side.
         dim: width of a token.
         depth: number of blocks.
         heads: attention heads per block.
         mlp: hidden units of each block's MLP.
-        dropout: dropout probability after the positions, in attention and in the MLP.
+        dropout: dropout probability after the positions, after attention and in the MLP.
         stochastic_depth: block b of `depth`, from 1, drops with probability stochastic_depth * b / depth.
         mimetic: whether attention and positions start as in trained networks (see `mimetic_init`).
 
@@ -36,7 +36,7 @@ class ViT(nn.Module):
         num_classes: int,
         image_size: int,
         *,
-        patch: int = 4,
+        patch: int | None = None,
         dim: int = 512,
         depth: int = 6,
         heads: int = 8,
@@ -46,10 +46,12 @@ class ViT(nn.Module):
         mimetic: bool = False,
     ) -> None:
         super().__init__()
+        divisors = (side for side in range(1, image_size) if image_size % side == 0)
+        patch = patch or next((side for side in divisors if 4 <= image_size // side <= 14), 4)
         if image_size % patch or dim % heads:
             raise TriptychError(
                 f"vit: patch ({patch}) must divide the image size ({image_size}) and heads ({heads}) "
-                f"must divide dim ({dim}); change the architecture's options"
+                f"must divide dim ({dim}); change image_size or these options"
             )
         if not 0 <= stochastic_depth < 1:
             raise TriptychError(f"stochastic_depth is {stochastic_depth}; it must be at least 0 and below 1")
@@ -61,7 +63,8 @@ class ViT(nn.Module):
         rates = [stochastic_depth * b / depth for b in range(1, depth + 1)]
         self.blocks = nn.Sequential(*(Block(dim, heads, mlp, dropout, rate) for rate in rates))
         self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, num_classes)
+        self.features = dim
+        self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
         for module in self.modules():  # the patch convolution keeps PyTorch's initialisation
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

@@ -8,7 +8,8 @@ from triptych.report.published import dataset_title, published_epochs, published
 
 Cell = tuple[str, ...]  # architecture, augmentation; or the architecture alone
 Recipe = Mapping[str, Any]
-OF_STEPS = ("milestones", "gamma")  # used by schedule `step` only
+# The course of the learning rate: compared only if the schedule is the same.
+OF_SCHEDULE = ("learning_rate", "milestones", "gamma", "schedule_epochs", "warmup_epochs", "warmup_peak")
 PROBE_ON_FEATURES = (
     "the probe at its optimum on features of the images as they are, its weight decay chosen on validation "
     "images, instead of 100 epochs of SGD on cropped and mirrored ones"
@@ -23,6 +24,7 @@ class Comparison:
     published_dataset: str
     train_images: int
     differences: tuple[str, ...]
+    not_repeated: tuple[str, ...]
 
     @property
     def same_dataset(self) -> bool:
@@ -55,7 +57,7 @@ class Comparison:
             return f"Same data set, another recipe: {'; '.join(self.differences)}."
         return (
             "Same data set, models, recipes, and number of training images and epochs as published, as far "
-            "as they are known; presets/report.yaml says what is not repeated."
+            f"as they are known. Not repeated: {'; '.join(self.not_repeated)}."
         )
 
 
@@ -94,6 +96,7 @@ def compare(
             *_epoch_differences(epochs),
             *others,
         ),
+        not_repeated=tuple(published["not_repeated"][experiment]),
     )
 
 
@@ -174,9 +177,10 @@ def grid_differences(recipes: Mapping[Cell, Recipe]) -> list[str]:
     trained: dict[Cell, str] = {}
     augmented: dict[Cell, str] = {}
     for cell, recipe in known.items():
-        training = published["trainings"][cell[0]] | published["all_trainings"]
+        trainings = published["trainings"]
+        training = trainings[cell[0]] | trainings.get("-".join(cell), {}) | published["all_trainings"]
         if recipe["schedule"] != training["schedule"]:
-            training = {knob: value for knob, value in training.items() if knob not in OF_STEPS}
+            training = {knob: value for knob, value in training.items() if knob not in OF_SCHEDULE}
         # Options of the network are compared like the other knobs of the recipe.
         trained[cell] = _another("trained with", {**recipe["architecture"]["options"], **recipe}, training)
         if cell[1] in published["augmentations"]:  # an augmentation is the same for all architectures

@@ -1,4 +1,4 @@
-"""SimCLR: contrastive pretraining of a ResNet18 without labels (Chen et al. 2020).
+"""SimCLR: contrastive pretraining of an encoder without labels (Chen et al. 2020).
 
 A step: uint8 images -> random views -> encoder f -> projection head g -> NT-Xent -> optimizer. The encoder
 is kept, the projection head is discarded. `triptych.training.loop.fit` repeats the step: it draws a batch,
@@ -16,7 +16,7 @@ from triptych.data.packed import PackedDataset
 from triptych.experiments.experiment import Experiment, save_weights, training_images
 from triptych.experiments.training import open_checkpoints
 from triptych.kernels.registry import operation
-from triptych.models.resnet import ResNet18
+from triptych.ssl.encoder import build_encoder
 from triptych.ssl.monitor import Monitor
 from triptych.ssl.nt_xent import nt_xent
 from triptych.ssl.progressive_resizing import relative_time, size_at
@@ -42,9 +42,9 @@ class SimCLR:
     """Model, views and loss of a training step.
 
     Args:
-        recipe: `width`, `head_hidden`, `head_out`, `head_norm`, `temperature`, `decoupled`, `views` (the
-            keys of `triptych.augment.views.draw_views`, and `count`: views per image),
-            `progressive_resizing` (see `size_at`).
+        recipe: `architecture` (module, options), `head_hidden`, `head_out`, `head_norm`, `temperature`, `batch_norm_per_view`,
+            `decoupled`, `views` (the keys of `triptych.augment.views.draw_views`, and `count`: views per
+            image), `progressive_resizing` (see `size_at`).
         dataset: its training images are used, without their labels.
         device: device of the model and the images.
     """
@@ -52,10 +52,8 @@ class SimCLR:
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
         self.recipe, self.dataset = recipe, dataset
         self.images = training_images(dataset, device)  # uint8, on the device
-        self.encoder = ResNet18(width=recipe["width"])
-        head = projection_head(
-            self.encoder.features, recipe["head_hidden"], recipe["head_out"], norm=recipe["head_norm"]
-        )
+        self.encoder, features = build_encoder(recipe["architecture"], dataset.image_size[0])
+        head = projection_head(features, recipe["head_hidden"], recipe["head_out"], norm=recipe["head_norm"])
         self.model = nn.Sequential(self.encoder, head).to(memory_format=torch.channels_last).to(device)
 
     def prepare(self, batch: Batch, size: int | None = None) -> Tensor:
@@ -83,7 +81,8 @@ class SimCLR:
         With `accumulate` it compares images within a micro-batch only.
         """
         count = self.recipe["views"]["count"]
-        z = gather_views(model(views).float(), views=count)
+        passes = views.chunk(count) if self.recipe["batch_norm_per_view"] else [views]
+        z = gather_views(torch.cat([model(part) for part in passes]).float(), views=count)
         return nt_xent(z, self.recipe["temperature"], views=count, decoupled=self.recipe["decoupled"])
 
 

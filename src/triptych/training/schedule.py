@@ -9,10 +9,10 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
     """Learning rate of one optimizer step.
 
     Args:
-        recipe: needs `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero) and `schedule`:
+        recipe: needs `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero to `warmup_peak` times the rate) and `schedule`:
             `constant`; `cosine` and `one_cycle` (linear; Smith & Topin 2018) down to `min_lr_ratio` times
-            the rate at the end; `step`, which multiplies by `gamma` at the start of
-            each epoch of `milestones` (counted from 0).
+            the rate after `schedule_epochs` (None: `epochs`); `step`, which multiplies by `gamma` at the
+            start of each epoch of `milestones` (counted from 0).
         step: optimizer step, from 0.
         steps_per_epoch: optimizer steps per epoch.
     """
@@ -20,9 +20,10 @@ def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) ->
     epoch = step / steps_per_epoch
     warmup: float = recipe["warmup_epochs"]
     if epoch < warmup:
-        return base * (step + 1) / (warmup * steps_per_epoch + 1)
+        return base * recipe["warmup_peak"] * (step + 1) / (warmup * steps_per_epoch + 1)
     if recipe["schedule"] in ("cosine", "one_cycle"):
-        progress = min((epoch - warmup) / max(recipe["epochs"] - warmup, 1e-9), 1.0)
+        end: float = recipe["schedule_epochs"] or recipe["epochs"]
+        progress = min((epoch - warmup) / max(end - warmup, 1e-9), 1.0)
         remaining = (
             1 - progress if recipe["schedule"] == "one_cycle" else 0.5 * (1 + math.cos(math.pi * progress))
         )

@@ -14,40 +14,37 @@ from triptych.kernels.registry import supports
 LONGEST = 320  # tokens: the scores of longer sequences leave a core's second-level cache
 
 
-def attention(qkv: Tensor, heads: int, *, dropout: float = 0.0) -> Tensor:
+def attention(qkv: Tensor, heads: int) -> Tensor:
     """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
 
-    In bfloat16 by a kernel; in float32, and with dropout, by two plain products, which are faster on a CPU
-    than PyTorch's fused form. On other devices by the fused form.
+    In bfloat16 by a kernel; in float32 by two plain products, which are faster on a CPU than PyTorch's fused
+    form. On other devices by the fused form.
 
     Args:
         qkv: (N, tokens, 3 * dim), queries before keys before values, each by head.
         heads: must divide dim.
-        dropout: probability of dropping a weight.
 
     Returns:
         (N, tokens, dim), in the type of `qkv`.
     """
     n, tokens, triple = qkv.shape
     width = triple // 3 // heads
-    if _supported(qkv, tokens, width, dropout):
+    if _supported(qkv, tokens, width):
         result: Tensor = _Attention.apply(qkv, heads)
         return result
     q, k, v = qkv.view(n, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
     if qkv.device.type == "cpu":
-        weights = (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1)
-        out = F.dropout(weights, dropout, training=dropout > 0).to(v.dtype) @ v
+        out = (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1).to(v.dtype) @ v
     else:
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).reshape(n, tokens, heads * width)
 
 
-def _supported(qkv: Tensor, tokens: int, width: int, dropout: float) -> bool:
+def _supported(qkv: Tensor, tokens: int, width: int) -> bool:
     return (
         not torch.compiler.is_compiling()  # a graph cannot hold the kernels
         and qkv.device.type == "cpu"
         and qkv.dtype == torch.bfloat16
-        and dropout == 0
         and tokens <= LONGEST
         and width % 16 == 0
         and supports("bfloat16")

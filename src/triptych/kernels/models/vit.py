@@ -14,8 +14,7 @@ class Attention(transformer.Attention):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, tokens, dim) -> the same."""
-        dropout = self.dropout if self.training else 0.0
-        out: Tensor = self.projection(attention(self.qkv(x), self.heads, dropout=dropout))
+        out: Tensor = self.projection(attention(self.qkv(x), self.heads))
         return out
 
 
