@@ -1,4 +1,7 @@
-"""Every data set of the config as plain arrays, whatever its source: results/data/{dataset}/."""
+"""Every data set of the config as plain arrays, whatever its source: results/data/{dataset}/.
+
+Packing is a checkpoint, so that arrays which come out the same make no training run again (see `packed`).
+"""
 
 
 include: "inputs/data.smk"
@@ -33,7 +36,7 @@ rule download_archive:
         "../workflow/scripts/download_archive.py"
 
 
-rule pack_cifar:
+checkpoint pack_cifar:
     input:
         files=archive_of,
     output:
@@ -59,7 +62,7 @@ rule pack_cifar:
         "../workflow/scripts/pack_cifar.py"
 
 
-rule pack_folder:
+checkpoint pack_folder:
     output:
         **PACKED,
     log:
@@ -77,14 +80,14 @@ rule pack_folder:
     params:
         code=TrackedCode("pack_folder.py"),
         recipe=recipe_of,
-        contents=lambda wildcards: folder_fingerprint(recipe_of(wildcards)["path"]),
+        contents=contents_of,
     message:
         "Packing {wildcards.dataset} from a folder of images"
     script:
         "../workflow/scripts/pack_folder.py"
 
 
-rule draw_shapes:
+checkpoint draw_shapes:
     output:
         **PACKED,
     log:

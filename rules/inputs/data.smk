@@ -2,6 +2,7 @@
 
 import re
 
+from triptych.data.folder_listing import list_folder
 from triptych.data.sources import (
     OFFICIAL,
     archive_files,
@@ -10,24 +11,62 @@ from triptych.data.sources import (
     download_of,
     downloads,
 )
-from triptych.workflow.folder_fingerprint import folder_fingerprint
+from triptych.workflow.files import read_json
 
-PACKED = {Path(file).stem: file for file in packed("{dataset}")}
-DATA_TARGETS = [file for dataset in DATASETS for file in packed(dataset)]
+PACKED = {Path(file).stem: file for file in pack_files("{dataset}")}
+DATA_TARGETS = [file for dataset in DATASETS for file in pack_files(dataset)]
 
 DOWNLOADS = downloads(config["datasets"])
 
 
+def description_of(dataset):
+    """`dataset.json` of a data set whose source is gone, but which has been packed; else None."""
+    path = config["datasets"][dataset].get("path")
+    file = Path(pack_files(dataset)[-2])
+    return read_json(file) if path and not Path(path).exists() and file.exists() else None
+
+
+WITHOUT_SOURCE = {dataset: found for dataset in DATASETS if (found := description_of(dataset))}
+LISTINGS = {}
+
+
 def check_datasets():
-    """Stop before planning if a data set cannot be made."""
+    """Stop before planning if a data set cannot be made; list the images of folders."""
     for dataset in DATASETS:
+        settings = config["datasets"][dataset]
+        if dataset in WITHOUT_SOURCE:
+            if workflow.is_main_process:
+                print(
+                    f"triptych: datasets.{dataset}: {settings['path']} is gone; the packed images are used",
+                    file=sys.stderr,
+                )
+            continue
         try:
-            check_dataset(dataset, config["datasets"][dataset])
+            check_dataset(dataset, settings)
+            if settings["source"] == "folder":
+                LISTINGS[dataset] = list_folder(settings["path"], settings["labels"])
         except TriptychError as error:
-            raise WorkflowError(str(error)) from None
+            place = f"config: datasets.{dataset}: "
+            raise WorkflowError(place + str(error).removeprefix(place)) from None
 
 
 check_datasets()
+
+
+def has_labels(dataset):
+    """Whether the images of a data set have labels."""
+    if dataset in WITHOUT_SOURCE:
+        return bool(WITHOUT_SOURCE[dataset]["classes"])
+    return dataset not in LISTINGS or bool(LISTINGS[dataset].classes)
+
+
+def wait_for_pack(dataset):
+    """Let Snakemake wait until a data set is packed before it decides what comes after."""
+    settings = config["datasets"][dataset]
+    if dataset in WITHOUT_SOURCE and settings["source"] == "archive":
+        return  # nothing can pack it again
+    name = {"folder": "pack_folder", "shapes": "draw_shapes"}.get(settings["source"], "pack_cifar")
+    getattr(checkpoints, name).get(dataset=dataset)
 
 
 def from_source(*sources):
@@ -39,6 +78,14 @@ def from_source(*sources):
 def recipe_of(wildcards):
     """The settings that the arrays of a data set depend on."""
     return dataset_recipe(config["datasets"][wildcards.dataset])
+
+
+def contents_of(wildcards):
+    """A digest of all images of a folder; once the folder is gone, of those that have been packed."""
+    dataset = wildcards.dataset
+    if dataset in WITHOUT_SOURCE:
+        return WITHOUT_SOURCE[dataset]["source"]["contents"]
+    return LISTINGS[dataset].contents()
 
 
 def archive_of(wildcards):

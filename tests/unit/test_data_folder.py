@@ -1,5 +1,7 @@
 """Image folders: order, sizes, splits, and everything that can be wrong with them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from triptych.data.folder import read_folder, read_image
+from triptych.data.packed import load_packed, save_packed
 from triptych.workflow.errors import TriptychError
 
 
@@ -26,7 +29,9 @@ def folder_of(root, **counts):
 
 
 def read(root, **options):
-    return read_folder(root, **({"image_size": 8, "test_fraction": 0.25, "seed": 0} | options))
+    images = read_folder(root, **({"image_size": 8, "test_fraction": 0.25, "seed": 0} | options))
+    parts = {f"{part}_images": getattr(images, f"{part}_images") for part in ("train", "test")}
+    return replace(images, **{name: np.concatenate(list(files.blocks())) for name, files in parts.items()})
 
 
 def test_classes_and_files_come_in_the_order_of_their_names(tmp_path):
@@ -100,51 +105,71 @@ def test_a_photograph_is_turned_upright(tmp_path):
     assert upright[:4].max() == 0 and upright[4:].min() == 255
 
 
-def test_hidden_and_other_files_are_ignored(tmp_path):
-    root = folder_of(tmp_path, train__a=8, train__b=8)
-    (root / "train/a/.thumbnail.png").write_bytes(b"x")
-    (root / "train/a/notes.txt").write_text("x")
-    (root / "train/.cache").mkdir()
-    assert len(read(root).train_labels) + len(read(root).test_labels) == 16
-
-
-def test_unreadable_files_are_counted_and_the_first_is_named(tmp_path):
-    root = folder_of(tmp_path, train__a=8, train__b=8)
+def test_unreadable_files_of_all_parts_are_named_at_once(tmp_path):
+    root = folder_of(tmp_path, train__a=8, train__b=8, test__a=2, test__b=2)
     (root / "train/b/003.png").write_bytes(b"no picture")
-    whole = (root / "train/b/006.png").read_bytes()
-    (root / "train/b/006.png").write_bytes(whole[:50])
+    whole = (root / "test/b/001.png").read_bytes()
+    (root / "test/b/001.png").write_bytes(whole[:50])
     with pytest.raises(
-        TriptychError, match=r"2 of 16 images cannot be read, first .*train/b/003\.png"
+        TriptychError, match=r"2 of 20 images .* train/b/003\.png .* test/b/001\.png"
     ) as caught:
         read(root, workers=3)
     assert "\n" not in str(caught.value)
 
 
-def test_a_single_class_is_refused(tmp_path):
-    with pytest.raises(TriptychError, match="one class only"):
-        read(folder_of(tmp_path, train__a=8))
-
-
-def test_an_empty_class_is_named(tmp_path):
-    with pytest.raises(TriptychError, match="train/b has no images"):
-        read(folder_of(tmp_path, train__a=8, train__b=0))
-    with pytest.raises(TriptychError, match="test/b has no images"):
-        read(folder_of(tmp_path / "2", train__a=8, train__b=1, test__a=1, test__b=0))
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "train").mkdir()
-    with pytest.raises(TriptychError, match="train has no images"):
-        read(tmp_path)
-    with pytest.raises(TriptychError, match="no folder train/"):
-        read(tmp_path / "train")
-
-
-def test_a_class_that_only_test_has_is_named(tmp_path):
-    with pytest.raises(TriptychError, match=r"test/c is a class that .*train lacks"):
-        read(folder_of(tmp_path, train__a=2, train__b=2, test__a=1, test__c=1))
+def test_a_class_of_two_images_is_in_both_parts(tmp_path):
+    images = read(folder_of(tmp_path, train__a=40, train__b=2, train__c=2), test_fraction=0.1)
+    for labels in (images.train_labels, images.test_labels):
+        assert set(labels.tolist()) == {0, 1, 2}
 
 
 def test_a_class_too_small_to_split_is_named(tmp_path):
-    with pytest.raises(TriptychError, match=r"train/b has too few images .* \(none left to test\)"):
-        read(folder_of(tmp_path, train__a=40, train__b=1), test_fraction=0.1)
+    with pytest.raises(TriptychError, match=r"b, c has too few images for both parts"):
+        read(folder_of(tmp_path, train__a=40, train__b=1, train__c=1), test_fraction=0.1)
+
+
+def test_validation_images_are_the_last_training_images(tmp_path):
+    images = read(folder_of(tmp_path, train__a=3, train__b=2, val__a=2, val__b=1, test__a=1, test__b=1))
+    assert images.train_labels.tolist() == [0, 0, 0, 1, 1, 0, 0, 1]
+    assert images.validation == 3
+    smaller = images.subset(train_size=2, test_size=None, seed=0)
+    assert smaller.train_labels.tolist() == [0, 1, 0, 0, 1]
+    save_packed(tmp_path / "packed", images, name="mine", provenance={})
+    train, validation = load_packed(tmp_path / "packed").validation_split(1)
+    assert train.tolist() == [0, 1, 2, 3, 4] and validation.tolist() == [5, 6, 7]
+
+
+def test_images_without_labels_are_all_for_training(tmp_path):
+    for number in range(5):
+        picture(tmp_path / "mine" / f"{number}.jpg", number)
+    packed = tmp_path / "packed"
+    images = read_folder(tmp_path / "mine", image_size=8, test_fraction=0.2, seed=0)
+    save_packed(packed, images, name="mine", provenance={})
+    dataset = load_packed(packed)
+    assert not dataset.labelled and dataset.num_classes == 0
+    assert dataset.train_labels.tolist() == [-1] * 5 and len(dataset.test_images) == 0
+    assert dataset.train_images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_one_line_says_what_was_found_and_what_was_not_used(tmp_path):
+    root = folder_of(tmp_path, train__a=8, train__b=12, val__a=2, test__a=2, test__b=1)
+    (root / "train/a/.thumbnail.png").write_bytes(b"x")
+    (root / "train/a/notes.txt").write_text("x")
+    (root / "unlabelled").mkdir()
+    picture(root / "unlabelled/0.png")
+    (root / "README.txt").write_text("x")
+    (root / "train/b/gone.png").symlink_to("/nowhere/gone.png")
+    assert read(root).source["summary"] == (
+        "2 classes, 20 training, 2 validation, 3 test images (a 8, b 12), no validation images of b, "
+        "3 test images are training images, too (test/a/000.png, test/a/001.png, test/b/000.png), "
+        "5 skipped: beside the folders (1): README.txt; "
+        "in unlabelled/, which is not read (1): unlabelled/0.png; "
+        "hidden files (1): train/a/.thumbnail.png; files of other types (1): train/a/notes.txt; "
+        "links to nothing (1): train/b/gone.png"
+    )
+
+
+def test_packing_holds_a_few_images_in_memory(tmp_path):
+    root = folder_of(tmp_path, train__a=150, train__b=150)
+    images = read_folder(root, image_size=8, test_fraction=0.1, seed=0).train_images
+    assert [len(block) for block in images.blocks()] == [256, 14]

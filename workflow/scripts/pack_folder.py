@@ -1,5 +1,6 @@
 """Pack a folder of images into plain arrays."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 if "snakemake" in globals():
     with job(snakemake) as running:
         recipe = snakemake.params.recipe
+        # Not params: where the images lie changes nothing; their contents are one.
+        settings = snakemake.config["datasets"][snakemake.wildcards.dataset]
         images = read_folder(
-            **{key: recipe[key] for key in ("path", "image_size", "test_fraction", "seed")},
+            **{key: settings[key] for key in ("path", "labels")},
+            **{key: recipe[key] for key in ("image_size", "test_fraction", "seed")},
             workers=snakemake.threads,
         )
+        images = replace(images, source={**images.source, "contents": snakemake.params.contents})
         save_packed(
             Path(snakemake.output.dataset).parent,
             images.subset(**{key: recipe[key] for key in ("train_size", "test_size", "seed")}),

@@ -57,11 +57,16 @@ class Archive(Checked):
 
 
 class Folder(Images):
-    """Your own images in folders, one folder per class."""
+    """Your own images, in one folder per class, with labels in a csv file, or without labels."""
 
-    source: Literal["folder"] = knob(..., "your own images, one folder per class")
+    source: Literal["folder"] = knob(..., "your own images")
     path: FilePath | None = knob(
-        None, "folder with train/<class>/<images> and, optionally, test/<class>/<images>"
+        None, "folder with train/ and, optionally, val/ and test/; or with the images themselves"
+    )
+    labels: Text = knob(
+        "auto",
+        "folders: one per class | none | a csv file in the folder, with the columns file and label | "
+        "auto: folders if there are two or more, else none",
     )
     image_size: Integer = knob(
         32, "side, in pixels; images are cropped to a square and resized", ge=8, le=512

@@ -1,17 +1,28 @@
-"""Any folder of images: train/<class>/<image> and, if there is one, test/<class>/<image>."""
+"""Any folder of images, as `folder_listing` finds them, read while they are packed."""
 
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from triptych.data.image_files import SUFFIXES, list_images, load_image, to_8_bits
+from triptych.data.folder_listing import FolderListing, ListedImage, list_folder, some
+from triptych.data.image_files import UnreadableImage, load_image, to_8_bits, unreadable_images
 from triptych.data.packed import LabelledImages
-from triptych.data.splits import stratified_split
+from triptych.data.splits import Indices, stratified_split
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import file_digests
 from triptych.workflow.progress import Progress
+
+log = logging.getLogger("triptych")
+
+REMEDY = "replace or remove them"
+BLOCK = 256  # images in memory at a time
 
 
 def read_image(path: Path, side: int) -> NDArray[np.uint8]:
@@ -20,98 +31,176 @@ def read_image(path: Path, side: int) -> NDArray[np.uint8]:
     An image of that size already keeps its exact pixels; transparency is dropped.
 
     Raises:
-        TriptychError: the file is not a readable image.
+        UnreadableImage: the file is not a readable image.
     """
-    upright = ImageOps.exif_transpose(load_image(path, remedy="replace or remove such files"))
+    upright = ImageOps.exif_transpose(load_image(path, remedy=REMEDY))
     image = to_8_bits(upright).convert("RGB")
     if image.size != (side, side):
         image = ImageOps.fit(image, (side, side), method=Image.Resampling.LANCZOS)
     return np.asarray(image, dtype=np.uint8)
 
 
-def _read_part(
-    files: dict[str, list[Path]], classes: list[str], side: int, workers: int, label: str
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N, side, side, 3) and labels (N,) of one part, class by class."""
-    labelled = [(path, index) for index, name in enumerate(classes) for path in files.get(name, [])]
-    images = np.empty((len(labelled), side, side, 3), dtype=np.uint8)
+@dataclass(frozen=True)
+class ImageFiles:
+    """Images of a folder, read when `blocks` is called.
 
-    def read(index: int) -> str | None:
+    Attributes:
+        root: the folder.
+        names: N names relative to it.
+        side: they are brought to this size in pixels (see `read_image`).
+        workers: number of decoding threads.
+        part: what they are called in messages.
+        others: names that are tried, too, before an error is raised, so that it names all unreadable files.
+    """
+
+    root: Path
+    names: Sequence[str]
+    side: int
+    workers: int
+    part: str
+    others: Sequence[str] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, side, side, 3)."""
+        return len(self.names), self.side, self.side, 3
+
+    def __getitem__(self, indices: Indices) -> "ImageFiles":
+        """The images at these indices."""
+        return replace(self, names=[self.names[index] for index in indices.tolist()])
+
+    def blocks(self) -> Iterator[NDArray[np.uint8]]:
+        """The images in order, (n, side, side, 3) uint8 at a time.
+
+        Raises:
+            TriptychError: after the last one, if any cannot be read; it names all of these.
+        """
+        if not self.names:
+            yield np.empty(self.shape, np.uint8)
+        problems: list[UnreadableImage] = []
+        with (
+            ThreadPoolExecutor(self.workers) as pool,
+            Progress(len(self.names), f"{self.part} images", unit="image") as progress,
+        ):
+            for start in range(0, len(self.names), BLOCK):
+                names = self.names[start : start + BLOCK]
+                block = np.zeros((len(names), *self.shape[1:]), np.uint8)
+                for index, read in enumerate(pool.map(self._read, names)):
+                    progress.update()
+                    if isinstance(read, UnreadableImage):
+                        problems.append(read)
+                    else:
+                        block[index] = read
+                yield block
+            if problems:
+                tried = pool.map(self._read, self.others)
+                problems += [read for read in tried if isinstance(read, UnreadableImage)]
+        if problems:
+            total = len(self.names) + len(self.others)
+            raise unreadable_images(problems, total, folder=self.root, unit="images", remedy=REMEDY)
+
+    def _read(self, name: str) -> NDArray[np.uint8] | UnreadableImage:
         try:
-            images[index] = read_image(labelled[index][0], side)
-        except TriptychError as error:
-            return str(error)
-        return None
-
-    with ThreadPoolExecutor(workers) as pool, Progress(len(images), label, unit="image") as progress:
-        problems = []
-        for problem in pool.map(read, range(len(images))):
-            progress.update()
-            if problem is not None:
-                problems.append(problem)
-    if problems:
-        raise TriptychError(f"{len(problems)} of {len(images)} images cannot be read, first {problems[0]}")
-    return images, np.array([index for _, index in labelled], dtype=np.int64)
-
-
-def _list_classes(root: Path) -> dict[str, list[Path]]:
-    """The images of each class folder in `root`, both in the order of their names; every class has some."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    files = {folder.name: list_images(folder)[0] for folder in folders}
-    types = ", ".join(SUFFIXES)
-    if not any(files.values()):
-        raise TriptychError(f"{root} has no images; it must hold <class>/<image>, of type {types}")
-    for name, images in files.items():
-        if not images:
-            raise TriptychError(f"{root / name} has no images ({types}); remove the folder or fill it")
-    return files
+            return read_image(self.root / name, self.side)
+        except UnreadableImage as error:
+            return error
 
 
 def read_folder(
-    path: str | Path, *, image_size: int, test_fraction: float, seed: int, workers: int = 1
+    path: str | Path,
+    *,
+    image_size: int,
+    test_fraction: float,
+    seed: int,
+    labels: str = "auto",
+    workers: int = 1,
 ) -> LabelledImages:
-    """Read an image folder; the class folders' names, sorted, are the classes.
+    """The images of a folder (see `list_folder`), to be read when they are packed.
 
     Args:
-        path: has `train/<class>/...` and maybe `test/<class>/...`.
+        path: the folder.
         image_size: side in pixels to which all images are brought (see `read_image`).
-        test_fraction: if there is no `test/`, this fraction of every class is held out for it.
+        test_fraction: if there is no `test/`, this fraction of every class is held out for it, and at least
+            one image of each. Without labels no images are.
         seed: seed of that split.
+        labels: where they come from.
         workers: number of decoding threads.
 
     Raises:
-        TriptychError: no images, one class only, an empty class, unreadable files, or a class of
-            `test/` that `train/` lacks.
+        TriptychError: see `list_folder`; a class with a single image and no `test/`.
     """
-    path = Path(path)
-    train_folder, test_folder = path / "train", path / "test"
-    if not train_folder.is_dir():
-        raise TriptychError(f"{path} has no folder train/; it must hold train/<class>/<images>")
-    files = _list_classes(train_folder)
-    classes = sorted(files)
-    if len(classes) == 1:
-        raise TriptychError(f"{train_folder} has one class only ('{classes[0]}'); there must be two or more")
-    source = {"kind": "folder", "path": str(path), "image_size": image_size}
-
-    if test_folder.is_dir():
-        test_files = _list_classes(test_folder)
-        unknown = sorted(set(test_files) - set(classes))
-        if unknown:
+    listing = list_folder(path, labels)
+    train, test = listing.parts["train"], listing.parts.get("test", [])
+    validation = listing.parts.get("validation", [])
+    if not test and listing.classes:
+        counts = Counter(image.label for image in train)
+        single = [name for index, name in enumerate(listing.classes) if counts[index] == 1]
+        if single:
             raise TriptychError(
-                f"{test_folder / unknown[0]} is a class that {train_folder} lacks; add it there"
+                f"{listing.root}: {some(single)} has too few images for both parts (none left to train or to "
+                "test); add images, or make a test/ folder"
             )
-        train = _read_part(files, classes, image_size, workers, "train images")
-        test = _read_part(test_files, classes, image_size, workers, "test images")
+        of_train = np.array([image.label for image in train])
+        kept, held_out = stratified_split(of_train, round(test_fraction * len(train)), seed, every_class=True)
+        train, test = [train[index] for index in kept], [train[index] for index in held_out]
+    summary = _summary(listing, train, validation, test)
+    log.info("%s", summary)
+    names = {"train": [image.name for image in [*train, *validation]], "test": [image.name for image in test]}
+    files = {
+        part: ImageFiles(listing.root, names[part], image_size, workers, part, names[other])
+        for part, other in (("train", "test"), ("test", "train"))
+    }
+    return LabelledImages(
+        train_images=files["train"],
+        train_labels=np.array([image.label for image in [*train, *validation]], dtype=np.int64),
+        test_images=files["test"],
+        test_labels=np.array([image.label for image in test], dtype=np.int64),
+        classes=listing.classes,
+        source={
+            "kind": "folder",
+            "path": str(path),
+            "image_size": image_size,
+            "summary": summary,
+            "skipped": dict(listing.skipped),
+            **(
+                {}
+                if "test" in listing.parts or not listing.classes
+                else {"test_fraction": test_fraction, "seed": seed}
+            ),
+        },
+        validation=len(validation),
+    )
+
+
+def _summary(
+    listing: FolderListing,
+    train: Sequence[ListedImage],
+    validation: Sequence[ListedImage],
+    test: Sequence[ListedImage],
+) -> str:
+    """One line: `3 classes, 144 training, 36 test images (Cats 60, Dogs 84), 2 skipped: ...`."""
+    parts = {"training": train, "validation": validation, "test": test}
+    counts = ", ".join(f"{len(images):,} {name}" for name, images in parts.items() if images)
+    if listing.classes:
+        per_class = Counter(image.label for image in train)
+        named = some(f"{name} {per_class[index]:,}" for index, name in enumerate(listing.classes))
+        line = f"{len(listing.classes):,} classes, {counts} images ({named})"
+        for name, images in (("validation", validation), ("test", test)):
+            lost = set(range(len(listing.classes))) - {image.label for image in images}
+            if images and lost:
+                line += f", no {name} images of {some(listing.classes[index] for index in sorted(lost))}"
     else:
-        images, labels = _read_part(files, classes, image_size, workers, "images")
-        kept, held_out = stratified_split(labels, round(test_fraction * len(labels)), seed)
-        for part, indices in (("train", kept), ("test", held_out)):
-            lost = sorted(set(range(len(classes))) - set(labels[indices].tolist()))
-            if lost:
-                raise TriptychError(
-                    f"{train_folder / classes[lost[0]]} has too few images for both parts at test_fraction "
-                    f"{test_fraction:g} (none left to {part}); add images, or make a test/ folder"
-                )
-        train, test = (images[kept], labels[kept]), (images[held_out], labels[held_out])
-        source |= {"test_fraction": test_fraction, "seed": seed}
-    return LabelledImages(*train, *test, classes=tuple(classes), source=source)
+        line = f"{counts} images without labels" + (f" ({listing.note})" if listing.note else "")
+    equal = _equal_images(listing, [*train, *validation], test)
+    if equal:
+        line += f", {len(equal):,} test images are training images, too ({some(equal)})"
+    return ", ".join(filter(None, [line, listing.skipped_line()]))
+
+
+def _equal_images(
+    listing: FolderListing, train: Sequence[ListedImage], test: Sequence[ListedImage]
+) -> list[str]:
+    """Names of test images whose files are copies of training images."""
+    digests = file_digests({image.name: listing.root / image.name for image in [*train, *test]})
+    known = {tuple(digests[image.name]) for image in train}
+    return [image.name for image in test if tuple(digests[image.name]) in known]

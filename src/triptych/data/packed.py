@@ -1,18 +1,22 @@
-"""Packed data sets: plain `.npy` arrays and one `dataset.json`, whatever the source was."""
+"""Packed data sets: plain `.npy` arrays and one `dataset.json`, whatever the source was.
+
+`digest.txt` identifies what the arrays and their description mean to a training. It is the input by which
+results notice that a data set has changed: packing the same images again changes no result.
+"""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.data.splits import stratified_subset
+from triptych.data.splits import Indices, stratified_split, stratified_subset
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_path, read_json, write_array, write_json
+from triptych.workflow.files import atomic_path, digest_of_value, read_json, write_blocks, write_json
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -25,28 +29,49 @@ class Superclasses:
     of_class: tuple[int, ...]
 
 
+class UnreadImages(Protocol):
+    """Images (N, H, W, 3) uint8 that are read while they are packed, as memory may not hold them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 3)."""
+        ...
+
+    def __getitem__(self, indices: Indices) -> "UnreadImages":
+        """The images at these indices."""
+        ...
+
+    def blocks(self) -> Iterator[NDArray[np.uint8]]:
+        """The images in order, some at a time."""
+        ...
+
+
 @dataclass(frozen=True)
 class LabelledImages:
-    """A data set in memory.
+    """A data set.
 
     Attributes:
         train_images, test_images: (N, H, W, 3) uint8.
-        train_labels, test_labels: (N,) int64, indices of `classes`.
-        classes: their names, whether or not each has images.
+        train_labels, test_labels: (N,) int64, indices of `classes`; -1 without labels.
+        classes: their names, whether or not each has images; () without labels.
         source: the source of the images, with what identifies them (hashes, seeds).
         superclasses: groups of the classes, if the source has any.
+        validation: number of training images, the last ones, that the source names as the validation split.
     """
 
-    train_images: NDArray[np.uint8]
+    train_images: NDArray[np.uint8] | UnreadImages
     train_labels: NDArray[np.int64]
-    test_images: NDArray[np.uint8]
+    test_images: NDArray[np.uint8] | UnreadImages
     test_labels: NDArray[np.int64]
     classes: tuple[str, ...]
     source: Mapping[str, Any]
     superclasses: Superclasses | None = None
+    validation: int = 0
 
     def subset(self, *, train_size: int | None, test_size: int | None, seed: int) -> "LabelledImages":
         """Keep `train_size` and `test_size` images (None: all), drawn class by class from `seed`.
+
+        The validation images of the source are all kept, and do not count.
 
         Raises:
             TriptychError: there are fewer images than that.
@@ -56,9 +81,10 @@ class LabelledImages:
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
             if size is None:
                 continue
-            if size > len(labels):
-                raise TriptychError(f"{part}_size is {size}, but there are {len(labels)} {part} images")
-            kept = stratified_subset(labels, size, seed)
+            count = len(labels) - (self.validation if part == "train" else 0)
+            if size > count:
+                raise TriptychError(f"{part}_size is {size}, but there are {count} {part} images")
+            kept = np.append(stratified_subset(labels[:count], size, seed), np.arange(count, len(labels)))
             result = replace(result, **{f"{part}_images": images[kept], f"{part}_labels": labels[kept]})
         return result
 
@@ -76,6 +102,8 @@ class PackedDataset(LabelledImages):
         digest: identifies the arrays.
     """
 
+    train_images: NDArray[np.uint8]
+    test_images: NDArray[np.uint8]
     name: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -85,6 +113,33 @@ class PackedDataset(LabelledImages):
     def num_classes(self) -> int:
         """Number of classes, whether or not each has images."""
         return len(self.classes)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have labels."""
+        return bool(self.classes)
+
+    def validation_split(self, held_out: int | Literal["auto"]) -> tuple[Indices, Indices]:
+        """Indices of training images to train on and to validate on, the same for all recipes and seeds.
+
+        The validation images of the source if it has some, else `held_out` images in the proportions of the
+        classes; `auto`: a tenth, at least one of each class that has two.
+
+        Raises:
+            TriptychError: none would be left to train on.
+        """
+        count = len(self.train_labels)
+        if self.validation:
+            indices = np.arange(count)
+            return indices[: -self.validation], indices[-self.validation :]
+        if held_out == "auto":
+            return stratified_split(self.train_labels, round(count / 10), seed=0, every_class=True)
+        if held_out >= count:
+            raise TriptychError(
+                f"data set '{self.name}': validation is {held_out} of {count} training images; lower "
+                "validation in the config, or set it to auto"
+            )
+        return stratified_split(self.train_labels, held_out, seed=0)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -119,22 +174,28 @@ def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _check(images: LabelledImages, name: str) -> None:
-    """Raise unless the arrays are as `LabelledImages` says, and no part is empty."""
+    """Raise unless the arrays are as `LabelledImages` says, and no part is empty (without labels: `test`)."""
     for part in ("train", "test"):
         pixels, labels = getattr(images, f"{part}_images"), getattr(images, f"{part}_labels")
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or labels.dtype != np.int64:
-            raise ValueError(
-                f"{part}: expected (N, H, W, 3) uint8 and int64, got {pixels.shape} {pixels.dtype}"
-            )
+        kind = pixels.dtype if isinstance(pixels, np.ndarray) else np.dtype(np.uint8)
+        if kind != np.uint8 or len(pixels.shape) != 4 or pixels.shape[3] != 3 or labels.dtype != np.int64:
+            raise ValueError(f"{part}: expected (N, H, W, 3) uint8 and int64, got {pixels.shape} {kind}")
         if labels.shape != pixels.shape[:1] or pixels.shape[1:] != images.train_images.shape[1:]:
             raise ValueError(f"{part}: shapes {pixels.shape} and {labels.shape} do not belong together")
-        if len(labels) == 0:
+        if len(labels) == 0 and (part == "train" or images.classes):
             raise TriptychError(f"data set '{name}' has no {part} images; check its source in the config")
-        if labels.min() < 0 or labels.max() >= len(images.classes):
-            raise ValueError(f"{part}: labels outside 0..{len(images.classes) - 1}")
+        lowest, highest = (0, len(images.classes) - 1) if images.classes else (-1, -1)
+        if len(labels) and not lowest <= labels.min() <= labels.max() <= highest:
+            raise ValueError(f"{part}: labels outside {lowest}..{highest}")
     groups = images.superclasses
     if groups is not None and len(groups.of_class) != len(images.classes):
         raise ValueError(f"{len(groups.of_class)} classes have a superclass, not {len(images.classes)}")
+
+
+def identity(description: Mapping[str, Any]) -> str:
+    """What `digest.txt` holds: a digest of the arrays and of all in `dataset.json` that decides a result."""
+    decisive = ("digest", "classes", "superclasses", "superclass_of_class", "validation", "image_size")
+    return digest_of_value({key: description[key] for key in decisive}) + "\n"
 
 
 def save_packed(
@@ -151,27 +212,34 @@ def save_packed(
         OSError: the disk is full; nothing is left behind.
     """
     _check(images, name)
-    arrays = {key: getattr(images, key) for key in ARRAYS}
-    groups = images.superclasses
-    mean, std = channel_statistics(images.train_images)
-    description = {
-        "name": name,
-        "classes": list(images.classes),
-        "superclasses": groups and list(groups.names),
-        "superclass_of_class": groups and list(groups.of_class),
-        "counts": {"train": len(images.train_labels), "test": len(images.test_labels)},
-        "image_size": list(images.train_images.shape[1:3]),
-        "mean": mean,
-        "std": std,
-        "digest": arrays_digest(arrays),
-        "source": dict(images.source),
-        "provenance": dict(provenance),
-    }
-    folder = Path(folder)
+    groups, folder = images.superclasses, Path(folder)
     with ExitStack() as renames:  # undone in reverse order: dataset.json appears last
-        write_json(renames.enter_context(atomic_path(folder / "dataset.json")), description)
-        for key, array in arrays.items():
-            write_array(renames.enter_context(atomic_path(folder / f"{key}.npy")), array)
+        description_file = renames.enter_context(atomic_path(folder / "dataset.json"))
+        digest_file = renames.enter_context(atomic_path(folder / "digest.txt"))
+        arrays = {}
+        for key in ARRAYS:
+            file = renames.enter_context(atomic_path(folder / f"{key}.npy"))
+            array = getattr(images, key)
+            blocks = [array] if isinstance(array, np.ndarray) else array.blocks()
+            write_blocks(file, blocks, array.shape)
+            arrays[key] = np.load(file, mmap_mode="r")
+        mean, std = channel_statistics(arrays["train_images"])
+        description = {
+            "name": name,
+            "classes": list(images.classes),
+            "superclasses": groups and list(groups.names),
+            "superclass_of_class": groups and list(groups.of_class),
+            "validation": images.validation,
+            "counts": {"train": len(images.train_labels), "test": len(images.test_labels)},
+            "image_size": list(images.train_images.shape[1:3]),
+            "mean": mean,
+            "std": std,
+            "digest": arrays_digest(arrays),
+            "source": dict(images.source),
+            "provenance": dict(provenance),
+        }
+        digest_file.write_text(identity(description))
+        write_json(description_file, description)
     return description
 
 
@@ -189,13 +257,15 @@ def load_packed(folder: str | Path) -> PackedDataset:
             key: np.load(folder / f"{key}.npy", mmap_mode="c" if key.endswith("images") else None)
             for key in ARRAYS
         }
+        if (folder / "digest.txt").read_text() != identity(description):
+            raise ValueError("digest.txt does not belong to it")
         counts, groups = description["counts"], description.get("superclasses")
         packed = PackedDataset(
             **arrays,
             classes=tuple(description["classes"]),
             mean=tuple(description["mean"]),
             std=tuple(description["std"]),
-            **{key: description[key] for key in ("name", "digest", "source")},
+            **{key: description[key] for key in ("name", "digest", "source", "validation")},
             superclasses=Superclasses(tuple(groups), tuple(description["superclass_of_class"]))
             if groups
             else None,

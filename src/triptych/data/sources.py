@@ -83,8 +83,9 @@ def downloads(datasets: Mapping[str, Settings]) -> dict[str, Download]:
 
 
 def dataset_recipe(settings: Settings) -> dict[str, Any]:
-    """The settings that decide the arrays. Mirrors do not: the hashes do."""
-    return {key: value for key, value in settings.items() if key != "mirrors"}
+    """The settings that decide the arrays. Mirrors do not: the hashes do. Of a folder, the images do."""
+    elsewhere = ("mirrors", *(("path", "labels") if settings["source"] == "folder" else ()))
+    return {key: value for key, value in settings.items() if key not in elsewhere}
 
 
 def archive_files(settings: Settings) -> list[str]:
@@ -110,8 +111,6 @@ def check_dataset(name: str, settings: Settings) -> None:
     path = Path(settings["path"])
     if not path.exists():
         raise TriptychError(f"{where}: {path} does not exist; correct `path` or choose another `source`")
-    if source == "folder" and not (path / "train").is_dir():
-        raise TriptychError(f"{where}: {path} has no folder train/; it must hold train/<class>/<images>")
     if source == "archive" and path.is_dir():
         if given_hashes(settings):
             raise TriptychError(f"{where}: sha256 and md5 are for an archive file, but {path} is a folder")

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,10 +104,18 @@ def read_json(path: str | Path) -> Any:
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write `.npy`. `numpy.save` would hide a full disk: it raises OSError without an errno."""
-    array = np.ascontiguousarray(array)
+    write_blocks(path, [array], array.shape)
+
+
+def write_blocks(path: Path, blocks: Iterable[NDArray[Any]], shape: Sequence[int]) -> None:
+    """Write `.npy` from its blocks along the first axis, of which there is at least one, in order."""
     with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
-        stream.write(array.data)
+        for number, block in enumerate(blocks):
+            block = np.ascontiguousarray(block)
+            if number == 0:
+                header = {**np.lib.format.header_data_from_array_1_0(block), "shape": tuple(shape)}
+                np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(block.data)
 
 
 def write_arrays(target: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -19,11 +19,8 @@ KNOWN = RECORDS / "input_files.json"  # [size, time in ns, digest] by path
 ANNOUNCED_BYTES = 2**30
 
 
-def files_fingerprint(files: Mapping[str, Path]) -> str:
-    """Hex digest of the contents of files and of the names given to them.
-
-    A dangling link counts by its name.
-    """
+def file_digests(files: Mapping[str, Path]) -> dict[str, list[str]]:
+    """Hex digest of the content of each file, as a list of one; of a dangling link the empty list."""
     try:
         known = read_json(KNOWN) if KNOWN.exists() else {}
     except json.JSONDecodeError:
@@ -39,7 +36,15 @@ def files_fingerprint(files: Mapping[str, Path]) -> str:
         known[str(path)] = [status[path].st_size, status[path].st_mtime_ns, digest_of_file(path)]
     if new and RECORDS.is_dir():
         write_json(KNOWN, {path: entry for path, entry in known.items() if os.path.exists(path)})
-    return digest_of_value({name: known.get(str(path), [])[2:] for name, path in files.items()})
+    return {name: known.get(str(path), [])[2:] for name, path in files.items()}
+
+
+def files_fingerprint(files: Mapping[str, Path]) -> str:
+    """Hex digest of the contents of files and of the names given to them.
+
+    A dangling link counts by its name.
+    """
+    return digest_of_value(file_digests(files))
 
 
 def folder_fingerprint(folder: str | Path) -> str:

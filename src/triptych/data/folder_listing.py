@@ -1,0 +1,296 @@
+"""Which images a folder holds, of which class and part, and what else lies there: nothing is decoded."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from triptych.data.image_files import SUFFIXES, natural_order, printable
+from triptych.data.label_file import PARTS, part_named, read_labels
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import digest_of_value
+from triptych.workflow.folder_fingerprint import files_fingerprint
+
+NAMED = 10  # most names in a message
+# Made by programs beside the images.
+BYPRODUCTS = ("__MACOSX", "@eaDir", ".ipynb_checkpoints", ".thumbnails", ".cache", ".git", ".Trashes")
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """An image: its name relative to the folder, and the index of its class, -1 without labels."""
+
+    name: str
+    label: int
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """The images of a folder.
+
+    Attributes:
+        root: the folder.
+        classes: names of the classes in the order of their indices; none without labels.
+        parts: the images of `train`, `validation` and `test`, class by class, each in natural order.
+        skipped: names of what is not used, by reason.
+        note: how the classes were found, if it is not obvious.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    parts: Mapping[str, list[ListedImage]]
+    skipped: Mapping[str, list[str]] = field(default_factory=dict)
+    note: str = ""
+
+    def contents(self) -> str:
+        """Hex digest of the contents of all images, and of their names, classes and parts.
+
+        Nothing else in the folder counts, nor where it is.
+        """
+        images = [image for part in self.parts.values() for image in part]
+        files = files_fingerprint({image.name: self.root / image.name for image in images})
+        parts = {part: [(image.name, image.label) for image in found] for part, found in self.parts.items()}
+        return digest_of_value({"files": files, "classes": self.classes, "parts": parts})
+
+    def skipped_line(self) -> str:
+        """What is not used: `2 skipped: hidden files (2): train/a/.x.png, ...`; empty if there is nothing."""
+        if not self.skipped:
+            return ""
+        total = sum(map(len, self.skipped.values()))
+        reasons = [f"{reason} ({len(names):,}): {some(names)}" for reason, names in self.skipped.items()]
+        return f"{total:,} skipped: {'; '.join(reasons)}"
+
+
+def list_folder(path: str | Path, labels: str = "auto") -> FolderListing:
+    """List an image folder.
+
+    The images lie in `train/` or in the folder itself; `val/` (`valid/`, `validation/`) and `test/` beside
+    `train/` are the other parts. Names of these folders may have capitals.
+
+    Args:
+        path: the folder.
+        labels: `folders`: each folder directly in a part is a class, with everything below it, as
+            torchvision's ImageFolder reads it; `none`: no labels; `auto`: folders if there are two or more,
+            else none; anything else: a csv file, relative to the folder, with the columns file and label
+            (see `read_labels`).
+
+    Raises:
+        TriptychError: no images, a class without images in `train/` or one that `train/` lacks, hidden images
+            of a class, or a folder that may not be read.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        problem = "is a file, not a folder" if root.exists() else "does not exist"
+        raise TriptychError(f"{root} {problem}; correct `path` or choose another `source`")
+    folders = _part_folders(root)
+    if labels not in ("auto", "folders", "none"):
+        return _by_label_file(root, folders, labels)
+    skipped: dict[str, list[str]] = {}
+    if "train" in folders:
+        _skip_siblings(root, folders, skipped)
+    elif folders:
+        raise TriptychError(f"{next(iter(folders.values()))} has no folder train/ beside it; add it")
+    else:
+        folders = {"train": root}
+    found = {part: _walk(folder, root, skipped) for part, folder in folders.items()}
+    if not found["train"]:
+        raise TriptychError(
+            f"{folders['train']} has no images (types: {' '.join(SUFFIXES)})"
+            + (f"; {FolderListing(root, (), {}, skipped).skipped_line()}" if skipped else "")
+        )
+    groups = _class_folders(folders["train"])
+    if labels == "none" or (labels == "auto" and len(groups) < 2):
+        why = "" if labels == "none" else f"{printable(folders['train'])} has no folders of classes"
+        if labels == "auto" and groups:
+            why = (
+                f"{printable(folders['train'])} has a single folder ('{groups[0]}'), so there are no classes"
+            )
+        if "validation" in found:
+            skipped["validation images without labels"] = found.pop("validation")
+        parts = {part: [ListedImage(name, -1) for name in names] for part, names in found.items()}
+        return FolderListing(root, (), parts, skipped, why)
+    return _by_folders(root, folders, found, groups, skipped)
+
+
+def _by_folders(
+    root: Path,
+    folders: Mapping[str, Path],
+    found: Mapping[str, list[str]],
+    classes: list[str],
+    skipped: dict[str, list[str]],
+) -> FolderListing:
+    """The listing whose classes are the folders of `train/`."""
+    if len(classes) < 2:
+        found_there = f"one class only ('{classes[0]}')" if classes else "no folders of classes"
+        raise TriptychError(
+            f"{folders['train']} has {found_there}; there must be two or more, or choose labels: none"
+        )
+    index = {name: number for number, name in enumerate(classes)}
+    parts = {}
+    for part, names in found.items():
+        folder = folders[part]
+        for name in _class_folders(folder):
+            if name not in index:
+                raise TriptychError(
+                    f"{folder / name} is a class that {folders['train']} lacks; add it there, or remove it"
+                )
+        images = []
+        depth = len(folder.relative_to(root).parts)
+        for name in names:
+            above = name.split("/")[depth:-1]
+            if above:
+                images.append(ListedImage(name, index[above[0]]))
+            else:
+                skipped.setdefault("images outside of the class folders", []).append(name)
+        full = {classes[image.label] for image in images}
+        for name in _class_folders(folder):
+            if name not in full:
+                raise TriptychError(
+                    f"{folder / name} has no images ({' '.join(SUFFIXES)}); remove the folder or fill it"
+                )
+        parts[part] = sorted(images, key=lambda image: image.label)
+    return FolderListing(root, tuple(map(printable, classes)), parts, skipped)
+
+
+def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> FolderListing:
+    """The listing whose classes come from a csv file."""
+    skipped: dict[str, list[str]] = {}
+    names = _walk(root, root, skipped)
+    path = root / Path(file).expanduser()
+    others = "files of other types"
+    skipped[others] = [name for name in skipped.get(others, []) if not (root / name).samefile(path)]
+    there, labelled, missing = set(names), {}, []
+    for given, (label, part) in read_labels(path).items():
+        name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(given)
+        if name not in there and "train" in folders:
+            name = f"{folders['train'].name}/{name}"
+        if name in there:
+            labelled[name] = label, part or part_named(Path(name).parts[0]) or "train"
+        else:
+            missing.append(given)
+    if missing:
+        raise TriptychError(
+            f"{path} names {len(missing)} images that are not in {root}: {some(missing)}; "
+            "give their names relative to that folder"
+        )
+    classes = sorted({label for label, _ in labelled.values()}, key=natural_order)
+    if len(classes) < 2:
+        raise TriptychError(f"{path} has {len(classes)} different labels; there must be two or more")
+    skipped["without a label"] = [name for name in names if name not in labelled]
+    index = {name: number for number, name in enumerate(classes)}
+    parts: dict[str, list[ListedImage]] = {part: [] for part in PARTS}
+    for name in names:
+        if name in labelled:
+            label, part = labelled[name]
+            parts[part].append(ListedImage(name, index[label]))
+    for part, images in parts.items():
+        images.sort(key=lambda image: image.label)
+        unknown = {image.label for image in images} - {image.label for image in parts["train"]}
+        if unknown:
+            name = classes[min(unknown)]
+            raise TriptychError(f"{path}: class '{name}' has {part} images and no training images; add some")
+    return FolderListing(root, tuple(classes), _filled(parts), _filled(skipped))
+
+
+def _filled(lists: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Without the empty ones."""
+    return {name: items for name, items in lists.items() if items}
+
+
+def _part_folders(root: Path) -> dict[str, Path]:
+    """The folders of the parts, by part."""
+    result: dict[str, Path] = {}
+    for entry in _entries(root):
+        part = part_named(entry.name) if entry.is_dir() else None
+        if part in result:
+            raise TriptychError(
+                f"{root} has {result[part].name}/ and {entry.name}/, which mean the same; leave one of them"
+            )
+        if part:
+            result[part] = Path(entry.path)
+    return result
+
+
+def _skip_siblings(root: Path, folders: Mapping[str, Path], skipped: dict[str, list[str]]) -> None:
+    """Note what lies beside `train/` and is not read."""
+    for entry in _entries(root):
+        if Path(entry.path) in folders.values():
+            continue
+        if entry.is_dir():
+            images = _walk(Path(entry.path), root, {})
+            skipped[f"in {printable(entry.name)}/, which is not read"] = images or [entry.name]
+        else:
+            skipped.setdefault("beside the folders", []).append(printable(entry.name))
+
+
+def _class_folders(folder: Path) -> list[str]:
+    """Names of the folders of classes, in natural order.
+
+    Raises:
+        TriptychError: one is hidden and has images.
+    """
+    names = []
+    for entry in _entries(folder):
+        if not entry.is_dir() or entry.name in BYPRODUCTS:
+            continue
+        if not entry.name.startswith("."):
+            names.append(entry.name)
+        elif _walk(Path(entry.path), folder, {}):
+            raise TriptychError(
+                f"{entry.path} has images, but folders whose names begin with a dot are hidden and not read; "
+                "rename or remove it"
+            )
+    return names
+
+
+def _walk(folder: Path, root: Path, skipped: dict[str, list[str]]) -> list[str]:
+    """Names, relative to `root`, of all images below a folder in natural order; notes what is skipped.
+
+    Links to folders are followed, but not to a folder above.
+    """
+    images: list[str] = []
+
+    def visit(here: str, prefix: str, above: frozenset[str]) -> None:
+        above |= {os.path.realpath(here)}
+        for entry in _entries(here):
+            name = prefix + entry.name
+            hidden = entry.name.startswith(".")
+            if entry.is_dir():
+                if entry.is_symlink() and os.path.realpath(entry.path) in above:
+                    reason = "links to a folder above"
+                elif hidden or entry.name in BYPRODUCTS:
+                    reason = "hidden folders"
+                else:
+                    visit(entry.path, f"{name}/", above)
+                    continue
+            elif hidden:
+                reason = "hidden files"
+            elif not entry.is_file():
+                reason = "links to nothing"
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                images.append(name)
+                continue
+            else:
+                reason = "files of other types"
+            skipped.setdefault(reason, []).append(printable(name))
+
+    relative = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    visit(str(folder), relative, frozenset())
+    return images
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What lies directly in a folder, in natural order."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: natural_order(entry.name))
+    except OSError as error:
+        raise TriptychError(f"{folder}: cannot be listed ({error.strerror}); check it") from error
+
+
+def some(names: Iterable[str]) -> str:
+    """The first names, and how many more."""
+    names = list(names)
+    more = f", and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
