@@ -230,7 +230,7 @@ def test_sub_folders_are_taken_and_every_frame_has_a_name_of_its_own(tmp_path):
 def test_a_folder_inside_can_be_left_out(tmp_path):
     for name in ("1.png", "2.png", "3.png", "masks/1.png"):
         save(tmp_path / "in" / name)
-    rows = take(tmp_path, leave_out=str(tmp_path / "in/masks"))
+    rows = take(tmp_path, leave_out="masks")
     assert [row["source"] for row in rows] == ["1.png", "2.png", "3.png"]
 
 

@@ -93,10 +93,17 @@ def find_files(folder: Path) -> list[Path]:
     """All files in a folder and its sub-folders, in natural order; no hidden ones.
 
     Links to folders are followed, but no folder is entered twice.
+
+    Raises:
+        TriptychError: a folder may not be listed.
     """
+
+    def refuse(error: OSError) -> None:
+        raise TriptychError(f"{printable(error.filename)}: cannot be listed ({error.strerror}); check it")
+
     found: list[Path] = []
     entered = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
         real = os.path.realpath(here)
         if real in entered:
             folders.clear()

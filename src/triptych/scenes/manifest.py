@@ -53,3 +53,9 @@ def sharpness_of_files(manifest: str | Path) -> dict[str, float]:
     """The measured sharpness of each kept frame, by file name."""
     with open(manifest, newline="", encoding="utf-8") as stream:
         return {row["file"]: float(row["sharpness"]) for row in csv.DictReader(stream) if row["file"]}
+
+
+def sources_of_files(manifest: str | Path) -> dict[str, str]:
+    """The path of each kept frame's photograph in the scene's folder, "" for films, by file name."""
+    with open(manifest, newline="", encoding="utf-8") as stream:
+        return {row["file"]: row["source"] for row in csv.DictReader(stream) if row["file"]}

@@ -61,7 +61,7 @@ def extract_frames(
         fps: frames of a film to keep per second: the sharpest of each window of 1/fps seconds.
         reject_below, neighbours: see `mark_kept`; neighbours in a folder may show different things.
         max_size: longer side of the written frames in pixels; None keeps their size.
-        leave_out: a sub-folder of `source` without photographs; None: there is none.
+        leave_out: a sub-folder of `source` without photographs, relative to it; None: there is none.
         threads: number of threads of the film's decoder.
 
     Raises:
@@ -73,7 +73,7 @@ def extract_frames(
         total, unit = frame_count(source), "frame"
         frames = film_frames(source, max_size=max_size, threads=threads)
     else:
-        images, left_out = find_photographs(source, leave_out=None if leave_out is None else Path(leave_out))
+        images, left_out = find_photographs(source, leave_out=leave_out)
         total, unit, fps = len(images), "image", None
         frames = photographs(source, images, max_size=max_size)
     rows: list[ManifestRow] = []

@@ -137,8 +137,8 @@ def match_features(
         seed: seed of RANSAC.
         threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on
             a busy machine, led to poses 1e-5 away, for a reason that was not found).
-        masks: a folder of masks NAME.png, where NAME is that of an image with its suffix. No features are
-            found where they are black; None, or no mask: anywhere.
+        masks: a folder with a mask NAME.png for each image, where NAME includes the image's suffix. No
+            features are found where it is black. None: no masks.
 
     Raises:
         TriptychError: if there is nothing to match or no pair of images fits together.

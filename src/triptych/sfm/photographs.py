@@ -31,6 +31,7 @@ from triptych.data.image_files import (
 from triptych.scenes.manifest import ManifestRow
 from triptych.sfm.sharpness import sharpness
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import files_fingerprint
 
 log = logging.getLogger("triptych")
 
@@ -50,12 +51,18 @@ LENS = (0x920A, 0xA405, 0xA002, 0xA003, 0xA20E, 0xA20F, 0xA210)
 Save = Callable[[Path], object]  # writes a frame to a file
 
 
-def find_photographs(folder: Path, *, leave_out: Path | None = None) -> tuple[list[Path], list[ManifestRow]]:
+def _files(folder: Path, leave_out: str | None) -> list[Path]:
+    """All files in a folder without those in the sub-folder `leave_out`."""
+    files = find_files(folder)
+    return files if leave_out is None else [path for path in files if folder / leave_out not in path.parents]
+
+
+def find_photographs(folder: Path, *, leave_out: str | None = None) -> tuple[list[Path], list[ManifestRow]]:
     """The photographs in a folder and its sub-folders, in natural order, and those that cannot be read.
 
     Args:
         folder: the folder. Hidden files are left out, and files of other types with a warning.
-        leave_out: a sub-folder without photographs, such as one of masks.
+        leave_out: a sub-folder without photographs, such as one of masks, relative to the folder.
 
     Returns:
         The images, and a row of frames.csv for each camera RAW file. RAW files beside an image of the same
@@ -66,7 +73,7 @@ def find_photographs(folder: Path, *, leave_out: Path | None = None) -> tuple[li
     """
     if not folder.is_dir():
         raise TriptychError(f"{folder}: there is no such folder; correct the scene's path in the config")
-    files = [path for path in find_files(folder) if leave_out is None or leave_out not in path.parents]
+    files = _files(folder, leave_out)
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     developed = {path.with_suffix("") for path in images}
     raw = [
@@ -99,6 +106,21 @@ def find_photographs(folder: Path, *, leave_out: Path | None = None) -> tuple[li
         for number, path in enumerate(raw)
     ]
     return images, left_out
+
+
+def photographs_fingerprint(folder: str | Path, *, leave_out: str | None = None) -> str:
+    """Hex digest of the names and contents of the images in a folder; other files do not count.
+
+    Raises:
+        TriptychError: a folder may not be listed.
+    """
+    root = Path(folder)
+    files = {
+        path.relative_to(root).as_posix(): path
+        for path in _files(root, leave_out)
+        if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES)
+    }
+    return files_fingerprint(files)
 
 
 def frame_name(path: Path, taken: set[str]) -> str:
