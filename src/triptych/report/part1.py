@@ -204,8 +204,8 @@ def self_supervision_section(
             ),
             drawing(
                 figures["neighbours"],
-                caption="Held-out training images, classified by their nearest neighbours among training "
-                "images while the encoder learns. The encoder sees none of the labels.",
+                caption="Training images, classified by their nearest neighbours among other training images while "
+                "the encoder learns. The encoder sees these images, but no labels.",
                 description="Accuracy of nearest neighbours by minutes of pretraining",
             ),
             drawing(

@@ -44,7 +44,7 @@ def loss_figure(histories: Sequence[pd.DataFrame], *, with_published: bool) -> F
 
 
 def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
-    """Accuracy of nearest neighbours on held-out images (percent), over the minutes of the pretraining."""
+    """Accuracy of nearest neighbours among training images (percent), over the minutes of the pretraining."""
     figure = new_figure(*SIZE)
     axes = figure.add_subplot()
     for history in histories:
