@@ -57,10 +57,39 @@ rule extract_frames:
         "../workflow/scripts/extract_frames.py"
 
 
+rule prepare_masks:
+    input:
+        frames=rules.extract_frames.output.frames,
+        manifest=rules.extract_frames.output.manifest,
+    output:
+        directory("results/scenes/{scene}/masks"),
+    log:
+        "<logs>/scenes/{scene}/masks.log",
+    benchmark:
+        "<benchmarks>/scenes/{scene}/masks.tsv"
+    wildcard_constraints:
+        scene=MASKED,
+    conda:
+        "../envs/reconstruction.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=TrackedCode("prepare_masks.py"),
+        recipe=masks_recipe,
+        contents=mask_contents,
+    message:
+        "Masks of {wildcards.scene}"
+    script:
+        "../workflow/scripts/prepare_masks.py"
+
+
 rule match_features:
     input:
         frames=rules.extract_frames.output.frames,
         manifest=rules.extract_frames.output.manifest,
+        masks=masks_of,
     output:
         database="results/scenes/{scene}/database.db",
     log:
@@ -116,9 +145,11 @@ rule write_transforms:
     input:
         model=rules.map_scene.output.model,
         manifest=rules.extract_frames.output.manifest,
+        masks=masks_of,
     output:
         transforms="results/scenes/{scene}/transforms.json",
         cloud="results/scenes/{scene}/sparse.ply",
+        model=directory("results/scenes/{scene}/colmap/sparse/0"),
     log:
         "<logs>/scenes/{scene}/transforms.log",
     benchmark:
@@ -145,6 +176,8 @@ rule import_scene:
         frames=directory("results/scenes/{scene}/frames"),
         manifest="results/scenes/{scene}/frames.csv",
         transforms="results/scenes/{scene}/transforms.json",
+        cloud="results/scenes/{scene}/sparse.ply",
+        model=directory("results/scenes/{scene}/colmap/sparse/0"),
     log:
         "<logs>/scenes/{scene}/import.log",
     benchmark:

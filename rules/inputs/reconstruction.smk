@@ -1,6 +1,7 @@
 """Where the frames and reference poses of each scene come from, and their recipes."""
 
-from triptych.sfm.sources import SOURCES, check_scene
+from triptych.sfm.photographs import photographs_fingerprint
+from triptych.sfm.sources import SOURCES, check_scene, masks_inside
 
 
 def check_scenes():
@@ -33,6 +34,7 @@ def pattern(scenes):
 ORBITS = pattern(name for name, scene in config["scenes"].items() if scene["source"] == "orbit")
 IMPORTED = pattern(filter(has_known_poses, config["scenes"]))
 MAPPED = pattern(scene for scene in config["scenes"] if not has_known_poses(scene))
+MASKED = pattern(name for name, scene in config["scenes"].items() if scene["masks"] is not None)
 
 
 def has_reference(scene):
@@ -46,7 +48,9 @@ def rules_of(scene):
         return [rules.import_scene]
     return [
         *([rules.film_orbit] if config["scenes"][scene]["source"] == "orbit" else []),
-        *(rules.extract_frames, rules.match_features, rules.map_scene, rules.write_transforms),
+        rules.extract_frames,
+        *([rules.prepare_masks] if config["scenes"][scene]["masks"] is not None else []),
+        *(rules.match_features, rules.map_scene, rules.write_transforms),
         *([rules.compare_poses] if has_reference(scene) else []),
     ]
 
@@ -64,14 +68,35 @@ def frames_recipe(wildcards):
     source, recipe = source_of(wildcards.scene), scene_recipe(wildcards.scene, "frames")
     if recipe["reject_below"] is None:
         recipe["reject_below"] = source.reject_below
-    return {"path": config["scenes"][wildcards.scene]["path"], "film": source.film, **recipe}
+    scene = config["scenes"][wildcards.scene]
+    return {"path": scene["path"], "film": source.film, "leave_out": masks_inside(scene), **recipe}
 
 
 def scene_contents(wildcards):
     """A fingerprint that changes when a file of the scene's folder is added, removed or edited."""
     fingerprint = source_of(wildcards.scene).fingerprint
     try:
-        return fingerprint and fingerprint(config["scenes"][wildcards.scene]["path"])
+        return fingerprint and fingerprint(config["scenes"][wildcards.scene])
+    except TriptychError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def masks_of(wildcards):
+    """The folder of a scene's masks, if it has one; those of a scene with known poses are beside its images."""
+    if config["scenes"][wildcards.scene]["masks"] is None:
+        return []
+    return f"results/scenes/{wildcards.scene}/masks"
+
+
+def masks_recipe(wildcards):
+    """The setting that the masks depend on, besides their files."""
+    return {"path": config["scenes"][wildcards.scene]["masks"]}
+
+
+def mask_contents(wildcards):
+    """A fingerprint that changes when a file in the folder of masks is added, removed or edited."""
+    try:
+        return photographs_fingerprint(config["scenes"][wildcards.scene]["masks"])
     except TriptychError as error:
         raise WorkflowError(str(error)) from None
 
@@ -84,7 +109,7 @@ def box_recipe(wildcards):
 
 def import_recipe(wildcards):
     """The settings that the import of a scene with known poses depends on."""
-    return only(config["scenes"][wildcards.scene], "path", "aabb_scale")
+    return only(config["scenes"][wildcards.scene], "source", "path", "aabb_scale")
 
 
 def reference_of(wildcards):

@@ -209,7 +209,7 @@ def test_absent_images_are_left_out_with_a_warning(tmp_path: Path, caplog: pytes
     path = write_scene(tmp_path)
     (tmp_path / "001.png").unlink()
     assert read_scene(path).names == ["000", "002"]
-    assert "1 of 3 images do not exist" in caplog.text
+    assert "1 of 3 images are left out" in caplog.text
 
 
 @pytest.mark.parametrize(

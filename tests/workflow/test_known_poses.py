@@ -66,13 +66,14 @@ def test_an_edited_image_is_imported_again_and_nothing_else_is(imported: Study, 
     assert not any("cameras" in job or "frames of" in job for job in plan)
 
 
-def test_a_scene_file_that_is_missing_is_one_clear_line(imported: Study, balls: Path) -> None:
+def test_a_scene_file_that_is_cut_short_is_one_clear_line(imported: Study, balls: Path) -> None:
     file = balls / "transforms_test.json"
-    file.rename(balls / "aside")
+    kept = file.read_bytes()
+    file.write_bytes(kept[:99])
     try:
         done = imported.snakemake("--dry-run")
     finally:
-        (balls / "aside").rename(file)
+        file.write_bytes(kept)
     assert done.returncode != 0
-    assert "config: scenes.balls: " in done.stdout and "add the other" in done.stdout
+    assert "config: scenes.balls: " in done.stdout and "not a valid transforms.json" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

@@ -16,6 +16,9 @@ if "snakemake" in globals():
             transforms=snakemake.output.transforms,
             frames=snakemake.output.frames,
             manifest=snakemake.output.manifest,
+            model=snakemake.output.model,
+            cloud=snakemake.output.cloud,
+            colmap=recipe["source"] == "colmap",
             aabb_scale=recipe["aabb_scale"],
             provenance=running.provenance(recipe=recipe),
         )

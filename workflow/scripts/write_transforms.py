@@ -16,6 +16,8 @@ if "snakemake" in globals():
             snakemake.input.manifest,
             snakemake.output.transforms,
             snakemake.output.cloud,
+            snakemake.output.model,
+            masks=snakemake.input.masks or None,
             **recipe,
             provenance=running.provenance(recipe=recipe),
         )

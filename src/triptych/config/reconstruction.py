@@ -70,6 +70,11 @@ class SfM(Section):
 class Radiance(Section):
     """Training of the radiance field, an Instant-NGP (Müller et al. 2022)."""
 
+    backend: Literal["auto", "triptych", "instant-ngp"] = knob(
+        "auto",
+        "triptych | instant-ngp (NVlabs' program) | auto (instant-ngp if instant_ngp.root is given and a GPU is "
+        "visible)",
+    )
     seed: Natural = knob(0, "seed of initial values, rays, jitter, backgrounds and occupancy samples")
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = knob(
@@ -120,6 +125,14 @@ class Radiance(Section):
     evaluations: Natural = knob(10, "number of evaluations on held-out images during training")
 
 
+class InstantNGP(Section):
+    """NVlabs' instant-ngp as a backend, where it is built; of `radiance`, it uses downscale and holdout."""
+
+    root: FilePath | None = knob(None, "folder of its checkout, built with Python bindings; null: none")
+    python: FilePath = knob("python3", "the Python that the bindings were built for")
+    steps: Positive = knob(35000, "training steps")
+
+
 class Rendering(Section):
     """Pictures of the trained field."""
 
@@ -138,9 +151,12 @@ class Flythrough(Rendering):
         None, "camera path recorded in the viewer; null: along the cameras of the scene"
     )
     seconds: Number = knob(8, "length; a recorded path has its own seconds and fps", gt=0, le=600)
-    fps: Number = knob(24, "frames per second", ge=1, le=120)
-    width: Integer = knob(
-        540, "in pixels; 2 cores render a frame of 540 x 960 in one to two seconds", ge=16, le=3840
+    fps: Number = knob(15, "frames per second", ge=1, le=120)
+    width: Integer | None = knob(
+        None,
+        "in pixels; null: at most 540, and so small that the film takes no longer than the training",
+        ge=16,
+        le=3840,
     )
     quality: Integer = knob(20, "H.264 CRF: lower is better and larger", ge=0, le=51)
 
@@ -172,6 +188,9 @@ class Export(Rendering):
     min_component_fraction: Fraction = knob(
         0.01, "remove parts of the mesh with less than this fraction of the largest part's faces"
     )
+    max_faces: Integer = knob(
+        400000, "mesh: maximum number of triangles, of which 400000 make a .glb of 13 MB", ge=4, le=100_000_000
+    )
 
     def _contradiction(self) -> str | None:
         if self.box and any(low >= high for low, high in zip(*self.box, strict=True)):
@@ -182,11 +201,15 @@ class Export(Rendering):
 class SceneSection(Section):
     """A scene. Its sections override single knobs of those under reconstruction."""
 
-    source: Literal["video", "folder", "transforms", "orbit"] = knob(
+    source: Literal["video", "folder", "transforms", "colmap", "orbit"] = knob(
         ...,
-        "video | folder (of images) | transforms (known poses) | orbit (the film that the workflow renders)",
+        "video | folder (of images) | transforms (known poses) | colmap (a model with its images) | orbit (the "
+        "film that the workflow renders)",
     )
     path: FilePath | None = knob(None, "the film, the folder or the transforms.json")
+    masks: FilePath | None = knob(
+        None, "a folder of masks, named as the images: what is black in them is ignored"
+    )
     reference: FilePath | None = knob(None, "a transforms.json with true poses by file name, to compare with")
     aabb_scale: Literal[1, 2, 4, 8, 16, 32, 64, 128] | None = knob(
         None,
@@ -196,6 +219,7 @@ class SceneSection(Section):
     frames: Annotated[Frames, ONLY_GIVEN] = Frames()
     sfm: Annotated[SfM, ONLY_GIVEN] = SfM()
     radiance: Annotated[Radiance, ONLY_GIVEN] = Radiance()
+    instant_ngp: Annotated[InstantNGP, ONLY_GIVEN] = InstantNGP()
     views: Annotated[HeldOutViews, ONLY_GIVEN] = HeldOutViews()
     flythrough: Annotated[Flythrough, ONLY_GIVEN] = Flythrough()
     export: Annotated[Export, ONLY_GIVEN] = Export()
@@ -209,6 +233,7 @@ class Reconstruction(Section):
     frames: Frames = Frames()
     sfm: SfM = SfM()
     radiance: Radiance = Radiance()
+    instant_ngp: InstantNGP = InstantNGP()
     views: HeldOutViews = HeldOutViews()
     flythrough: Flythrough = Flythrough()
     export: Export = Export()

@@ -1,83 +1,50 @@
 """Import of images with known poses, into the same files that structure from motion writes."""
 
 import logging
-import shutil
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from triptych.data.image_files import load_image, plain_name, to_8_bits
-from triptych.scenes.calibration import intrinsics, pose
-from triptych.scenes.images import check_mask, read_mask
+from triptych.data.image_files import plain_name
+from triptych.scenes.colmap_export import colmap_model, write_model
+from triptych.scenes.colmap_scene import read_colmap_scene
+from triptych.scenes.import_frame import import_frame
+from triptych.scenes.known_poses import read_known_poses
 from triptych.scenes.manifest import ManifestRow, write_manifest
-from triptych.scenes.scene_files import Frame, read_known_poses
-from triptych.workflow.files import atomic_folder, write_json
+from triptych.scenes.scene_files import Frame, SceneFile
+from triptych.scenes.sparse_points import SparsePoints, read_points
+from triptych.scenes.write_scene import write_scene_file
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import atomic_folder, atomic_path
 from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 
-LENS = (
-    *("camera_model", "is_fisheye", "camera_angle_x", "camera_angle_y", "fl_x", "fl_y", "cx", "cy"),
-    *("w", "h", "k1", "k2", "k3", "k4", "p1", "p2"),
-)
-MASKS = "masks"
+WITHOUT_POINTS = "export/cloud.ply"  # the cloud of the trained field, which a later job writes
 
 
-def _names(frames: list[Frame]) -> list[str]:
+def _names(frames: Sequence[Frame]) -> list[str]:
     """A name without suffix for each frame: its image's, or numbers for all if two images share one."""
     names = [
         plain_name(Path(frame.name).stem if frame.image is None else frame.image.stem) for frame in frames
     ]
-    present = [name for name, frame in zip(names, frames, strict=True) if frame.image is not None]
+    present = [name.casefold() for name, frame in zip(names, frames, strict=True) if frame.image is not None]
     if len(set(present)) == len(present):
         return names
     return [f"{frame.split or 'frame'}_{frame.number:04d}" for frame in frames]
 
 
-def _copy_image(source: Path, image: Image.Image, folder: Path, name: str) -> str:
-    """Copy an image; what is neither JPEG nor PNG of 8 bits is converted. Returns the file's name."""
-    if image.format in ("JPEG", "PNG") and image.mode in ("L", "RGB", "RGBA"):
-        shutil.copyfile(source, folder / (name + source.suffix))
-        return name + source.suffix
-    to_8_bits(image).save(folder / f"{name}.png", compress_level=3)
-    return f"{name}.png"
-
-
-def _import_frame(frame: Frame, source: Path, folder: Path, name: str, *, url: str) -> dict[str, Any]:
-    """Check a frame, copy its image and mask to `folder`, and return its entry of the new scene file.
-
-    Args:
-        frame: the frame.
-        source: its image.
-        folder: the folder of the copies.
-        name: the copy's name, without suffix.
-        url: the folder's path, relative to the new scene file.
-    """
-    image = load_image(source)
-    intrinsics(frame, image.size, 1)
-    pose(frame)
-    entry: dict[str, Any] = {"file_path": f"{url}/{_copy_image(source, image, folder, name)}"}
-    if frame.mask is not None:
-        check_mask(frame.mask, image.size)
-        (folder / MASKS).mkdir(exist_ok=True)
-        Image.fromarray(read_mask(frame.mask, image.size).numpy()).save(folder / MASKS / f"{name}.png")
-        entry["mask_path"] = f"{url}/{MASKS}/{name}.png"
-    if frame.split is not None:
-        entry["split"] = frame.split
-    lens = {key: frame.values[key] for key in LENS if key in frame.values}
-    return {**entry, **lens, "transform_matrix": frame.values["transform_matrix"]}
-
-
-def _move_common_lens(frames: list[dict[str, Any]]) -> dict[str, Any]:
-    """Remove the lens from the frames if it is the same in all of them, and return it."""
-    lens, *others = ({key: frame[key] for key in LENS if key in frame} for frame in frames)
-    if any(other != lens for other in others):
-        return {}
-    for frame in frames:
-        for key in lens:
-            del frame[key]
-    return lens
+def _read(source: Path, *, colmap: bool) -> tuple[SceneFile, SparsePoints | None]:
+    """The scene, and its points if it has any that can be read."""
+    if colmap:
+        return read_colmap_scene(source)
+    content = read_known_poses(source)
+    try:
+        return content, read_points(content.cloud) if content.cloud else None
+    except TriptychError as error:
+        log.warning("%s; the scene is imported without points", error)
+        return content, None
 
 
 def import_scene(
@@ -86,49 +53,64 @@ def import_scene(
     transforms: str | Path,
     frames: str | Path,
     manifest: str | Path,
+    model: str | Path,
+    cloud: str | Path,
+    colmap: bool = False,
     aabb_scale: int | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """Copy a scene, so that later steps need no file outside the results.
 
     Images keep their names unless two share one; then all are named `train_`, `test_` or `frame_` and their
-    number, from 0 in the order of their file. Listed images that do not exist are left out with a warning.
+    number, from 0 in the order of their file. What is listed and not used is named in a warning. Lenses that
+    the radiance field does not have are undistorted.
 
     Args:
-        source: see `read_known_poses`.
+        source: see `read_known_poses` and `read_colmap_scene`.
         transforms: the scene file to write, in the folder that also holds `frames`.
-        frames: the folder of images to write, with masks (black is ignored) in `masks/`.
+        frames: the folder of images to write, called `frames`, with masks (black is ignored) in `masks/`.
         manifest: frames.csv, with one row per listed image, without time and sharpness.
+        model: the folder for COLMAP's model of the cameras.
+        cloud: the PLY file to write, with the source's points; it may be without any.
+        colmap: whether the source is a COLMAP model.
         aabb_scale: side of the box that the radiance field covers; None keeps the source's.
         provenance: added to `transforms`.
 
     Raises:
         TriptychError: see `read_known_poses`; or if an image, mask, lens or pose cannot be used.
     """
-    content, frames = read_known_poses(source), Path(frames)
+    content, points = _read(Path(source), colmap=colmap)
     entries: list[dict[str, Any]] = []
     rows: list[ManifestRow] = []
+    done: Counter[str] = Counter()
+    masked = any(frame.mask for frame in content.used)
     with (
         atomic_folder(frames) as temporary,
         Progress(len(content.frames), "copying images", unit="image") as progress,
     ):
         for number, (frame, name) in enumerate(zip(content.frames, _names(content.frames), strict=True)):
             if frame.image is None:
-                rows.append(ManifestRow(number, "", status=f"{frame.name} does not exist"))
+                rows.append(ManifestRow(number, "", status=f"{frame.name} {frame.left_out}"))
             else:
-                entries.append(_import_frame(frame, frame.image, temporary, name, url=frames.name))
-                rows.append(ManifestRow(number, Path(entries[-1]["file_path"]).name))
+                entry = import_frame(
+                    *(frame, frame.image, temporary, name), world=content.world, masked=masked, done=done
+                )
+                entries.append(entry)
+                rows.append(ManifestRow(number, Path(entry["file_path"]).name))
             progress.update()
         write_manifest(manifest, rows)
-    content.warn_of_missing(source)
-    write_json(
+    content.log_notes(source)
+    for what, count in done.items():
+        log.warning("%s: %d of %d images %s", source, count, len(entries), what)
+    made = colmap_model(entries, points)
+    write_model(made, model)
+    with atomic_path(cloud) as temporary:
+        made.export_PLY(temporary)
+    write_scene_file(
         transforms,
-        {
-            **_move_common_lens(entries),
-            "aabb_scale": aabb_scale or content.aabb_scale,
-            "scale": content.world.scale,
-            "offset": content.world.offset.tolist(),
-            "frames": entries,
-            "provenance": provenance,
-        },
+        entries,
+        aabb_scale=aabb_scale or content.aabb_scale,
+        world=content.world,
+        cloud=Path(cloud).name if points else WITHOUT_POINTS,
+        provenance=provenance,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from triptych.data.image_files import image_size, natural_order
-from triptych.scenes.calibration import intrinsics, is_fisheye, pose
+from triptych.scenes.calibration import intrinsics, is_fisheye, unit_cube_pose
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.images import check_mask
 from triptych.scenes.scene_files import TEST, TRAIN, Mask, check_images, read_scene_file
@@ -61,7 +61,7 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
     """
     content = read_scene_file(path)
     check_images(path, content)
-    content.warn_of_missing(path)
+    content.log_notes(path)
     listed = sorted(content.frames, key=lambda frame: natural_order(frame.name))
     frames = [(frame, frame.image) for frame in listed if frame.image is not None]
     names = [image.stem for _, image in frames]
@@ -72,7 +72,7 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
     for frame, image in frames:
         size = image_size(image)
         lenses.append(intrinsics(frame, size, downscale))
-        poses.append(content.world.camera(pose(frame)))
+        poses.append(unit_cube_pose(frame, content.world))
         if frame.mask is not None:
             check_mask(frame.mask, size)
     fisheye = [is_fisheye(frame) for frame, _ in frames]

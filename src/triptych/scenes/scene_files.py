@@ -1,29 +1,24 @@
 """Scene files with known poses: their frames, and the files of images and masks.
 
-Supported are the `transforms.json` of instant-ngp and nerfstudio, and the pair `transforms_train.json`
-and `transforms_test.json` of NeRF's synthetic scenes (Mildenhall et al. 2020). Images are not
-opened: the workflow uses this module for planning.
+Read is the `transforms.json` of instant-ngp and nerfstudio, which NeRF's synthetic scenes (Mildenhall
+et al. 2020), BlenderNeRF and others share. Images are not opened: the workflow uses this module for planning.
 """
 
 import logging
-import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from triptych.scenes.coordinates import OFFSET, SCALE, World
-from triptych.workflow.errors import TriptychError, malformed
-from triptych.workflow.files import read_json
-from triptych.workflow.folder_fingerprint import files_fingerprint
+from triptych.scenes.coordinates import World
+from triptych.scenes.listed_files import find_listed_files, is_url, printable
+from triptych.scenes.scene_json import aabb_scale_of, invalid, parse_scene_json, world_of
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 
-AABB_SCALES = (1, 2, 4, 8, 16, 32, 64, 128)
 TRAIN, TEST = "train", "test"
-SINGLE = "transforms.json"
-PAIR = {TRAIN: "transforms_train.json", TEST: "transforms_test.json"}
+MAX_FRAMES = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,9 +43,11 @@ class Frame:
         number: its position in its file.
         where: file and frame, for messages.
         values: its own keys, and the file's top-level keys, which apply to all frames.
-        image: the image, or None if there is no such file.
+        image: the image, or None if the frame is not used.
         mask: the pixels to ignore, or None.
         split: `train` or `test`; None if the file has no split.
+        listed: the image's path by the file, which need not exist.
+        left_out: why the frame is not used.
     """
 
     name: str
@@ -60,6 +57,8 @@ class Frame:
     image: Path | None
     mask: Mask | None
     split: str | None
+    listed: Path
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,52 +70,93 @@ class SceneFile:
         aabb_scale: side of the box that holds the scene, in unit cubes.
         world: the conversion from the file's coordinates to the unit cube's.
         frames: one per listed image, in the file's order.
+        cloud: a PLY file of points of the scene, or None.
+        notes: what was found and is not used, or was interpreted, one sentence each.
     """
 
     paths: tuple[Path, ...]
     aabb_scale: int
     world: World
     frames: list[Frame]
+    cloud: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
-    def missing(self) -> list[str]:
-        """Names of the frames whose image does not exist."""
-        return [frame.name for frame in self.frames if frame.image is None]
+    def used(self) -> list[Frame]:
+        """The frames that are used."""
+        return [frame for frame in self.frames if frame.image is not None]
 
-    def warn_of_missing(self, path: str | Path) -> None:
-        """Log how many of the listed images do not exist."""
-        if self.missing:
-            count, total, first = len(self.missing), len(self.frames), self.missing[0]
-            log.warning("%s: %d of %d images do not exist (first: %s)", path, count, total, first)
+    def log_notes(self, path: str | Path) -> None:
+        """Log what is not used, and how many of the listed images do not exist."""
+        for note in self.notes:
+            log.warning("%s: %s", path, note)
+        left_out = [frame for frame in self.frames if frame.left_out]
+        for reason in dict.fromkeys(frame.left_out for frame in left_out):
+            names = [frame.name for frame in left_out if frame.left_out == reason]
+            count, total = len(names), len(self.frames)
+            log.warning(
+                "%s: %d of %d images are left out (first: %s %s)", path, count, total, names[0], reason
+            )
 
 
-def _image(folder: Path, file_path: str) -> Path | None:
-    """The image file of a frame, or None; synthetic scenes leave out `.png`."""
-    candidates = (folder / file_path, folder / f"{file_path}.png")
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
-
-
-def _mask(folder: Path, mask_path: str | None, image: Path | None, where: str) -> Mask | None:
-    """The mask of a frame: its `mask_path`, or else a file in the folder of the image.
+def _masks(
+    folder: Path, frames: list[dict[str, Any]], images: list[Path | None], where: list[str]
+) -> list[Mask | None]:
+    """The mask of each frame: its `mask_path`, or else a file in the folder of the image.
 
     The two conventions are opposite: a `mask_path` (nerfstudio) is black, a `dynamic_mask_NAME.png`
     (instant-ngp) is anything but black for pixels to ignore.
     """
-    if mask_path is not None:
-        if not (folder / mask_path).is_file():
-            raise TriptychError(f"{where}: its mask {mask_path} does not exist; correct or remove mask_path")
-        return Mask(folder / mask_path, hides="black")
-    beside = None if image is None else image.with_name(f"dynamic_mask_{image.stem}.png")
-    return Mask(beside, hides="white") if beside is not None and beside.is_file() else None
+    named = [n for n, frame in enumerate(frames) if frame.get("mask_path") is not None]
+    paths = [str(frames[n]["mask_path"]) for n in named]
+    result: list[Mask | None] = [None] * len(frames)
+    for n, path, found in zip(named, paths, find_listed_files(folder, paths), strict=True):
+        if found.file is None:
+            raise TriptychError(
+                f"{where[n]}: its mask {printable(path)} does not exist; correct or remove mask_path"
+            )
+        result[n] = Mask(found.file, hides="black")
+    for n, image in enumerate(images):
+        beside = None if image is None else image.with_name(f"dynamic_mask_{image.stem}.png")
+        if result[n] is None and beside is not None and beside.is_file():
+            result[n] = Mask(beside, hides="white")
+    return result
 
 
-def _frame(path: Path, number: int, values: dict[str, Any], common: dict[str, Any]) -> Frame:
-    name = str(values["file_path"])
-    where, image, split = f"{path}, frame {name}", _image(path.parent, name), values.get("split")
-    if split not in (None, TRAIN, TEST):
-        raise TriptychError(f"{where}: split is {split!r}; it must be train or test")
-    mask = _mask(path.parent, values.get("mask_path"), image, where)
-    return Frame(name, number, where, common | values, image, mask, split)
+def _split_lists(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """The split of each path by nerfstudio's `train_filenames` and the like, and what is not used of them."""
+    lists = {}
+    for name in ("train", "val", "test"):
+        given = content.get(f"{name}_filenames")
+        if given is not None and not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
+            raise TriptychError(f"{path}: {name}_filenames must be a list of paths")
+        lists[name] = [_normal(one) for one in given or ()]
+    if not any(lists.values()):
+        return {}, []
+    heldout = lists["test"] or lists["val"]
+    splits = dict.fromkeys(heldout, TEST) | dict.fromkeys(lists["train"], TRAIN)
+    notes = []
+    if unused := set(lists["val"]) - splits.keys():
+        notes.append(f"{len(unused)} images of val_filenames are not used: test_filenames has held-out views")
+    return splits, notes
+
+
+def _normal(path: str) -> str:
+    return path.replace("\\", "/").removeprefix("./")
+
+
+def _entries(path: Path, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    frames = content.get("frames")
+    if not isinstance(frames, list):
+        raise invalid(path, "the key 'frames' is missing" if frames is None else "frames is not a list")
+    if len(frames) > MAX_FRAMES:
+        raise TriptychError(f"{path}: {len(frames)} frames; at most {MAX_FRAMES} can be read, so list fewer")
+    for position, frame in enumerate(frames):
+        if not isinstance(frame, dict):
+            raise invalid(path, f"frame {position} is not an object")
+        if not isinstance(frame.get("file_path"), str) or not frame["file_path"]:
+            raise invalid(path, f"the file_path of frame {position} is missing or no text")
+    return frames
 
 
 def read_scene_file(path: str | Path) -> SceneFile:
@@ -129,96 +169,73 @@ def read_scene_file(path: str | Path) -> SceneFile:
         TriptychError: it is missing or malformed, or names a mask that does not exist.
     """
     path = Path(path)
-    try:
-        content = read_json(path)
-        common = {key: content[key] for key in content if key != "frames"}
-        offset = content.get("offset", OFFSET)
-        x, y, z = offset if isinstance(offset, list) else (offset, offset, offset)
-        result = SceneFile(
-            paths=(path,),
-            aabb_scale=int(content.get("aabb_scale", 1)),
-            world=World(float(content.get("scale", SCALE)), np.array([float(x), float(y), float(z)])),
-            frames=[_frame(path, number, one, common) for number, one in enumerate(content["frames"])],
+    return scene_of(path, parse_scene_json(path))
+
+
+def scene_of(path: Path, content: Mapping[str, Any]) -> SceneFile:
+    """The scene in the object of a scene file at `path`; see `read_scene_file`."""
+    entries = _entries(path, content)
+    aabb_scale, world = aabb_scale_of(path, content), world_of(path, content)
+    common = {key: value for key, value in content.items() if key != "frames"}
+    found = find_listed_files(path.parent, [entry["file_path"] for entry in entries])
+    names = [printable(entry["file_path"]) for entry in entries]
+    where = [f"{path}, frame {name}" for name in names]
+    masks = _masks(path.parent, entries, [one.file for one in found], where)
+    splits, notes = _split_lists(path, content)
+    frames = []
+    seen: set[Path] = set()
+    for position, (entry, one) in enumerate(zip(entries, found, strict=True)):
+        split, left_out = entry.get("split"), ""
+        if split not in (None, TRAIN, TEST):
+            shown = printable(repr(split))
+            raise TriptychError(f"{where[position]}: split is {shown}; it must be train or test")
+        if split is None and splits:
+            split = splits.get(_normal(entry["file_path"]))
+            left_out = "" if split else "is in none of the lists of the file's split"
+        if one.file is None:
+            left_out = "is a URL, which is not opened" if is_url(entry["file_path"]) else "does not exist"
+        elif one.file in seen:
+            left_out = "is listed twice"
+        else:
+            seen.add(one.file)
+        frames.append(
+            Frame(
+                name=names[position],
+                number=position,
+                where=where[position],
+                values=common | entry,
+                image=None if left_out else one.file,
+                mask=masks[position],
+                split=split,
+                listed=one.listed,
+                left_out=left_out,
+            )
         )
-    except FileNotFoundError as error:
-        raise TriptychError(f"{path}: not found; run the pose estimation of this scene first") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TriptychError(
-            f"{path}: not a valid transforms.json ({malformed(error)}); write it again"
-        ) from error
-    if result.aabb_scale not in AABB_SCALES:
-        raise TriptychError(
-            f"{path}: aabb_scale is {result.aabb_scale}; it must be a power of two from 1 to 128"
+    elsewhere = [(name, one.file) for name, one in zip(names, found, strict=True) if one.elsewhere]
+    if elsewhere:
+        notes.append(
+            f"{len(elsewhere)} of {len(frames)} images are not where the file says and were found by the end "
+            f"of their path (first: {elsewhere[0][0]} is {elsewhere[0][1]})"
         )
-    return result
+    cloud = content.get("ply_file_path")
+    clouds = find_listed_files(path.parent, [cloud] if isinstance(cloud, str) and cloud else [])
+    ply = clouds[0].file if clouds else None
+    return SceneFile((path,), aabb_scale, world, frames, ply, tuple(notes))
 
 
 def check_images(path: str | Path, content: SceneFile) -> None:
     """Raise `TriptychError` unless there are two images, and all or none of them have a split."""
-    listed = len(content.frames)
-    present = listed - len(content.missing)
-    if present < 2:
+    listed, used = len(content.frames), content.used
+    if len(used) < 2:
+        first = next((str(frame.listed) for frame in content.frames if frame.image is None), "")
+        tried = f" (tried first: {printable(first)})" if first else ""
         raise TriptychError(
-            f"{path}: {present} of {listed} listed images exist; at least 2 are needed, "
+            f"{path}: {len(used)} of {listed} listed images exist{tried}; at least 2 are needed, "
             "so check the file's image folder"
         )
-    splits = {frame.split for frame in content.frames if frame.image is not None}
+    splits = {frame.split for frame in used}
     if splits not in ({None}, {TRAIN, TEST}):
         raise TriptychError(
             f"{path}: either no image has a split, or each one is train or test and there are both; "
             f"found {', '.join(sorted(str(split) for split in splits))}"
         )
-
-
-def _find_and_read(path: Path) -> SceneFile:
-    if path.is_file():
-        return read_scene_file(path)
-    if not path.is_dir():
-        raise TriptychError(f"{path} does not exist; correct `path`")
-    pair = {split: path / name for split, name in PAIR.items()}
-    missing = [file for file in pair.values() if not file.is_file()]
-    if missing:
-        if (path / SINGLE).is_file():
-            return read_scene_file(path / SINGLE)
-        if len(missing) == 1:
-            raise TriptychError(f"{path}: there is only one of {' and '.join(PAIR.values())}; add the other")
-        raise TriptychError(f"{path}: there is no {SINGLE} and no {' and '.join(PAIR.values())} in it")
-    train, test = (read_scene_file(file) for file in pair.values())
-    boxes = [(one.aabb_scale, one.world.scale, one.world.offset.tolist()) for one in (train, test)]
-    if boxes[0] != boxes[1]:
-        raise TriptychError(f"{path}: its two files differ in aabb_scale, scale or offset; make them agree")
-    frames = [
-        replace(frame, split=split)
-        for split, content in ((TRAIN, train), (TEST, test))
-        for frame in content.frames
-    ]
-    return replace(train, paths=(*train.paths, *test.paths), frames=frames)
-
-
-def read_known_poses(path: str | Path) -> SceneFile:
-    """Read a scene file, or the pair of training and test file, whose frames get their split from it.
-
-    Args:
-        path: a scene file, or a folder with `transforms.json`, or with `transforms_train.json` and
-            `transforms_test.json`, which are preferred.
-
-    Raises:
-        TriptychError: there is no file, one is malformed, the two differ in their coordinates, or there
-            are not enough images.
-    """
-    content = _find_and_read(Path(path))
-    check_images(path, content)
-    return content
-
-
-def poses_fingerprint(path: str | Path) -> str:
-    """A value that changes if a file of the scene is added, removed or edited; other files do not count.
-
-    Raises:
-        TriptychError: see `read_known_poses`.
-    """
-    content = read_known_poses(path)
-    images = [frame.image for frame in content.frames if frame.image is not None]
-    masks = [frame.mask.file for frame in content.frames if frame.mask is not None]
-    root, files = content.paths[0].parent, (*content.paths, *images, *masks)
-    return files_fingerprint({os.path.relpath(file, root): file for file in files})

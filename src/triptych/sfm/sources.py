@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.scenes.scene_files import poses_fingerprint, read_known_poses
+from triptych.scenes.colmap_files import check_colmap, colmap_fingerprint
+from triptych.scenes.known_poses import check_known_poses, poses_fingerprint
+from triptych.sfm.photographs import photographs_fingerprint
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.folder_fingerprint import folder_fingerprint
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,38 @@ class SceneSource:
         known_poses: whether images and poses are imported, without structure from motion.
         reject_below: the config's default: fraction of its neighbours' sharpness below which a frame is
             rejected; 0 for a folder, where neighbours may show different things.
-        fingerprint: function of `path` whose value changes with the files there; None for a single file.
+        fingerprint: function of the scene's settings whose value changes with the files at `path`; None for a
+            single file.
+        check: function of `path` that raises `TriptychError` if the scene there cannot be imported.
     """
 
     film: bool = False
     known_poses: bool = False
     reject_below: float = 0.0
-    fingerprint: Callable[[str], str] | None = None
+    fingerprint: Callable[[Mapping[str, Any]], str] | None = None
+    check: Callable[[str], None] | None = None
+
+
+def masks_inside(settings: Mapping[str, Any]) -> str | None:
+    """The folder of a scene's masks, relative to that of its photographs, if it is inside; else None."""
+    if settings["path"] is None or settings["masks"] is None:
+        return None
+    path, masks = (Path(settings[name]).resolve() for name in ("path", "masks"))
+    return masks.relative_to(path).as_posix() if path in masks.parents else None
 
 
 SOURCES = {
     "orbit": SceneSource(film=True, reject_below=0.4),
     "video": SceneSource(film=True, reject_below=0.4),
-    "folder": SceneSource(fingerprint=folder_fingerprint),
-    "transforms": SceneSource(known_poses=True, fingerprint=poses_fingerprint),
+    "folder": SceneSource(
+        fingerprint=lambda scene: photographs_fingerprint(scene["path"], leave_out=masks_inside(scene))
+    ),
+    "transforms": SceneSource(
+        known_poses=True, fingerprint=lambda scene: poses_fingerprint(scene["path"]), check=check_known_poses
+    ),
+    "colmap": SceneSource(
+        known_poses=True, fingerprint=lambda scene: colmap_fingerprint(scene["path"]), check=check_colmap
+    ),
 }
 
 
@@ -41,7 +60,7 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
 
     Args:
         name: the scene's name in the config.
-        settings: `source` (a key of `SOURCES`), `path` and `reference`, either of which may be None.
+        settings: `source` (a key of `SOURCES`), and `path`, `masks` and `reference`, which may be None.
 
     Raises:
         TriptychError: a path is needed and not given, not needed, missing, or of the wrong kind; or a
@@ -53,6 +72,11 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
         raise TriptychError(
             f"{where}: the reference {reference} does not exist; correct `reference` or leave it out"
         )
+    masks = settings["masks"]
+    if masks is not None and SOURCES[source].known_poses:
+        raise TriptychError(f"{where}: its masks come with the images; leave `masks` out")
+    if masks is not None and not Path(masks).is_dir():
+        raise TriptychError(f"{where}: there is no folder {masks}; correct `masks` or leave it out")
     if source == "orbit":
         if path is not None:
             raise TriptychError(
@@ -67,10 +91,12 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
         raise TriptychError(f"{where}: {path} is a folder; name a film, or use source folder for images")
     if source == "folder" and not Path(path).is_dir():
         raise TriptychError(f"{where}: {path} is not a folder; use source video for a film")
-    if source == "transforms":
+    if source == "colmap" and not Path(path).is_dir():
+        raise TriptychError(f"{where}: {path} is not a folder; name the one with sparse/0 and images")
+    if (check := SOURCES[source].check) is not None:
         if reference is not None:
-            raise TriptychError(f"{where}: its poses are those of the file; leave `reference` out")
+            raise TriptychError(f"{where}: its poses come with the images; leave `reference` out")
         try:
-            read_known_poses(path)
+            check(path)
         except TriptychError as error:
             raise TriptychError(f"{where}: {error}") from error

@@ -3,12 +3,8 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-import trimesh
-from numpy.typing import NDArray
 
 from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field
@@ -16,19 +12,12 @@ from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 from triptych.scenes.scene import read_scene
 from triptych.scenes.scene_files import read_scene_file
+from triptych.scenes.sparse_points import SparsePoints, read_points
 from triptych.workflow.errors import TriptychError
 
 SCENES = Path("results/scenes")
 WEIGHTS = "radiance/field.safetensors"
 FILES = ("transforms.json", WEIGHTS, "radiance/field.json")
-
-
-@dataclass(frozen=True)
-class SparsePoints:
-    """Points (n, 3) in world coordinates and their colours (n, 3) uint8."""
-
-    points: NDArray[np.float64]
-    colours: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -52,21 +41,9 @@ class TrainedScene:
     cloud: SparsePoints | None
 
 
-def read_cloud(file: Path) -> SparsePoints:
-    """Read a coloured point cloud.
-
-    Raises:
-        TriptychError: the file is not one.
-    """
-    try:
-        loaded: Any = trimesh.load(file, process=False)
-        points = np.asarray(loaded.vertices, dtype=np.float64).reshape(-1, 3)
-        colours = np.asarray(loaded.colors, dtype=np.uint8)[:, :3]
-        if len(points) != len(colours):
-            raise ValueError(f"{len(points)} points, {len(colours)} colours")
-    except (OSError, ValueError, AttributeError, IndexError, KeyError) as error:
-        raise TriptychError(f"{file}: not a coloured point cloud ({error}); write it again") from error
-    return SparsePoints(points, colours)
+def study_of(folder: Path) -> Path:
+    """The study that a scene's folder, results/scenes/NAME, belongs to; the current folder for any other."""
+    return folder.parents[2] if folder.parts[-3:-1] == SCENES.parts else Path()
 
 
 def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
@@ -88,8 +65,10 @@ def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
     for name in FILES:
         file = folder / name
         if not file.is_file():
-            target = os.path.relpath(folder / WEIGHTS)
-            raise TriptychError(f"{file}: not found; make it with `snakemake --cores all {target}`")
+            study = study_of(folder)
+            target = os.path.relpath(folder / WEIGHTS, study)
+            where = "" if study == Path() else f" --directory {study}"
+            raise TriptychError(f"{file}: not found; make it with `snakemake --cores all {target}{where}`")
     scene, cloud = read_scene(folder / FILES[0]), folder / "sparse.ply"
     return TrainedScene(
         name=folder.resolve().name,
@@ -97,5 +76,5 @@ def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
         images=scene.files,
         radiance=load_field(folder / FILES[1], folder / FILES[2], device=device),
         world=read_scene_file(folder / FILES[0]).world,
-        cloud=read_cloud(cloud) if cloud.is_file() else None,
+        cloud=read_points(cloud) if cloud.is_file() else None,
     )

@@ -1,0 +1,52 @@
+"""COLMAP's sparse model of a scene, binary and text, for other programs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from triptych.scenes.calibration import COEFFICIENTS
+from triptych.scenes.coordinates import FLIP_YZ
+from triptych.scenes.sparse_points import SparsePoints
+from triptych.workflow.files import atomic_folder
+
+
+def write_model(model: pycolmap.Reconstruction, folder: str | Path) -> None:
+    """Write a model in both of COLMAP's formats; the files of both may share a folder."""
+    with atomic_folder(folder) as temporary:
+        model.write_binary(temporary)
+        model.write_text(temporary)
+
+
+def colmap_model(
+    frames: Sequence[Mapping[str, Any]], points: SparsePoints | None = None
+) -> pycolmap.Reconstruction:
+    """A model of posed images. Its points have no tracks.
+
+    Args:
+        frames: one per image: `file_path`, the keys of `write_scene.lens_entry`, `transform_matrix`.
+        points: points in the same coordinates.
+    """
+    model = pycolmap.Reconstruction()
+    cameras: dict[tuple[Any, ...], int] = {}
+    for number, frame in enumerate(frames, start=1):
+        fisheye = frame["camera_model"] == "OPENCV_FISHEYE"
+        names = ("fl_x", "fl_y", "cx", "cy", *COEFFICIENTS[fisheye])
+        lens = (frame["camera_model"], frame["w"], frame["h"], *(frame[name] for name in names))
+        if lens not in cameras:
+            cameras[lens] = len(cameras) + 1
+            camera = pycolmap.Camera(
+                camera_id=cameras[lens], model=lens[0], width=lens[1], height=lens[2], params=lens[3:]
+            )
+            model.add_camera_with_trivial_rig(camera)
+        pose = np.asarray(frame["transform_matrix"], dtype=np.float64)[:3]
+        rotation = pycolmap.Rotation3d(pose[:, :3] * FLIP_YZ)
+        name = Path(frame["file_path"]).relative_to("frames").as_posix()
+        image = pycolmap.Image(name=name, camera_id=cameras[lens], image_id=number)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(rotation, pose[:, 3]).inverse())
+    if points is not None:
+        for point, colour in zip(points.points, points.colours, strict=True):
+            model.add_point3D(point, pycolmap.Track(), colour)
+    return model

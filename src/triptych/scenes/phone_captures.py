@@ -1,0 +1,95 @@
+"""Raw captures of phone apps: Record3D's `metadata.json`, and the keyframes of Polycam's developer mode.
+
+Both come with poses of ARKit: y is up, and lengths are metres. They are turned so that z is up, as other
+scene files have it, and a scale and an offset put the scene into the box.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from triptych.scenes.normalisation import fitting_world
+from triptych.scenes.scene_files import SceneFile, scene_of
+from triptych.scenes.scene_json import invalid, parse_scene_json
+
+AABB_SCALE = 4
+Z_UP = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # x, y, z become y, z, x
+
+
+def record3d_scene(path: Path, content: Mapping[str, Any]) -> SceneFile:
+    """The scene of a Record3D capture: `rgb/NUMBER.jpg`, and poses and intrinsics in metadata.json.
+
+    Args:
+        path: metadata.json.
+        content: its object: `poses` (n, 7), a quaternion (x, y, z, w) and a position each; `K` (9,), the
+            camera matrix by columns; `w`, `h`; optionally `perFrameIntrinsicCoeffs` (n, 4) fx, fy, cx, cy.
+
+    Raises:
+        TriptychError: it has another form.
+    """
+    try:
+        poses = np.asarray(content["poses"], dtype=np.float64).reshape(-1, 7)
+        matrix = np.asarray(content["K"], dtype=np.float64).reshape(3, 3).T
+        rotation = Rotation.from_quat(poses[:, :4]).as_matrix()
+        lens = np.tile([matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]], (len(poses), 1))
+        if content.get("perFrameIntrinsicCoeffs"):
+            lens = np.asarray(content["perFrameIntrinsicCoeffs"], dtype=np.float64).reshape(-1, 4)
+        to_world = np.tile(np.eye(4), (len(poses), 1, 1))
+        to_world[:, :3] = np.concatenate([rotation, poses[:, 4:, None]], axis=2)
+        frames = [
+            {
+                "file_path": f"rgb/{number}.jpg",
+                **dict(zip(("fl_x", "fl_y", "cx", "cy"), map(float, one), strict=True)),
+                "transform_matrix": (Z_UP @ pose).tolist(),
+            }
+            for number, (pose, one) in enumerate(zip(to_world, lens, strict=True))
+        ]
+        size = {key: content[key] for key in ("w", "h")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise invalid(path, f"metadata of Record3D: {type(error).__name__}: {error}") from error
+    return _scene(path, {**size, "frames": frames})
+
+
+def _scene(path: Path, content: dict[str, Any]) -> SceneFile:
+    """The scene, with a box around what its cameras look at."""
+    poses = np.array([frame["transform_matrix"] for frame in content["frames"]])
+    if not len(poses) or not np.isfinite(poses).all():
+        raise invalid(path, "a pose is not finite" if len(poses) else "it has no poses")
+    return replace(scene_of(path, content), world=fitting_world(poses), aabb_scale=AABB_SCALE)
+
+
+def polycam_scene(folder: Path) -> SceneFile | None:
+    """The scene of a raw Polycam capture, or None if the folder has none.
+
+    `keyframes/corrected_images` with `corrected_cameras` are preferred to `images` with `cameras`.
+
+    Raises:
+        TriptychError: a file of a camera has another form.
+    """
+    for prefix in ("corrected_", ""):
+        cameras = sorted((folder / f"keyframes/{prefix}cameras").glob("*.json"))
+        if cameras:
+            break
+    else:
+        return None
+    frames = []
+    for path in cameras:
+        camera = parse_scene_json(path)
+        try:
+            pose = [[float(camera[f"t_{row}{column}"]) for column in range(4)] for row in range(3)]
+            frames.append(
+                {
+                    "file_path": f"keyframes/{prefix}images/{path.stem}.jpg",
+                    **{f"fl_{axis}": float(camera[f"f{axis}"]) for axis in "xy"},
+                    **{key: float(camera[key]) for key in ("cx", "cy")},
+                    **{key[0]: float(camera[key]) for key in ("width", "height")},
+                    "transform_matrix": (Z_UP @ np.array([*pose, [0, 0, 0, 1]])).tolist(),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise invalid(path, f"camera of Polycam: {type(error).__name__}: {error}") from error
+    return replace(_scene(folder / "keyframes.json", {"frames": frames}), paths=tuple(cameras))

@@ -1,0 +1,44 @@
+"""Coloured points of a scene, in a PLY file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+from triptych.scenes.coordinates import Array
+from triptych.workflow.errors import TriptychError
+
+
+@dataclass(frozen=True)
+class SparsePoints:
+    """Points (n, 3) in world coordinates and their colours (n, 3) uint8."""
+
+    points: Array
+    colours: NDArray[np.uint8]
+
+
+def read_points(file: Path) -> SparsePoints | None:
+    """Read a coloured point cloud; None if it has no points.
+
+    Raises:
+        TriptychError: the file is not one.
+    """
+    try:
+        with file.open("rb") as stream:
+            if b"element vertex 0" in stream.read(1000).splitlines():
+                return None
+        loaded: Any = trimesh.load(file, process=False)
+        points = np.asarray(loaded.vertices, dtype=np.float64).reshape(-1, 3)
+        colours = loaded.colors if hasattr(loaded, "colors") else loaded.visual.vertex_colors
+        colours = np.asarray(colours, dtype=np.uint8)[:, :3]
+        if len(points) != len(colours):
+            raise ValueError(f"{len(points)} points, {len(colours)} colours")
+        if not np.isfinite(points).all():
+            raise ValueError("a point is not finite")
+    except (OSError, ValueError, AttributeError, IndexError, KeyError, TypeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TriptychError(f"{file}: not a coloured point cloud ({reason}); write it again") from error
+    return SparsePoints(points, colours)
