@@ -2,8 +2,9 @@
 
 Each variant changes `BASE` and pretrains a ResNet18 on 42,500 training images of CIFAR-10 for the same
 number of views; then 5,000 others are classified by a linear probe and by nearest neighbours. The last
-2,500 choose the probe's penalty. The test images are not read. A variant takes some minutes on a CPU; BENCH_VARIANTS="muon views_4" runs only
-these, BENCH_SEEDS="0 1 2" several seeds (0), BENCH_IMAGES=22500 trains on fewer images, for fewer views.
+2,500 choose the probe's penalty. The test images are not read. A variant takes some minutes on a CPU;
+BENCH_VARIANTS="muon views_4" runs only these, BENCH_SEEDS="0 1 2" several seeds (0), BENCH_IMAGES=22500
+trains on fewer images, for fewer views.
 
 - `VARIANT_linear`, `VARIANT_knn`: percent, mean over the seeds; `VARIANT_linear_std` with several.
 - `VARIANT_minutes`: of pretraining, which depends on what else the machine does.

@@ -91,6 +91,7 @@ def experiment(folder: Path, data: Path, recipe: dict[str, Any], seed: int = 0) 
         seed=seed,
         folder=folder,
         checkpoints=folder / "checkpoints",
+        test_outcomes=folder / "outcomes" / "run.json",
         checkpoint_minutes=5,
         running=Job([]),
     )

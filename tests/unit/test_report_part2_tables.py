@@ -224,6 +224,17 @@ def test_without_a_baseline_the_first_column_replaces_it_even_where_it_is_left_o
     assert marks_note(grid, METRIC).endswith("An architecture with one cell has no mark.")
 
 
+def test_more_than_one_evaluation_on_the_test_images_is_said_of_the_cell() -> None:
+    grid = grid_of({"net-baseline": (20.0, 21.0), "net-mixup": (19.0, 20.0)})
+    once = "Each run was evaluated on the test images once."
+    assert once in error_table(grid, METRIC).notes
+    grid.cells["net", "mixup"][1].values["test_looks"] = 3
+    notes = error_table(grid, METRIC).notes
+    assert once not in notes and any(
+        note.endswith("preferred for them: net, mixup (3 times).") for note in notes
+    )
+
+
 def test_one_seed_claims_nothing() -> None:
     grid = grid_of({"net-baseline": (20.0,), "net-mixup": (10.0,)})
     assert [contrast.distinguishable for contrast in against_best(grid, METRIC)] == [None]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -13,11 +13,11 @@ from torch import nn
 
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
-from triptych.data.splits import stratified_split
 from triptych.workflow.devices import choose_device, describe_precision
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_path, write_json, write_tensors
+from triptych.workflow.files import atomic_path, digest_of_value, read_json, write_json, write_tensors
 from triptych.workflow.job import Job
+from triptych.workflow.records import RECORDS
 from triptych.workflow.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Experiment:
         seed: the run's seed.
         folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
         checkpoints: folder for checkpoints, outside every output.
+        test_outcomes: file that lists what this run found on the test images, whatever its recipe was; it
+            is no output, so that it outlives a change of the recipe.
         checkpoint_minutes: time between two checkpoints; not in the recipe, because it changes no result.
         running: the workflow's job.
     """
@@ -45,6 +47,7 @@ class Experiment:
     seed: int
     folder: Path
     checkpoints: Path
+    test_outcomes: Path
     checkpoint_minutes: float
     running: Job
 
@@ -72,7 +75,7 @@ class Experiment:
         }
 
     def write_metrics(self, metrics: Mapping[str, Any], dataset: PackedDataset, seconds: float) -> None:
-        """Write `metrics.json` with its provenance."""
+        """Write `metrics.json` with its provenance; with results of test images also `test_looks`."""
         device = self.device
         facts = {
             "wall_seconds": seconds,
@@ -81,7 +84,19 @@ class Experiment:
             "data": {"name": dataset.name, "digest": dataset.digest[:16]},
         }
         record = self.running.provenance(recipe=dict(self.recipe), seed=self.seed, **facts)
-        write_json(self.folder / "metrics.json", {**metrics, "provenance": record})
+        looks = {"test_looks": self._test_looks(metrics)} if "test_top1_accuracy" in metrics else {}
+        write_json(self.folder / "metrics.json", {**metrics, **looks, "provenance": record})
+
+    def _test_looks(self, metrics: Mapping[str, Any]) -> int:
+        """How many different results of this run on the test images there have been, with this one.
+
+        Each of them is a chance to prefer a recipe for its test images; above one, tables say so.
+        """
+        outcome = digest_of_value({key: value for key, value in metrics.items() if key.startswith("test_")})
+        seen = read_json(self.test_outcomes) if self.test_outcomes.exists() else []
+        if outcome not in seen:
+            write_json(self.test_outcomes, seen := [*seen, outcome])
+        return len(seen)
 
 
 def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
@@ -95,6 +110,7 @@ def experiment_of(snakemake: "Snakemake", running: Job) -> Experiment:
         seed=int(snakemake.wildcards.seed),
         folder=folder,
         checkpoints=Path("results/checkpoints") / run,
+        test_outcomes=RECORDS / "test_outcomes" / f"{run}.json",
         checkpoint_minutes=snakemake.config["compute"]["checkpoint_minutes"],
         running=running,
     )
@@ -104,32 +120,36 @@ def training_images(
     dataset: PackedDataset, device: torch.device, indices: NDArray[np.int64] | None = None
 ) -> DeviceImages:
     """The training images, or those at `indices`, on the device."""
-    images, labels = dataset.train_images, dataset.train_labels
-    return DeviceImages(images, labels, mean=dataset.mean, std=dataset.std, device=device, indices=indices)
+    return _device_images(dataset, dataset.train_images, dataset.train_labels, device, indices)
 
 
 def test_images(
     dataset: PackedDataset, device: torch.device, indices: NDArray[np.int64] | None = None
 ) -> DeviceImages:
     """The test images, or those at `indices`; evaluated once, after every choice is made."""
-    images, labels = dataset.test_images, dataset.test_labels
-    return DeviceImages(images, labels, mean=dataset.mean, std=dataset.std, device=device, indices=indices)
+    return _device_images(dataset, dataset.test_images, dataset.test_labels, device, indices)
+
+
+def _device_images(
+    dataset: PackedDataset,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    device: torch.device,
+    indices: NDArray[np.int64] | None,
+) -> DeviceImages:
+    mean, std, side = dataset.mean, dataset.std, dataset.image_size[0]
+    return DeviceImages(images, labels, mean=mean, std=std, device=device, indices=indices, side=side)
 
 
 def training_and_validation(
-    dataset: PackedDataset, validation: int, device: torch.device
+    dataset: PackedDataset, validation: int | Literal["auto"], device: torch.device
 ) -> tuple[DeviceImages, DeviceImages]:
-    """Split the training images; the split is the same for all recipes and seeds.
+    """Split the training images (see `PackedDataset.validation_split`).
 
     Raises:
         TriptychError: the data set is too small for the validation split.
     """
-    if validation >= len(dataset.train_labels):
-        raise TriptychError(
-            f"data set '{dataset.name}': validation is {validation} of {len(dataset.train_labels)} training "
-            "images; lower validation in the config"
-        )
-    train, held_out = stratified_split(dataset.train_labels, validation, seed=0)
+    train, held_out = dataset.validation_split(validation)
     return training_images(dataset, device, train), training_images(dataset, device, held_out)
 
 

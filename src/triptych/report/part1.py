@@ -10,7 +10,7 @@ import pandas as pd
 
 from triptych.report.comparison import Comparison, compare, self_supervision_differences
 from triptych.report.published import dataset_title, published_value
-from triptych.report.results import Result, read_history, read_result, read_results
+from triptych.report.results import Result, read_history, read_result, read_results, test_looks_note
 from triptych.report.sections import Headline, Section, drawing
 from triptych.report.statistics import Estimate, estimate, spread_note
 from triptych.report.tables import Table
@@ -133,8 +133,8 @@ def accuracy_table(study: SelfSupervision) -> Table:
         notes=(
             comparison.verdict,
             spread_note(accuracies.values()),
-            "The published values are the best of many evaluations on the test set, one seed; "
-            "ours are one test evaluation a seed, which chose nothing.",
+            "The published values are the best of many evaluations on the test set, one seed.",
+            test_looks_note({title: study.methods[method] for method, title in METHODS.items()}),
         ),
         published_label=comparison.label,
     )
@@ -204,8 +204,8 @@ def self_supervision_section(
             ),
             drawing(
                 figures["neighbours"],
-                caption="Training images, classified by their nearest neighbours among other training images while "
-                "the encoder learns. The encoder sees these images, but no labels.",
+                caption="Training images, classified by their nearest neighbours among other training images "
+                "while the encoder learns. The encoder sees these images, but no labels.",
                 description="Accuracy of nearest neighbours by minutes of pretraining",
             ),
             drawing(

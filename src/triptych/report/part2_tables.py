@@ -9,6 +9,7 @@ import pandas as pd
 from triptych.report.part2_contrasts import against_best, detectable_note, unequal_note
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import dataset_title, published_runs, published_value
+from triptych.report.results import test_looks_note
 from triptych.report.statistics import (
     MIN_SEEDS,
     Difference,
@@ -65,7 +66,13 @@ def error_table(grid: Grid, metric: str) -> Table:
             (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
             for architecture, title in grid.architectures.items()
         ],
-        notes=(verdict, unequal_note(grid), spread_note(estimates.values()), marks_note(grid, metric)),
+        notes=(
+            verdict,
+            unequal_note(grid),
+            spread_note(estimates.values()),
+            test_looks_note({grid.title(cell): results for cell, results in grid.cells.items()}),
+            marks_note(grid, metric),
+        ),
         published_label=grid.comparison.label,
     )
 

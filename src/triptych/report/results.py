@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,21 @@ class Result:
             parts = parts[len(parts) - parts[::-1].index("results") :]
         named = [part for part in parts if not re.fullmatch(r"seed\d+|metrics|dataset", part)]
         return "/".join(named)
+
+
+def test_looks_note(runs: Mapping[str, Sequence[Result]]) -> str:
+    """How often test images were evaluated, for the results of all seeds by title."""
+    looks = {
+        title: max((int(result.values.get("test_looks", 1)) for result in results), default=1)
+        for title, results in runs.items()
+    }
+    repeated = [f"{title} ({count} times)" for title, count in looks.items() if count > 1]
+    if not repeated:
+        return "Each run was evaluated on the test images once."
+    return (
+        "Evaluated on the test images more than once, with different results, so that the last may have been "
+        f"preferred for them: {', '.join(repeated)}."
+    )
 
 
 def read_result(path: str | Path) -> Result:
