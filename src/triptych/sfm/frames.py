@@ -1,20 +1,23 @@
-"""Extraction of upright, sharp frames from a film or a folder of images, and frames.csv, their list.
-
-Frames of a film are written as PNG: a second lossy codec would blur the detail that matching needs.
-"""
+"""Extraction of upright, sharp frames from a film or a folder of images, and frames.csv, their list."""
 
 import logging
-from collections.abc import Iterator
-from functools import partial
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from triptych.data.image_files import shrink
-from triptych.data.video import Picture, frame_count, read_video
 from triptych.scenes.manifest import ManifestRow, write_manifest
-from triptych.sfm.photographs import Save, find_photographs, photographs
-from triptych.sfm.sharpness import mark_kept, sharpest_of_windows, sharpness
+from triptych.sfm.choice import Candidate, choose
+from triptych.sfm.film import film_candidates, write_film_frames
+from triptych.sfm.motion import small_version
+from triptych.sfm.photographs import find_photographs, photographs
+from triptych.sfm.selection import EXCLUDED, Selection
+from triptych.sfm.sharpness import NOT_SHARPEST
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder
 from triptych.workflow.progress import Progress
@@ -22,85 +25,142 @@ from triptych.workflow.progress import Progress
 log = logging.getLogger("triptych")
 
 MIN_FRAMES = 3  # the scale of two views is arbitrary: there is nothing to compare it with
+THUMBNAIL_SIDE = 160  # pixels
 
 
-def _save_film_frame(picture: Picture, max_size: int | None, target: Path) -> None:
-    shrink(Image.fromarray(picture.rgb()), max_size).save(target, compress_level=3)
+def _photograph_candidates(
+    source: Path,
+    images: Sequence[Path],
+    folder: Path,
+    thumbnails: Path,
+    rows: list[ManifestRow],
+    *,
+    max_size: int | None,
+    selection: Selection,
+) -> list[Candidate]:
+    """Write all photographs to `folder` and `thumbnails`, and append a row for each to `rows`."""
+    candidates = []
+    with Progress(len(images), "measuring images", unit="image") as progress:
+        for row, save in photographs(source, images, max_size=max_size):
+            forced = selection.includes(row)
+            if selection.excludes(row):
+                row = row._replace(status=EXCLUDED)
+            rows.append(row)
+            save(folder / row.file)
+            with Image.open(folder / row.file) as image:
+                image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=3)
+                thumbnail = image.convert("RGB")
+            _save_thumbnail(thumbnail, thumbnails, row)
+            if row.kept:
+                candidates.append(
+                    Candidate(row, small_version(np.asarray(thumbnail.convert("L"))), forced=forced)
+                )
+            progress.update()
+    selection.check(source)
+    return candidates
 
 
-def film_frames(film: Path, *, max_size: int | None, threads: int) -> Iterator[tuple[ManifestRow, Save]]:
-    """All frames of a film, named by their number. Raises as `read_video` does."""
-    for picture in read_video(film, threads=threads):
-        value, file = sharpness(picture.grey()), f"{picture.number:06d}.png"
-        save = partial(_save_film_frame, picture, max_size)
-        yield ManifestRow(picture.number, file, picture.time, value), save
+def _save_thumbnail(thumbnail: Image.Image, folder: Path, row: ManifestRow) -> None:
+    thumbnail.save(folder / f"{row.frame:06d}.jpg", quality=85)
 
 
 def extract_frames(
     source: str | Path,
     folder: str | Path,
     manifest: str | Path,
+    thumbnails: str | Path | None = None,
     *,
     film: bool,
     fps: float | None,
     reject_below: float,
     neighbours: int,
     max_size: int | None = None,
+    max_frames: int | None = None,
+    include: Sequence[str | int] = (),
+    exclude: Sequence[str | int] = (),
     leave_out: str | None = None,
     threads: int = 1,
 ) -> None:
     """Write the sharp frames of a film, or the images of a folder, and frames.csv with a row for each.
 
-    The source is decoded once; two frames of a film are in memory at a time.
+    A film is decoded twice, to measure all frames and to write those that are kept; two frames are in memory
+    at a time.
 
     Args:
         source: any film that FFmpeg decodes; or a folder, see `find_photographs`.
         folder: the folder of kept frames to write.
         manifest: frames.csv, to write.
+        thumbnails: a folder to write, of a small picture of each photograph or of a frame in each window of
+            the film, named by the frame's number; None: it is not written.
         film: whether `source` is a film.
         fps: frames of a film to keep per second: the sharpest of each window of 1/fps seconds.
         reject_below, neighbours: see `mark_kept`; neighbours in a folder may show different things.
         max_size: longer side of the written frames in pixels; None keeps their size.
+        max_frames: number of frames to keep at most, spread over the camera's motion; None: no limit.
+        include, exclude: frames to keep and to leave out in any case, see `Selection`.
         leave_out: a sub-folder of `source` without photographs, relative to it; None: there is none.
         threads: number of threads of the film's decoder.
 
     Raises:
-        TriptychError: the source is missing or unreadable, or fewer than three frames remain.
+        TriptychError: the source is missing or unreadable, fewer than three frames remain, or an entry of
+            `include` or `exclude` matches no frame.
     """
-    source = Path(source)
-    left_out: list[ManifestRow] = []
-    if film:
-        total, unit = frame_count(source), "frame"
-        frames = film_frames(source, max_size=max_size, threads=threads)
-    else:
-        images, left_out = find_photographs(source, leave_out=leave_out)
-        total, unit, fps = len(images), "image", None
-        frames = photographs(source, images, max_size=max_size)
+    source, selection = Path(source), Selection(include, exclude)
     rows: list[ManifestRow] = []
-
-    def with_rows() -> Iterator[tuple[ManifestRow, Save]]:
-        """The frames, each of which is also appended to `rows`."""
-        with Progress(total, f"measuring {unit}s", unit=unit) as progress:
-            for row, save in frames:
-                rows.append(row)
-                yield row, save
-                progress.update()
-
-    with atomic_folder(folder) as temporary:
-        chosen = []
-        for sharpest, save in sharpest_of_windows(with_rows(), fps):
-            save(temporary / sharpest.file)
-            chosen.append(sharpest)
-        rows = mark_kept(rows, chosen, reject_below=reject_below, neighbours=neighbours)
-        kept = sum(row.kept for row in rows)
-        log.info("%s: %d of %d frames kept", source, kept, len(rows))
-        if kept < MIN_FRAMES:
-            more = "raise the scene's fps, film for longer" if film else "add images"
-            raise TriptychError(
-                f"{source}: only {kept} of {len(rows)} frames kept ({len(chosen) - kept} too blurry), at "
-                f"least {MIN_FRAMES} are needed; {more}, or lower frames.reject_below"
+    left_out: list[ManifestRow] = []
+    with atomic_folder(folder) as temporary, _thumbnail_folder(thumbnails) as small:
+        if film:
+            candidates = []
+            for candidate, picture in film_candidates(
+                source, rows, fps=fps, selection=selection, threads=threads
+            ):
+                _save_thumbnail(Image.fromarray(picture.thumbnail(THUMBNAIL_SIDE)), small, candidate.row)
+                if candidate.row.kept:
+                    candidates.append(candidate)
+        else:
+            images, left_out = find_photographs(source, leave_out=leave_out)
+            candidates = _photograph_candidates(
+                source, images, temporary, small, rows, max_size=max_size, selection=selection
             )
+        rows = choose(
+            rows,
+            candidates,
+            film=film,
+            reject_below=reject_below,
+            neighbours=neighbours,
+            max_frames=max_frames,
+        )
+        _check_count(source, rows, film=film)
+        kept = {row.frame for row in rows if row.kept}
+        if film:
+            chosen = [candidate for candidate in candidates if candidate.row.frame in kept]
+            write_film_frames(source, temporary, chosen, max_size=max_size, threads=threads)
         for row in rows:
             if not row.kept:
                 (temporary / row.file).unlink(missing_ok=True)
         write_manifest(manifest, [*rows, *left_out])
+
+
+@contextmanager
+def _thumbnail_folder(target: str | Path | None) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() if target is None else atomic_folder(target) as folder:
+        yield Path(folder)
+
+
+def _check_count(source: Path, rows: Sequence[ManifestRow], *, film: bool) -> None:
+    """Report how many frames are kept, and why others are not; a `TriptychError` if they are too few."""
+    # A reason is a word, and details after a colon or a number.
+    reasons = Counter(re.split(r":| \d", row.status)[0] for row in rows if not row.kept)
+    reasons.pop(NOT_SHARPEST, None)
+    kept = sum(row.kept for row in rows)
+    dropped = "".join(f", {count} {reason}" for reason, count in reasons.items() if reason != "blurry")
+    summary = f"{kept} of {len(rows)} frames kept ({reasons['blurry']} too blurry{dropped})"
+    if kept < MIN_FRAMES:
+        more = "raise the scene's fps, film for longer" if film else "add images"
+        if reasons["near-duplicate"]:
+            more = "move the camera around what you film"
+        raise TriptychError(
+            f"{source}: only {summary}, at least {MIN_FRAMES} are needed; {more}, or lower "
+            "frames.reject_below"
+        )
+    log.info("%s: %s", source, summary)

@@ -1,6 +1,6 @@
 """The choice of a film's sharp frames: sharpness is measured, then compared with neighbouring frames."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ from triptych.scenes.manifest import KEPT, ManifestRow
 # Sharpness is measured at about this many pixels along the longer side: at a sensor's full resolution
 # noise would dominate, and a 4K film would take eight times as long.
 MEASURED_SIZE = 960
+
+NOT_SHARPEST = "not the sharpest of its window"
 
 Item = TypeVar("Item")
 
@@ -35,12 +37,18 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
         image = image.reshape(height, factor, width, factor).mean(axis=(1, 3))
     centre = 2 * image[1:-1, 1:-1]
     opposite = (
-        image[1:-1, :-2] + image[1:-1, 2:],
-        image[:-2, 1:-1] + image[2:, 1:-1],
-        image[:-2, :-2] + image[2:, 2:],
-        image[:-2, 2:] + image[2:, :-2],
+        (image[1:-1, :-2], image[1:-1, 2:]),
+        (image[:-2, 1:-1], image[2:, 1:-1]),
+        (image[:-2, :-2], image[2:, 2:]),
+        (image[:-2, 2:], image[2:, :-2]),
     )
-    return float(min(np.var(pair - centre) for pair in opposite))
+    variances, difference = [], np.empty_like(centre)
+    for one, other in opposite:  # in place: this runs for every frame of a film
+        np.add(one, other, out=difference)
+        np.subtract(difference, centre, out=difference)
+        mean_square = np.vdot(difference, difference) / difference.size
+        variances.append(float(mean_square) - float(difference.mean()) ** 2)
+    return max(0.0, min(variances))
 
 
 def window_of(frame: ManifestRow, fps: float | None) -> int:
@@ -55,16 +63,29 @@ def window_of(frame: ManifestRow, fps: float | None) -> int:
 
 
 def sharpest_of_windows(
-    frames: Iterable[tuple[ManifestRow, Item]], fps: float | None
+    frames: Iterable[tuple[ManifestRow, Item]],
+    fps: float | None,
+    forced: Callable[[ManifestRow], bool] = lambda row: False,
 ) -> Iterator[tuple[ManifestRow, Item]]:
     """The sharpest frame of every window, as soon as the next window begins; of equals, the first.
+
+    A frame that is rejected already is only given where all frames of its window are.
 
     Args:
         frames: the frames in order of time, each with any object that belongs to it.
         fps: see `window_of`.
+        forced: the frames to give instead of the sharpest, however many of a window.
     """
     for _, window in groupby(frames, key=lambda one: window_of(one[0], fps)):
-        yield max(window, key=lambda one: one[0].sharpness)
+        best, any_forced = None, False
+        for one in window:
+            if forced(one[0]):
+                any_forced = True
+                yield one
+            elif best is None or (one[0].kept, one[0].sharpness) > (best[0].kept, best[0].sharpness):
+                best = one
+        if best is not None and not any_forced:
+            yield best
 
 
 def mark_kept(
@@ -82,7 +103,7 @@ def mark_kept(
         reject_below: from 0 (keep all) to 1.
         neighbours: number of chosen frames on either side that count as neighbours.
     """
-    status = {frame.frame: "not the sharpest of its window" for frame in frames}
+    status = {frame.frame: NOT_SHARPEST for frame in frames}
     values = [frame.sharpness for frame in chosen]
     for number, (frame, value) in enumerate(zip(chosen, values, strict=True)):
         around = values[max(0, number - neighbours) : number] + values[number + 1 :][:neighbours]
