@@ -65,6 +65,7 @@ checkpoint pack_cifar:
 checkpoint pack_folder:
     output:
         **PACKED,
+        files="results/data/{dataset}/files.csv",
     log:
         "<logs>/data/{dataset}.log",
     benchmark:

@@ -152,7 +152,7 @@ rule probe_label_fraction:
 rule map_features:
     input:
         data=packed(DATASET),
-        test=rules.encode_images.output.test,
+        features=rules.encode_images.output["test" if LABELLED else "train"],
     output:
         map="results/feature_map/{encoder}/seed{seed}/map.csv",
         metrics="results/feature_map/{encoder}/seed{seed}/metrics.json",
@@ -173,6 +173,36 @@ rule map_features:
         "Map of the {wildcards.encoder} encoder's features, seed {wildcards.seed}"
     script:
         "../workflow/scripts/map_features.py"
+
+
+rule find_nearest_images:
+    input:
+        data=packed(DATASET),
+        train=rules.encode_images.output.train,
+        test=rules.encode_images.output.test,
+        names=f"results/data/{DATASET}/files.csv",
+    output:
+        features="results/nearest_images/{encoder}/seed{seed}/features.npy",
+        files="results/nearest_images/{encoder}/seed{seed}/files.csv",
+        neighbours="results/nearest_images/{encoder}/seed{seed}/neighbours.csv",
+        metrics="results/nearest_images/{encoder}/seed{seed}/metrics.json",
+    log:
+        "<logs>/nearest_images/{encoder}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/nearest_images/{encoder}/seed{seed}.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=TrackedCode("find_nearest_images.py"),
+        recipe=ON_FEATURES,
+    message:
+        "Nearest images by the {wildcards.encoder} encoder, seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/find_nearest_images.py"
 
 
 rule fine_tune_encoder:
@@ -206,11 +236,15 @@ rule fine_tune_encoder:
         "../workflow/scripts/fine_tune_encoder.py"
 
 
-EVALUATION_TARGETS = [
-    *results_of(rules.encode_images, encoder=ENCODERS, seed=SEEDS),
+# What can be measured only with labels is left out without them.
+WITH_LABELS = [
     *results_of(rules.probe_sgd if SGD_PROBE else rules.probe_encoder, encoder=ENCODERS, seed=SEEDS),
     *results_of(rules.evaluate_knn, encoder=ENCODERS, seed=SEEDS),
     *results_of(rules.probe_label_fraction, encoder=ENCODERS, percent=LABEL_PERCENTS, seed=SEEDS),
-    *results_of(rules.map_features, encoder=ENCODERS, seed=SEEDS[0]),
     *results_of(rules.fine_tune_encoder, percent=FINE_TUNE_PERCENTS, seed=SEEDS),
+]
+EVALUATION_TARGETS = [
+    *results_of(rules.encode_images, encoder=ENCODERS, seed=SEEDS),
+    *results_of(rules.map_features, encoder=ENCODERS, seed=SEEDS[0]),
+    *(WITH_LABELS if LABELLED else results_of(rules.find_nearest_images, encoder=ENCODERS, seed=SEEDS)),
 ]

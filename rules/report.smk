@@ -39,6 +39,8 @@ rule plot_self_supervision:
         probe=all_seeds(PROBE_CURVE, encoder="simclr"),
         random=all_seeds(PROBE_CURVE, encoder="random"),
         supervised=all_seeds(rules.train_supervised.output.history),
+        probe_results=all_seeds(PROBE.metrics, encoder="simclr"),
+        supervised_results=all_seeds(rules.train_supervised.output.metrics),
         simclr_map=filled(rules.map_features.output.map, encoder="simclr", seed=SEEDS[0]),
         random_map=filled(rules.map_features.output.map, encoder="random", seed=SEEDS[0]),
         published=PUBLISHED,
@@ -46,6 +48,7 @@ rule plot_self_supervision:
         loss="results/figures/self_supervision_loss.svg",
         neighbours="results/figures/self_supervision_neighbours.svg",
         accuracy="results/figures/self_supervision_accuracy.svg",
+        confusion="results/figures/self_supervision_confusion.svg",
         feature_map="results/figures/feature_map.svg",
     log:
         "<logs>/figures/self_supervision.log",
@@ -221,6 +224,63 @@ use rule plot_radiance as plot_sharpness with:
         "Figure: sharpness of the frames of {wildcards.scene}"
 
 
+rule plot_views:
+    input:
+        numbers="results/scenes/{scene}/views.json",
+        pictures="results/scenes/{scene}/views",
+    output:
+        strips="results/figures/scenes/{scene}/views.svg",
+    log:
+        "<logs>/figures/scenes/{scene}/views.log",
+    benchmark:
+        "<benchmarks>/figures/scenes/{scene}/views.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=TrackedCode("plot_scene.py"),
+    message:
+        "Figure: held-out views of {wildcards.scene}"
+    script:
+        "../workflow/scripts/plot_scene.py"
+
+
+use rule plot_views as plot_cameras with:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        cloud="results/scenes/{scene}/sparse.ply",
+        numbers="results/scenes/{scene}/views.json",
+    output:
+        cameras="results/figures/scenes/{scene}/cameras.svg",
+    log:
+        "<logs>/figures/scenes/{scene}/cameras.log",
+    benchmark:
+        "<benchmarks>/figures/scenes/{scene}/cameras.tsv"
+    message:
+        "Figure: cameras of {wildcards.scene}"
+
+
+use rule plot_views as plot_matches with:
+    input:
+        database=rules.match_features.output.database,
+    output:
+        matches="results/figures/scenes/{scene}/matches.svg",
+    log:
+        "<logs>/figures/scenes/{scene}/matches.log",
+    benchmark:
+        "<benchmarks>/figures/scenes/{scene}/matches.tsv"
+    wildcard_constraints:
+        scene=MAPPED,
+    message:
+        "Figure: matches of {wildcards.scene}"
+
+
+include: "unlabelled.smk"
+
+
 # What the page shows of each part that is run: the arguments of its section.
 PAGE = {
     "self_supervision": (
@@ -237,13 +297,14 @@ PAGE = {
             ],
             "figures": figures(rules.plot_self_supervision),
         }
-        if "self_supervision" in PARTS
+        if "self_supervision" in PARTS and LABELLED
         else None
     ),
+    "unlabelled": UNLABELLED if "self_supervision" in PARTS and not LABELLED else None,
     "grid": (
         {
             "results": {**GRID, **TITLES},
-            "parameters": filled(rules.count_parameters.output[0]),
+            "parameters": None if OWN_IMAGES else filled(rules.count_parameters.output[0]),
             "figures": {
                 **figures(rules.plot_augmentations),
                 **figures(rules.plot_grid_overview),
@@ -299,6 +360,7 @@ rule write_report:
 REPORT_TARGETS = [
     *result_files(PAGE),
     *(rules.tabulate_self_supervision.output if PAGE["self_supervision"] else []),
-    *([*rules.tabulate_grid.output, *rules.tabulate_parameters.output] if PAGE["grid"] else []),
+    *(rules.tabulate_grid.output if PAGE["grid"] else []),
+    *(rules.tabulate_parameters.output if PAGE["grid"] and not OWN_IMAGES else []),
     *rules.write_report.output,
 ]

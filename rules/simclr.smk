@@ -118,6 +118,7 @@ rule train_supervised:
 PRETRAINING_TARGETS = [
     *([] if MINUTES is None else [rules.plan_simclr.output.plan]),
     *results_of(rules.pretrain_simclr, seed=SEEDS),
-    *results_of(rules.initialise_encoder, seed=SEEDS),
-    *results_of(rules.train_supervised, seed=SEEDS),
+    # what needs labels, or is compared by them
+    *(results_of(rules.initialise_encoder, seed=SEEDS) if has_labels(DATASET) else []),
+    *(results_of(rules.train_supervised, seed=SEEDS) if has_labels(DATASET) else []),
 ]

@@ -14,7 +14,14 @@ from triptych.data.sources import (
 from triptych.workflow.files import read_json
 
 PACKED = {Path(file).stem: file for file in pack_files("{dataset}")}
-DATA_TARGETS = [file for dataset in DATASETS for file in pack_files(dataset)]
+DATA_TARGETS = [
+    *(file for dataset in DATASETS for file in pack_files(dataset)),
+    *(
+        f"results/data/{dataset}/files.csv"
+        for dataset in DATASETS
+        if config["datasets"][dataset]["source"] == "folder"
+    ),
+]
 
 DOWNLOADS = downloads(config["datasets"])
 
@@ -58,6 +65,36 @@ def has_labels(dataset):
     if dataset in WITHOUT_SOURCE:
         return bool(WITHOUT_SOURCE[dataset]["classes"])
     return dataset not in LISTINGS or bool(LISTINGS[dataset].classes)
+
+
+def leave_out_grid():
+    """Leave out part 2 if its images have no labels."""
+    if "grid" not in PARTS or has_labels(config["grid"]["dataset"]):
+        return
+    dataset = config["grid"]["dataset"]
+    if PARTS == ["grid"]:
+        raise WorkflowError(
+            f"config: grid.dataset is {dataset}, whose images have no labels; give them in datasets.{dataset}.labels, "
+            "or run the part self_supervision"
+        )
+    PARTS.remove("grid")
+    if workflow.is_main_process:
+        print(f"triptych: the images of {dataset} have no labels: part grid is left out", file=sys.stderr)
+
+
+leave_out_grid()
+
+
+def is_own(dataset):
+    """Whether a data set is the user's own, by its source, and not one that figures are published for."""
+    return config["datasets"][dataset]["source"] == "folder" and dataset not in ("cifar10", "cifar100")
+
+
+def has_top5(dataset):
+    """Whether a data set has more than five classes, as all have that are not folders."""
+    if dataset in WITHOUT_SOURCE:
+        return len(WITHOUT_SOURCE[dataset]["classes"]) > 5
+    return dataset not in LISTINGS or len(LISTINGS[dataset].classes) > 5
 
 
 def wait_for_pack(dataset):

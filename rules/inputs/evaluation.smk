@@ -1,6 +1,7 @@
 """Which encoders are evaluated, and by what."""
 
-ENCODERS = ["simclr", "random"]
+LABELLED = has_labels(DATASET)
+ENCODERS = ["simclr", "random"] if LABELLED else ["simclr"]
 EVALUATION = config["self_supervision"]
 SGD_PROBE = EVALUATION["probe"]["protocol"] == "report"
 LABEL_PERCENTS = [f"{percent:g}" for percent in EVALUATION["label_fraction"]["percents"]]

@@ -1,9 +1,11 @@
 """Download one CIFAR archive from the first mirror that delivers it."""
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.data.download import download
+from triptych.data.shared import share_file, shared_folder
 from triptych.data.sources import downloads
 from triptych.workflow.job import job
 
@@ -14,11 +16,18 @@ log = logging.getLogger("triptych")
 
 if "snakemake" in globals():
     with job(snakemake):
-        mirror = download(
-            snakemake.output[0],
-            # Not a param: which mirror sends the bytes changes nothing, since their hash is known.
-            mirrors=downloads(snakemake.config["datasets"])[snakemake.wildcards.archive].mirrors,
-            hashes=snakemake.params.hashes,
-            part=snakemake.params.part,
-        )
-        log.info("%s is complete and checked (%s)", snakemake.output[0], mirror)
+        name, target = snakemake.wildcards.archive, Path(snakemake.output[0])
+
+        def fetch() -> None:
+            """Download the archive."""
+            mirror = download(
+                target,
+                # Not a param: which mirror sends the bytes changes nothing, since their hash is known.
+                mirrors=downloads(snakemake.config["datasets"])[name].mirrors,
+                hashes=snakemake.params.hashes,
+                part=snakemake.params.part,
+            )
+            log.info("%s is complete and checked (%s)", target, mirror)
+
+        shared = shared_folder(snakemake.config) / "downloads" / name
+        share_file(shared, target, snakemake.params.hashes, make=fetch)

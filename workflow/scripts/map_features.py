@@ -1,4 +1,4 @@
-"""Lay out the features of test images in two dimensions."""
+"""Lay out the features of images in two dimensions."""
 
 from typing import TYPE_CHECKING
 
@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        map_features(experiment_of(snakemake, running), test_file=snakemake.input.test)
+        map_features(experiment_of(snakemake, running), features_file=snakemake.input.features)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.report.page import render_page
 from triptych.report.part1 import self_supervision_section
+from triptych.report.part1_unlabelled import unlabelled_section
 from triptych.report.part2 import grid_section
 from triptych.report.part3 import scene_section
 from triptych.workflow.files import write_text
@@ -17,14 +18,19 @@ def main(
     *,
     configuration: list[str],
     self_supervision: dict[str, Any] | None,
+    unlabelled: dict[str, Any] | None = None,
     grid: dict[str, Any] | None,
     scenes: dict[str, dict[str, Any]],
     target: str,
 ) -> None:
-    """Each part is given as the arguments of its section, or left out if it was not run."""
+    """Each part is given as the arguments of its section, or left out if it was not run.
+
+    `unlabelled` is part 1 of images without labels.
+    """
+    first = self_supervision_section(**self_supervision) if self_supervision else None
     page = render_page(
         configuration=configuration,
-        self_supervision=self_supervision_section(**self_supervision) if self_supervision else None,
+        self_supervision=unlabelled_section(**unlabelled) if unlabelled else first,
         grid=grid_section(**grid) if grid else None,
         scenes=[scene_section(name, **files) for name, files in scenes.items()],
     )

@@ -71,9 +71,21 @@ class Folder(Images):
     image_size: Integer = knob(
         32, "side, in pixels; images are cropped to a square and resized", ge=8, le=512
     )
+    pack_size: Integer | None = knob(
+        None,
+        "side, in pixels, at which images are stored and from which crops are resized; null: image_size, "
+        "above 64 pixels 8/7 of it if the images have them",
+        ge=8,
+        le=1024,
+    )
     test_fraction: Number = knob(
         0.2, "fraction of each class held out for testing if there is no test/", gt=0, lt=1
     )
+
+    def _contradiction(self) -> str | None:
+        if self.pack_size is not None and self.pack_size < self.image_size:
+            return f".pack_size is {self.pack_size}, less than image_size, {self.image_size}; raise it"
+        return None
 
 
 class Shapes(Source):

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from triptych.config.data import Dataset
 from triptych.config.grid import Architecture, Augmentation, Grid
-from triptych.config.knobs import UNIQUE, Name, Natural, Number, Positive, Section, knob
+from triptych.config.knobs import UNIQUE, FilePath, Name, Natural, Number, Positive, Section, knob
 from triptych.config.reconstruction import Reconstruction, SceneSection
 from triptych.config.self_supervision import SelfSupervision
 
@@ -31,6 +31,9 @@ class Compute(Section):
     )
     checkpoint_minutes: Number = knob(
         5, "minutes between checkpoints; a stopped training (Ctrl-C, SIGTERM) saves one at once", gt=0
+    )
+    cache: FilePath | None = knob(
+        None, "folder in which all studies share downloads and packed images; null: cache/ in the project"
     )
     kernels: Annotated[Literal["auto", "off", "amx_bf16", "avx512_bf16", "avx2"], BeforeValidator(_off)] = (
         knob(

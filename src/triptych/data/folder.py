@@ -1,9 +1,11 @@
 """Any folder of images, as `folder_listing` finds them, read while they are packed."""
 
+import csv
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from triptych.data.folder_listing import FolderListing, ListedImage, list_folder, some
-from triptych.data.image_files import UnreadableImage, load_image, to_8_bits, unreadable_images
+from triptych.data.image_files import (
+    UnreadableImage,
+    load_image,
+    printable,
+    to_8_bits,
+    unreadable_images,
+)
+from triptych.data.image_files import image_size as measure
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import Indices, stratified_split
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import atomic_path
 from triptych.workflow.folder_fingerprint import file_digests
 from triptych.workflow.progress import Progress
 
@@ -23,6 +33,8 @@ log = logging.getLogger("triptych")
 
 REMEDY = "replace or remove them"
 BLOCK = 256  # images in memory at a time
+DETAILED = 64  # pixels; larger images are packed with some more, from which crops are resized
+MEASURED = 500  # headers that are read to find out how large the images are
 
 
 def read_image(path: Path, side: int) -> NDArray[np.uint8]:
@@ -106,10 +118,29 @@ class ImageFiles:
             return error
 
 
+def pack_side(paths: Sequence[Path], image_size: int, pack_size: int | None) -> int:
+    """Side in pixels at which images are packed.
+
+    Args:
+        paths: the images.
+        image_size: side at which networks read them.
+        pack_size: side that the config gives. None: `image_size` up to 64 pixels; above, 8/7 of it as in the
+            usual evaluation (256 for 224), unless half of the images are smaller.
+    """
+    if pack_size is not None or image_size <= DETAILED:
+        return pack_size or image_size
+    shorter = []
+    for path in paths[:: max(1, len(paths) // MEASURED)]:
+        with suppress(UnreadableImage):  # named when it is packed
+            shorter.append(min(measure(path)))
+    return max(image_size, min(round(image_size * 8 / 7), int(np.median(shorter or [0]))))
+
+
 def read_folder(
     path: str | Path,
     *,
     image_size: int,
+    pack_size: int | None = None,
     test_fraction: float,
     seed: int,
     labels: str = "auto",
@@ -119,7 +150,8 @@ def read_folder(
 
     Args:
         path: the folder.
-        image_size: side in pixels to which all images are brought (see `read_image`).
+        image_size: side in pixels at which networks read the images.
+        pack_size: side in pixels to which all images are brought (see `read_image`, `pack_side`).
         test_fraction: if there is no `test/`, this fraction of every class is held out for it, and at least
             one image of each. Without labels no images are.
         seed: seed of that split.
@@ -146,8 +178,9 @@ def read_folder(
     summary = _summary(listing, train, validation, test)
     log.info("%s", summary)
     names = {"train": [image.name for image in [*train, *validation]], "test": [image.name for image in test]}
+    side = pack_side([listing.root / name for name in names["train"]], image_size, pack_size)
     files = {
-        part: ImageFiles(listing.root, names[part], image_size, workers, part, names[other])
+        part: ImageFiles(listing.root, names[part], side, workers, part, names[other])
         for part, other in (("train", "test"), ("test", "train"))
     }
     return LabelledImages(
@@ -169,6 +202,7 @@ def read_folder(
             ),
         },
         validation=len(validation),
+        side=None if side == image_size else image_size,
     )
 
 
@@ -204,3 +238,22 @@ def _equal_images(
     digests = file_digests({image.name: listing.root / image.name for image in [*train, *test]})
     known = {tuple(digests[image.name]) for image in train}
     return [image.name for image in test if tuple(digests[image.name]) in known]
+
+
+def write_file_list(images: LabelledImages, target: str | Path) -> None:
+    """Write which file each packed image is: `file,split,label`, training images first.
+
+    Undecodable bytes of a name are written as escapes.
+    """
+    rows = []
+    for part, files in (("train", images.train_images), ("test", images.test_images)):
+        labels = images.train_labels if part == "train" else images.test_labels
+        splits = [part] * (len(labels) - (images.validation if part == "train" else 0))
+        splits += ["validation"] * (len(labels) - len(splits))
+        names = files.names if isinstance(files, ImageFiles) else []
+        for name, split, label in zip(names, splits, labels.tolist(), strict=True):
+            rows.append([printable(name), split, images.classes[label] if images.classes else ""])
+    with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file", "split", "label"])
+        writer.writerows(rows)

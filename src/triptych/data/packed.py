@@ -57,6 +57,8 @@ class LabelledImages:
         source: the source of the images, with what identifies them (hashes, seeds).
         superclasses: groups of the classes, if the source has any.
         validation: number of training images, the last ones, that the source names as the validation split.
+        side: side in pixels at which networks read the images; None: that of the arrays. Larger arrays are
+            for crops with more detail.
     """
 
     train_images: NDArray[np.uint8] | UnreadImages
@@ -67,6 +69,7 @@ class LabelledImages:
     source: Mapping[str, Any]
     superclasses: Superclasses | None = None
     validation: int = 0
+    side: int | None = None
 
     def subset(self, *, train_size: int | None, test_size: int | None, seed: int) -> "LabelledImages":
         """Keep `train_size` and `test_size` images (None: all), drawn class by class from `seed`.
@@ -143,8 +146,8 @@ class PackedDataset(LabelledImages):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        height, width = self.train_images.shape[1:3]
+        """Height and width in pixels at which networks read the images."""
+        height, width = (self.side, self.side) if self.side else self.train_images.shape[1:3]
         return int(height), int(width)
 
 
@@ -231,7 +234,14 @@ def save_packed(
             "superclass_of_class": groups and list(groups.of_class),
             "validation": images.validation,
             "counts": {"train": len(images.train_labels), "test": len(images.test_labels)},
-            "image_size": list(images.train_images.shape[1:3]),
+            "class_counts": {
+                part: np.bincount(arrays[f"{part}_labels"], minlength=len(images.classes)).tolist()
+                for part in ("train", "test")
+            }
+            if images.classes
+            else None,
+            "image_size": [images.side] * 2 if images.side else list(images.train_images.shape[1:3]),
+            "pack_size": list(images.train_images.shape[1:3]),
             "mean": mean,
             "std": std,
             "digest": arrays_digest(arrays),
@@ -266,6 +276,9 @@ def load_packed(folder: str | Path) -> PackedDataset:
             mean=tuple(description["mean"]),
             std=tuple(description["std"]),
             **{key: description[key] for key in ("name", "digest", "source", "validation")},
+            side=None
+            if description["image_size"] == description["pack_size"]
+            else description["image_size"][0],
             superclasses=Superclasses(tuple(groups), tuple(description["superclass_of_class"]))
             if groups
             else None,

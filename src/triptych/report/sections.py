@@ -60,6 +60,9 @@ class Section:
     drawings: Sequence[Drawing] = ()
     verdict: str = ""
     likeness: str = "other"
+    title: str = ""
+    warnings: Sequence[str] = ()
+    intro: str = ""  # in place of the part's usual introduction
 
 
 def drawing(path: str | Path, *, caption: str, description: str) -> Drawing:

@@ -1,4 +1,4 @@
-"""A map of the test images' features by t-SNE: similar ones are close."""
+"""A map of images by t-SNE on their features: similar ones are close."""
 
 import time
 
@@ -13,14 +13,15 @@ from triptych.ssl.tsne import tsne
 from triptych.workflow.files import atomic_path
 
 
-def map_features(experiment: Experiment, *, test_file: str) -> None:
-    """Map the directions of some test features by `tsne`, without labels.
+def map_features(experiment: Experiment, *, features_file: str) -> None:
+    """Map the directions of some features by `tsne`, without labels.
 
     The recipe holds `points` (images, in the proportions of the classes, the same for all
-    encoders and seeds) and `perplexity`. Writes `map.csv` (image, class, x, y) and `metrics.json`.
+    encoders and seeds) and `perplexity`. The features are those of the test images, or without labels those
+    of the training images. Writes `map.csv` (image, class, x, y) and `metrics.json`.
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
-    test = load_features(test_file)
+    test = load_features(features_file)
     points = min(recipe["points"], len(test.labels))
     chosen = stratified_subset(test.labels.numpy(), points, seed=0)
     start = time.monotonic()
@@ -30,7 +31,10 @@ def map_features(experiment: Experiment, *, test_file: str) -> None:
     rows = pd.DataFrame(
         {
             "image": chosen,
-            "class": [dataset.classes[label] for label in test.labels[torch.from_numpy(chosen)].tolist()],
+            "class": [
+                dataset.classes[label] if dataset.labelled else ""
+                for label in test.labels[torch.from_numpy(chosen)].tolist()
+            ],
             "x": positions[:, 0].numpy(),
             "y": positions[:, 1].numpy(),
         }

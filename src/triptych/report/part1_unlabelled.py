@@ -1,0 +1,141 @@
+"""Part 1 of images without labels: what the encoder takes for similar, and the section of the page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from triptych.report.comparison import own_data
+from triptych.report.figures import frame_axes, new_figure
+from triptych.report.part1 import pretraining_warnings
+from triptych.report.part2_pictures import PictureRow, picture_grid
+from triptych.report.results import read_result, read_results
+from triptych.report.sections import Headline, Section, drawing
+from triptych.report.statistics import estimate, spread_note
+from triptych.report.tables import Table
+
+SIZE = 4.6  # inches
+CELLS, CELL = 26, 40  # cells a side of the map, pixels of each
+LEFT_OUT = (
+    "The images have no labels. Left out is what needs them: linear probe, k nearest neighbours as a "
+    "classifier, fractions of the labels, fine-tuning, supervised training, and part II."
+)
+
+
+def nearest_images_figure(neighbours: pd.DataFrame, images: NDArray[np.uint8]) -> Figure:
+    """A row for each query: the image, then its neighbours, nearest first, with their cosine similarities.
+
+    Args:
+        neighbours: what `triptych.ssl.nearest_images` writes.
+        images: (N, H, W, 3), training images first.
+    """
+    rows = []
+    for query, found in neighbours.groupby("query"):
+        pictures = images[[query, *found["image"]]]
+        rows.append(PictureRow("", pictures, ["", *(f"{value:.2f}" for value in found["similarity"])]))
+    ranks = range(1, 1 + max(len(row.pictures) for row in rows) - 1)
+    return picture_grid(rows, ["image", *(f"{rank}" for rank in ranks)])
+
+
+def image_map_figure(points: pd.DataFrame, images: NDArray[np.uint8]) -> Figure:
+    """Images at their places in the map of their features, as many as fit side by side.
+
+    Args:
+        points: columns image, x and y.
+        images: (N, H, W, 3).
+    """
+    places = points[["x", "y"]].to_numpy()
+    low = places.min(axis=0)
+    cells = ((places - low) / max(np.ptp(places, axis=0).max(), 1e-9) * (CELLS - 1e-6)).astype(int)
+    canvas = np.full((CELLS * CELL, CELLS * CELL, 4), (255, 255, 255, 0), np.uint8)
+    # the last one of a cell stays
+    for image, (column, row) in zip(points["image"], cells, strict=True):
+        small = Image.fromarray(np.asarray(images[image])).resize((CELL, CELL), Image.Resampling.LANCZOS)
+        top, left = (CELLS - 1 - row) * CELL, column * CELL
+        canvas[top : top + CELL, left : left + CELL, :3] = np.asarray(small)
+        canvas[top : top + CELL, left : left + CELL, 3] = 255
+    figure = new_figure(SIZE, SIZE)
+    axes = figure.add_subplot()
+    axes.imshow(canvas, interpolation="none")
+    axes.set_title("Map of the features")
+    frame_axes(axes)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return figure
+
+
+def unlabelled_section(
+    *,
+    dataset: str | Path,
+    simclr: Sequence[str | Path],
+    features: Sequence[str | Path],
+    nearest: Sequence[str | Path],
+    maps: Sequence[str | Path],
+    figures: Mapping[str, str | Path],
+) -> Section:
+    """Part I of the page, for images without labels.
+
+    Args:
+        dataset: `dataset.json`.
+        simclr: metrics of the pretraining, all seeds.
+        features, nearest, maps: metrics of the features, the nearest images and the map.
+        figures: `loss`, `image_map` and `nearest_images`.
+    """
+    described, pretraining, found = read_result(dataset), read_results(simclr), read_results(nearest)
+    loss, spread = (estimate(pretraining, name) for name in ("final_train_loss", "feature_std"))
+    folder = Path(nearest[0]).parent.as_posix()
+    return Section(
+        headline=Headline(
+            f"{found[0].values['images']:,}", "images", "encoded by SimCLR without labels", found[0].source
+        ),
+        results=[
+            described,
+            *pretraining,
+            *read_results(features),
+            *found,
+            *read_results(maps),
+        ],
+        tables={
+            "accuracy": [
+                Table(
+                    caption="The pretraining of the encoder",
+                    header=("", "SimCLR"),
+                    rows=[
+                        ("Contrastive loss at the end (nats)", loss),
+                        ("Spread of the features (0: collapsed; at most 1)", spread),
+                    ],
+                    notes=(
+                        spread_note([loss, spread]),
+                        f"The features are in {folder}/features.npy, the names of their images in files.csv.",
+                    ),
+                )
+            ]
+        },
+        drawings=[
+            drawing(
+                figures["loss"],
+                caption="The contrastive loss of the pretraining.",
+                description="SimCLR loss by epoch",
+            ),
+            drawing(
+                figures["image_map"],
+                caption="Images laid out by t-SNE on their features: those that the encoder takes for "
+                "similar are close. Where several would overlap, one is shown.",
+                description="Map of images by the features of the SimCLR encoder",
+            ),
+            drawing(
+                figures["nearest_images"],
+                caption="Some images, and those whose features are nearest, with the cosine similarity.",
+                description="Nearest neighbours of some images by the features of the SimCLR encoder",
+            ),
+        ],
+        intro="SimCLR trains an encoder on images without labels. Its features say which images are similar.",
+        title="self-supervision",
+        verdict=f"{own_data(described.values).summary}. {LEFT_OUT}",
+        likeness="own",
+        warnings=pretraining_warnings(pretraining),
+    )
