@@ -1,5 +1,6 @@
 """The choice among the sharpest frames of a film's windows: no exposure jumps or near-duplicates."""
 
+import logging
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 from triptych.scenes.manifest import KEPT, ManifestRow
 from triptych.sfm.motion import motion
 from triptych.sfm.sharpness import NOT_SHARPEST, mark_kept
+
+log = logging.getLogger("triptych")
+
+MIN_FRAMES = 3  # the scale of two views is arbitrary: there is nothing to compare it with
 
 # Brightness is of encoded pixels, whose gamma is about 2.2: this is one stop of exposure.
 EXPOSURE_JUMP = 2 ** (1 / 2.2)
@@ -58,7 +63,10 @@ def exposure_jumps(levels: Sequence[float], neighbours: int) -> list[float]:
 
 
 def near_duplicates(candidates: Sequence[Candidate]) -> dict[int, str]:
-    """The reason for each frame that shows nearly the same as the last one that is kept, by frame number."""
+    """The reason for each frame that shows nearly the same as the last one that is kept, by frame number.
+
+    None is dropped if fewer than three frames would be left: structure from motion has better advice.
+    """
     reasons, last = {}, None
     for candidate in candidates:
         if last is not None and not candidate.forced:
@@ -69,6 +77,9 @@ def near_duplicates(candidates: Sequence[Candidate]) -> dict[int, str]:
                 )
                 continue
         last = candidate
+    if len(candidates) - len(reasons) < MIN_FRAMES <= len(candidates):
+        log.warning("the camera hardly moves: near-duplicates are kept; walk around what you film")
+        return {}
     return reasons
 
 

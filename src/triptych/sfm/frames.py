@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from triptych.scenes.manifest import ManifestRow, write_manifest
-from triptych.sfm.choice import Candidate, choose
+from triptych.sfm.choice import MIN_FRAMES, Candidate, choose
 from triptych.sfm.film import film_candidates, write_film_frames
 from triptych.sfm.motion import small_version
 from triptych.sfm.photographs import find_photographs, photographs
@@ -24,7 +24,6 @@ from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
 
-MIN_FRAMES = 3  # the scale of two views is arbitrary: there is nothing to compare it with
 THUMBNAIL_SIDE = 160  # pixels
 
 
@@ -157,8 +156,6 @@ def _check_count(source: Path, rows: Sequence[ManifestRow], *, film: bool) -> No
     summary = f"{kept} of {len(rows)} frames kept ({reasons['blurry']} too blurry{dropped})"
     if kept < MIN_FRAMES:
         more = "raise the scene's fps, film for longer" if film else "add images"
-        if reasons["near-duplicate"]:
-            more = "move the camera around what you film"
         raise TriptychError(
             f"{source}: only {summary}, at least {MIN_FRAMES} are needed; {more}, or lower "
             "frames.reject_below"
