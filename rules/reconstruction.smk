@@ -35,6 +35,7 @@ rule extract_frames:
     output:
         frames=directory("results/scenes/{scene}/frames"),
         manifest="results/scenes/{scene}/frames.csv",
+        thumbnails=directory("results/scenes/{scene}/thumbnails"),
     log:
         "<logs>/scenes/{scene}/frames.log",
     benchmark:
@@ -106,7 +107,7 @@ rule match_features:
         runtime=480,
     params:
         code=TrackedCode("match_features.py"),
-        recipe=lambda wildcards: scene_recipe(wildcards.scene, "sfm"),
+        recipe=matching_recipe,
     message:
         "Matching the frames of {wildcards.scene}"
     script:
@@ -117,6 +118,7 @@ rule map_scene:
     input:
         frames=rules.extract_frames.output.frames,
         database=rules.match_features.output.database,
+        masks=masks_of,
     output:
         model=directory("results/scenes/{scene}/sfm"),
         summary="results/scenes/{scene}/sfm.json",
@@ -128,13 +130,13 @@ rule map_scene:
         scene=MAPPED,
     conda:
         "../envs/reconstruction.yaml"
-    threads: 1
+    threads: THREADS
     resources:
         mem_mb=8000,
         runtime=480,
     params:
         code=TrackedCode("map_scene.py"),
-        recipe=lambda wildcards: only(scene_recipe(wildcards.scene, "sfm"), "matcher", "seed"),
+        recipe=mapping_recipe,
     message:
         "Finding the cameras of {wildcards.scene}"
     script:
@@ -144,6 +146,7 @@ rule map_scene:
 rule write_transforms:
     input:
         model=rules.map_scene.output.model,
+        summary=rules.map_scene.output.summary,
         manifest=rules.extract_frames.output.manifest,
         masks=masks_of,
     output:

@@ -66,8 +66,9 @@ def film_of(wildcards):
 def frames_recipe(wildcards):
     """The settings that the choice of frames depends on."""
     source, recipe = source_of(wildcards.scene), scene_recipe(wildcards.scene, "frames")
-    if recipe["reject_below"] is None:
-        recipe["reject_below"] = source.reject_below
+    for name in ("reject_below", "max_frames"):
+        if recipe[name] is None:
+            recipe[name] = getattr(source, name)
     scene = config["scenes"][wildcards.scene]
     return {"path": scene["path"], "film": source.film, "leave_out": masks_inside(scene), **recipe}
 
@@ -99,6 +100,19 @@ def mask_contents(wildcards):
         return photographs_fingerprint(config["scenes"][wildcards.scene]["masks"])
     except TriptychError as error:
         raise WorkflowError(str(error)) from None
+
+
+def matching_recipe(wildcards):
+    """The settings that features and matches depend on."""
+    return without(scene_recipe(wildcards.scene, "sfm"), "mapper", "holdout_poses")
+
+
+def mapping_recipe(wildcards):
+    """The settings that poses depend on; which images are held out is one of them if these wait."""
+    recipe = scene_recipe(wildcards.scene, "sfm")
+    if recipe["holdout_poses"] == "independent":
+        recipe["holdout"] = scene_recipe(wildcards.scene, "radiance")["holdout"]
+    return recipe
 
 
 def box_recipe(wildcards):

@@ -16,6 +16,7 @@ if "snakemake" in globals():
             str(snakemake.input.film) if recipe["film"] else path,
             snakemake.output.frames,
             snakemake.output.manifest,
+            snakemake.output.thumbnails,
             **recipe,
             threads=snakemake.threads,
         )

@@ -48,21 +48,40 @@ class Frames(Section):
         "reject a frame below this fraction of its neighbours' median sharpness; null: 0.4 for films, else 0",
     )
     neighbours: Integer = knob(4, "number of neighbours on either side", ge=1, le=1000)
+    max_frames: Integer | None = knob(
+        None, "keep at most so many, spread over the camera's motion; null: 500 of a film, all of a folder", ge=3
+    )
+    include: list[Text | Integer] = knob(
+        [], "keep these in any case: numbers, ranges or times as in frames.csv, or file names"
+    )
+    exclude: list[Text | Integer] = knob(
+        [], "leave these out: such as 120, 100-160, 0:12-0:20, 1:30-, IMG_12*.jpg"
+    )
 
 
 class SfM(Section):
     """Structure from motion: features, matches and camera poses, by COLMAP."""
 
-    matcher: Literal["exhaustive", "sequential"] = knob(
-        "exhaustive", "exhaustive: every pair | sequential: frames near in time, for long films"
+    matcher: Literal["auto", "exhaustive", "sequential"] = knob(
+        "auto",
+        "auto: every pair if two cores need at most 20 minutes, else sequential | exhaustive: every pair | "
+        "sequential: images near in order of name, and those that look alike",
     )
     overlap: Integer = knob(
         10, "sequential: number of following frames to match each frame with", ge=1, le=1000
     )
-    max_image_size: Integer = knob(1600, "maximum longer side for the SIFT features, in pixels", ge=64)
+    max_image_size: Integer = knob(1200, "maximum longer side for the SIFT features, in pixels", ge=64)
     max_features: Integer = knob(8192, "maximum number of SIFT features per image", ge=16, le=100000)
     first_octave: Literal[-1, 0, 1] | None = knob(
         None, "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels, else 0"
+    )
+    mapper: Literal["incremental", "global"] = knob(
+        "incremental", "incremental: image by image | global: all at once, of several thousand images faster"
+    )
+    holdout_poses: Literal["joint", "independent"] = knob(
+        "joint",
+        "poses of held-out images: joint: found with all others | independent: found afterwards, in the "
+        "finished model of the others",
     )
     seed: Natural = knob(0, "seed of RANSAC")
 

@@ -20,6 +20,7 @@ class SceneSource:
         known_poses: whether images and poses are imported, without structure from motion.
         reject_below: the config's default: fraction of its neighbours' sharpness below which a frame is
             rejected; 0 for a folder, where neighbours may show different things.
+        max_frames: the config's default: number of frames to keep at most; None: all.
         fingerprint: function of the scene's settings whose value changes with the files at `path`; None for a
             single file.
         check: function of `path` that raises `TriptychError` if the scene there cannot be imported.
@@ -28,6 +29,7 @@ class SceneSource:
     film: bool = False
     known_poses: bool = False
     reject_below: float = 0.0
+    max_frames: int | None = None
     fingerprint: Callable[[Mapping[str, Any]], str] | None = None
     check: Callable[[str], None] | None = None
 
@@ -41,8 +43,8 @@ def masks_inside(settings: Mapping[str, Any]) -> str | None:
 
 
 SOURCES = {
-    "orbit": SceneSource(film=True, reject_below=0.4),
-    "video": SceneSource(film=True, reject_below=0.4),
+    "orbit": SceneSource(film=True, reject_below=0.4, max_frames=500),
+    "video": SceneSource(film=True, reject_below=0.4, max_frames=500),
     "folder": SceneSource(
         fingerprint=lambda scene: photographs_fingerprint(scene["path"], leave_out=masks_inside(scene))
     ),
