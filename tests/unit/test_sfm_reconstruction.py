@@ -8,16 +8,20 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from triptych.sfm.database import count_matches
 from triptych.sfm.features import images_by_lens
 from triptych.sfm.frames import extract_frames
-from triptych.sfm.mapping import largest_model, map_scene
-from triptych.sfm.matching import count_matches, image_pairs, match_features
+from triptych.sfm.mapping import map_scene
+from triptych.sfm.matching import match_features
+from triptych.sfm.models import largest_first
 from triptych.sfm.orbit import film_orbit
+from triptych.sfm.pairs import image_pairs
 from triptych.sfm.pose_error import compare_poses, read_poses
 from triptych.sfm.scene_frame import write_transforms
 from triptych.workflow.errors import TriptychError
 
 SIFT = {"max_image_size": 1600, "max_features": 2000, "first_octave": None, "seed": 0, "threads": 2}
+SETTINGS = SIFT | {"matcher": "sequential", "overlap": 4, "mapper": "incremental"}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def scene(tmp_path_factory):
 def mapped(scene):
     """What is found in those matches, once for all tests; the model is beside them."""
     before = (scene / "database.db").read_bytes()
-    found = map_scene(scene / "frames", scene / "database.db", scene / "sfm", seed=0)
+    found = map_scene(scene / "frames", scene / "database.db", scene / "sfm", settings=SETTINGS)
     return found | {"database_unchanged": (scene / "database.db").read_bytes() == before}
 
 
@@ -63,7 +67,8 @@ def poses_of(model):
 
 def test_all_frames_of_a_film_get_their_true_poses(scene, mapped, tmp_path):
     transforms, cloud = tmp_path / "transforms.json", tmp_path / "sparse.ply"
-    write_transforms(scene / "sfm", scene / "frames.csv", transforms, cloud, aabb_scale=4)
+    model = tmp_path / "model"
+    write_transforms(scene / "sfm", scene / "frames.csv", transforms, cloud, model, aabb_scale=4)
     error = compare_poses(read_poses(transforms), read_poses(scene / "truth.json"))
     assert error["images"] == mapped["images"] == mapped["registered"] == 12
     assert error["median_rotation_degrees"] < 0.5
@@ -75,7 +80,7 @@ def test_all_frames_of_a_film_get_their_true_poses(scene, mapped, tmp_path):
     assert mapped["points"] > 200
     assert mapped["observations"] / mapped["points"] == pytest.approx(mapped["mean_track_length"])
     assert mapped["verified_pairs"] == count_matches(scene / "database.db").verified_pairs
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["sparse.ply", "transforms.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "sparse.ply", "transforms.json"]
     assert pycolmap.Reconstruction(scene / "sfm").num_reg_images() == 12
 
 
@@ -96,7 +101,7 @@ def reconstruct_by_one_thread(scene, folder):
     options = SIFT | {"threads": 1}
     counts = match_features(scene / "frames", database, matcher="sequential", overlap=4, **options)
     assert counts == count_matches(scene / "database.db")
-    map_scene(scene / "frames", database, folder / "sfm", seed=0)
+    map_scene(scene / "frames", database, folder / "sfm", settings=SETTINGS)
     return pycolmap.Reconstruction(folder / "sfm")
 
 
@@ -147,7 +152,7 @@ def test_images_of_several_sizes_all_take_part_with_a_camera_for_each_size(scene
         cameras = {image.name: image.camera_id for image in database.read_all_images()}
         assert len(set(cameras.values())) == database.num_cameras() == 2
         assert len({cameras[f"picture_{number}.png"] for number in range(4)}) == 1
-    found = map_scene(folder, tmp_path / "database.db", tmp_path / "sfm", seed=0)
+    found = map_scene(folder, tmp_path / "database.db", tmp_path / "sfm", settings=SETTINGS)
     assert found["registered"] == 6
     assert {(camera["width"], camera["height"]) for camera in found["cameras"]} == {(256, 192), (240, 180)}
 
@@ -165,12 +170,15 @@ def test_without_texture_it_says_that_no_features_were_found(tmp_path):
 def test_unrelated_images_say_how_many_features_and_matches_there_were(tmp_path):
     for number in range(3):
         texture(tmp_path / "noise", f"{number}.png", number)
+    database = tmp_path / "database.db"
+    match_features(tmp_path / "noise", database, matcher="exhaustive", overlap=1, **SIFT)
     with pytest.raises(
-        TriptychError, match=r"no two images that fit together \(3 images with \d+ features each"
+        TriptychError, match=r"no two images to start from \(3 images with \d+ features each"
     ) as caught:
-        match_features(tmp_path / "noise", tmp_path / "database.db", matcher="exhaustive", overlap=1, **SIFT)
-    assert "sfm.matcher" in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["noise"]
+        map_scene(tmp_path / "noise", database, tmp_path / "sfm", settings=SETTINGS)
+    assert "no two images show the same things" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["database.db", "noise"]
 
 
 def test_a_camera_that_never_moves_cannot_be_mapped_and_leaves_nothing(tmp_path):
@@ -178,14 +186,14 @@ def test_a_camera_that_never_moves_cannot_be_mapped_and_leaves_nothing(tmp_path)
         texture(tmp_path / "still", f"{number}.png", 0)
     match_features(tmp_path / "still", tmp_path / "database.db", matcher="exhaustive", overlap=1, **SIFT)
     with pytest.raises(TriptychError, match="mapping found no two images to start from"):
-        map_scene(tmp_path / "still", tmp_path / "database.db", tmp_path / "sfm", seed=0)
-    assert not (tmp_path / "sfm").exists()
+        map_scene(tmp_path / "still", tmp_path / "database.db", tmp_path / "sfm", settings=SETTINGS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["database.db", "still"]
 
 
-def test_the_largest_of_several_models_is_taken():
+def test_the_largest_of_several_models_comes_first():
     models = {}
     for number, images in enumerate((4, 9, 6)):
         options = pycolmap.SyntheticDatasetOptions()
         options.num_rigs, options.num_frames_per_rig = 1, images
         models[number] = pycolmap.synthesize_dataset(options)
-    assert largest_model(models).num_reg_images() == 9
+    assert [model.num_reg_images() for model in largest_first(models)] == [9, 6, 4]

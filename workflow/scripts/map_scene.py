@@ -16,13 +16,15 @@ if "snakemake" in globals():
             snakemake.input.frames,
             snakemake.input.database,
             snakemake.output.model,
-            seed=recipe["seed"],
+            settings=recipe,
+            masks=snakemake.input.masks or None,
+            holdout=recipe.get("holdout"),
+            threads=snakemake.threads,
         )
         write_json(
             snakemake.output.summary,
             {
                 **found,
-                "matcher": recipe["matcher"],
                 "provenance": running.provenance(recipe=recipe, seed=recipe["seed"]),
             },
         )

@@ -13,6 +13,7 @@ if "snakemake" in globals():
         match_features(
             snakemake.input.frames,
             snakemake.output.database,
+            masks=snakemake.input.masks or None,
             **snakemake.params.recipe,
             threads=snakemake.threads,
         )

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from triptych.sfm.scene_frame import write_transforms
+from triptych.workflow.files import read_json
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if "snakemake" in globals():
             snakemake.output.cloud,
             snakemake.output.model,
             masks=snakemake.input.masks or None,
+            held_out=read_json(snakemake.input.summary).get("held_out", ()),
             **recipe,
             provenance=running.provenance(recipe=recipe),
         )

@@ -15,6 +15,7 @@ from triptych.workflow.progress import Progress
 log = logging.getLogger("triptych")
 
 CAMERA_MODEL = "OPENCV"  # fx, fy, cx, cy, k1, k2, p1, p2: the lens of instant-ngp's format
+PEAK_THRESHOLD = 0.02 / 3  # COLMAP's default; a lower one finds weaker features, too
 BLOCK = 10  # images per call of COLMAP, between which progress is shown
 # Images up to this longer side are doubled first: otherwise SIFT finds too few features in them, and four
 # times as many pixels are still few.
@@ -71,6 +72,8 @@ def extract_features(
     max_image_size: int,
     max_features: int,
     first_octave: int | None,
+    peak_threshold: float,
+    affine: bool,
     threads: int,
 ) -> None:
     """Fill a new COLMAP database with cameras and features; arguments as for `match_features`.
@@ -82,6 +85,8 @@ def extract_features(
     extraction.max_image_size = max_image_size
     extraction.num_threads = threads
     extraction.sift.max_num_features = max_features
+    extraction.sift.peak_threshold = peak_threshold
+    extraction.sift.estimate_affine_shape = extraction.sift.domain_size_pooling = affine
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = CAMERA_MODEL
     if masks is not None:

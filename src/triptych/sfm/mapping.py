@@ -3,118 +3,205 @@
 import logging
 import math
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pycolmap
 
-from triptych.sfm.matching import ADVICE, colmap_seed, count_matches, quieten
+from triptych.data.image_files import natural_order
+from triptych.sfm.attempts import LONGEST_RETRY, MIN_REGISTERED, Attempt, attempts, run_mapper
+from triptych.sfm.database import MatchCounts, colmap_seed, count_matches, quieten
+from triptych.sfm.diagnosis import Diagnosis, advise, diagnose, is_hopeless
+from triptych.sfm.held_out import held_out_names, register_held_out
+from triptych.sfm.lens import refine
+from triptych.sfm.matching import match_features
+from triptych.sfm.models import describe, file_ranges, largest_first, merge_models, registered_names
+from triptych.sfm.pairs import choose_matcher
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder
-from triptych.workflow.progress import Progress
+from triptych.workflow.progress import format_seconds
 
 log = logging.getLogger("triptych")
 
-MIN_REGISTERED = 3
+ENOUGH = 0.9  # of the images have a pose: no other attempt is made
+HALF = 0.5
 
 
-def largest_model(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
-    """The reconstruction with the most registered images; of equals, the one with more points.
+@dataclass
+class _Outcome:
+    """An attempt, its models (the largest first), and the database that it used."""
 
-    COLMAP starts another model if it cannot continue one, and the first may not be the best.
-    """
-    return max(models.values(), key=lambda model: (model.num_reg_images(), model.num_points3D()))
+    attempt: Attempt
+    models: list[pycolmap.Reconstruction]
+    database: Path
+    counts: MatchCounts
+    principal_points: dict[int, str]
 
+    @property
+    def registered(self) -> int:
+        return self.models[0].num_reg_images() if self.models else 0
 
-def describe(model: pycolmap.Reconstruction) -> dict[str, Any]:
-    """Size and accuracy of a reconstruction; errors in pixels."""
-    cameras = [
-        {
-            "model": camera.model_name,
-            "width": camera.width,
-            "height": camera.height,
-            "params": [float(value) for value in camera.params],
+    def summary(self) -> dict[str, Any]:
+        """Its entry in sfm.json."""
+        found = {"points": 0, "mean_reprojection_error": None}
+        if self.models:
+            found = {key: describe(self.models[0])[key] for key in found}
+        return {
+            "attempt": self.attempt.name,
+            "registered": self.registered,
+            "models": [model.num_reg_images() for model in self.models],
+            **found,
+            "features_per_image": self.counts.features_per_image,
+            "verified_pairs": self.counts.verified_pairs,
         }
-        for _, camera in sorted(model.cameras.items())
-    ]
-    return {
-        "registered": model.num_reg_images(),
-        "points": model.num_points3D(),
-        "observations": model.compute_num_observations(),
-        "mean_reprojection_error": model.compute_mean_reprojection_error(),
-        "mean_track_length": model.compute_mean_track_length(),
-        "camera": cameras[0],
-        "cameras": cameras,
-    }
 
 
-def refine(model: pycolmap.Reconstruction) -> None:
-    """Final bundle adjustment in place, including the principal point.
+def _attempt(
+    attempt: Attempt,
+    images: str | Path,
+    database: Path,
+    scratch: Path,
+    *,
+    names: list[str],
+    settings: Mapping[str, Any],
+    masks: str | Path | None,
+    threads: int,
+) -> _Outcome:
+    """Make an attempt; `database` has the matches of the first one and stays as it is."""
+    scratch.mkdir()
+    seed = settings["seed"]
+    # COLMAP writes to every database that it opens, and Snakemake would see a changed input.
+    used = scratch / "database.db"
+    if attempt.matching is None:
+        shutil.copy(database, used)
+    else:
+        keys = ("matcher", "overlap", "max_image_size", "max_features", "first_octave")
+        recipe = {**{key: settings[key] for key in keys}, **attempt.matching}
+        match_features(images, used, **recipe, seed=seed, masks=masks, threads=threads)
+    found = run_mapper(attempt, used, images, scratch, names=names, seed=seed)
+    models = largest_first({number: model for number, model in found.items() if model.num_points3D()})
+    models = merge_models(models, used, images, seed=colmap_seed("merging", seed))
+    notes: dict[int, str] = {}
+    if models:
+        models[0], notes = refine(models[0])
+        if not math.isfinite(models[0].compute_mean_reprojection_error()):
+            log.warning("%s: bundle adjustment diverged", attempt.name)
+            models = []
+    return _Outcome(attempt, models, used, count_matches(used), notes)
 
-    While the model grows, the principal point is fixed at the image's centre: the first few views do not
-    determine it, but all views together do.
-    """
-    options = pycolmap.BundleAdjustmentOptions()
-    options.refine_principal_point = True
-    options.print_summary = False
-    options.ceres.solver_options.num_threads = 1
-    pycolmap.bundle_adjustment(model, options)
-    model.update_point_3d_errors()
+
+def _advice(found: Diagnosis, models: list[dict[str, Any]]) -> str:
+    """What to do about images without a pose."""
+    if len(models) > 1 and not is_hopeless(found):
+        parts = "; ".join(f"{model['images']} images: {model['files']}" for model in models)
+        return (
+            f"the images fall into {len(models)} parts that do not fit together ({parts}): add images that "
+            "connect them, or make a scene of each"
+        )
+    return advise(found)
 
 
-def map_scene(images: str | Path, database: str | Path, folder: str | Path, *, seed: int) -> dict[str, Any]:
-    """Incremental mapping; writes the largest model in COLMAP's binary format.
+def map_scene(
+    images: str | Path,
+    database: str | Path,
+    folder: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    masks: str | Path | None = None,
+    holdout: int | None = None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Find camera poses and points, and write the largest model in COLMAP's binary format.
 
-    It runs in one thread: with more, poses would depend on their number, and a scene of fifty images gains
-    nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
+    While fewer than 90 % of the images get a pose, it is tried again with other settings (see `attempts`),
+    unless the matches show that none can help. The attempt that places most images counts.
 
     Args:
         images: the folder of images of the database.
-        database: COLMAP database with verified matches.
+        database: COLMAP database with verified matches, made with `settings`.
         folder: the folder of the model to write.
-        seed: seed of RANSAC.
+        settings: those of `config.reconstruction.SfM`.
+        masks: as for `match_features`, for further attempts.
+        holdout: every `holdout`-th image takes no part and is registered afterwards; None: all take part.
+        threads: for further attempts; the result does not depend on it.
 
     Returns:
-        images, registered, points, observations, mean_reprojection_error in pixels,
-        mean_track_length, camera (of the first image size; `cameras` has all), verified_pairs,
-        models (the number of models that COLMAP made).
+        images, registered, points, observations, mean_reprojection_error in pixels, mean_track_length, camera
+        (of the first lens; `cameras` has all), principal_points (what happened to them), verified_pairs,
+        matcher, models (`images` and `files` of each), without_pose (names), attempts, advice (None if enough
+        images have a pose), held_out (names, with `holdout`).
 
     Raises:
         TriptychError: if no model, or only one of fewer than three images, can be made.
     """
     quieten()
-    options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = 1
-    options.random_seed = colmap_seed("mapping", seed)
-    options.min_model_size = MIN_REGISTERED
-    with atomic_folder(folder) as temporary, TemporaryDirectory() as scratch:
-        # COLMAP writes to every database it opens, and Snakemake would see a changed input.
-        database = shutil.copy(database, scratch)
-        counts = count_matches(database)
-        with Progress(counts.images, "mapping", unit="image") as progress:
-            models = pycolmap.incremental_mapping(
-                database, images, scratch, options=options, next_image_callback=progress.update
+    images, database = Path(images), Path(database)
+    with atomic_folder(folder) as temporary, TemporaryDirectory(dir=temporary.parent) as scratch:
+        copy = Path(shutil.copy(database, scratch))
+        with pycolmap.Database.open(copy) as opened:
+            every = sorted((image.name for image in opened.read_all_images()), key=natural_order)
+        held_out = held_out_names(every, holdout) if holdout else []
+        names = [name for name in every if name not in set(held_out)]
+        found, counts = diagnose(copy), count_matches(copy)
+        best, tried = _reconstruct(
+            images, copy, Path(scratch), found, names=names, settings=settings, masks=masks, threads=threads
+        )
+        models = [
+            {"images": model.num_reg_images(), "files": file_ranges(registered_names(model), every)}
+            for model in best.models
+        ]
+        advice = _advice(found, models) if best.registered < ENOUGH * len(names) else None
+        if best.registered < MIN_REGISTERED:
+            placed = "no two images to start from" if not best.models else f"only {best.registered} images"
+            raise TriptychError(f"{images}: mapping found {placed} ({counts}); {advice}")
+        model = best.models[0]
+        if advice:
+            loud = "LESS THAN HALF: " if best.registered < HALF * len(names) else ""
+            log.warning(
+                "%s: %s%d of %d images have a pose; %s", images, loud, best.registered, len(names), advice
             )
-        if not models:
-            raise TriptychError(f"{images}: mapping found no two images to start from ({counts}); {ADVICE}")
-        model = largest_model(models)
-        registered = model.num_reg_images()
-        if registered < MIN_REGISTERED:
-            raise TriptychError(
-                f"{images}: mapping placed only {registered} of {counts.images} images ({counts}); {ADVICE}"
-            )
-        refine(model)
+        if held_out:
+            placed_later = register_held_out(model, best.database, held_out, seed=settings["seed"])
+            log.info("%d of %d held-out images registered afterwards", len(placed_later), len(held_out))
         model.write_binary(temporary)
-        found = {
-            "images": counts.images,
+        poses = set(registered_names(model))
+        return {
+            "images": len(every),
             **describe(model),
-            "verified_pairs": counts.verified_pairs,
-            "models": len(models),
+            "principal_points": [best.principal_points[number] for number in sorted(model.cameras)],
+            "verified_pairs": best.counts.verified_pairs,
+            "matcher": choose_matcher(settings["matcher"], counts.images, counts.features_per_image),
+            "models": models,
+            "without_pose": [name for name in every if name not in poses],
+            "attempts": tried,
+            "advice": advice,
+            **({"held_out": held_out} if held_out else {}),
         }
-        if not math.isfinite(found["mean_reprojection_error"]):
-            raise TriptychError(f"{images}: bundle adjustment diverged ({counts}); {ADVICE}")
-    if registered < counts.images:
-        left_out = counts.images - registered
-        log.warning("%s: %d of %d images have no pose and are left out", images, left_out, counts.images)
-    return found
+
+
+def _reconstruct(
+    images: Path, database: Path, scratch: Path, found: Diagnosis, *, names: list[str], **options: Any
+) -> tuple[_Outcome, list[dict[str, Any]]]:
+    """The best outcome, and a summary of each attempt."""
+    best: _Outcome | None = None
+    tried: list[dict[str, Any]] = []
+    for number, attempt in enumerate(attempts(options["settings"], found.counts)):
+        if best is not None and (best.registered >= ENOUGH * len(names) or is_hopeless(found)):
+            break
+        if attempt.seconds > LONGEST_RETRY:
+            reason = f"matching would take about {format_seconds(attempt.seconds)} on two cores"
+            tried.append({"attempt": attempt.name, "skipped": reason})
+            continue
+        if best is not None:
+            log.info("%d of %d images have a pose; trying: %s", best.registered, len(names), attempt.name)
+        outcome = _attempt(attempt, images, database, scratch / str(number), names=names, **options)
+        tried.append(outcome.summary())
+        if best is None or outcome.registered > best.registered:
+            best = outcome
+    assert best is not None
+    for summary in tried:
+        summary["chosen"] = summary["attempt"] == best.attempt.name
+    return best, tried

@@ -3,93 +3,56 @@
 import logging
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Literal, NamedTuple
 
-import numpy as np
 import pycolmap
 
 from triptych.data.image_files import natural_order
-from triptych.sfm.features import extract_features
+from triptych.sfm.database import MatchCounts, colmap_seed, count_matches, quieten
+from triptych.sfm.features import PEAK_THRESHOLD, extract_features
+from triptych.sfm.pairs import BLOCK, Matcher, Pair, choose_matcher, describe_plan, image_pairs, images_alike
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
 from triptych.workflow.progress import Progress
-from triptych.workflow.seeds import derive_seed
 
 log = logging.getLogger("triptych")
 
-Matcher = Literal["exhaustive", "sequential"]
-ADVICE = (
-    "try sfm.matcher: exhaustive, sfm.first_octave: -1, a higher sfm.max_features or fps, "
-    "or film more slowly around something textured that stands still"
-)
-BLOCK = 10  # the pairs of BLOCK x BLOCK images per call of COLMAP, between which progress is shown
 
-
-class MatchCounts(NamedTuple):
-    """Numbers of images, of features over all images, of pairs with matches, and of verified pairs."""
-
-    images: int
-    features: int
-    matched_pairs: int
-    verified_pairs: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.images} images with {self.features / max(self.images, 1):.0f} features each, "
-            f"{self.matched_pairs} pairs with matches, {self.verified_pairs} of them verified"
-        )
-
-
-def count_matches(database: str | Path) -> MatchCounts:
-    """Read the counts of a COLMAP database."""
+def plan_pairs(
+    database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int
+) -> tuple[list[str], list[Pair]]:
+    """Names of the images in natural order, and positions of the pairs to match; logs the estimated time."""
+    counts = count_matches(database)
+    matcher = choose_matcher(matcher, counts.images, counts.features_per_image)
     with pycolmap.Database.open(database) as opened:
-        # COLMAP keeps a row for every pair that it tried, even without matches.
-        _, matches = opened.read_num_matches()
-        _, inliers = opened.read_two_view_geometry_num_inliers()
-        pairs = int(np.count_nonzero(matches)), int(np.count_nonzero(inliers))
-        return MatchCounts(opened.num_images(), opened.num_keypoints(), *pairs)
+        images = sorted(opened.read_all_images(), key=lambda image: natural_order(image.name))
+        alike = []
+        if matcher == "sequential":
+            numbers = [image.image_id for image in images]
+            alike = images_alike(opened, numbers, beyond=overlap, seed=seed)
+    pairs = image_pairs(len(images), matcher=matcher, overlap=overlap, alike=alike)
+    log.info("%s", describe_plan(matcher, len(pairs), counts.features_per_image, threads))
+    return [image.name for image in images], pairs
 
 
-def colmap_seed(*parts: int | str) -> int:
-    """A seed in COLMAP's range (32 bits; -1 would mean the clock)."""
-    return derive_seed(*parts) % 2**31
-
-
-def quieten() -> None:
-    """Let COLMAP print errors only; the log has the rest."""
-    pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
-    pycolmap.logging.stderrthreshold = pycolmap.logging.ERROR.value
-
-
-def image_pairs(images: int, *, matcher: Matcher, overlap: int) -> list[tuple[int, int]]:
-    """Positions (first < second) of the pairs to match, ordered in blocks of images that stay in memory.
-
-    Exhaustive: every pair. Sequential: each image with the next `overlap`, and with those 2, 4,
-    8, ... up to 2^(overlap - 1) further on, which closes loops at little cost.
-    """
-    if matcher == "exhaustive":
-        pairs = [(first, second) for second in range(images) for first in range(second)]
-    else:
-        steps = set(range(1, overlap + 1)) | {2**power for power in range(min(overlap, 30))}
-        pairs = [(first, first + step) for step in steps for first in range(images - step)]
-    return sorted(pairs, key=lambda pair: (pair[0] // BLOCK, pair[1] // BLOCK, pair))
-
-
-def match_pairs(database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int) -> None:
+def match_pairs(
+    database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int, guided: bool = False
+) -> None:
     """Match the features of image pairs and verify each pair by its epipolar geometry.
 
     COLMAP receives the pairs in blocks, so that progress can be shown. (Its database must not be read
     meanwhile: a second SQLite in one process breaks the first one's locks.)
+
+    COLMAP's default matcher looks up nearest neighbours in an index. Its exhaustive one takes 31 times as
+    long: 0.86 for 0.028 CPU seconds per pair of images with 3100 features each, on an AMD Zen 5.
     """
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = threads
+    matching.guided_matching = guided
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = colmap_seed("verification", seed)
-    with pycolmap.Database.open(database) as opened:
-        names = sorted((image.name for image in opened.read_all_images()), key=natural_order)
-    pairs = image_pairs(len(names), matcher=matcher, overlap=overlap)
+    names, pairs = plan_pairs(database, matcher=matcher, overlap=overlap, seed=seed, threads=threads)
     with (
-        Progress(len(pairs), f"matching ({matcher})", unit="pair") as progress,
+        Progress(len(pairs), "matching", unit="pair") as progress,
         NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as listing,
     ):
         pairing = pycolmap.ImportedPairingOptions()
@@ -121,14 +84,17 @@ def match_features(
     seed: int,
     threads: int,
     masks: str | Path | None = None,
+    peak_threshold: float = PEAK_THRESHOLD,
+    affine: bool = False,
+    guided: bool = False,
 ) -> MatchCounts:
     """Make the COLMAP database of a folder of frames: features, matches, verified pairs.
 
     Args:
         images: folder with nothing but images.
         database: written atomically.
-        matcher: `exhaustive` tries every pair; `sequential` tries pairs that are near in order
-            of name, for films.
+        matcher: `exhaustive` tries every pair; `sequential` tries pairs that are near in order of name, and
+            those that look alike; `auto`: see `choose_matcher`.
         overlap: number of following images that sequential matching pairs each image with.
         max_image_size: longer side in pixels at which features are detected.
         max_features: largest number of features per image.
@@ -139,9 +105,12 @@ def match_features(
             a busy machine, led to poses 1e-5 away, for a reason that was not found).
         masks: a folder with a mask NAME.png for each image, where NAME includes the image's suffix. No
             features are found where it is black. None: no masks.
+        peak_threshold: smallest contrast of a feature.
+        affine: affine shape and domain-size pooling of features, for large changes of view: much slower.
+        guided: match again along the epipolar lines of a first match: slower, more matches.
 
     Raises:
-        TriptychError: if there is nothing to match or no pair of images fits together.
+        TriptychError: if no image has features.
     """
     quieten()
     with atomic_path(database) as temporary:
@@ -152,6 +121,8 @@ def match_features(
             max_image_size=max_image_size,
             max_features=max_features,
             first_octave=first_octave,
+            peak_threshold=peak_threshold,
+            affine=affine,
             threads=threads,
         )
         counts = count_matches(temporary)
@@ -160,11 +131,7 @@ def match_features(
                 f"{images}: feature extraction found nothing in {counts.images} images; they have no texture "
                 "(black, white, or out of focus?): film a scene with detail, in good light"
             )
-        match_pairs(temporary, matcher=matcher, overlap=overlap, seed=seed, threads=threads)
+        match_pairs(temporary, matcher=matcher, overlap=overlap, seed=seed, threads=threads, guided=guided)
         counts = count_matches(temporary)
         log.info("%s: %s", images, counts)
-        if counts.verified_pairs == 0:
-            raise TriptychError(
-                f"{images}: matching found no two images that fit together ({counts}); {ADVICE}"
-            )
     return counts

@@ -5,6 +5,7 @@ transforms.json the camera looks along -z with y up (OpenGL), +z is up, the scen
 the origin, and the cameras are 4 away from it on average.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from triptych.scenes.calibration import COEFFICIENTS
 from triptych.scenes.colmap_export import write_model
 from triptych.scenes.manifest import sharpness_of_files
 from triptych.scenes.normalisation import normalisation
+from triptych.scenes.scene_files import TEST, TRAIN
 from triptych.scenes.undistortion import lens_values
 from triptych.scenes.write_scene import lens_entry, write_scene_file
 from triptych.sfm.masks import mask_file
@@ -47,6 +49,7 @@ def write_transforms(
     *,
     aabb_scale: int,
     masks: str | Path | None = None,
+    held_out: Collection[str] = (),
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """Write a COLMAP model as transforms.json, and the model and its points as PLY in the same coordinates.
@@ -59,6 +62,8 @@ def write_transforms(
         scene_model: the folder for the COLMAP model.
         aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
         masks: the folder of the frames' masks, beside `target`; None if there are none.
+        held_out: images whose poses were found afterwards; the file says that they are for testing. If there
+            are none, the file has no split.
         provenance: added to `target`.
     """
     model = pycolmap.Reconstruction(model_folder)
@@ -76,6 +81,7 @@ def write_transforms(
             "sharpness": sharpness[image.name],
             **_mask_of(image.name, masks),
             **_lens(model.camera(image.camera_id)),
+            **({"split": TEST if image.name in held_out else TRAIN} if held_out else {}),
             "transform_matrix": pose.tolist(),
         }
         for image, pose in zip(registered, change.apply(poses), strict=True)

@@ -54,6 +54,7 @@ class Progress:
     def update(self, amount: int = 1, **fields: float | str) -> None:
         """Add finished units; `fields` (losses, rates) are shown beside the bar."""
         self.count += amount
+        self.total = self._bar.total = max(self.total, self.count)  # an estimate may have been too low
         now = time.monotonic()
         if self.images:
             fields = {"images/s": float(f"{self._rate(now) * self.images:.3g}"), **fields}

@@ -1,0 +1,144 @@
+"""Attempts at a reconstruction: as configured, then with other settings while too few images have a pose."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pycolmap
+
+from triptych.sfm.database import MatchCounts, colmap_seed, count_matches
+from triptych.sfm.features import PEAK_THRESHOLD
+from triptych.sfm.lens import simplify_lenses
+from triptych.sfm.pairs import REFERENCE_CORES, choose_matcher, matching_seconds
+from triptych.workflow.progress import Progress
+
+Mapper = Literal["incremental", "global"]
+
+MIN_REGISTERED = 3
+LONGEST_RETRY = 60 * 60  # seconds of matching on two cores, estimated, that an attempt may take
+# How many times as many features an attempt with more features is expected to find.
+MORE = 3
+
+
+class Attempt(NamedTuple):
+    """Settings of an attempt.
+
+    Attributes:
+        name: what is different from the settings of the config.
+        mapper: see `config.reconstruction.SfM`.
+        tolerant: lenses of one focal length and one coefficient while the model grows; pairs with a short
+            baseline may start it, and few matches suffice to continue.
+        matching: changed arguments of `match_features`; None: the matches of the first attempt.
+        pairs, features: of the new matches, estimated.
+    """
+
+    name: str
+    mapper: Mapper
+    tolerant: bool = False
+    matching: Mapping[str, Any] | None = None
+    pairs: int = 0
+    features: float = 0
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds of matching on two cores."""
+        return matching_seconds(self.pairs, self.features, REFERENCE_CORES) if self.matching else 0.0
+
+
+def attempts(settings: Mapping[str, Any], counts: MatchCounts) -> list[Attempt]:
+    """The attempts for a scene, cheap ones first.
+
+    Args:
+        settings: those of `config.reconstruction.SfM`.
+        counts: of the matches made with these settings.
+    """
+    mapper: Mapper = settings["mapper"]
+    other: Mapper = "global" if mapper == "incremental" else "incremental"
+    features = counts.features_per_image
+    every = counts.images * (counts.images - 1) // 2
+    matcher = choose_matcher(settings["matcher"], counts.images, features)
+    pairs = every if matcher == "exhaustive" else min(every, 3 * settings["overlap"] * counts.images)
+    denser = {"guided": True} if matcher == "exhaustive" else {"matcher": "exhaustive"}
+    more = {
+        "first_octave": -1,
+        "max_features": 2 * settings["max_features"],
+        "peak_threshold": PEAK_THRESHOLD / 2,
+    }
+    return [
+        Attempt("as configured", mapper),
+        Attempt("simple lens, relaxed start", "incremental", True),
+        Attempt(f"{other} mapper", other, other == "incremental"),
+        Attempt("denser matching", "incremental", True, denser, every, features),
+        Attempt("more features", "incremental", True, more, pairs, MORE * features),
+        Attempt("affine features", "incremental", True, {**more, "affine": True}, pairs, MORE * features),
+    ]
+
+
+class _Growth:
+    """Progress of mapping: the number of images of the largest model so far."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.images = progress, 0
+
+    def start(self) -> None:
+        """A model begins with two images."""
+        self.images = 1
+        self.add()
+
+    def add(self) -> None:
+        """Another image is registered."""
+        self.images += 1
+        if self.images > self.progress.count:
+            self.progress.update(self.images - self.progress.count)
+
+
+def run_mapper(
+    attempt: Attempt, database: Path, images: str | Path, scratch: str | Path, *, names: list[str], seed: int
+) -> dict[int, pycolmap.Reconstruction]:
+    """COLMAP's models of an attempt.
+
+    It runs in one thread: with more, poses would depend on their number, and a scene of fifty images gains
+    nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
+
+    Args:
+        attempt: its mapper and tolerance; its matches are those of `database`.
+        database: COLMAP database with verified matches; its lenses may be simplified.
+        images: the folder of images.
+        scratch: an empty folder, for COLMAP.
+        names: the images to map.
+        seed: seed of RANSAC.
+    """
+    simplify_lenses(database, everywhere=attempt.tolerant)
+    if attempt.mapper == "global":
+        pycolmap.calibrate_view_graph(database)
+        options = pycolmap.GlobalPipelineOptions()
+        options.num_threads = options.mapper.num_threads = 1
+        options.random_seed = options.mapper.random_seed = colmap_seed("mapping", seed)
+        options.min_model_size, options.image_names = MIN_REGISTERED, names
+        adjustment = options.mapper.bundle_adjustment.ceres
+        adjustment.use_gpu = options.mapper.global_positioning.use_gpu = pycolmap.has_cuda
+        adjustment.solver_options.num_threads = 1
+        return dict(pycolmap.global_mapping(database, images, scratch, options=options))
+    incremental = pycolmap.IncrementalPipelineOptions()
+    incremental.num_threads = 1
+    incremental.random_seed = colmap_seed("mapping", seed)
+    incremental.min_model_size, incremental.image_names = MIN_REGISTERED, names
+    if attempt.tolerant:
+        incremental.mapper.init_min_tri_angle = 6.0
+        incremental.mapper.init_min_num_inliers = 50
+        incremental.mapper.abs_pose_min_num_inliers = 15
+    with Progress(len(names), f"mapping ({attempt.name})", unit="image") as progress:
+        growth = _Growth(progress)
+        return dict(
+            pycolmap.incremental_mapping(
+                database,
+                images,
+                scratch,
+                options=incremental,
+                initial_image_pair_callback=growth.start,
+                next_image_callback=growth.add,
+            )
+        )
+
+
+__all__ = ["MIN_REGISTERED", "Attempt", "Mapper", "attempts", "count_matches", "run_mapper"]

@@ -1,0 +1,97 @@
+"""The freedom of a lens in bundle adjustment, by the number of views that determine it.
+
+A few views fit a wrong lens as well as the right one: with four photographs, the principal point moved by
+6 % of the width, and the two focal lengths came apart by 2 %.
+"""
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+log = logging.getLogger("triptych")
+
+OPENCV = pycolmap.CameraModelId.OPENCV  # fx, fy, cx, cy, k1, k2, p1, p2
+SIMPLE = pycolmap.CameraModelId.SIMPLE_RADIAL  # f, cx, cy, k
+ENOUGH_VIEWS = 12  # for OPENCV, and for the principal point
+FAR = 0.05  # of the image's width or height: a principal point is nowhere further from the centre
+
+
+def views_of_cameras(model: pycolmap.Reconstruction) -> Counter[int]:
+    """The number of registered images of each camera, by its id."""
+    return Counter(model.image(number).camera_id for number in model.reg_image_ids())
+
+
+def simplify_lenses(database: str | Path, *, everywhere: bool) -> None:
+    """Give cameras with few images, or all, one focal length and one coefficient of distortion."""
+    with pycolmap.Database.open(database) as opened:
+        images = Counter(image.camera_id for image in opened.read_all_images())
+        for camera in opened.read_all_cameras():
+            if camera.model == OPENCV and (everywhere or images[camera.camera_id] < ENOUGH_VIEWS):
+                centre = camera.principal_point_x, camera.principal_point_y
+                focal = camera.mean_focal_length()
+                camera.model, camera.params = SIMPLE, [focal, *centre, 0.0]
+                opened.update_camera(camera)
+
+
+def _complete_lenses(model: pycolmap.Reconstruction) -> None:
+    """Make simple lenses with enough views OPENCV; what they project stays the same."""
+    views = views_of_cameras(model)
+    for number, camera in model.cameras.items():
+        if camera.model == SIMPLE and views[number] >= ENOUGH_VIEWS:
+            focal, x, y, distortion = camera.params
+            camera.model, camera.params = OPENCV, [focal, focal, x, y, distortion, 0.0, 0.0, 0.0]
+
+
+def _adjust(model: pycolmap.Reconstruction, free: set[int]) -> None:
+    """Bundle adjustment in place; the principal points of the cameras in `free` are adjusted, too."""
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.ceres.solver_options.num_threads = 1
+    for principal_point in (False, True) if free else (False,):
+        config = pycolmap.BundleAdjustmentConfig()
+        for number in model.reg_image_ids():
+            config.add_image(number)
+        config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+        if principal_point:
+            for number in set(model.cameras) - free:
+                config.set_constant_cam_intrinsics(number)
+        options.refine_principal_point = principal_point
+        pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    model.update_point_3d_errors()
+
+
+def _off_centre(camera: pycolmap.Camera) -> float:
+    """Distance of the principal point from the centre, as a share of the width or height."""
+    offset = camera.principal_point_x / camera.width, camera.principal_point_y / camera.height
+    return float(np.abs(np.array(offset) - 0.5).max())
+
+
+def refine(model: pycolmap.Reconstruction) -> tuple[pycolmap.Reconstruction, dict[int, str]]:
+    """Final bundle adjustment: with the whole lens and the principal point, as far as views determine them.
+
+    While the model grows, the principal point is fixed at the image's centre: the first few views do not
+    determine it, but all views together do.
+
+    Returns:
+        The adjusted model, and for each camera what happened to its principal point.
+    """
+    _complete_lenses(model)
+    views = views_of_cameras(model)
+    free = {number for number, count in views.items() if count >= ENOUGH_VIEWS}
+    notes = {
+        number: "adjusted" if number in free else f"centre: {views[number]} views" for number in model.cameras
+    }
+    while True:
+        adjusted = pycolmap.Reconstruction(model)
+        _adjust(adjusted, free)
+        far = {number for number in free if _off_centre(adjusted.camera(number)) > FAR}
+        if not far:
+            return adjusted, notes
+        for number in far:
+            off = _off_centre(adjusted.camera(number))
+            notes[number] = f"centre: adjustment moves it by {off:.0%} of the image"
+            log.warning("camera %d: principal point kept at the centre; %s", number, notes[number])
+        free -= far
