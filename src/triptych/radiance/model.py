@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from triptych.config.reconstruction import Radiance
 from triptych.radiance.backend import choose_radiance_device, make_density, make_tracer
+from triptych.radiance.box_check import TrainingRays, check_box
 from triptych.radiance.camera_optimizer import CameraOptimizer
 from triptych.radiance.composite import over
 from triptych.radiance.field import Field, FieldShape
@@ -67,6 +68,12 @@ class RadianceModel:
         self.occupancy = OccupancyGrid(
             aabb_scale=scene.aabb_scale, resolution=recipe.occupancy_resolution, device=device
         )
+        rays = TrainingRays(
+            *(self.cameras, self.sampler),
+            near=recipe.near,
+            generator=torch_generator(device, recipe.seed, "box"),
+        )
+        self.rays_in_box = check_box(scene, rays)
         self.occupancy.cull_unseen_cells(self.cameras, near=recipe.near)
         if missing := cameras_missing_box(self.cameras, aabb_scale=scene.aabb_scale):
             log.warning(

@@ -38,7 +38,7 @@ def train(
     Args:
         scene: the images and their cameras.
         recipe: the knobs of the training.
-        checkpoints: where to save and resume; the caller removes them once outputs are written.
+        checkpoints: where to save and resume.
         events: folder for TensorBoard.
         history: the `history.csv` to write.
 
@@ -90,5 +90,6 @@ def _metrics(trainer: Trainer, last: dict[str, float]) -> dict[str, Any]:
         "training_seconds": round(trainer.seconds, 2),
         "milliseconds_per_step": round(1000 * trainer.seconds / trainer.step, 2),
         **{name: last[name] for name in names},
+        "rays_in_box": round(trainer.model.rays_in_box, 4),
         "parameters": sum(parameter.numel() for parameter in trainer.model.field.parameters()),
     }

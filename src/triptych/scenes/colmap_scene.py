@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from triptych.scenes.colmap_binary import read_model
 from triptych.scenes.colmap_files import find_models, image_root
 from triptych.scenes.coordinates import OFFSET, SCALE, World
 from triptych.scenes.listed_files import find_listed_files, printable
@@ -21,7 +22,7 @@ FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
 def _read_model(folder: Path) -> pycolmap.Reconstruction:
     try:
-        return pycolmap.Reconstruction(folder)
+        return read_model(folder)
     except (OSError, ValueError, RuntimeError, IndexError, MemoryError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise TriptychError(f"{folder}: COLMAP cannot read this model ({reason}); export it again") from error

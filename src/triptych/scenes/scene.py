@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from triptych.data.image_files import image_size, natural_order
-from triptych.scenes.calibration import intrinsics, is_fisheye, unit_cube_pose
+from triptych.scenes.calibration import intrinsics, is_fisheye, pose, unit_cube_pose
 from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
 from triptych.scenes.images import check_mask
+from triptych.scenes.normalisation import fitting_world
 from triptych.scenes.scene_files import TEST, TRAIN, Mask, check_images, read_scene_file
 from triptych.workflow.errors import TriptychError
 
@@ -25,6 +27,7 @@ class Scene:
         splits: one per image, `train` or `test`; all None if the file has no split.
         cameras: intrinsics at the size in use, poses in unit-cube coordinates.
         aabb_scale: side of the box that holds the scene, in unit cubes.
+        fitted_world: the conversion to the unit cube that would centre and size the scene.
     """
 
     names: list[str]
@@ -33,6 +36,7 @@ class Scene:
     splits: list[str | None]
     cameras: Cameras
     aabb_scale: int
+    fitted_world: World
 
     def split(self, holdout: int) -> tuple[list[int], list[int]]:
         """Positions of the training and of the held-out images.
@@ -69,6 +73,8 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
         raise TriptychError(f"{path}: several images share a name; give every image a name of its own")
 
     lenses, poses = [], []
+    matrices = np.tile(np.eye(4), (len(frames), 1, 1))
+    matrices[:, :3] = [pose(frame) for frame, _ in frames]
     for frame, image in frames:
         size = image_size(image)
         lenses.append(intrinsics(frame, size, downscale))
@@ -94,4 +100,5 @@ def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
         splits=[frame.split for frame, _ in frames],
         cameras=cameras,
         aabb_scale=content.aabb_scale,
+        fitted_world=fitting_world(matrices),
     )

@@ -1,0 +1,88 @@
+"""Whether the scene's box is where the photographs look: outside of it nothing is learnt."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from triptych.radiance.march import box_interval
+from triptych.radiance.ray_sampler import RaySampler
+from triptych.scenes.cameras import Cameras
+from triptych.scenes.coordinates import World
+from triptych.scenes.scene import Scene
+from triptych.scenes.scene_json import AABB_SCALES
+from triptych.workflow.errors import TriptychError
+
+log = logging.getLogger("triptych")
+
+RAYS = 8192
+ENOUGH, GOOD = 0.5, 0.9  # shares of rays that cross the box: below the first is a warning; the second advised
+FITTED_AABB_SCALE = 4  # of a scene with `Scene.fitted_world`
+
+
+class TrainingRays:
+    """A sample of the training rays of opaque pixels.
+
+    Args:
+        cameras: the training cameras, in unit-cube coordinates.
+        sampler: their pixels.
+        near: distance from the camera at which rays begin.
+        generator: source of the pixels.
+    """
+
+    def __init__(
+        self, cameras: Cameras, sampler: RaySampler, *, near: float, generator: torch.Generator
+    ) -> None:
+        self.cameras, self.near = cameras, near
+        self.image, self.pixels, values = sampler.sample(RAYS, generator)
+        opaque = values[:, 3] > 0 if values.shape[1] == 4 else torch.ones_like(values[:, 0], dtype=torch.bool)
+        if opaque.any():
+            self.image, self.pixels = self.image[opaque], self.pixels[opaque]
+
+    def crossing(self, aabb_scale: int, *, reversed_axes: bool = False) -> float:
+        """Share of the rays that cross a box of this side.
+
+        Args:
+            aabb_scale: side of the box.
+            reversed_axes: as if the poses had the axes of OpenCV, y down and z forward.
+        """
+        cameras = self.cameras
+        if reversed_axes:
+            cameras = replace(cameras, rotation=cameras.rotation * cameras.rotation.new_tensor([1, -1, -1]))
+        enter, leave = box_interval(*cameras.rays(self.image, self.pixels), aabb_scale, self.near)
+        return float((leave > enter).float().mean())
+
+
+def _fitting_values(world: World) -> str:
+    """The keys of a scene file for this conversion, rounded so that the scene stays where it is."""
+    scale = float(f"{world.scale:.4g}")
+    middle = world.from_cube(np.full(3, 0.5))
+    offset = 0.5 - scale * middle  # to many digits, as the middle may be far from the origin
+    numbers = ", ".join(f"{value:.4f}" for value in offset)
+    return f'"aabb_scale": {FITTED_AABB_SCALE}, "scale": {scale:g}, "offset": [{numbers}]'
+
+
+def check_box(scene: Scene, rays: TrainingRays) -> float:
+    """The share of training rays that cross the scene's box; below half, a warning says what would help.
+
+    Raises:
+        TriptychError: no ray crosses the box.
+    """
+    share = rays.crossing(scene.aabb_scale)
+    if share >= ENOUGH:
+        return share
+    if rays.crossing(scene.aabb_scale, reversed_axes=True) >= GOOD:
+        remedy = "the cameras look away from it: give transform_matrix OpenGL's axes (y up, z backward)"
+    elif fitting := [scale for scale in AABB_SCALES if rays.crossing(scale) >= GOOD]:
+        remedy = f"aabb_scale: {fitting[0]} would do; set it for this scene"
+    else:
+        remedy = f"{_fitting_values(scene.fitted_world)} in its transforms.json would do"
+    message = (
+        f"radiance: {share:.0%} of the training rays cross the scene's box (aabb_scale {scene.aabb_scale}), "
+        f"and what is outside of it is not learnt; {remedy}"
+    )
+    if share == 0:
+        raise TriptychError(message)
+    log.warning("%s", message)
+    return share
