@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, Slerp
 
+from triptych.scenes.camera_order import Order, film_order, turning_radius
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 from triptych.scenes.keyframes import CameraPath
@@ -13,6 +14,8 @@ from triptych.scenes.keyframes import CameraPath
 Array = NDArray[np.float64]
 
 KEYFRAMES_PER_SECOND = 2.0  # a selection of the scene's cameras, which smooths a trembling hand
+FEWEST_KEYFRAMES = 4
+TURN_PER_SECOND = 60.0  # degrees, past cameras that were not taken in the order of a path
 
 
 def _spline(positions: Array, rotations: Rotation, values: Array, frames: int) -> tuple[Array, Array, Array]:
@@ -22,7 +25,7 @@ def _spline(positions: Array, rotations: Rotation, values: Array, frames: int) -
     linear interpolation through the values (n,). The pace is even in distance travelled, where a turn
     of one radian counts as much as the mean distance between a position and their centre.
     """
-    radius = np.linalg.norm(positions - positions.mean(axis=0), axis=1).mean() or 1.0
+    radius = turning_radius(positions)
     angles = (rotations[:-1].inv() * rotations[1:]).magnitude()
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=1) + radius * angles
     travelled = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * radius))])
@@ -49,13 +52,28 @@ def _even_size(width: int, aspect: float) -> tuple[int, int]:
     return width // 2 * 2, max(2, round(width / aspect / 2) * 2)
 
 
+def _keyframes(positions: Array, rotations: Rotation, seconds: float) -> Order:
+    """Those of n cameras through which a film of this length passes, in order.
+
+    If the order of capture is no path, the film passes so few of them that it is not dizzying.
+    """
+    order, captured = film_order(positions, rotations)
+    most = max(FEWEST_KEYFRAMES, round(KEYFRAMES_PER_SECOND * seconds) + 1)
+    for count in range(most, FEWEST_KEYFRAMES - 1, -1):
+        chosen = order[np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))]
+        turn = np.degrees((rotations[chosen[:-1]].inv() * rotations[chosen[1:]]).magnitude().sum())
+        if captured or turn <= TURN_PER_SECOND * seconds:
+            break
+    return chosen
+
+
 def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) -> Cameras:
-    """Cameras of a film that passes by the given ones in order.
+    """Cameras of a film that passes by the given ones, in their order or from neighbour to neighbour.
 
     Args:
-        cameras: at least two cameras, in the order of capture.
+        cameras: at least two cameras, in the order of capture; see `film_order`.
         frames: number of cameras of the result.
-        seconds: length of the film, which decides through how many of the cameras the path runs.
+        seconds: length of the film, which decides by how many of the cameras the path passes.
         width: width of the pictures in pixels; the height keeps the first camera's shape. Both are made even.
 
     Returns:
@@ -63,8 +81,7 @@ def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) ->
     """
     positions = cameras.position.cpu().double().numpy()
     rotations = Rotation.from_matrix(cameras.rotation.cpu().double().numpy())
-    count = min(len(cameras), max(4, round(KEYFRAMES_PER_SECOND * seconds) + 1))
-    chosen = np.unique(np.linspace(0, len(cameras) - 1, count).round().astype(int))
+    chosen = _keyframes(positions, rotations, seconds)
     position, rotation, _ = _spline(positions[chosen], rotations[chosen], np.zeros(len(chosen)), frames)
     first_width, first_height = cameras.size[0].tolist()
     size = _even_size(width, first_width / first_height)
