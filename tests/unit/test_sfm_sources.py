@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sphere_scene import write_ball_scene, write_blender_scene
 
-from triptych.sfm.sources import check_scene
+from triptych.sfm.sources import SOURCES, check_scene, masks_inside
 from triptych.workflow.errors import TriptychError
 
 
@@ -14,7 +14,7 @@ def settings(source: str, path: Path | None = None, reference: Path | None = Non
     def text(value: Path | None) -> str | None:
         return None if value is None else str(value)
 
-    return {"source": source, "path": text(path), "reference": text(reference)}
+    return {"source": source, "path": text(path), "masks": None, "reference": text(reference)}
 
 
 def test_scenes_that_can_be_made_pass(tmp_path: Path) -> None:
@@ -51,3 +51,32 @@ def test_each_mistake_is_named(tmp_path: Path) -> None:
         with pytest.raises(TriptychError, match=message) as caught:
             check_scene("desk", scene)
         assert str(caught.value).startswith("config: scenes.desk: ") and "\n" not in str(caught.value)
+
+
+def test_masks_are_a_folder_of_a_scene_without_poses(tmp_path: Path) -> None:
+    (tmp_path / "in/masks").mkdir(parents=True)
+    scene = write_ball_scene(tmp_path / "balls", images=2)
+    good = settings("folder", tmp_path / "in") | {"masks": str(tmp_path / "in/masks")}
+    check_scene("a", good)
+    assert masks_inside(good) == "masks"
+    assert masks_inside(good | {"masks": str(tmp_path)}) is None
+    with pytest.raises(TriptychError, match=r"scenes.a: there is no folder /nowhere; correct `masks`"):
+        check_scene("a", good | {"masks": "/nowhere"})
+    with pytest.raises(TriptychError, match="leave `masks` out"):
+        check_scene("a", settings("transforms", scene) | {"masks": str(tmp_path)})
+
+
+def test_only_photographs_count_for_the_fingerprint_of_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "sub/masks").mkdir(parents=True)
+    (tmp_path / "sub/1.jpg").write_bytes(b"1")
+    scene = settings("folder", tmp_path) | {"masks": str(tmp_path / "sub/masks")}
+    fingerprint = SOURCES["folder"].fingerprint
+    assert fingerprint is not None
+    before = fingerprint(scene)
+    for litter in ("sub/masks/1.png", "Thumbs.db", ".2.jpg"):
+        (tmp_path / litter).write_bytes(b"x")
+    assert fingerprint(scene) == before
+    for photograph in ("2.heic", "sub/3.dng"):
+        (tmp_path / photograph).write_bytes(b"x")
+        assert fingerprint(scene) != before
+        before = fingerprint(scene)
