@@ -116,9 +116,9 @@ def test_one_message_names_every_unreadable_file_and_its_reason(tmp_path: Path) 
     error = unreadable_images(errors, 9, folder=tmp_path, unit="photographs", remedy="replace them")
     text = str(error)
     assert "5 of 9 photographs cannot be read: " in text and text.endswith("; replace them")
-    assert "empty.jpg (it is empty)" in text and "in/cut.jpg (image file is truncated" in text
-    assert "link.jpg (it is a link to /nowhere/a.jpg, which does not exist)" in text
-    assert r"fake.heic, \x8e\xfd^1.jpg (it is damaged or of an unknown type)" in text
+    assert "empty.jpg (empty)" in text and "in/cut.jpg (image file is truncated" in text
+    assert "link.jpg (a link to /nowhere/a.jpg, which does not exist)" in text
+    assert r"fake.heic, \x8e\xfd^1.jpg (damaged or of an unknown type)" in text
     assert "\n" not in text and text.encode()
 
 

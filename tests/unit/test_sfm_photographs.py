@@ -123,7 +123,7 @@ def test_blurry_images_of_a_folder_are_rejected_only_on_request(tmp_path):
         ({}, "no images in this folder .it is empty."),
         ({"a.mov": b"x", "b.txt": b"x"}, "no images in this folder .found only .mov, .txt."),
         ({"a.dng": b"x", "b.txt": b"x"}, "1 of 1 photographs cannot be read: a.dng .camera RAW."),
-        ({"a.jpg": b"", "b.jpg": b"x"}, "2 of 2 photographs cannot be read: a.jpg .it is empty., b.jpg"),
+        ({"a.jpg": b"", "b.jpg": b"x"}, "2 of 2 photographs cannot be read: a.jpg .empty., b.jpg"),
     ],
 )
 def test_bad_folders_are_told_and_leave_nothing(tmp_path, files, message):
@@ -261,7 +261,7 @@ def test_all_unreadable_photographs_are_in_one_message(tmp_path):
     with pytest.raises(TriptychError, match="3 of 6 photographs cannot be read: ") as caught:
         take(tmp_path)
     message = str(caught.value)
-    for part in ("1.jpg (image file is truncated", "sub/5.heic (", "6.jpg (it is a link to /nowhere/6.jpg"):
+    for part in ("1.jpg (image file is truncated", "sub/5.heic (", "6.jpg (a link to /nowhere/6.jpg"):
         assert part in message
     assert "\n" not in message and not (tmp_path / "frames").exists()
 

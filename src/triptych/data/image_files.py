@@ -128,9 +128,9 @@ def plain_name(name: str) -> str:
 def _reason(error: Exception, path: Path) -> str:
     """Why an image cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is empty" if path.stat().st_size == 0 else "it is damaged or of an unknown type"
+        return "empty" if path.stat().st_size == 0 else "damaged or of an unknown type"
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return f"it is a link to {printable(os.readlink(path))}, which does not exist"
+        return f"a link to {printable(os.readlink(path))}, which does not exist"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return next(iter(str(error).splitlines()), type(error).__name__)
