@@ -184,7 +184,7 @@ def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
                 "the file is damaged: copy it again, or convert it to H.264 in .mp4"
             )
         if clock.restarts:
-            log.info("%s: its clock begins again %d times; the film is read as one", path, clock.restarts)
+            log.info("%s: the film's clock begins again, restarts: %d", path, clock.restarts)
         expected = _shown_frames(container, stream)
         if damaged or number < expected:
             log.warning("%s: damaged or cut short, %d of %s frames decoded", path, number, expected or "?")
