@@ -75,3 +75,9 @@ def test_digests_depend_on_content_and_not_on_order_or_place(tmp_path: Path) -> 
     here = [str(tmp_path / "x/1"), str(tmp_path / "x/2")]
     there = [str(tmp_path / "y/2"), str(tmp_path / "y/1")]
     assert digest_of_files(here) == digest_of_files(there) != digest_of_files(here[:1])
+
+
+def test_names_of_files_that_are_no_utf8_are_written_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\x8e\xfd.jpg")
+    write_json(tmp_path / "a.json", {name: 1})
+    assert read_json(tmp_path / "a.json") == {name: 1}

@@ -74,9 +74,9 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
 
 
 def write_text(target: str | Path, text: str) -> None:
-    """Write UTF-8 `text` atomically."""
+    r"""Write UTF-8 `text` atomically; parts of file names that are no UTF-8 become `\udc..`, as in JSON."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _without_nonfinite(value: Any) -> Any:
