@@ -8,6 +8,7 @@ rule train_radiance:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
     output:
         weights="results/scenes/{scene}/radiance/field.safetensors",
         field="results/scenes/{scene}/radiance/field.json",
@@ -18,6 +19,8 @@ rule train_radiance:
         "<logs>/scenes/{scene}/radiance.log",
     benchmark:
         "<benchmarks>/scenes/{scene}/radiance.tsv"
+    wildcard_constraints:
+        scene=OWN,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -27,7 +30,7 @@ rule train_radiance:
         gpu=GPU,
     params:
         code=TrackedCode("train_radiance.py"),
-        recipe=lambda wildcards: scene_recipe(wildcards.scene, "radiance"),
+        recipe=lambda wildcards: without(scene_recipe(wildcards.scene, "radiance"), "backend"),
     message:
         "Radiance field of {wildcards.scene}: training"
     script:
@@ -38,6 +41,7 @@ rule render_views:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
         weights=rules.train_radiance.output.weights,
         field=rules.train_radiance.output.field,
     output:
@@ -47,6 +51,8 @@ rule render_views:
         "<logs>/scenes/{scene}/views.log",
     benchmark:
         "<benchmarks>/scenes/{scene}/views.tsv"
+    wildcard_constraints:
+        scene=OWN,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -67,8 +73,10 @@ rule render_flythrough:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
         weights=rules.train_radiance.output.weights,
         field=rules.train_radiance.output.field,
+        metrics=rules.train_radiance.output.metrics,
         path=lambda wildcards: recorded_path(wildcards.scene) or [],
     output:
         film="results/scenes/{scene}/flythrough.mp4",
@@ -76,6 +84,8 @@ rule render_flythrough:
         "<logs>/scenes/{scene}/flythrough.log",
     benchmark:
         "<benchmarks>/scenes/{scene}/flythrough.tsv"
+    wildcard_constraints:
+        scene=OWN,
     priority: -1  # slow, and only the page depends on it
     conda:
         "../envs/reconstruction.yaml"
@@ -97,6 +107,7 @@ rule export_scene:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
         weights=rules.train_radiance.output.weights,
         field=rules.train_radiance.output.field,
     output:
@@ -108,6 +119,8 @@ rule export_scene:
         "<logs>/scenes/{scene}/export.log",
     benchmark:
         "<benchmarks>/scenes/{scene}/export.tsv"
+    wildcard_constraints:
+        scene=OWN,
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -125,9 +138,109 @@ rule export_scene:
         "../workflow/scripts/export_scene.py"
 
 
+rule train_instant_ngp:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+    output:
+        snapshot="results/scenes/{scene}/radiance/snapshot.ingp",
+        metrics="results/scenes/{scene}/radiance/metrics.json",
+    log:
+        "<logs>/scenes/{scene}/radiance.log",
+    benchmark:
+        "<benchmarks>/scenes/{scene}/radiance.tsv"
+    wildcard_constraints:
+        scene=NVLABS,
+    conda:
+        "../envs/reconstruction.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        code=TrackedCode("train_instant_ngp.py"),
+        program=instant_ngp_program,
+        recipe=instant_ngp_recipe("steps"),
+    message:
+        "Instant-NGP of {wildcards.scene}: training"
+    script:
+        "../workflow/scripts/train_instant_ngp.py"
+
+
+rule render_views_instant_ngp:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+        snapshot=rules.train_instant_ngp.output.snapshot,
+    output:
+        views=directory("results/scenes/{scene}/views"),
+        numbers="results/scenes/{scene}/views.json",
+    log:
+        "<logs>/scenes/{scene}/views.log",
+    benchmark:
+        "<benchmarks>/scenes/{scene}/views.tsv"
+    wildcard_constraints:
+        scene=NVLABS,
+    conda:
+        "../envs/reconstruction.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        code=TrackedCode("render_views_instant_ngp.py"),
+        program=instant_ngp_program,
+        recipe=instant_ngp_recipe(),
+    message:
+        "Instant-NGP of {wildcards.scene}: held-out views"
+    script:
+        "../workflow/scripts/render_views_instant_ngp.py"
+
+
+rule render_flythrough_instant_ngp:
+    input:
+        transforms="results/scenes/{scene}/transforms.json",
+        frames="results/scenes/{scene}/frames",
+        snapshot=rules.train_instant_ngp.output.snapshot,
+        path=lambda wildcards: recorded_path(wildcards.scene) or [],
+    output:
+        film="results/scenes/{scene}/flythrough.mp4",
+    log:
+        "<logs>/scenes/{scene}/flythrough.log",
+    benchmark:
+        "<benchmarks>/scenes/{scene}/flythrough.tsv"
+    wildcard_constraints:
+        scene=NVLABS,
+    priority: -1
+    conda:
+        "../envs/reconstruction.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        code=TrackedCode("render_flythrough_instant_ngp.py"),
+        program=instant_ngp_program,
+        recipe=lambda wildcards: {
+            **instant_ngp_recipe()(wildcards),
+            **only(scene_recipe(wildcards.scene, "flythrough"), "seconds", "fps", "width", "quality"),
+        },
+    message:
+        "Instant-NGP of {wildcards.scene}: fly-through"
+    script:
+        "../workflow/scripts/render_flythrough_instant_ngp.py"
+
+
+def rules_of_field(scene):
+    """The rules that train and render the field of a scene."""
+    if BACKENDS.get(scene) == INSTANT_NGP:
+        return [rules.train_instant_ngp, rules.render_views_instant_ngp, rules.render_flythrough_instant_ngp]
+    return [rules.train_radiance, rules.render_views, rules.render_flythrough, rules.export_scene]
+
+
 RADIANCE_TARGETS = [
-    *results_of(rules.train_radiance, scene=SCENES),
-    *results_of(rules.render_views, scene=SCENES),
-    *results_of(rules.render_flythrough, scene=SCENES),
-    *results_of(rules.export_scene, scene=SCENES),
+    path for scene in SCENES for rule in rules_of_field(scene) for path in results_of(rule, scene=scene)
 ]

@@ -278,6 +278,22 @@ use rule plot_views as plot_matches with:
         "Figure: matches of {wildcards.scene}"
 
 
+use rule plot_views as plot_contact_sheet with:
+    input:
+        table=rules.extract_frames.output.manifest,
+        thumbnails=rules.extract_frames.output.thumbnails,
+    output:
+        contact_sheet="results/figures/scenes/{scene}/contact_sheet.svg",
+    log:
+        "<logs>/figures/scenes/{scene}/contact_sheet.log",
+    benchmark:
+        "<benchmarks>/figures/scenes/{scene}/contact_sheet.tsv"
+    wildcard_constraints:
+        scene=MAPPED,
+    message:
+        "Figure: contact sheet of {wildcards.scene}"
+
+
 include: "unlabelled.smk"
 
 

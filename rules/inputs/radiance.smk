@@ -1,6 +1,72 @@
-"""The camera paths that films follow."""
+"""Which backend trains the field of each scene, and the camera paths that films follow."""
 
+from triptych.radiance.instant_ngp import BACKEND as INSTANT_NGP
+from triptych.radiance.instant_ngp import Program, gpu_visible
 from triptych.scenes.keyframes import read_camera_path
+
+
+def instant_ngp_program(wildcards):
+    """NVlabs' build that a scene uses."""
+    return only(scene_recipe(wildcards.scene, "instant_ngp"), "root", "python")
+
+
+def instant_ngp_recipe(*keys):
+    """What decides the result of a job of instant-ngp: some of its own settings, and which images it gets."""
+
+    def recipe(wildcards):
+        radiance = scene_recipe(wildcards.scene, "radiance")
+        return {
+            **only(scene_recipe(wildcards.scene, "instant_ngp"), *keys),
+            **only(radiance, "device", "downscale", "holdout"),
+        }
+
+    return recipe
+
+
+def choose_backends():
+    """The backend of each scene, by name; jobs get the choice of the process that planned them.
+
+    Stops before planning if instant-ngp is chosen and cannot run.
+    """
+    chosen = {}
+    for scene in SCENES if "reconstruction" in PARTS else []:
+        radiance, program = scene_recipe(scene, "radiance"), scene_recipe(scene, "instant_ngp")
+        where = f"config: scene {scene}"
+        on_gpu = GPU > 0 and radiance["device"].startswith(("auto", "cuda"))
+        chosen[scene] = radiance["backend"]
+        if radiance["backend"] == "auto":
+            usable = program["root"] is not None and on_gpu and planned_with_gpu()
+            chosen[scene] = INSTANT_NGP if usable else "triptych"
+        elif radiance["backend"] == INSTANT_NGP and program["root"] is None:
+            raise WorkflowError(
+                f"{where}: instant_ngp.root is null; give the folder where instant-ngp is built"
+            )
+        elif radiance["backend"] == INSTANT_NGP and not on_gpu:
+            raise WorkflowError(
+                f"{where}: instant-ngp needs a GPU; set compute.gpus: 1 and radiance.device: auto or cuda"
+            )
+        if chosen[scene] == INSTANT_NGP and workflow.is_main_process:
+            try:
+                build = Program(program["root"], program["python"])
+                print(f"triptych: scene {scene} is trained by instant-ngp {build.check()}", file=sys.stderr)
+            except TriptychError as error:
+                raise WorkflowError(f"{where}: {error}") from None
+        elif radiance["backend"] == "auto" and program["root"] is not None and workflow.is_main_process:
+            print(
+                f"triptych: scene {scene}: no GPU for instant-ngp, so triptych's own backend trains it",
+                file=sys.stderr,
+            )
+    return chosen
+
+
+def planned_with_gpu():
+    """Whether the process that planned this run sees a GPU; its jobs inherit the answer."""
+    return os.environ.setdefault("TRIPTYCH_GPU_VISIBLE", str(gpu_visible())) == "True"
+
+
+BACKENDS = choose_backends()
+NVLABS = pattern(scene for scene, backend in BACKENDS.items() if backend == INSTANT_NGP)
+OWN = pattern(scene for scene in config["scenes"] if BACKENDS.get(scene) != INSTANT_NGP)
 
 
 def recorded_path(scene):

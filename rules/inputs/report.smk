@@ -1,6 +1,11 @@
 """Which result files the tables, figures and the page show."""
 
-GRID_TABLES = ["top1", "top5", "published", "differences", "cost"]
+GRID_TABLES = [
+    "top1",
+    *(["top5"] if has_top5(config["grid"]["dataset"]) else []),
+    *(["balanced", "classes"] if OWN_IMAGES else ["published"]),
+    *("differences", "cost"),
+]
 PUBLISHED = [
     f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}"
     for name in ("results.csv", "curves.csv", "recipes.yaml")
@@ -48,13 +53,17 @@ def scene_files(scene):
         "radiance": filled(rules.train_radiance.output.metrics, scene=scene),
         "views": filled(rules.render_views.output.numbers, scene=scene),
         "film": filled(rules.render_flythrough.output.film, scene=scene),
-        **figures(rules.plot_radiance, scene=scene),
+        **figures(rules.plot_views, scene=scene),
+        **figures(rules.plot_cameras, scene=scene),
+        **(figures(rules.plot_radiance, scene=scene) if BACKENDS.get(scene) != INSTANT_NGP else {}),
     }
     if has_known_poses(scene):
         files["imported"] = f"results/scenes/{scene}/transforms.json"
     else:
         files["sfm"] = filled(rules.map_scene.output.summary, scene=scene)
         files |= figures(rules.plot_sharpness, scene=scene)
+        files |= figures(rules.plot_matches, scene=scene)
+        files |= figures(rules.plot_contact_sheet, scene=scene)
     if has_reference(scene):
         files["pose_error"] = f"results/scenes/{scene}/pose_error.json"
     return files
@@ -96,7 +105,7 @@ SELF_SUPERVISION = {
         evaluation("linear_probe", "Linear probe", PROBE.metrics),
         evaluation(
             "knn",
-            "{k:,} nearest neighbours".format(**config["self_supervision"]["knn"]),
+            "Nearest neighbours",
             rules.evaluate_knn.output.metrics,
         ),
         *[

@@ -94,7 +94,7 @@ def _figures(results: Path) -> dict[str, Any]:
         "self_supervision": {
             **{
                 name: str(figures / f"self_supervision_{name}.svg")
-                for name in ("loss", "neighbours", "accuracy")
+                for name in ("loss", "neighbours", "accuracy", "confusion")
             },
             "feature_map": str(figures / "feature_map.svg"),
         },
@@ -105,7 +105,13 @@ def _figures(results: Path) -> dict[str, Any]:
             "curves": {name: str(figures / f"grid_{name}.svg") for name in ARCHITECTURES},
             "attention": {"vit": str(figures / "attention_vit.svg")},
         },
-        "orbit": {name: str(figures / f"scenes/orbit/{name}.svg") for name in ("sharpness", "training")},
+        "orbit": {
+            **{
+                name: str(figures / f"scenes/orbit/{name}.svg")
+                for name in ("sharpness", "training", "cameras", "matches")
+            },
+            "strips": str(figures / "scenes/orbit/views.svg"),
+        },
     }
 
 
@@ -119,6 +125,8 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         probe=_seeds(results, "probe/simclr", "history.csv"),
         supervised=_seeds(results, "supervised", "history.csv"),
         random=_seeds(results, "probe/random", "history.csv"),
+        probe_results=_seeds(results, "probe/simclr"),
+        supervised_results=_seeds(results, "supervised"),
         simclr_map=_seeds(results, "feature_map/simclr", "map.csv")[0],
         random_map=_seeds(results, "feature_map/random", "map.csv")[0],
     )
@@ -151,10 +159,22 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
     scene = results / "scenes/orbit"
     part3("sharpness", str(scene / "frames.csv"), figures["orbit"]["sharpness"])
     part3("training", str(scene / "radiance/history.csv"), figures["orbit"]["training"])
+    pictures = main_of("plot_scene.py")
+    inputs = SimpleNamespace(
+        numbers=str(scene / "views.json"),
+        transforms=str(scene / "transforms.json"),
+        cloud=str(scene / "sparse.ply"),
+        database=str(scene / "database.db"),
+    )
+    for name in ("strips", "cameras", "matches"):
+        pictures(name, inputs, figures["orbit"][name])
 
 
 def make_page(
-    results: Path, *, parts: tuple[str, ...] = ("self_supervision", "grid", "reconstruction")
+    results: Path,
+    *,
+    parts: tuple[str, ...] = ("self_supervision", "grid", "reconstruction"),
+    own: bool = False,
 ) -> Path:
     figures, scene = _figures(results), results / "scenes/orbit"
     self_supervision = {
@@ -165,7 +185,7 @@ def make_page(
     }
     grid = {
         "results": grid_files(results),
-        "parameters": str(results / "grid/parameters.json"),
+        "parameters": None if own else str(results / "grid/parameters.json"),
         "figures": figures["grid"],
     }
     orbit = {

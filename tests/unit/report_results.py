@@ -1,6 +1,7 @@
 """A finished study in small: result files of exactly the form that the other stages write."""
 
 import math
+import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import permutations
@@ -9,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+import trimesh
 from PIL import Image
 
 from triptych.report.part2_grid import Cell, Grid
@@ -49,7 +51,11 @@ MODELS = {
     },
 }
 
-CIFAR100 = {"name": "cifar100", "counts": {"train": 50_000, "test": 10_000}}
+CIFAR100 = {
+    "name": "cifar100",
+    "classes": [f"class {number}" for number in range(100)],
+    "counts": {"train": 50_000, "test": 10_000},
+}
 
 
 def runs(cell: str, *errors: float, seeds: Sequence[int] = (), validation: float = 0.0) -> list[Result]:
@@ -163,6 +169,19 @@ def _data(root: Path, name: str, classes: int, train: int) -> None:
     np.save(root / "data" / name / "test_labels.npy", np.arange(2000) % classes)
 
 
+def class_results(accuracy: float, classes: int = 10) -> dict[str, Any]:
+    """Results by class of a classifier that confuses each class with the next one, 1000 images of each."""
+    right = round(10 * accuracy)
+    confusion = right * np.eye(classes, dtype=int) + (1000 - right) * np.roll(
+        np.eye(classes, dtype=int), 1, 1
+    )
+    return {
+        "test_class_accuracies": [right / 10] * classes,
+        "test_balanced_accuracy": right / 10,
+        "test_confusion": confusion.tolist(),
+    }
+
+
 def _self_supervision(root: Path) -> None:
     for seed in SEEDS:
         rows = [
@@ -186,6 +205,7 @@ def _self_supervision(root: Path) -> None:
                 "test_top1_accuracy": reached,
                 "test_top5_accuracy": 100 - (100 - reached) / 9,
                 "validation_top1_accuracy": reached + 0.1,
+                **class_results(reached),
             }
             folder = root / name / f"seed{seed}"
             recipe = {"protocol": "report", "architecture": {"options": {"width": 64}}}
@@ -366,16 +386,20 @@ def _scene(root: Path) -> None:
         row = {"step": step, "seconds": step * 0.35, "train_loss": 10 ** (-psnr / 10), "train_psnr": psnr}
         rows.append(row | ({"heldout_psnr": psnr - 0.8} if step % 200 == 0 else {}))
     _curve(folder / "radiance", rows, key="step")
-    metrics = {"training_seconds": 350.0, "steps": 1000, "provenance": _provenance(0, steps=1000, levels=12)}
-    write_json(folder / "radiance" / "metrics.json", metrics)
+    metrics = {"backend": "triptych", "training_seconds": 350.0, "steps": 1000}
+    write_json(
+        folder / "radiance" / "metrics.json", {**metrics, "provenance": _provenance(0, steps=1000, levels=12)}
+    )
     views = []
     for number, angle in enumerate((0.1, 1.3, 2.9)):
         colours, depth = picture(angle)
         blurred = colours.copy()
         blurred[1:-1, 1:-1] = (colours[:-2, 1:-1] + colours[2:, 1:-1] + colours[1:-1, :-2]) / 3
-        files = {kind: f"views/{number:03d}_{kind}.png" for kind in ("truth", "render", "depth", "normal")}
+        kinds = ("truth", "render", "error", "depth", "normal")
+        files = {kind: f"views/{number:03d}_{kind}.png" for kind in kinds}
         Image.fromarray(np.uint8(255 * colours)).save(folder / files["truth"])
         Image.fromarray(np.uint8(255 * blurred)).save(folder / files["render"])
+        Image.fromarray(np.uint8(255 * np.abs(colours - blurred))).save(folder / files["error"])
         Image.fromarray(np.uint16(5000 * depth)).save(folder / files["depth"])
         slopes = np.stack([*np.gradient(depth), np.full_like(depth, 0.05)], axis=-1)
         normals = slopes / np.linalg.norm(slopes, axis=-1, keepdims=True)
@@ -384,6 +408,43 @@ def _scene(root: Path) -> None:
     shown = {"psnr": 27.2, "ssim": 0.91, "views": views, "provenance": _provenance(None)}
     write_json(folder / "views.json", shown)
     _film(folder / "flythrough.mp4")
+    _cameras(folder)
+    write_matches(folder / "database.db")
+
+
+def _cameras(folder: Path) -> None:
+    """Cameras on an arc around a ball of points."""
+    generator = np.random.default_rng(1)
+    frames = []
+    for number, angle in enumerate(np.linspace(0, 5, 44)):
+        pose = np.eye(4)
+        back = np.array([math.cos(angle), math.sin(angle), 0.3])
+        pose[:3, 2], pose[:3, 3] = back / np.linalg.norm(back), 3 * back
+        frames.append({"file_path": f"frames/frame {number:04d}.png", "transform_matrix": pose.tolist()})
+    write_json(folder / "transforms.json", {"aabb_scale": 2, "frames": frames})
+    points = generator.normal(size=(500, 3)) / 2
+    cloud: Any = trimesh.PointCloud(points, colors=np.uint8(127 + 60 * points.clip(-2, 2)))
+    cloud.export(folder / "sparse.ply")
+
+
+def write_matches(database: Path, images: int = 44, reach: int = 8) -> None:
+    """A COLMAP database, as far as the figure reads it: near images share more matches."""
+    database.unlink(missing_ok=True)
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE images (image_id INTEGER, name TEXT)")
+        connection.execute("CREATE TABLE two_view_geometries (pair_id INTEGER, rows INTEGER)")
+        names = [(number + 1, f"frame{number}.png") for number in range(images)]
+        connection.executemany("INSERT INTO images VALUES (?, ?)", names)
+        pairs = [
+            (
+                (first + 1) * (2**31 - 1) + second + 1,
+                800 // (second - first) if second - first <= reach else 0,
+            )
+            for second in range(images)
+            for first in range(second)
+        ]
+        connection.executemany("INSERT INTO two_view_geometries VALUES (?, ?)", pairs)
+    connection.close()
 
 
 def fabricate(root: Path, *, published_data: bool = True) -> Path:

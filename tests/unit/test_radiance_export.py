@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from triptych.radiance.evaluate import normal_colours
 from triptych.radiance.export import export_box, export_scene, to_linear, write_glb, write_ply, y_up
 from triptych.radiance.field import Field, FieldShape
-from triptych.radiance.mesh import Mesh, extract_mesh, sample_density, surface_colours
+from triptych.radiance.mesh import Mesh, extract_mesh, sample_density, simplify, surface_colours
 from triptych.radiance.normals import image_normals, normals_between
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.point_cloud import PointCloud, pixel_lattice, surface_density
@@ -121,6 +121,25 @@ def test_small_pieces_are_left_out() -> None:
     assert len(alone.faces) == len(both.faces)  # the crumb has more than a hundredth of the faces
 
 
+def test_a_simplified_ball_is_still_that_ball_with_a_tenth_of_the_faces() -> None:
+    mesh, cell = mesh_of(ball)
+    small = simplify(mesh, max_faces=len(mesh.faces) // 10)
+    solid = as_trimesh(small)
+    assert 0.09 * len(mesh.faces) < len(small.faces) <= 0.1 * len(mesh.faces)
+    assert solid.is_watertight and solid.is_winding_consistent
+    assert solid.volume == pytest.approx(4 / 3 * math.pi * RADIUS**3, rel=0.02)
+    outward = torch.nn.functional.normalize(small.vertices - MIDDLE, dim=-1)
+    assert ((small.vertices - MIDDLE).norm(dim=-1) - RADIUS).abs().max() < 0.3 * cell
+    assert (small.normals * outward).sum(dim=-1).min() > 0.95
+    assert simplify(mesh, max_faces=len(mesh.faces)) is mesh
+
+
+def test_the_files_of_a_mesh_keep_to_its_budget(tmp_path: Path) -> None:
+    files = export(tmp_path, ball, max_faces=1000, points=50)
+    assert 900 < files.numbers["faces"] <= 1000
+    assert (tmp_path / "mesh.glb").stat().st_size < 1000 * 34 + 2000  # bytes a face, and the header
+
+
 def test_space_that_is_not_occupied_holds_no_surface() -> None:
     radiance = radiance_of(ball_and_crumb)
     occupied = radiance.occupancy.occupied.clone()
@@ -169,6 +188,7 @@ OPTIONS: dict[str, Any] = {
     "resolution": 32,
     "density": LEVEL,
     "min_component_fraction": 0.01,
+    "max_faces": 100_000,
     "points": 1600,
 }
 

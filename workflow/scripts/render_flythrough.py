@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.radiance.backend import choose_radiance_device
-from triptych.radiance.flythrough import render_flythrough
+from triptych.radiance.flythrough import film_cameras, render_flythrough
 from triptych.radiance.snapshot import load_field
-from triptych.scenes.camera_path import camera_path, keyframe_path
-from triptych.scenes.keyframes import read_camera_path
 from triptych.scenes.scene import read_scene
-from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.files import read_json
 from triptych.workflow.job import job
 
@@ -23,6 +20,7 @@ def main(
     transforms: Path,
     weights: Path,
     field: Path,
+    metrics: Path,
     path: Path | None,
     options: dict[str, Any],
     target: Path,
@@ -33,18 +31,17 @@ def main(
     """
     device = choose_radiance_device(options["device"])
     radiance = load_field(weights, field, device=device, precision=options["precision"])
-    seconds, fps, width = options["seconds"], options["fps"], options["width"]
-    if path is not None:
-        recorded = read_camera_path(path, scene=name)
-        seconds, fps = recorded.seconds, recorded.fps
-    frames = max(2, round(seconds * fps))
-    if path is not None:
-        cameras = keyframe_path(recorded, read_scene_file(transforms).world, frames=frames, width=width)
-    else:
-        split = read_json(field)
-        scene = read_scene(transforms, downscale=split["downscale"])
-        training, _ = scene.split(split["holdout"])
-        cameras = camera_path(scene.cameras.select(training), frames=frames, seconds=seconds, width=width)
+    split, trained = read_json(field), read_json(metrics)
+    scene = read_scene(transforms, downscale=split["downscale"])
+    cameras, fps = film_cameras(
+        transforms,
+        scene,
+        scene.split(split["holdout"])[0],
+        name=name,
+        path=path,
+        options=options,
+        samples=trained["steps"] * trained["samples_per_step"],
+    )
     render_flythrough(cameras, radiance, target, fps=fps, quality=options["quality"])
 
 
@@ -56,6 +53,7 @@ if "snakemake" in globals():
             transforms=Path(snakemake.input.transforms),
             weights=Path(snakemake.input.weights),
             field=Path(snakemake.input.field),
+            metrics=Path(snakemake.input.metrics),
             path=Path(path) if path else None,
             options=snakemake.params.recipe,
             target=Path(snakemake.output.film),

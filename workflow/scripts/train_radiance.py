@@ -9,7 +9,7 @@ from triptych.config.reconstruction import Radiance
 from triptych.radiance.backend import choose_radiance_device, precision_used
 from triptych.radiance.evaluate import check_sides
 from triptych.radiance.snapshot import save_field
-from triptych.radiance.tiny_cuda import modules_for
+from triptych.radiance.tiny_cuda import TORCH, modules_for
 from triptych.radiance.train import train
 from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
@@ -64,8 +64,9 @@ def main(
         corrections=result.corrections,
         provenance=provenance,
     )
-    write_json(output / "metrics.json", {**result.metrics, "provenance": provenance})
-    states.remove()
+    modules = result.radiance.field.shape.modules
+    backend = "triptych" if modules == TORCH else f"triptych with {modules}"
+    write_json(output / "metrics.json", {"backend": backend, **result.metrics, "provenance": provenance})
 
 
 if "snakemake" in globals():

@@ -49,7 +49,9 @@ class Frames(Section):
     )
     neighbours: Integer = knob(4, "number of neighbours on either side", ge=1, le=1000)
     max_frames: Integer | None = knob(
-        None, "keep at most so many, spread over the camera's motion; null: 500 of a film, all of a folder", ge=3
+        None,
+        "keep at most so many, spread over the camera's motion; null: 500 of a film, all of a folder",
+        ge=3,
     )
     include: list[Text | Integer] = knob(
         [], "keep these in any case: numbers, ranges or times as in frames.csv, or file names"
@@ -91,8 +93,7 @@ class Radiance(Section):
 
     backend: Literal["auto", "triptych", "instant-ngp"] = knob(
         "auto",
-        "triptych | instant-ngp (NVlabs' program) | auto (instant-ngp if instant_ngp.root is given and a GPU is "
-        "visible)",
+        "auto (instant-ngp if instant_ngp.root is given and a GPU is visible) | triptych | instant-ngp",
     )
     seed: Natural = knob(0, "seed of initial values, rays, jitter, backgrounds and occupancy samples")
     device: Device = "auto"
@@ -208,7 +209,10 @@ class Export(Rendering):
         0.01, "remove parts of the mesh with less than this fraction of the largest part's faces"
     )
     max_faces: Integer = knob(
-        400000, "mesh: maximum number of triangles, of which 400000 make a .glb of 13 MB", ge=4, le=100_000_000
+        400000,
+        "mesh: maximum number of triangles, of which 400000 make a .glb of 13 MB",
+        ge=4,
+        le=100_000_000,
     )
 
     def _contradiction(self) -> str | None:

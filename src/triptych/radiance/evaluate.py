@@ -1,7 +1,7 @@
-"""Held-out views: renderings compared with photographs, in two ways (the formulas are in `metrics`).
+"""Held-out views: renderings compared with photographs (the formulas are in `metrics`).
 
-`HeldoutPixels.psnr` is the PSNR of a training's curve: a fixed sample of pixels, pooled over all views.
-`evaluate_views` gives the PSNR and SSIM of the reports: means over whole views, as 8-bit images.
+The PSNR of a scene is the mean of its views' PSNRs. `evaluate_views` measures it on all pixels, of 8-bit
+images; `HeldoutPixels.psnr` estimates it during training, from some pixels of each view.
 """
 
 from pathlib import Path
@@ -24,7 +24,8 @@ from triptych.workflow.errors import TriptychError
 from triptych.workflow.progress import Progress
 
 COLOURMAP = "turbo_r"  # near is red
-HELDOUT_PIXELS = 2**12
+ERROR_COLOURMAP, MAX_ERROR = "magma", 0.25  # black is no error, white this error or more
+VIEW_PIXELS = 2**10  # pixels of each view that the curve of a training is measured on
 
 
 def check_sides(scene: Scene, downscale: int) -> None:
@@ -63,8 +64,20 @@ def normal_colours(picture: RenderedImage, cameras: Cameras, index: int) -> np.n
     return to_bytes(colours.where(solid[..., None], colours.new_ones(())))
 
 
+def error_colours(image: np.ndarray, truth: np.ndarray, unmasked: np.ndarray | None) -> np.ndarray:
+    """Mean absolute difference of the channels as colours, (h, w, 3) uint8; masked pixels are grey.
+
+    Args:
+        image, truth: (h, w, 3) in [0, 1].
+        unmasked: (h, w) bool, or None for all.
+    """
+    error = np.abs(image - truth).mean(axis=-1)
+    colours = to_bytes(matplotlib.colormaps[ERROR_COLOURMAP](error / MAX_ERROR)[..., :3])
+    return colours if unmasked is None else np.where(unmasked[..., None], colours, np.uint8(128))
+
+
 class HeldoutPixels:
-    """A fixed random sample of the held-out views' unmasked pixels, for the curve of a training.
+    """A fixed random sample of each held-out view's unmasked pixels, for the curve of a training.
 
     Args:
         scene: the photographs and their cameras.
@@ -75,22 +88,77 @@ class HeldoutPixels:
     def __init__(self, scene: Scene, index: list[int], *, generator: torch.Generator) -> None:
         device = generator.device
         self.cameras = scene.cameras.to(device).select(index)
-        sampler = RaySampler.of_scene(scene, index, device)  # freed: only the sampled pixels stay in memory
-        self.image, self.centres, self.values = sampler.sample(HELDOUT_PIXELS, generator)
+        # one view after the other: only the sampled pixels stay in memory
+        samples = [
+            RaySampler.of_scene(scene, [view], device).sample(VIEW_PIXELS, generator) for view in index
+        ]
+        self.centres = [centres for _, centres, _ in samples]
+        self.values = [values for _, _, values in samples]
 
     def psnr(self, radiance: RadianceField) -> float:
-        """PSNR in dB of all sampled pixels together, of unrounded colours."""
-        rendered = render_rays(radiance, *self.cameras.rays(self.image, self.centres))
-        error = rendered.over(radiance.background).clamp(0, 1) - over(self.values, radiance.background)
-        return psnr(float(error.square().mean()))
+        """Mean over the views of the PSNR in dB of their sampled pixels, of unrounded colours."""
+        device = radiance.background.device
+        image = torch.arange(len(self.cameras), device=device).repeat_interleave(VIEW_PIXELS)
+        rendered = render_rays(radiance, *self.cameras.rays(image, torch.cat(self.centres)))
+        colours = rendered.over(radiance.background).clamp(0, 1).split(VIEW_PIXELS)
+        errors = [
+            float((colour - over(values, radiance.background)).square().mean())
+            for colour, values in zip(colours, self.values, strict=True)
+        ]
+        return float(np.mean([psnr(error) for error in errors]))
+
+
+def save_view(
+    folder: Path,
+    folder_name: str,
+    name: str,
+    render: np.ndarray,
+    *,
+    truth: np.ndarray,
+    unmasked: np.ndarray | None,
+    others: dict[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Measure a rendering and save it as `NAME_render.png`, with `NAME_truth.png` and `NAME_error.png`.
+
+    Args:
+        folder: existing folder for the pictures.
+        folder_name: folder in the file names of the result.
+        name: name of the view.
+        render: (h, w, 3) uint8; this 8-bit picture is measured.
+        truth: (h, w, 3) in [0, 1].
+        unmasked: (h, w) bool, the pixels that are measured, or None for all.
+        others: more pictures, by what they show.
+
+    Returns:
+        The view's entry in views.json: `name`, `psnr`, `ssim`, and the pictures' file names.
+    """
+    values = render / 255
+    pictures = {
+        "truth": to_bytes(truth),
+        "render": render,
+        "error": error_colours(values, truth, unmasked),
+        **(others or {}),
+    }
+    for kind, pixels in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}_{kind}.png")
+    return {
+        "name": name,
+        "psnr": image_psnr(values, truth, unmasked),
+        "ssim": image_ssim(values, truth, unmasked),
+        **{kind: f"{folder_name}/{name}_{kind}.png" for kind in pictures},
+    }
+
+
+def mean_quality(views: list[dict[str, Any]]) -> dict[str, float]:
+    """Mean `psnr` and `ssim` of the views."""
+    return {measure: float(np.mean([view[measure] for view in views])) for measure in ("psnr", "ssim")}
 
 
 def evaluate_views(
     scene: Scene, radiance: RadianceField, index: list[int], folder: Path, *, folder_name: str
 ) -> dict[str, Any]:
-    """Render views, save pictures, and measure.
+    """Render views, measure them, and save pictures: see `save_view`; `_depth` and `_normal` in addition.
 
-    For each view, `NAME_truth.png`, `_render`, `_depth` and `_normal` go to `folder`.
     Images with alpha are compared over the field's background, masked pixels not at all.
 
     Args:
@@ -108,30 +176,19 @@ def evaluate_views(
     with Progress(len(index), "held-out views", unit="view") as progress:
         for position in index:
             (photograph,), (mask,) = read_images(scene, [position]), read_masks(scene, [position])
-            unmasked = None if mask is None else mask.numpy()
-            truth = over(photograph.float() / 255, radiance.background.cpu()).numpy()
             picture = render_image(radiance, cameras, position)
-            # the saved 8-bit picture is measured
-            render = to_bytes(picture.colour)
-            measures = {
-                "psnr": image_psnr(render / 255, truth, unmasked),
-                "ssim": image_ssim(render / 255, truth, unmasked),
-            }
-            name = scene.names[position]
-            files = {}
-            pictures = {
-                "truth": to_bytes(truth),
-                "render": render,
-                "depth": depth_colours(picture),
-                "normal": normal_colours(picture, cameras, position),
-            }
-            for kind, pixels in pictures.items():
-                Image.fromarray(pixels).save(folder / f"{name}_{kind}.png")
-                files[kind] = f"{folder_name}/{name}_{kind}.png"
-            views.append({"name": name, **measures, **files})
-            progress.update(1, psnr=measures["psnr"])
-    return {
-        "psnr": float(np.mean([view["psnr"] for view in views])),
-        "ssim": float(np.mean([view["ssim"] for view in views])),
-        "views": views,
-    }
+            view = save_view(
+                folder,
+                folder_name,
+                scene.names[position],
+                to_bytes(picture.colour),
+                truth=over(photograph.float() / 255, radiance.background.cpu()).numpy(),
+                unmasked=None if mask is None else mask.numpy(),
+                others={
+                    "depth": depth_colours(picture),
+                    "normal": normal_colours(picture, cameras, position),
+                },
+            )
+            views.append(view)
+            progress.update(1, psnr=view["psnr"])
+    return {**mean_quality(views), "views": views}

@@ -14,7 +14,7 @@ from trimesh.exchange.gltf import export_glb
 from trimesh.exchange.ply import export_ply
 
 from triptych.radiance.evaluate import to_bytes
-from triptych.radiance.mesh import extract_mesh, sample_density, surface_colours
+from triptych.radiance.mesh import extract_mesh, sample_density, simplify, surface_colours
 from triptych.radiance.point_cloud import extract_points, surface_density
 from triptych.radiance.render import RadianceField
 from triptych.scenes.cameras import Cameras
@@ -42,6 +42,7 @@ def export_scene(
     resolution: int,
     density: float | None,
     min_component_fraction: float,
+    max_faces: int,
     points: int,
 ) -> dict[str, Any]:
     """Write `cloud.ply`, `mesh.ply` and `mesh.glb`.
@@ -58,6 +59,7 @@ def export_scene(
         resolution: cells along the longest side of the box, for the mesh.
         density: density at the mesh's surface, per unit-cube length; None: `surface_density` of the cloud.
         min_component_fraction: see `extract_mesh`.
+        max_faces: see `simplify`.
         points: approximate number of pixels rendered for the cloud; some of them show nothing in the box.
 
     Returns:
@@ -85,6 +87,10 @@ def export_scene(
             float(values.max()),
             density,
         )
+    extracted = len(mesh.faces)
+    mesh = simplify(mesh, max_faces=max_faces)
+    if len(mesh.faces) < extracted:
+        log.info("mesh: simplified from %d to %d faces", extracted, len(mesh.faces))
     colours = surface_colours(radiance, mesh, cell=cell)
     vertices, normals = _in_world(world, mesh.vertices), mesh.normals.cpu().numpy()
     write_ply(folder / "mesh.ply", vertices, normals, to_bytes(colours), mesh.faces)

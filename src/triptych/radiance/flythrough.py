@@ -1,7 +1,9 @@
 """A fly-through: a film of a radiance field."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +11,68 @@ from numpy.typing import NDArray
 from triptych.data.video import write_video
 from triptych.radiance.evaluate import to_bytes
 from triptych.radiance.render import RadianceField, render_image
+from triptych.scenes.camera_path import camera_path, keyframe_path
 from triptych.scenes.cameras import Cameras
+from triptych.scenes.keyframes import read_camera_path
+from triptych.scenes.scene import Scene
+from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.progress import Progress
+
+WIDEST, NARROWEST = 540, 128  # pixels, of films whose width is not given
+PIXELS_PER_SAMPLE = 1 / 16  # a film of so many pixels per sample of the training costs less than the training
+
+
+def affordable_width(samples: float, *, frames: int, aspect: float) -> int:
+    """Width in pixels of a film that takes no longer than its field's training.
+
+    It is counted rather than timed, so that a rerun gives the same film.
+
+    Args:
+        samples: samples along rays that the field was trained on.
+        frames: length of the film.
+        aspect: width of the pictures, divided by their height.
+    """
+    pixels = samples * PIXELS_PER_SAMPLE / frames
+    return int(min(WIDEST, max(NARROWEST, math.sqrt(pixels * aspect))))
+
+
+def film_cameras(
+    transforms: Path,
+    scene: Scene,
+    training: list[int],
+    *,
+    name: str,
+    path: Path | None,
+    options: dict[str, Any],
+    samples: float = math.inf,
+) -> tuple[Cameras, float]:
+    """Cameras of a film, and its frames per second: along a recorded path, or past the training cameras.
+
+    Args:
+        transforms: the scene file.
+        scene: what is in it.
+        training: positions of the training images in the scene, which the film passes in this order.
+        name: name of the scene.
+        path: the recorded path, or None.
+        options: the film's `seconds`, `fps` and `width`; a recorded path has its own seconds and fps.
+        samples: see `affordable_width`, for a `width` of None.
+
+    Raises:
+        TriptychError: the recorded path is malformed, or belongs to another scene.
+    """
+    seconds, fps = options["seconds"], options["fps"]
+    recorded = None if path is None else read_camera_path(path, scene=name)
+    if recorded is not None:
+        seconds, fps = recorded.seconds, recorded.fps
+    frames = max(2, round(seconds * fps))
+    first_width, first_height = scene.cameras.size[training[0]].tolist()
+    aspect = recorded.aspect if recorded is not None else first_width / first_height
+    width = options["width"] or affordable_width(samples, frames=frames, aspect=aspect)
+    if recorded is not None:
+        cameras = keyframe_path(recorded, read_scene_file(transforms).world, frames=frames, width=width)
+    else:
+        cameras = camera_path(scene.cameras.select(training), frames=frames, seconds=seconds, width=width)
+    return cameras, fps
 
 
 def render_flythrough(

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+import fast_simplification
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
 from skimage.measure import marching_cubes
 from torch import Tensor
 from trimesh.graph import connected_component_labels
@@ -112,6 +114,20 @@ def extract_mesh(
     positions = torch.from_numpy(vertices[kept]).to(low) * cell + low
     outward = torch.nn.functional.normalize(torch.from_numpy(normals[kept]).to(low), dim=-1)
     return Mesh(positions, outward, renumbered.reshape(-1, 3).astype(np.int32))
+
+
+def simplify(mesh: Mesh, *, max_faces: int) -> Mesh:
+    """The mesh with at most `max_faces` faces, by quadric edge collapse (Garland and Heckbert 1997).
+
+    Flat parts get large triangles, details keep small ones. A mesh that is small enough stays as it is.
+    """
+    if len(mesh.faces) <= max_faces:
+        return mesh
+    original = mesh.vertices.cpu().numpy()
+    vertices, faces = fast_simplification.simplify(original, mesh.faces, target_count=max_faces)
+    _, nearest = KDTree(original).query(vertices)  # its normal is that of the density, not of coarse faces
+    normals = mesh.normals[torch.from_numpy(nearest).to(mesh.normals.device)]
+    return Mesh(torch.from_numpy(vertices).to(mesh.vertices), normals, faces.astype(np.int32))
 
 
 def surface_colours(radiance: RadianceField, mesh: Mesh, *, cell: float) -> Tensor:

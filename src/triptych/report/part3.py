@@ -13,7 +13,7 @@ from triptych.report.results import Result, duration, read_history, read_result
 from triptych.report.sections import Drawing, Headline, drawing, embed_film, embed_picture
 
 SHOWN_VIEWS = 6
-PICTURES = ("truth", "render", "depth", "normal")  # of a held-out view
+PICTURES = ("truth", "render", "depth", "normal")  # of a held-out view; instant-ngp gives the first two
 SIZE = (4.6, 3.1)  # inches
 Fact = tuple[str, str, str]  # name, value, source
 
@@ -28,7 +28,10 @@ class Scene:
     facts: list[Fact]
     film: str
     views: list[dict[str, Any]]  # those shown: name, psnr, ssim, and a `Picture` of each of `PICTURES`
+    median: int  # which of them is shown first
     all_views: int
+    strips: Drawing
+    contact_sheet: Drawing | None
     drawings: list[Drawing]
 
 
@@ -39,16 +42,20 @@ def scene_section(
     radiance: str | Path,
     views: str | Path,
     film: str | Path,
-    training: str | Path,
+    strips: str | Path,
+    cameras: str | Path,
+    training: str | Path | None = None,
     sfm: str | Path | None = None,
     sharpness: str | Path | None = None,
+    matches: str | Path | None = None,
+    contact_sheet: str | Path | None = None,
     pose_error: str | Path | None = None,
     imported: str | Path | None = None,
 ) -> Scene:
-    """A scene of part III from its files; `training` and `sharpness` are figures.
+    """A scene of part III from its files. `strips` to `training`, `sharpness` to `contact_sheet` are figures.
 
-    A scene with estimated poses has `sfm` and `sharpness`, one with given poses has `imported`, its
-    transforms.json.
+    A scene with estimated poses has `sfm` and these figures, one with given poses has `imported`, its
+    transforms.json. A field of instant-ngp has no curve of its `training`.
     """
     kept = kept_frames(read_history(frames))
     results: list[Result] = []
@@ -64,30 +71,59 @@ def scene_section(
             result = read_result(path)
             results.append(result)
             facts += [(label, value, result.source) for label, value in describe(result, kept).items()]
-    drawings = [
-        drawing(
-            training,
-            caption="Reconstruction quality on training rays and on held-out views.",
-            description=f"PSNR of {name} while training",
-        )
-    ]
-    if sharpness is not None:
-        figure = drawing(
+    figures = (
+        (
             sharpness,
-            caption="Sharpness of every frame of the film; the filled ones were kept.",
-            description=f"Sharpness of the frames of {name}",
-        )
-        drawings.insert(0, figure)
+            "Sharpness of every frame of the film; the filled ones were kept.",
+            f"Sharpness of the frames of {name}",
+        ),
+        (
+            matches,
+            "Matches between each pair of images that its epipolar geometry confirms.",
+            f"Matches between the images of {name}",
+        ),
+        (
+            cameras,
+            "Cameras, their directions of view and the sparse points. Dashed: the box of the field.",
+            f"Cameras of {name} from above and from the side",
+        ),
+        (
+            training,
+            "PSNR on training rays, and the mean of the held-out views’ PSNRs, from 1,024 pixels of each.",
+            f"PSNR of {name} while training",
+        ),
+    )
+    drawings = [
+        drawing(path, caption=caption, description=description)
+        for path, caption, description in figures
+        if path is not None
+    ]
     held_out = results[-1]
     rendered = held_out.values["views"]
+    shown, median = shown_views([float(view["psnr"]) for view in rendered])
     return Scene(
         name=name,
         headline=Headline(f"{held_out.number('psnr'):.1f}", "dB", f"held-out PSNR, {name}", held_out.source),
         results=results,
         facts=facts,
         film=embed_film(Path(film)),
-        views=[_view(Path(views).parent, rendered[index]) for index in spread(len(rendered), SHOWN_VIEWS)],
+        views=[_view(Path(views).parent, rendered[index]) for index in shown],
+        median=median,
         all_views=len(rendered),
+        strips=drawing(
+            strips,
+            caption="Held-out views with the lowest, the median and the highest PSNR. Error: mean absolute "
+            "difference of the colour channels, from black (0) to white (0.25 of the range, or more).",
+            description=f"Held-out views of {name}",
+        ),
+        contact_sheet=None
+        if contact_sheet is None
+        else drawing(
+            contact_sheet,
+            caption="Contact sheet: photographs, or the best frame of each window of the film, at most 80 of "
+            "them. Those with a frame were kept. All are in frames.csv and thumbnails/.",
+            description=f"Contact sheet of {name}",
+        ),
         drawings=drawings,
     )
 
@@ -116,6 +152,7 @@ def _pose_errors(error: Result, _: pd.Series) -> dict[str, str]:
 
 def _training(field: Result, _: pd.Series) -> dict[str, str]:
     return {
+        "Backend": str(field.values["backend"]),
         "Radiance field trained in": duration(field.number("training_seconds")),
         "Training steps": f"{int(field.number('steps')):,}",
     }
@@ -127,7 +164,7 @@ def _quality(views: Result, _: pd.Series) -> dict[str, str]:
 
 def _view(folder: Path, view: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {"psnr": float(view["psnr"]), "ssim": float(view["ssim"])}
-    pictures = {kind: embed_picture(folder / view[kind]) for kind in PICTURES}
+    pictures = {kind: embed_picture(folder / view[kind]) for kind in PICTURES if kind in view}
     return {"name": str(view["name"]), **numbers, **pictures}
 
 
@@ -136,6 +173,15 @@ def spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return [round(index * (count - 1) / (most - 1)) for index in range(most)]
+
+
+def shown_views(psnrs: list[float]) -> tuple[list[int], int]:
+    """Which held-out views the page shows, the median one among them, and that one's place in the list."""
+    median = sorted(range(len(psnrs)), key=lambda index: psnrs[index])[(len(psnrs) - 1) // 2]
+    shown = spread(len(psnrs), SHOWN_VIEWS)
+    if median not in shown:  # instead of the nearest one
+        shown[min(range(len(shown)), key=lambda place: abs(shown[place] - median))] = median
+    return shown, shown.index(median)
 
 
 def kept_frames(frames: pd.DataFrame) -> pd.Series:

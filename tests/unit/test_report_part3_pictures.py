@@ -1,0 +1,117 @@
+"""Pictures of a scene: strips of held-out views, cameras with points, the matrix of matches."""
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+from report_pages import make_page
+from report_results import write_matches
+
+from triptych.radiance.evaluate import error_colours
+from triptych.report.figures import report_style
+from triptych.report.part3 import shown_views
+from triptych.report.part3_pictures import (
+    cameras_figure,
+    matches_figure,
+    read_matches,
+    strips_figure,
+    typical_views,
+)
+from triptych.workflow.files import read_json, write_json
+
+
+def test_the_strips_are_of_the_worst_the_median_and_the_best_view() -> None:
+    views = [
+        {"name": name, "psnr": psnr}
+        for name, psnr in zip("abcde", (21.0, 30.0, 25.0, 19.0, 27.0), strict=True)
+    ]
+    named = {word: view["name"] for word, view in typical_views(views).items()}
+    assert named == {"worst": "d", "median": "c", "best": "b"}
+    assert list(typical_views(views[:2])) == ["worst", "best"]
+    assert list(typical_views(views[:1])) == ["median"]
+
+
+def test_the_slider_opens_on_the_median_view() -> None:
+    psnrs = [20.0 + (7 * number) % 50 for number in range(50)]
+    shown, median = shown_views(psnrs)
+    assert len(shown) == len(set(shown)) == 6 and shown == sorted(shown)
+    assert psnrs[shown[median]] == sorted(psnrs)[24]
+    assert shown_views([3.0, 1.0, 2.0]) == ([0, 1, 2], 2)
+
+
+def test_the_page_shows_the_median_view_first(study_results: Path) -> None:
+    page = make_page(study_results).read_text()
+    assert "checked>frame 0016" in page and page.count(" checked>") == 1
+
+
+def test_a_strip_has_a_picture_for_everything_that_was_rendered(study_results: Path) -> None:
+    scene = study_results / "scenes/orbit"
+    views = read_json(scene / "views.json")["views"]
+    with report_style():
+        everything = strips_figure(views, scene)
+        without = [{key: view[key] for key in ("name", "psnr", "truth", "render", "error")} for view in views]
+        fewer = strips_figure(without, scene)
+    assert len(everything.axes[0].images) == 15 and len(fewer.axes[0].images) == 9
+    words = [text.get_text() for text in everything.axes[0].texts]
+    assert words[:5] == ["photograph", "rendered", "error", "depth", "normals"]
+    assert words[5:7] == ["worst", "27.00 dB"]
+
+
+def test_an_error_map_is_black_where_nothing_differs_and_grey_behind_a_mask() -> None:
+    truth = np.zeros((2, 3, 3))
+    image = truth.copy()
+    image[0, 0], image[1, 1] = 1, 1
+    unmasked = np.ones((2, 3), bool)
+    unmasked[1, 1] = False
+    colours = error_colours(image, truth, unmasked).astype(int)
+    assert colours[0, 0].min() > 180 and colours[0, 1].max() < 5
+    assert (colours[1, 1] == 128).all()
+
+
+def test_cameras_are_drawn_in_natural_order_and_held_out_ones_apart(
+    tmp_path: Path, study_results: Path
+) -> None:
+    frames = []
+    for number in (10, 2, 1):
+        pose = np.eye(4)
+        pose[0, 3] = number
+        frames.append({"file_path": f"frames/frame{number}.png", "transform_matrix": pose.tolist()})
+    write_json(
+        tmp_path / "transforms.json", {"aabb_scale": 4, "scale": 0.5, "offset": [0.5] * 3, "frames": frames}
+    )
+    cloud = study_results / "scenes/orbit/sparse.ply"
+    with report_style():
+        figure = cameras_figure(tmp_path / "transforms.json", cloud=cloud, held_out=["frame2"])
+    for axes in figure.axes:
+        np.testing.assert_allclose(axes.lines[0].get_xdata(), [1, 2, 10])
+        (box,) = axes.patches
+        assert (box.get_x(), box.get_width()) == (-4, 8)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training (2)", "held out (1)"]
+
+
+def test_a_scene_without_points_is_drawn_all_the_same(tmp_path: Path, study_results: Path) -> None:
+    pycolmap.Reconstruction().export_PLY(tmp_path / "none.ply")
+    with report_style():
+        cameras_figure(
+            study_results / "scenes/orbit/transforms.json", cloud=tmp_path / "none.ply", held_out=[]
+        )
+
+
+def test_matches_are_symmetric_and_in_natural_order(tmp_path: Path) -> None:
+    write_matches(tmp_path / "database.db", images=12, reach=3)
+    before = (tmp_path / "database.db").read_bytes()
+    matches = read_matches(tmp_path / "database.db")
+    assert (tmp_path / "database.db").read_bytes() == before
+    assert (matches == matches.T).all() and (np.diag(matches) == 0).all()
+    assert matches[9, 10] == matches[1, 2] == 800 and matches[2, 5] == 266 and matches[1, 10] == 0
+
+
+@pytest.mark.parametrize("reach", [0, 3])
+def test_pairs_without_matches_stay_white(tmp_path: Path, reach: int) -> None:
+    write_matches(tmp_path / "database.db", images=6, reach=reach)
+    matches = read_matches(tmp_path / "database.db")
+    with report_style():
+        figure = matches_figure(matches)
+    shown = figure.axes[0].images[0].get_array()
+    assert (np.ma.getmaskarray(shown) == (matches == 0)).all()
