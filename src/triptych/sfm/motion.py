@@ -2,24 +2,31 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
+
+Small = NDArray[np.float32]
 
 SMALL_SIDE = 64  # pixels: large enough to tell half a percent of motion, small enough to keep thousands
 
 
-def small_version(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The means of square cells of a (height, width) image, whose longer side has 64 to 127 of them."""
+def small_version(grey: NDArray[np.uint8]) -> Small:
+    """The means of square cells of a (height, width) image, whose longer side has 64 to 127 of them.
+
+    They are smoothed so that differences between cells are a slope.
+    """
     cell = max(1, max(grey.shape) // SMALL_SIDE)
     height, width = (max(1, side // cell) for side in grey.shape)
     cells = grey[: height * cell, : width * cell].astype(np.float32)
-    return cells.reshape(height, min(cell, grey.shape[0]), width, -1).mean(axis=(1, 3))
+    means = cells.reshape(height, min(cell, grey.shape[0]), width, -1).mean(axis=(1, 3))
+    return gaussian_filter(means, 1)
 
 
-def _standardised(small: NDArray[np.float32]) -> NDArray[np.float32]:
+def _standardised(small: Small) -> Small:
     return (small - small.mean()) / max(float(small.std()), 1e-6)
 
 
-def motion(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+def motion(first: Small, second: Small) -> float:
     """How far the picture moved, as a fraction of its longer side; infinite if the sizes differ.
 
     A small motion is the ratio of the change in time to the change in space, as in optical flow (Horn and
