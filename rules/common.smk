@@ -29,16 +29,20 @@ from triptych.config.cells import (
     cell_name,
     cell_recipe,
     check_modules,
+    encoder_architecture,
     grid_cells,
+    image_side,
     modules_of,
 )
 from triptych.config.parts import choose_parts
+from triptych.config.sizes import sizes_of, training_mb
 from triptych.config.validation import typed, validate_config
 from triptych.workflow.errors import TriptychError, with_absolute_paths
-from triptych.workflow.records import reconcile
+from triptych.workflow.failures import failures, oom_kills
+from triptych.workflow.records import reconcile, remove_finished_checkpoints
 from triptych.workflow.tracked_code import TrackedCode
 
-STARTED = time.time()
+STARTED, OOM_KILLS = time.time(), oom_kills()
 
 try:
     # The command line's values; their texts may be numbers.
@@ -100,9 +104,10 @@ def without(recipe, *keys):
     return {key: value for key, value in recipe.items() if key not in keys}
 
 
-def of_training(recipe, runtime):
-    """Resources of a training in `gpus` processes."""
-    return {"mem_mb": 8000 * recipe["gpus"], "runtime": runtime, "gpu": GPU * recipe["gpus"]}
+def of_training(recipe, runtime, views=1, part="self_supervision"):
+    """Resources of a training in `gpus` processes, in which each image has `views` views."""
+    memory = training_mb(recipe, image_side(config, part), views)
+    return {"mem_mb": memory, "runtime": runtime, "gpu": GPU * recipe["gpus"]}
 
 
 def results_of(rule, **wildcards):
@@ -130,15 +135,15 @@ def packed(dataset):
     return files
 
 
+def checked(dataset):
+    """The checks before the trainings on a data set; trainings wait for them, and never rerun because of them."""
+    return ancient(f"results/data/{dataset}/checked.json")
+
+
 def print_errors():
     """Print the error line of each failed job again, after Snakemake's own output."""
-    for log in sorted(Path("results/logs").rglob("*.log")):
-        if log.stat().st_mtime < STARTED:
-            continue
-        for line in log.read_text(errors="replace").splitlines():
-            if " ERROR " in line:
-                text = f"triptych: {line.split(' ERROR ', 1)[1]} (log: {log})"
-                print(with_absolute_paths(text), file=sys.stderr)
+    for line in failures(Path("results/logs"), since=STARTED, oom_kills_before=OOM_KILLS):
+        print(with_absolute_paths(f"triptych: {line}"), file=sys.stderr)
 
 
 def print_report():

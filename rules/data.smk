@@ -110,3 +110,27 @@ checkpoint draw_shapes:
         "Drawing {wildcards.dataset}"
     script:
         "../workflow/scripts/draw_shapes.py"
+
+
+# No code param: an edit of the checks must not repeat them, and the trainings try their networks again.
+rule check_sizes:
+    input:
+        data=lambda wildcards: packed(wildcards.dataset)(wildcards),
+    output:
+        "results/data/{dataset}/checked.json",
+    log:
+        "<logs>/data/{dataset}_checks.log",
+    benchmark:
+        "<benchmarks>/data/{dataset}_checks.tsv"
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        recipe=lambda wildcards: sizes_of(config, wildcards.dataset),
+    message:
+        "Checking that all parts fit the images of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/check_sizes.py"

@@ -24,8 +24,8 @@ rule encode_images:
         runtime=60,
         gpu=GPU,
     params:
-        code=TrackedCode("encode_images.py"),
-        recipe={"width": SIMCLR["width"], **only(EVALUATION["probe"], "device", "precision")},
+        code=TrackedCode("encode_images.py", modules_of([ENCODER])),
+        recipe={"architecture": ENCODER, **only(EVALUATION["probe"], "device", "precision")},
     message:
         "Features of the {wildcards.encoder} encoder, seed {wildcards.seed}"
     script:
@@ -53,8 +53,8 @@ if SGD_PROBE:
         resources:
             **of_training(EVALUATION["probe"], runtime=720),
         params:
-            code=TrackedCode("probe_sgd.py"),
-            recipe={"width": SIMCLR["width"], **without(EVALUATION["probe"], "weight_decays")},
+            code=TrackedCode("probe_sgd.py", modules_of([ENCODER])),
+            recipe={"architecture": ENCODER, **without(EVALUATION["probe"], "weight_decays")},
         message:
             "Linear evaluation of the {wildcards.encoder} encoder, seed {wildcards.seed}"
         script:
@@ -224,9 +224,9 @@ rule fine_tune_encoder:
     resources:
         **of_training(EVALUATION["fine_tune"], runtime=1440),
     params:
-        code=TrackedCode("fine_tune_encoder.py"),
+        code=TrackedCode("fine_tune_encoder.py", modules_of([ENCODER])),
         recipe=lambda wildcards: {
-            "width": SIMCLR["width"],
+            "architecture": ENCODER,
             "percent": float(wildcards.percent),
             **without(EVALUATION["fine_tune"], "percents"),
         },

@@ -7,6 +7,7 @@ include: "inputs/grid.smk"
 rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
+        checks=checked(config["grid"]["dataset"]),
     output:
         model="results/<cell>/model.safetensors",
         metrics="results/<cell>/metrics.json",
@@ -23,7 +24,7 @@ rule train_cell:
         "../envs/learning.yaml"
     threads: config["compute"]["cell_threads"] or THREADS
     resources:
-        mem_mb=lambda wildcards: 8000 * recipe_of_cell(wildcards)["gpus"],
+        mem_mb=lambda wildcards: of_training(recipe_of_cell(wildcards), runtime=1440, part="grid")["mem_mb"],
         runtime=1440,
         gpu=lambda wildcards: GPU * recipe_of_cell(wildcards)["gpus"],
     params:
@@ -76,7 +77,10 @@ rule sample_augmentations:
             "sample_augmentations.py", modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
         ),
         base=config["grid"]["base_augmentation"],
-        augmentations={name: augmentation_recipe(config["augmentations"][name]) for name in AUGMENTATIONS},
+        augmentations={
+            name: augmentation_recipe(config["augmentations"][name], image_side(config, "grid"))
+            for name in AUGMENTATIONS
+        },
     message:
         "The same images under every augmentation"
     script:
@@ -110,7 +114,7 @@ rule roll_out_attention:
 
 GRID_TARGETS = [
     *(path for output in ("model", "metrics", "history", "predictions") for path in of_cells(output)),
-    *results_of(rules.count_parameters),
+    *([] if OWN_IMAGES else results_of(rules.count_parameters)),
     *results_of(rules.sample_augmentations),
     *results_of(rules.roll_out_attention, architecture=ATTENTIVE),
 ]

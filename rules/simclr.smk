@@ -9,6 +9,7 @@ if MINUTES is not None:
     rule plan_simclr:
         input:
             data=packed(DATASET),
+            checks=checked(DATASET),
         output:
             plan="results/simclr/plan.json",
         log:
@@ -19,11 +20,9 @@ if MINUTES is not None:
             "../envs/learning.yaml"
         threads: THREADS
         resources:
-            mem_mb=8000,
-            runtime=30,
-            gpu=GPU,
+            **of_training(SIMCLR, runtime=30, views=SIMCLR["views"]["count"]),
         params:
-            code=TrackedCode("plan_simclr.py"),
+            code=TrackedCode("plan_simclr.py", modules_of([ENCODER])),
             recipe=without(SIMCLR, *NOT_MEASURED),
         message:
             "SimCLR: how many epochs fit into the minutes"
@@ -34,6 +33,7 @@ if MINUTES is not None:
 rule pretrain_simclr:
     input:
         data=packed(DATASET),
+        checks=checked(DATASET),
         plan=[] if MINUTES is None else [rules.plan_simclr.output.plan],
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
@@ -48,9 +48,9 @@ rule pretrain_simclr:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        **of_training(SIMCLR, runtime=2880),
+        **of_training(SIMCLR, runtime=2880, views=SIMCLR["views"]["count"]),
     params:
-        code=TrackedCode("pretrain_simclr.py"),
+        code=TrackedCode("pretrain_simclr.py", modules_of([ENCODER])),
         recipe=SIMCLR if MINUTES is None else without(SIMCLR, "epochs"),
     message:
         "SimCLR: pretraining without labels, seed {wildcards.seed}"
@@ -61,6 +61,7 @@ rule pretrain_simclr:
 rule initialise_encoder:
     input:
         data=packed(DATASET),
+        checks=checked(DATASET),
     output:
         encoder="results/random/seed{seed}/encoder.safetensors",
         metrics="results/random/seed{seed}/metrics.json",
@@ -76,8 +77,8 @@ rule initialise_encoder:
         runtime=30,
         gpu=GPU,
     params:
-        code=TrackedCode("initialise_encoder.py"),
-        recipe=only(SIMCLR, "width", "device", "precision"),
+        code=TrackedCode("initialise_encoder.py", modules_of([ENCODER])),
+        recipe=only(SIMCLR, "architecture", "device", "precision"),
     message:
         "Encoder with random weights, seed {wildcards.seed}"
     script:
@@ -87,6 +88,7 @@ rule initialise_encoder:
 rule train_supervised:
     input:
         data=packed(DATASET),
+        checks=checked(DATASET),
     output:
         model="results/supervised/seed{seed}/model.safetensors",
         metrics="results/supervised/seed{seed}/metrics.json",
@@ -103,14 +105,14 @@ rule train_supervised:
     resources:
         **of_training(SUPERVISED, runtime=1440),
     params:
-        code=TrackedCode("train_classifier.py", [RESNET18["module"], *modules_of([AUGMENTATION])]),
+        code=TrackedCode("train_classifier.py", modules_of([ENCODER, AUGMENTATION])),
         recipe={
-            "architecture": RESNET18,
+            "architecture": ENCODER,
             **SUPERVISED,
-            "augmentation": augmentation_recipe(AUGMENTATION),
+            "augmentation": augmentation_recipe(AUGMENTATION, image_side(config, "self_supervision")),
         },
     message:
-        "Supervised ResNet18, seed {wildcards.seed}"
+        f"Supervised {ENCODER_TITLE}, seed {{wildcards.seed}}"
     script:
         "../workflow/scripts/train_classifier.py"
 

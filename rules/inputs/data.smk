@@ -16,6 +16,7 @@ from triptych.workflow.files import read_json
 PACKED = {Path(file).stem: file for file in pack_files("{dataset}")}
 DATA_TARGETS = [
     *(file for dataset in DATASETS for file in pack_files(dataset)),
+    *map("results/data/{}/checked.json".format, DATASETS),
     *(
         f"results/data/{dataset}/files.csv"
         for dataset in DATASETS

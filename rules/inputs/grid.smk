@@ -1,5 +1,7 @@
 """Recipes, modules and result files of the grid's cells."""
 
+# With the user's own images, nothing of the published report is shown.
+OWN_IMAGES = is_own(config["grid"]["dataset"])
 # Architectures whose attention is drawn.
 ATTENTIVE = [name for name in ARCHITECTURES if config["architectures"][name]["attention"]]
 

@@ -32,7 +32,7 @@ def choose_backends():
     for scene in SCENES if "reconstruction" in PARTS else []:
         radiance, program = scene_recipe(scene, "radiance"), scene_recipe(scene, "instant_ngp")
         where = f"config: scene {scene}"
-        on_gpu = GPU > 0 and radiance["device"].startswith(("auto", "cuda"))
+        on_gpu = GPU > 0 and radiance["device"] in ("auto", "cuda")  # run.py takes the first visible GPU
         chosen[scene] = radiance["backend"]
         if radiance["backend"] == "auto":
             usable = program["root"] is not None and on_gpu and planned_with_gpu()
@@ -53,7 +53,8 @@ def choose_backends():
                 raise WorkflowError(f"{where}: {error}") from None
         elif radiance["backend"] == "auto" and program["root"] is not None and workflow.is_main_process:
             print(
-                f"triptych: scene {scene}: no GPU for instant-ngp, so triptych's own backend trains it",
+                f"triptych: scene {scene}: no GPU for instant-ngp (none is visible, compute.gpus is 0, or "
+                "radiance.device is not auto), so triptych's own backend trains it",
                 file=sys.stderr,
             )
     return chosen

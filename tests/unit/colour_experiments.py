@@ -10,6 +10,7 @@ from triptych.data.packed import LabelledImages, save_packed
 from triptych.experiments.experiment import Experiment
 from triptych.workflow.job import Job
 
+NETWORK = {"module": "triptych.models.resnet", "options": {"width": 8}}
 TRAINING = {
     "epochs": 2,
     "batch_size": 20,
@@ -45,7 +46,7 @@ VIEWS = {
 }
 SIMCLR = {
     **TRAINING,
-    "width": 8,
+    "architecture": NETWORK,
     "head_hidden": 32,
     "head_out": 16,
     "head_norm": True,
@@ -57,14 +58,15 @@ SIMCLR = {
     "minutes": None,
     "monitor_every": 1,
 }
-PROBE = {**TRAINING, "width": 8, "validation": 20}
+PROBE = {**TRAINING, "architecture": NETWORK, "validation": 20}
 CLASSIFIER = {
     **TRAINING,
-    "architecture": {"module": "triptych.models.resnet", "options": {"width": 8}},
+    "architecture": NETWORK,
     "base_augmentation": {"padding": 2, "flip": 0.5, "degrees": 15},
     "augmentation": {"method": "cutmix", "alpha": 0.4, "probability": 0.5, "size": 4},
     "validation": 20,
     "label_smoothing": 0.1,
+    "class_weights": None,
 }
 
 

@@ -9,7 +9,7 @@ import yaml
 from report_results import CIFAR100, grid_of
 from snakemake.utils import update_config
 
-from triptych.config.cells import cell_recipe
+from triptych.config.cells import cell_recipe, encoder_architecture
 from triptych.config.validation import validate_config
 from triptych.report.comparison import Comparison, compare
 from triptych.report.part1 import SelfSupervision
@@ -125,7 +125,7 @@ def self_supervision_of(config: dict[str, Any]) -> Comparison:
 
     learning = config["self_supervision"]
     mixing = config["augmentations"].get(learning["supervised"]["augmentation"], {"method": "none"})
-    network = {"architecture": {"options": {"width": learning["simclr"]["width"]}}, "augmentation": mixing}
+    network = {"architecture": encoder_architecture(config), "augmentation": mixing}
     study = SelfSupervision(
         dataset=Result(Path("dataset.json"), {**CIFAR100, "name": "cifar10"}, {}),
         methods={

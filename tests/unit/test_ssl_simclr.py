@@ -92,7 +92,9 @@ def test_pretraining_twice_gives_the_same_bits_and_another_seed_others(tmp_path:
 def test_the_random_encoder_starts_where_pretraining_starts(tmp_path: Path, data: Path) -> None:
     recipe = {**SIMCLR, "learning_rate": 1e-20, "epochs": 1}
     initialise(
-        experiment(tmp_path / "random", data, {key: SIMCLR[key] for key in ("width", "device", "precision")})
+        experiment(
+            tmp_path / "random", data, {key: SIMCLR[key] for key in ("architecture", "device", "precision")}
+        )
     )
     pretrain(experiment(tmp_path / "simclr", data, recipe))
     random, trained = ResNet18(width=8), ResNet18(width=8)
@@ -140,7 +142,7 @@ def test_the_warning_comes_after_every_epoch_even_if_killed_before_the_evaluatio
 # Wide enough, and in batches large enough, for kernels of ours, in whatever format the processor is fast.
 FOR_KERNELS = {
     **SIMCLR,
-    "width": 32,
+    "architecture": {"module": "triptych.models.resnet", "options": {"width": 32}},
     "batch_size": 32,
     "epochs": 3,
     "precision": "auto",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.augment.geometry import random_shift_flip_rotate
+from triptych.augment.geometry import random_geometry
 from triptych.augment.mixing import mix
 from triptych.workflow.errors import TriptychError, is_out_of_memory
 from triptych.workflow.plugins import check_call, describe_error, user_function
@@ -21,18 +21,22 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def make_augmentation(
-    base: Mapping[str, Any], augmentation: Mapping[str, Any], normalise: Callable[[Tensor], Tensor]
+    base: Mapping[str, Any],
+    augmentation: Mapping[str, Any],
+    normalise: Callable[[Tensor], Tensor],
+    size: int | None = None,
 ) -> Augment:
     """Build the augmentation of a training.
 
-    In this order: shift, flip and rotation; RandAugment; normalisation; random erasing; the method, or the
-    function of a user's module.
+    In this order: shift or crop, flip and rotation; RandAugment; normalisation; random erasing; the method,
+    or the function of a user's module.
 
     Args:
         base: `padding`, `flip`, `degrees`.
         augmentation: `method` and its parameters (see `mix`) or `module` and `options`; with either of them,
             optionally, `rand_augment` (operations, magnitude) and `random_erasing` (probability).
         normalise: function from pixels in 0..1 to the network's inputs.
+        size: side of the network's images in pixels; None: that of the images, which may be larger.
 
     Returns:
         A function of images (N, 3, H, W) float32 in 0..1, label distributions (N, classes) and a
@@ -52,7 +56,7 @@ def make_augmentation(
     }
 
     def augment(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        images = random_shift_flip_rotate(images, **base, generator=generator)
+        images = random_geometry(images, **base, size=size, generator=generator)
         if "rand_augment" in policies:
             images = policies["rand_augment"](images, generator=generator)
         images = normalise(images)

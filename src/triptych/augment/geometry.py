@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SMALL = 64  # pixels: larger images are cropped and resized in training, smaller ones shifted
+CROP_SCALE = (0.25, 1.0)  # range of a crop's share of the image
+
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(n, generator=generator, device=generator.device)
@@ -136,6 +139,72 @@ def random_shift_flip_rotate(
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     mode = "bilinear" if degrees else "nearest"
     return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
+
+def random_crop_flip_rotate(
+    images: Tensor, *, size: int, flip: float, degrees: float, generator: torch.Generator
+) -> Tensor:
+    """Random crop resized to `size` pixels, horizontal flip and rotation, as one bilinear resampling.
+
+    The crop covers a quarter of the image or more, see `draw_crops`; it turns about its own centre, and
+    pixels from outside the image are zero.
+
+    Args:
+        images: (N, C, H, W) float.
+        size: side of the result in pixels.
+        flip: probability of a flip.
+        degrees: largest rotation, in both directions.
+        generator: source of the random numbers, on the device of the images.
+
+    Returns:
+        (N, C, size, size).
+    """
+    n, channels, height, width = images.shape
+    boxes = draw_crops(n, height, width, scale=CROP_SCALE, generator=generator)
+    top, left, tall, wide = boxes.float().unbind(1)
+    sign = torch.where(torch.rand(n, generator=generator, device=images.device) < flip, -1.0, 1.0)
+    angle = torch.deg2rad(_uniform(n, -degrees, degrees, generator))
+    cos, sin = angle.cos(), angle.sin()
+    # From the result to the image, both from -1 to 1.
+    theta = torch.stack(
+        [
+            torch.stack([sign * cos, -sign * sin, (2 * left + wide - width) / wide], 1)
+            * (wide / width)[:, None],
+            torch.stack([sin, cos, (2 * top + tall - height) / tall], 1) * (tall / height)[:, None],
+        ],
+        dim=1,
+    )
+    grid = F.affine_grid(theta, [n, channels, size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def random_geometry(
+    images: Tensor,
+    *,
+    padding: int,
+    flip: float,
+    degrees: float,
+    size: int | None = None,
+    generator: torch.Generator,
+) -> Tensor:
+    """The base of all augmentations: small images are shifted, larger ones are cropped and resized.
+
+    Args:
+        images: (N, C, H, W) float; larger than `size` only above `SMALL` pixels.
+        padding: largest shift of images of up to `SMALL` pixels.
+        flip, degrees: see `random_shift_flip_rotate`.
+        size: side of the result in pixels; None: that of the images.
+        generator: source of the random numbers, on the device of the images.
+
+    Returns:
+        (N, C, size, size).
+    """
+    size = size or images.shape[-1]
+    if size <= SMALL:
+        return random_shift_flip_rotate(
+            images, padding=padding, flip=flip, degrees=degrees, generator=generator
+        )
+    return random_crop_flip_rotate(images, size=size, flip=flip, degrees=degrees, generator=generator)
 
 
 def blur_weights(sigma: Tensor, size: int) -> Tensor:

@@ -129,7 +129,7 @@ def attention_maps(
     indices = stratified_subset(dataset.test_labels, count, seed=0)
     chosen = test_images(dataset, torch.device("cpu"), indices)
     everything = torch.arange(count)
-    pixels = chosen.normalise(chosen.pixels(everything))
+    pixels = chosen.normalise(chosen.centres(everything))
     maps, predicted = [], []
     for augmentation, network in networks.items():
         model = build_model(
@@ -141,7 +141,7 @@ def attention_maps(
         with torch.no_grad():
             predicted.append(model(pixels).argmax(dim=1).numpy())
     return {
-        "images": chosen.uint8(everything).permute(0, 2, 3, 1).numpy(),
+        "images": chosen.centres(everything).mul(255).round().byte().permute(0, 2, 3, 1).numpy(),
         "labels": chosen.labels.numpy(),
         "maps": np.stack(maps),
         "predicted": np.stack(predicted),

@@ -41,14 +41,14 @@ def augmentation_examples(
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (dataset.mean, dataset.std))
     images, targets = [], []
     for augmentation in augmentations.values():
-        augment = make_augmentation(base, augmentation, batch.normalise)
+        augment = make_augmentation(base, augmentation, batch.normalise, batch.side)
         one_hot = F.one_hot(batch.labels, dataset.num_classes).float()
         inputs, weights = augment(batch.pixels(everything), one_hot, torch_generator("cpu", "examples"))
         pixels = (inputs * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8)
         images.append(pixels.permute(0, 2, 3, 1).numpy())
         targets.append(weights.numpy())
     return {
-        "original": batch.uint8(everything).permute(0, 2, 3, 1).numpy(),
+        "original": batch.centres(everything).mul(255).round().byte().permute(0, 2, 3, 1).numpy(),
         "labels": batch.labels.numpy(),
         "images": np.stack(images),
         "targets": np.stack(targets),

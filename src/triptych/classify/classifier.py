@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from triptych.augment.augmentation import make_augmentation
 from triptych.classify.architectures import build_model
 from triptych.data.packed import PackedDataset
-from triptych.experiments.evaluation import evaluate, predict
+from triptych.experiments.evaluation import class_results, class_weights, evaluate, predict
 from triptych.experiments.experiment import (
     Experiment,
     save_weights,
@@ -31,7 +31,8 @@ class Classification:
 
     Args:
         recipe: `architecture` (module, options), `base_augmentation` (padding, flip, degrees), `augmentation`
-            (the cell's own; see `make_augmentation`), `validation`, `label_smoothing`, `precision`.
+            (the cell's own; see `make_augmentation`), `validation`, `label_smoothing`, `class_weights` (see
+            `class_weights`), `precision`.
         dataset: its training images are used, its test images are not.
         device: device of the model and the images.
 
@@ -42,12 +43,13 @@ class Classification:
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
         self.recipe, self.classes = recipe, dataset.num_classes
         self.train, self.validation = training_and_validation(dataset, recipe["validation"], device)
+        self.class_weights = class_weights(recipe["class_weights"], self.train.labels, self.classes)
         architecture, side = recipe["architecture"], dataset.image_size[0]
         model = build_model(architecture["module"], self.classes, side, architecture["options"])
         self.flops = forward_flops(model, side)
         self.model = model.to(memory_format=torch.channels_last).to(device)
         self.augment = make_augmentation(
-            recipe["base_augmentation"], recipe["augmentation"], self.train.normalise
+            recipe["base_augmentation"], recipe["augmentation"], self.train.normalise, side
         )
 
     def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -56,10 +58,11 @@ class Classification:
         return self.augment(self.train.pixels(batch.indices), labels, batch.generator)
 
     def loss(self, model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        """Cross-entropy with the recipe's label smoothing."""
+        """Cross-entropy with the recipe's label smoothing and class weights."""
         pixels, labels = inputs
         logits = model(pixels).float()
-        return F.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
+        smoothing = self.recipe["label_smoothing"]
+        return F.cross_entropy(logits, labels, self.class_weights, label_smoothing=smoothing)
 
     def validate(self) -> dict[str, float]:
         """`validation_loss` and `validation_top1_error`, `validation_top5_error` in percent."""
@@ -107,6 +110,7 @@ def train_classifier(experiment: Experiment) -> None:
         "test_top1_accuracy": 100 - test["top1_error"],
         "test_top5_accuracy": 100 - test["top5_error"],
         "test_loss": test["loss"],
+        **class_results(predictions.top[:, 0], predictions.labels, dataset.num_classes),
         "validation_top1_error": chosen["validation_top1_error"],
         "validation_top5_error": chosen["validation_top5_error"],
         "validation_top1_accuracy": 100 - chosen["validation_top1_error"],
@@ -120,4 +124,3 @@ def train_classifier(experiment: Experiment) -> None:
     if dataset.superclasses is not None:
         metrics["test_superclass_error"] = predictions.group_error(dataset.superclasses.of_class)
     experiment.write_metrics(metrics, dataset, fitted.seconds)
-    checkpoints.remove()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from triptych.config.data import SOURCES, Dataset
-from triptych.config.knobs import Matching, Section
+from triptych.config.knobs import OR_AUTO, Matching, Section
 from triptych.config.messages import KINDS, plain
 from triptych.config.study import Study
 from triptych.config.training import LabelledTraining, Training
@@ -71,7 +71,7 @@ def values(annotation: Any, limits: Iterable[Any] = ()) -> str:
     """The values that a knob accepts, in words."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return values(inner, [*more, *limits])
+        return values(inner, [*more, *limits]) + (", or `auto`" if OR_AUTO in more else "")
     kind, nullable = plain(annotation)
     if nullable:
         return f"{values(get_args(annotation)[0], limits)}, or null"

@@ -9,6 +9,8 @@ from triptych.workflow.tracked_code import module_path, tracked_files
 
 Config = Mapping[str, Any]
 
+CIFAR_SIDE = 32  # pixels: the side of images whose source has no image_size
+
 # Names that older versions had: an error tells the new name.
 RENAMED_MODULES = {
     "triptych.nn.resnet": "triptych.models.resnet",
@@ -52,22 +54,53 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
     training = training_recipe(config, architecture, augmentation)
     row = config["architectures"][architecture]
     return {
-        "architecture": {"module": row["module"], "options": {**row["options"], **training.pop("options")}},
+        "architecture": {
+            "module": row["module"],
+            "options": _given({**row["options"], **training.pop("options")}),
+        },
         "base_augmentation": config["grid"]["base_augmentation"],
-        "augmentation": augmentation_recipe(config["augmentations"][augmentation]),
+        "augmentation": augmentation_recipe(
+            config["augmentations"][augmentation], image_side(config, "grid")
+        ),
         "validation": config["grid"]["validation"],
         **training,
     }
 
 
-def augmentation_recipe(augmentation: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that an augmentation depends on: without its title and the knobs of other methods."""
+def image_side(config: Config, part: str) -> int:
+    """Side in pixels of the images that the networks of `self_supervision` or `grid` read."""
+    side: int = config["datasets"][config[part]["dataset"]].get("image_size", CIFAR_SIDE)
+    return side
+
+
+def encoder_architecture(config: Config) -> dict[str, Any]:
+    """The network of part 1: `module` and `options`."""
+    learning = config["self_supervision"]
+    entry, width = config["architectures"][learning["architecture"]], learning["simclr"]["width"]
+    widened = width is not None and entry["module"] == "triptych.models.resnet"
+    options = entry["options"] | ({"width": width} if widened else {})
+    return {"module": entry["module"], "options": _given(options)}
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that are null: the module's `build` has the default."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def augmentation_recipe(augmentation: Mapping[str, Any], side: int = CIFAR_SIDE) -> dict[str, Any]:
+    """The settings that an augmentation of images of `side` pixels depends on.
+
+    They are without its title and the knobs of other methods.
+    """
     if augmentation.get("module"):
         kept = ["module", "options"]
     else:
         kept = ["method", *METHODS[augmentation["method"]].model_fields]
     kept += [policy for policy in Policies.model_fields if augmentation.get(policy)]
-    return {key: augmentation[key] for key in kept}
+    recipe = {key: augmentation[key] for key in kept}
+    if recipe.get("method") == "cutout" and recipe["size"] is None:
+        recipe["size"] = side // 4
+    return recipe
 
 
 def modules_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -88,6 +121,7 @@ def check_modules(config: Config) -> None:
         TriptychError: one does not, or it or a file that it imports has a syntax error.
     """
     used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
+    used["architectures"].append(config["self_supervision"]["architecture"])
     used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["augmentation"]])
     for table, names in used.items():
         for name in names:

@@ -17,6 +17,7 @@ def check_names(config: Config) -> Iterator[str]:
     augmentation = learning["supervised"]["augmentation"]
     uses = [
         ("self_supervision.dataset", [learning["dataset"]], "datasets"),
+        ("self_supervision.architecture", [learning["architecture"]], "architectures"),
         ("self_supervision.supervised.augmentation", filter(None, [augmentation]), "augmentations"),
         ("grid.dataset", [grid["dataset"]], "datasets"),
         ("grid.architectures", grid["architectures"], "architectures"),

@@ -19,7 +19,7 @@ from triptych.config.knobs import (
     Text,
     knob,
 )
-from triptych.config.training import BaseAugmentation, LabelledTraining
+from triptych.config.training import AUTO, BaseAugmentation, LabelledTraining, Validation
 
 
 class Method(Section):
@@ -44,7 +44,9 @@ class CutMix(Mixup):
 class Cutout(Method):
     """Blanks a square (DeVries and Taylor 2017)."""
 
-    size: Positive = knob(8, "cutout: side of the square, in pixels")
+    size: Positive | None = knob(
+        None, "cutout: side of the square, in pixels; null: a quarter of the image's side"
+    )
 
 
 METHODS: Mapping[str, type[Section]] = {"none": Section, "mixup": Mixup, "cutout": Cutout, "cutmix": CutMix}
@@ -117,7 +119,7 @@ class Grid(Section):
 
     dataset: Text = knob("cifar100", "a name under datasets")
     seeds: Seeds = knob([0, 1, 2], "every cell is trained once per seed")
-    validation: Positive = knob(5000, "training images held out to choose the epoch")
+    validation: Validation = AUTO
     recipe: Name = knob("modern", "modern | report, or a family of your own under architectures.*.recipes")
     architectures: Names = knob(["resnet18", "vit"], "rows: names under architectures")
     augmentations: Names = knob(

@@ -142,6 +142,17 @@ Precision = Annotated[
     Field(description="auto: bfloat16 where the hardware has it, else float32"),
 ]
 
+
+def _auto_or(value: Any, validate: Callable[[Any], int]) -> int | str:
+    if isinstance(value, str) and value != "auto":
+        raise problem(f" is {value!r} but must be auto or of type integer")
+    return value if value == "auto" else validate(value)
+
+
+# For a whole number that may be `auto`.
+OR_AUTO = WrapValidator(_auto_or)
+AutoPositive = Annotated[Positive, OR_AUTO, PlainSerializer(lambda value: value)]
+
 # For sections that override another one: keys that are not given stay absent instead of getting a default.
 ONLY_GIVEN = PlainSerializer(_only_given)
 # For a tuple, whose elements have separate ranges: in the config it is a list.

@@ -8,8 +8,10 @@ from pydantic import Field
 from triptych.config.knobs import (
     AS_LIST,
     UNIQUE,
+    AutoPositive,
     Fraction,
     Integer,
+    Name,
     Number,
     Positive,
     Section,
@@ -19,12 +21,14 @@ from triptych.config.knobs import (
     knob,
 )
 from triptych.config.training import (
+    AUTO,
     BaseAugmentation,
     Epochs,
     LabelledTraining,
     LearningRate,
     Nesterov,
     Training,
+    Validation,
 )
 
 Scale = Annotated[Number, Field(gt=0, le=1)]
@@ -61,9 +65,11 @@ class ResizingStage(Section):
 
 
 class SimCLR(Training):
-    """SimCLR's pretraining of a ResNet18 (Chen et al. 2020)."""
+    """SimCLR's pretraining of the encoder (Chen et al. 2020)."""
 
-    width: Integer = knob(64, "channels of the network's first stage; features are 8 times as many", ge=8)
+    width: Integer | None = knob(
+        None, "resnet18: channels of its first stage in part 1; null: as under architectures", ge=8
+    )
     head_hidden: Positive = knob(512, "hidden units of the projection head")
     head_out: Positive = knob(128, "outputs of the projection head")
     head_norm: Switch = knob(False, "batch norm in the projection head")
@@ -122,9 +128,7 @@ class Probe(Training):
     protocol: Literal["features", "report"] = knob(
         "features", "features: optimum on precomputed features | report: SGD on crops and flips"
     )
-    validation: Positive = knob(
-        5000, "training images held out to choose the weight decay (features) or for the curve (report)"
-    )
+    validation: Validation = AUTO
     weight_decays: WeightDecays = WeightDecays()
     learning_rate: LearningRate = 0.05
 
@@ -132,7 +136,9 @@ class Probe(Training):
 class KNN(Section):
     """k nearest neighbours: training images vote on the class of a test image (Wu et al. 2018)."""
 
-    k: Positive = knob(200, "number of neighbours")
+    k: AutoPositive = knob(
+        AUTO, "number of neighbours; auto: the square root of the number of training images, at most 200"
+    )
     temperature: Number = knob(0.1, "temperature of the votes' weights, exp(similarity / temperature)", gt=0)
 
 
@@ -155,7 +161,7 @@ class FineTune(LabelledTraining):
     """Training of the pretrained encoder with labels."""
 
     percents: Percents = knob([], "percentages of the labels, such as [1, 10, 100]; []: no fine-tuning")
-    validation: Positive = knob(5000, "training images held out for the validation curve")
+    validation: Validation = AUTO
     base_augmentation: BaseAugmentation = BaseAugmentation()
     epochs: Epochs = 30
     learning_rate: LearningRate = 0.02
@@ -163,9 +169,9 @@ class FineTune(LabelledTraining):
 
 
 class Supervised(LabelledTraining):
-    """The same ResNet18 trained from scratch with labels."""
+    """The same network trained from scratch with labels."""
 
-    validation: Positive = knob(5000, "training images held out to choose the epoch")
+    validation: Validation = AUTO
     base_augmentation: BaseAugmentation = BaseAugmentation()
     augmentation: Text | None = knob(None, "one of `augmentations`, such as cutout; null: none")
 
@@ -174,6 +180,7 @@ class SelfSupervision(Section):
     """Part 1: self-supervision."""
 
     dataset: Text = knob("cifar10", "a name under datasets")
+    architecture: Name = knob("resnet18", "the encoder: a name under architectures")
     seeds: Seeds = knob([0, 1, 2], "all of part 1 runs once per seed")
     simclr: SimCLR = SimCLR()
     probe: Probe = Probe()

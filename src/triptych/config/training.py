@@ -1,14 +1,30 @@
 """Knobs of every training of a network, by gradient descent on images."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from triptych.config.knobs import Device, Fraction, Integer, Natural, Number, Precision, Section, Switch, knob
+from triptych.config.knobs import (
+    AutoPositive,
+    Device,
+    Fraction,
+    Integer,
+    Natural,
+    Number,
+    Precision,
+    Section,
+    Switch,
+    knob,
+)
 
 # Of these, some sections have a default of their own.
 Epochs = Annotated[Integer, Field(ge=1, description="passes over the training images")]
 LearningRate = Annotated[Number, Field(gt=0, description="peak learning rate")]
+AUTO: Any = "auto"
+Validation = Annotated[
+    AutoPositive,
+    Field(description="training images held out for validation; auto: a tenth, at least one of each class"),
+]
 Nesterov = Annotated[Switch, Field(description="Nesterov momentum, for sgd and lars; muon always has it")]
 
 
@@ -59,6 +75,10 @@ class LabelledTraining(Training):
     """A training with labels."""
 
     label_smoothing: Number = knob(0, "weight of the uniform distribution in the targets", ge=0, lt=1)
+    class_weights: Literal["balanced"] | None = knob(
+        None,
+        "balanced: every class has the same weight in the loss, however few its images; null: every image",
+    )
 
 
 class BaseAugmentation(Section):

@@ -1,21 +1,29 @@
-"""Images as the trainings read them: uint8, resident on the training device, no loader workers."""
+"""Images as the trainings read them: uint8, on the training device or gathered from their file."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+EVALUATED = 500  # images of up to 64 pixels in a batch of an evaluation; of larger ones, as many pixels
+RESIDENT_SHARE = 0.25  # of a GPU's free memory: larger sets of images stay in their file
+
 
 class DeviceImages:
     """Labelled images on a device.
 
+    A GPU holds all of them if they take at most a quarter of its free memory. Otherwise, and on a CPU, they
+    stay in their file, which is mapped, and each batch is read from it. What is read stays in the system's
+    cache as long as there is room, so any number of images is trained on in the same memory.
+
     Args:
-        images: (N, H, W, 3) uint8.
+        images: (N, P, P, 3) uint8, usually mapped.
         labels: (N,) int64.
         mean: channel means for pixels in 0..1.
         std: channel standard deviations, likewise.
-        device: device of the images; 60,000 images of 32x32 take 184 MB.
+        device: the device of the batches.
         indices: indices of the images to use; all by default.
+        side: side of the images that networks read, in pixels, P or less.
     """
 
     def __init__(
@@ -27,27 +35,49 @@ class DeviceImages:
         std: tuple[float, float, float],
         device: torch.device,
         indices: NDArray[np.int64] | None = None,
+        side: int | None = None,
     ) -> None:
-        if indices is not None:
-            images, labels = images[indices], labels[indices]
+        self.side = side or images.shape[1]
+        self.device = device
+        rows = np.arange(len(labels)) if indices is None else indices
+        self.labels = torch.from_numpy(labels[rows]).to(device)
         # NHWC in memory seen as NCHW is what torch calls channels_last: no copy is needed.
-        self._images = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(device)
-        self.labels = torch.from_numpy(np.array(labels)).to(device)
+        self._images = torch.from_numpy(images).permute(0, 3, 1, 2)
+        self._rows: Tensor | None = torch.from_numpy(rows)
+        if device.type != "cpu" and len(rows) * images.strides[0] <= RESIDENT_SHARE * _free_memory(device):
+            self._images, self._rows = self._images[self._rows].to(device), None
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
-        self.device = device
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def uint8(self, indices: Tensor) -> Tensor:
-        """(B,) int64 indices -> (B, 3, H, W) uint8, channels_last."""
-        return self._images[indices.to(self.device)]
+        """(B,) int64 indices -> (B, 3, P, P) uint8, channels_last: as packed, for random crops."""
+        if self._rows is None:
+            return self._images[indices.to(self.device)]
+        return self._images[self._rows[indices.cpu()]].to(self.device)
 
     def pixels(self, indices: Tensor) -> Tensor:
-        """(B,) int64 indices -> (B, 3, H, W) float32 in 0..1, channels_last."""
+        """(B,) int64 indices -> (B, 3, P, P) float32 in 0..1, channels_last: as packed, for random crops."""
         return self.uint8(indices).float().div_(255)
+
+    def centres(self, indices: Tensor) -> Tensor:
+        """(B,) int64 indices -> (B, 3, side, side) float32 in 0..1, channels_last: the central squares."""
+        start = (self._images.shape[2] - self.side) // 2
+        inside = slice(start, start + self.side)
+        return self.uint8(indices)[:, :, inside, inside].float().div_(255)
+
+    def batches(self, indices: Tensor | None = None, count: int = EVALUATED) -> tuple[Tensor, ...]:
+        """Indices (all by default) in batches for evaluations, of `count` images or fewer large ones."""
+        chosen = torch.arange(len(self)) if indices is None else indices
+        return chosen.split(min(count, max(1, count * 64**2 // self.side**2)))
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the channel means and divide by the standard deviations."""
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes; 8 GiB where the device does not say."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 2**33

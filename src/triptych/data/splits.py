@@ -10,7 +10,12 @@ Indices = NDArray[np.int64]
 
 
 def stratified_split(
-    labels: NDArray[np.integer], held_out: int, seed: int, *, every_class: bool = False
+    labels: NDArray[np.integer],
+    held_out: int,
+    seed: int,
+    *,
+    every_class: bool = False,
+    at_least: int = 0,
 ) -> tuple[Indices, Indices]:
     """Hold out `held_out` of the items, from every class its share.
 
@@ -25,6 +30,7 @@ def stratified_split(
         seed: seed of the draw.
         every_class: keep and hold out at least one item of each class that has two, even if this changes
             the number of items held out.
+        at_least: hold out at least so many items of each class that has them, even if this raises the number.
 
     Returns:
         Indices that stay and indices held out; both int64, sorted, disjoint, together 0 to N-1.
@@ -41,6 +47,7 @@ def stratified_split(
     seats[in_turn[: held_out - int(seats.sum())]] += 1
     if every_class:
         seats = np.where(sizes > 1, seats.clip(1, sizes - 1), seats)
+    seats = np.maximum(seats, np.minimum(sizes, at_least))
 
     chosen = np.zeros(len(labels), dtype=bool)
     for label, count in zip(classes.tolist(), seats.tolist(), strict=True):

@@ -1,7 +1,9 @@
 """Loss and top-k accuracy of a classifier, without augmentation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +13,6 @@ from torch import Tensor, nn
 
 from triptych.data.device import DeviceImages
 from triptych.workflow.devices import autocast
-
-BATCH = 500
 
 
 def top_classes(scores: Tensor) -> Tensor:
@@ -34,10 +34,59 @@ def accuracies(scores: Tensor, labels: Tensor, *, prefix: str = "") -> dict[str,
     }
 
 
+MOST_CONFUSED = 20  # classes up to which a confusion matrix is kept and drawn
+
+
+@torch.no_grad()
+def class_results(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, Any]:
+    """Results by class of (N,) int64 predictions for (N,) int64 labels.
+
+    Returns:
+        `test_class_accuracies`: accuracy in percent of each class; None for a class without images.
+        `test_balanced_accuracy`: their mean (Brodersen et al., The Balanced Accuracy and Its Posterior
+            Distribution, 2010).
+        `test_confusion`, for 20 classes at most: number of images by true class (rows) and predicted class.
+    """
+    pairs = torch.bincount(labels.cpu() * num_classes + predicted.cpu(), minlength=num_classes**2)
+    confusion = pairs.view(num_classes, num_classes)
+    shares = 100 * confusion.diagonal().double() / confusion.sum(dim=1)
+    results: dict[str, Any] = {
+        "test_class_accuracies": [None if math.isnan(share) else share for share in shares.tolist()],
+        "test_balanced_accuracy": shares.nanmean().item(),
+    }
+    if num_classes <= MOST_CONFUSED:
+        results["test_confusion"] = confusion.tolist()
+    return results
+
+
+def test_accuracies(scores: Tensor, labels: Tensor) -> dict[str, Any]:
+    """`accuracies` and `class_results` of (N, C) float scores of the test images."""
+    by_class = class_results(scores.argmax(dim=1), labels, scores.shape[1])
+    return {**accuracies(scores, labels, prefix="test_"), **by_class}
+
+
 @torch.no_grad()
 def cross_entropy(logits: Tensor, labels: Tensor) -> float:
     """Mean cross-entropy in nats of (N, C) logits."""
     return F.cross_entropy(logits.float(), labels).item()
+
+
+def class_weights(kind: str | None, labels: Tensor, num_classes: int) -> Tensor | None:
+    """Weights of the classes in a loss; their mean over the N images is 1.
+
+    Args:
+        kind: `balanced`: N / (C * n), where C classes have images and a class has n, so that every class has
+            the same total weight; None: no weights.
+        labels: (N,) int64.
+        num_classes: number of classes, with and without images.
+
+    Returns:
+        (num_classes,) float32 on the device of the labels, or None.
+    """
+    if kind is None:
+        return None
+    counts = torch.bincount(labels, minlength=num_classes).float()
+    return len(labels) / ((counts > 0).sum() * counts.clamp(min=1))
 
 
 @dataclass(frozen=True)
@@ -79,9 +128,9 @@ class Predictions:
 def predict(model: nn.Module, images: DeviceImages, *, precision: str) -> Predictions:
     """Classify all images, each once; the model must be in eval mode."""
     loss, top = 0.0, []
-    for indices in torch.arange(len(images)).split(BATCH):
+    for indices in images.batches():
         with autocast(images.device, precision):
-            logits = model(images.normalise(images.pixels(indices))).float()
+            logits = model(images.normalise(images.centres(indices))).float()
         labels = images.labels[indices.to(images.device)]
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
         top.append(top_classes(logits).cpu())

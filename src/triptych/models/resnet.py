@@ -1,10 +1,13 @@
-"""ResNet18 for small images: a 3x3 stem and no max-pooling.
+"""ResNet18 with a stem for small images or for large ones.
 
-He et al., Deep Residual Learning for Image Recognition, 2016 (section 4.2 has the CIFAR stem).
+He et al., Deep Residual Learning for Image Recognition, 2016: section 4.2 has the stem for small images, a
+3x3 convolution; table 1 the one for large images, a 7x7 convolution of stride 2 and max-pooling of stride 2.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+SMALL = 64  # pixels: the largest images that get the stem for small ones by default
 
 
 def conv(channels_in: int, channels_out: int, size: int, stride: int = 1) -> nn.Conv2d:
@@ -38,13 +41,15 @@ class ResNet18(nn.Module):
 
     Args:
         width: channels of the first stage; the features have 8 times as many (64 -> 512).
+        large_stem: whether the stem divides the sides of the images by 4.
     """
 
-    def __init__(self, *, width: int = 64) -> None:
+    def __init__(self, *, width: int = 64, large_stem: bool = False) -> None:
         super().__init__()
         self.features = 8 * width
-        self.stem = conv(3, width, 3)
+        self.stem = conv(3, width, 7, stride=2) if large_stem else conv(3, width, 3)
         self.norm = nn.BatchNorm2d(width)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if large_stem else nn.Identity()
         self.blocks = nn.Sequential(
             BasicBlock(width, width, stride=1),
             BasicBlock(width, width, stride=1),
@@ -61,14 +66,14 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, 8 * width) features, averaged over space."""
-        x = F.relu(self.norm(self.stem(x)))
+        x = self.pool(F.relu(self.norm(self.stem(x))))
         return self.blocks(x).mean(dim=(2, 3))
 
 
-def build(num_classes: int, image_size: int, *, width: int = 64) -> nn.Module:
-    """A classifier: the encoder and one linear layer (11,220,132 parameters for 100 classes).
+def build(num_classes: int, image_size: int, *, width: int = 64, large_stem: bool | None = None) -> nn.Module:
+    """A classifier: the encoder and one linear layer (11,220,132 parameters for 100 classes); 0: the encoder.
 
-    The network is convolutional: `image_size` is not used.
+    With `large_stem` None, images above 64 pixels get the stem for large images.
     """
-    encoder = ResNet18(width=width)
-    return nn.Sequential(encoder, nn.Linear(encoder.features, num_classes))
+    encoder = ResNet18(width=width, large_stem=image_size > SMALL if large_stem is None else large_stem)
+    return nn.Sequential(encoder, nn.Linear(encoder.features, num_classes)) if num_classes else encoder

@@ -18,13 +18,20 @@ PROBE_ON_FEATURES = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between a part of this run and its published counterpart."""
+    """What differs between a part of this run and its published counterpart.
+
+    Attributes:
+        own: whether the data are the user's own, which nothing published belongs to.
+        summary: what was found in them.
+    """
 
     dataset: str
     published_dataset: str
     train_images: int
     differences: tuple[str, ...]
     not_repeated: tuple[str, ...]
+    own: bool = False
+    summary: str = ""
 
     @property
     def same_dataset(self) -> bool:
@@ -33,19 +40,25 @@ class Comparison:
 
     @property
     def likeness(self) -> str:
-        """`alike`, `similar` (same data set, other recipe) or `other` (other data set)."""
+        """`alike`, `similar` (same data set, other recipe), `other` (other data set) or `own`."""
+        if self.own:
+            return "own"
         if not self.same_dataset:
             return "other"
         return "similar" if self.differences else "alike"
 
     @property
-    def label(self) -> str:
-        """`published`, with the data set's name where it is another one."""
+    def label(self) -> str | None:
+        """`published`, with the data set's name where it is another one; None: nothing published is shown."""
+        if self.own:
+            return None
         return "published" if self.same_dataset else f"published ({dataset_title(self.published_dataset)})"
 
     @property
     def verdict(self) -> str:
-        """One or two sentences for the reader."""
+        """One or two sentences for the reader; of own data, what was found when it was packed."""
+        if self.own:
+            return self.summary
         if not self.same_dataset:
             also = f" Also: {'; '.join(self.differences)}." if self.differences else ""
             return (
@@ -64,6 +77,13 @@ class Comparison:
 def same_dataset(experiment: str, dataset: Mapping[str, Any]) -> bool:
     """Whether the values of our `dataset.json` are of the published data set."""
     return bool(dataset["name"] == published_recipes()["datasets"][experiment])
+
+
+def own_data(dataset: Mapping[str, Any]) -> Comparison:
+    """No comparison, for a `dataset.json` of the user's own images (see `is_own`)."""
+    name, images = str(dataset["name"]), int(dataset["counts"]["train"])
+    summary = f"“{name}”: {dataset['source']['summary']}"
+    return Comparison(name, "", images, (), (), own=True, summary=summary)
 
 
 def compare(
@@ -138,7 +158,11 @@ def _by_architecture(texts: Mapping[Cell, str]) -> list[str]:
 
 
 def _another(prefix: str, ours: Recipe, published: Recipe) -> str:
-    """`prefix another …` with the knobs that differ, if any; knobs that `ours` lacks are not compared."""
+    """`prefix another …` with the knobs that differ, if any; knobs that `ours` lacks are not compared.
+
+    A validation split by `auto` is the published one: a tenth of the training images.
+    """
+    ours = {knob: value for knob, value in ours.items() if value != "auto"}
     changed = [knob.replace("_", " ") for knob, value in published.items() if ours.get(knob, value) != value]
     return f"{prefix} another {', '.join(changed)}" if changed else ""
 

@@ -8,8 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from triptych.report.comparison import Comparison, compare, self_supervision_differences
-from triptych.report.published import dataset_title, published_value
+from triptych.report.class_results import (
+    CHANCE,
+    chance_note,
+    chance_text,
+    class_table,
+    has_top5,
+    one_class_warnings,
+)
+from triptych.report.comparison import Comparison, compare, own_data, self_supervision_differences
+from triptych.report.part1_figures import CLASS_COLOURS
+from triptych.report.published import dataset_title, is_own, published_value
 from triptych.report.results import Result, read_history, read_result, read_results, test_looks_note
 from triptych.report.sections import Headline, Section, drawing
 from triptych.report.statistics import Estimate, estimate, spread_note
@@ -20,7 +29,9 @@ METHODS = {
     "supervised_resnet18": "Supervised",
     "random_linear_probe": "Random encoder + linear probe",
 }
+RESNET18 = "triptych.models.resnet"  # the published network
 METRICS = {"test_top1_accuracy": "Top-1 accuracy", "test_top5_accuracy": "Top-5 accuracy"}
+BALANCED = {"test_balanced_accuracy": "Balanced accuracy"}
 ENCODERS = {"simclr": "SimCLR", "random": "Random encoder"}
 PathLike = str | Path
 
@@ -48,6 +59,8 @@ class SelfSupervision:
     @cached_property
     def comparison(self) -> Comparison:
         """Data set, network, epochs and recipes beside the published ones."""
+        if is_own(self.dataset.values):
+            return own_data(self.dataset.values)
         supervised = self.methods["supervised_resnet18"][0].provenance["recipe"]
         probe = self.methods["simclr_linear_probe"][0].provenance["recipe"]
         return compare(
@@ -55,17 +68,37 @@ class SelfSupervision:
             self.dataset.values,
             epochs=self.epochs,
             models={("resnet18",): supervised["architecture"]["options"]},
-            others=self_supervision_differences(self.pretraining[0].provenance["recipe"], supervised, probe),
+            others=[
+                *(["another network"] if supervised["architecture"]["module"] != RESNET18 else []),
+                *self_supervision_differences(self.pretraining[0].provenance["recipe"], supervised, probe),
+            ],
         )
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Titles of the accuracies that say something about this data set."""
+        metrics = dict(METRICS)
+        if not has_top5(self.dataset.values):
+            del metrics["test_top5_accuracy"]
+        return metrics | (BALANCED if self.comparison.own else {})
+
+    @property
+    def by_title(self) -> dict[str, Sequence[Result]]:
+        """The results of all seeds by the method's title."""
+        return {title: self.methods[method] for method, title in METHODS.items()}
 
     @cached_property
     def accuracies(self) -> dict[tuple[str, str], Estimate]:
         """Test accuracies (percent) by metric and method."""
         return {
             (metric, method): estimate(
-                self.methods[method], metric, published=published_value("self_supervision", method, metric)
+                self.methods[method],
+                metric,
+                published=None
+                if self.comparison.own
+                else published_value("self_supervision", method, metric),
             )
-            for metric in METRICS
+            for metric in self.metrics
             for method in METHODS
         }
 
@@ -123,18 +156,30 @@ def accuracy_rows(study: SelfSupervision) -> pd.DataFrame:
 
 def accuracy_table(study: SelfSupervision) -> Table:
     """One row per metric, one column per method."""
-    comparison, accuracies = study.comparison, study.accuracies
+    comparison, accuracies, dataset = study.comparison, study.accuracies, study.dataset.values
+    levels = [chance_text(dataset, metric) for metric in study.metrics]
+    published = (
+        "The published values are the best of many evaluations on the test set, one seed."
+        if comparison.label
+        else ""
+    )
     return Table(
         caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, ResNet18",
-        header=("Metric", *METHODS.values()),
+        header=("Metric", *METHODS.values(), *([CHANCE] if None not in levels else [])),
         rows=[
-            (title, *[accuracies[metric, method] for method in METHODS]) for metric, title in METRICS.items()
+            (
+                title,
+                *[accuracies[metric, method] for method in METHODS],
+                *([level] if None not in levels else []),
+            )
+            for (metric, title), level in zip(study.metrics.items(), levels, strict=True)
         ],
         notes=(
             comparison.verdict,
             spread_note(accuracies.values()),
-            "The published values are the best of many evaluations on the test set, one seed.",
-            test_looks_note({title: study.methods[method] for method, title in METHODS.items()}),
+            published,
+            test_looks_note(study.by_title),
+            chance_note(dataset),
         ),
         published_label=comparison.label,
     )
@@ -143,18 +188,38 @@ def accuracy_table(study: SelfSupervision) -> Table:
 def evaluations_table(study: SelfSupervision) -> Table:
     """One row per evaluation, one column per encoder."""
     accuracies, dataset = study.evaluation_accuracies, dataset_title(study.comparison.dataset)
+    level = chance_text(study.dataset.values, "test_top1_accuracy")
     return Table(
         caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {dataset}",
-        header=("Evaluation", *ENCODERS.values()),
+        header=("Evaluation", *ENCODERS.values(), *([CHANCE] if level else [])),
         rows=[
-            (title, *[accuracies.get((name, encoder)) for encoder in ENCODERS])
+            (
+                title,
+                *[accuracies.get((name, encoder)) for encoder in ENCODERS],
+                *([level] if level else []),
+            )
             for name, title in study.evaluation_titles.items()
         ],
         notes=(
             spread_note(accuracies.values()),
             "Each seed has its own encoder and its own draw of the labelled images.",
+            chance_note(study.dataset.values),
         ),
     )
+
+
+def pretraining_warnings(results: Sequence[Result]) -> list[str]:
+    """What the log of each pretraining warned of in the end: a collapse, or nothing learnt."""
+    return [
+        f"SimCLR, seed {result.seed}: {text}."
+        for result in results
+        for text in result.values.get("warnings", [])
+    ]
+
+
+def of_all(shown: int, count: int) -> str:
+    """`; 10 of 37 classes are shown`, or nothing if all are."""
+    return f"; {shown} of {count} classes are shown" if shown < count else ""
 
 
 def self_supervision_section(
@@ -170,12 +235,15 @@ def self_supervision_section(
         results: arguments of `read_self_supervision`.
         features: metrics of the cached features, whose provenance the page shows.
         maps: metrics of the feature maps, likewise.
-        figures: `loss`, `neighbours`, `accuracy` and `feature_map`.
+        figures: `loss`, `neighbours`, `accuracy`, `confusion` and `feature_map`.
     """
     study = read_self_supervision(**results)
     probe = study.accuracies["test_top1_accuracy", "simclr_linear_probe"]
     lines = "Thin: every seed; thick: their mean. " if probe.n > 1 else ""
-    if study.comparison.same_dataset:
+    own, dataset = study.comparison.own, study.dataset.values
+    if own:
+        pass
+    elif study.comparison.same_dataset:
         lines += "The dashed lines are the published logs."
     else:
         lines += "The published logs belong to another data set and are not drawn."
@@ -195,7 +263,13 @@ def self_supervision_section(
             *(result for runs in study.evaluations.values() for seeds in runs.values() for result in seeds),
             *read_results(maps),
         ],
-        tables={"accuracy": [accuracy_table(study), evaluations_table(study)]},
+        tables={
+            "accuracy": [
+                accuracy_table(study),
+                *([class_table(study.by_title, dataset, all_classes=False)] if own else []),
+                evaluations_table(study),
+            ]
+        },
         drawings=[
             drawing(
                 figures["loss"],
@@ -214,11 +288,23 @@ def self_supervision_section(
                 description="Validation accuracy by epoch",
             ),
             drawing(
+                figures["confusion"],
+                caption="Test images by class, in percent of each row, all seeds together. Shades follow the "
+                "root of the share; numbers from 4.5 % on. Neighbours are what is confused most.",
+                description="Confusion of the linear probe on SimCLR's features and of supervised training",
+            ),
+            drawing(
                 figures["feature_map"],
-                caption="Features of test images, laid out by t-SNE without labels. Colours are classes.",
+                caption="Features of test images, laid out by t-SNE without labels. Colours are classes"
+                f"{of_all(len(CLASS_COLOURS), len(dataset['classes']))}.",
                 description="Maps of the features of the SimCLR encoder and of a random one",
             ),
         ],
+        title="self-supervision",
         verdict=study.comparison.verdict,
         likeness=study.comparison.likeness,
+        warnings=[
+            *pretraining_warnings(study.pretraining),
+            *one_class_warnings(study.by_title, dataset),
+        ],
     )

@@ -10,8 +10,6 @@ from triptych.data.device import DeviceImages
 from triptych.kernels.registry import accelerate
 from triptych.workflow.devices import autocast
 
-BATCH = 500
-
 
 @torch.no_grad()
 def encode(
@@ -24,13 +22,12 @@ def encode(
     Returns:
         (N, features) float32 on the images' device.
     """
-    chosen = torch.arange(len(images)) if indices is None else indices
     training = encoder.training
     accelerate(encoder).eval()
     features = []
-    for batch in chosen.split(BATCH):
+    for batch in images.batches(indices):
         with autocast(images.device, precision):
-            features.append(encoder(images.normalise(images.pixels(batch))).float())
+            features.append(encoder(images.normalise(images.centres(batch))).float())
     encoder.train(training)
     return torch.cat(features)
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from triptych.experiments.experiment import Experiment, load_weights, test_images, training_images
-from triptych.models.resnet import ResNet18
+from triptych.ssl.encoder import build_encoder
 from triptych.ssl.encoding import encode, feature_spread
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, write_tensors
@@ -31,21 +31,26 @@ class LabelledFeatures:
 def compute_features(experiment: Experiment, encoder_file: str) -> None:
     """Encode all training and test images.
 
-    The recipe holds `width`, `device` and `precision`. Writes `train.safetensors`, `test.safetensors`
-    and `metrics.json`.
+    The recipe holds `architecture` (module, options), `device` and `precision`. Writes `train.safetensors`,
+    `test.safetensors` and `metrics.json`.
 
     Raises:
-        TriptychError: the weights do not fit the width, or a feature is not finite.
+        TriptychError: the weights do not fit the architecture, or a feature is not finite.
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()
-    encoder = ResNet18(width=recipe["width"])
+    encoder, dimensions = build_encoder(recipe["architecture"], dataset.image_size[0])
     load_weights(encoder, encoder_file)
     encoder.to(memory_format=torch.channels_last).to(device).eval()
     splits = {"train": training_images(dataset, device), "test": test_images(dataset, device)}
     start = time.monotonic()
     features = {
-        name: LabelledFeatures(encode(encoder, images, precision=recipe["precision"]), images.labels)
+        name: LabelledFeatures(
+            encode(encoder, images, precision=recipe["precision"])
+            if len(images)
+            else torch.empty(0, dimensions),
+            images.labels,
+        )
         for name, images in splits.items()
     }
     seconds = time.monotonic() - start
@@ -56,7 +61,7 @@ def compute_features(experiment: Experiment, encoder_file: str) -> None:
     metrics = {
         "train_images": len(splits["train"]),
         "test_images": len(splits["test"]),
-        "dimensions": encoder.features,
+        "dimensions": dimensions,
         "feature_std": feature_spread(features["train"].features),
     }
     experiment.write_metrics(metrics, dataset, seconds)

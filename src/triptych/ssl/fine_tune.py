@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.augment.geometry import random_shift_flip_rotate
-from triptych.experiments.evaluation import evaluate
+from triptych.augment.geometry import random_geometry
+from triptych.experiments.evaluation import class_results, class_weights, evaluate, predict
 from triptych.experiments.experiment import (
     Experiment,
     load_weights,
@@ -15,7 +15,7 @@ from triptych.experiments.experiment import (
 )
 from triptych.experiments.operation_count import forward_flops, training_flops
 from triptych.experiments.training import open_checkpoints
-from triptych.models.resnet import ResNet18
+from triptych.ssl.encoder import build_encoder
 from triptych.ssl.label_fraction import labelled_images
 from triptych.training.batches import Batch
 from triptych.training.distributed import rank
@@ -26,37 +26,38 @@ from triptych.workflow.files import digest_of_file
 def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     """Train encoder and a new linear layer together on `percent` of the labels; test once.
 
-    The recipe holds `width`, `percent`, `validation`, `base_augmentation` (padding, flip, degrees),
-    `label_smoothing` and what `fit` needs. The fraction is drawn from the training images without the
-    validation split. The last epoch's weights are kept: selection by thousands of validation labels would
-    contradict having few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
+    The recipe holds `architecture` (module, options), `percent`, `validation`, `base_augmentation`,
+    `label_smoothing`, `class_weights` and what `fit` needs. The fraction is drawn from the training images
+    without the validation split. The last epoch's weights are kept: selection by thousands of validation
+    labels would contradict having few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
     `model.safetensors`.
 
     Raises:
         TriptychError: the recipe does not fit the data (see `fit`, `training_and_validation` and
-            `labelled_images`), or the weights do not fit the width.
+            `labelled_images`), or the weights do not fit the architecture.
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()
     train, validation = training_and_validation(dataset, recipe["validation"], device)
     labelled = labelled_images(train.labels, percent=recipe["percent"], seed=experiment.seed)
+    weights = class_weights(recipe["class_weights"], train.labels[labelled.to(device)], dataset.num_classes)
     experiment.seed_weights()
-    encoder = ResNet18(width=recipe["width"])
+    encoder, features = build_encoder(recipe["architecture"], dataset.image_size[0])
     load_weights(encoder, encoder_file)
-    model = nn.Sequential(encoder, nn.Linear(encoder.features, dataset.num_classes))
+    model = nn.Sequential(encoder, nn.Linear(features, dataset.num_classes))
     flops = forward_flops(model, dataset.image_size[0])
     model.to(memory_format=torch.channels_last).to(device)
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
         images = labelled[batch.indices]
-        pixels = random_shift_flip_rotate(
-            train.pixels(images), **recipe["base_augmentation"], generator=batch.generator
-        )
+        base, generator = recipe["base_augmentation"], batch.generator
+        pixels = random_geometry(train.pixels(images), **base, size=train.side, generator=generator)
         return train.normalise(pixels), train.labels[images.to(device)]
 
     def loss(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
         pixels, labels = inputs
-        return F.cross_entropy(model(pixels).float(), labels, label_smoothing=recipe["label_smoothing"])
+        smoothing = recipe["label_smoothing"]
+        return F.cross_entropy(model(pixels).float(), labels, weights, label_smoothing=smoothing)
 
     checkpoints = open_checkpoints(experiment, dataset, encoder=digest_of_file(encoder_file))
     fitted = fit(
@@ -70,11 +71,13 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     )
     if rank() > 0:
         return
-    test = evaluate(model, test_images(dataset, device), precision=recipe["precision"])
+    predictions = predict(model, test_images(dataset, device), precision=recipe["precision"])
+    test = predictions.errors()
     save_weights(model, experiment.folder / "model.safetensors")
     metrics = {
         "test_top1_accuracy": 100 - test["top1_error"],
         "test_top5_accuracy": 100 - test["top5_error"],
+        **class_results(predictions.top[:, 0], predictions.labels, dataset.num_classes),
         "validation_top1_accuracy": 100 - fitted.rows[-1]["validation_top1_error"],
         "labels": len(labelled),
         "epochs": recipe["epochs"],
@@ -83,4 +86,3 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
         "images_per_second": fitted.images_per_second,
     }
     experiment.write_metrics(metrics, dataset, fitted.seconds)
-    checkpoints.remove()

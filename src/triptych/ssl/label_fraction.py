@@ -1,11 +1,15 @@
 """Label fractions: which training images are labelled, drawn class by class from a seed."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.data.splits import stratified_subset
+from triptych.data.splits import stratified_split
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.seeds import derive_seed
+
+LABELLED = 2  # least number of labelled images of a class
 
 
 def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
@@ -19,18 +23,23 @@ def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
         seed: seed of the draw.
 
     Returns:
-        (M,) int64, sorted.
+        (M,) int64, sorted. M is larger than `percent` of N if some class would have fewer than two: none of
+        its labels could be held out.
 
     Raises:
-        TriptychError: a class would have fewer than two labelled images, so that none could be held out.
+        TriptychError: a class has fewer than two images.
     """
-    size = round(len(labels) * percent / 100)
-    chosen = torch.from_numpy(stratified_subset(labels.cpu().numpy(), size, derive_seed("labels", seed)))
-    counts = torch.bincount(labels.cpu()[chosen], minlength=int(labels.max()) + 1)
-    present = torch.bincount(labels.cpu()) > 0
-    if (counts[present] < 2).any():
+    known = labels.cpu().numpy()
+    counts = np.bincount(known)
+    if counts[counts > 0].min() < LABELLED:
         raise TriptychError(
-            f"{percent:g} % of the labels are {size}, fewer than two for some of the "
-            f"{int(present.sum())} classes; raise percents in the config, or set it to []"
+            f"label fractions need {LABELLED} training images of each class, which some class lacks; add "
+            "images, or set percents in the config to []"
         )
-    return chosen
+    size = round(len(known) * percent / 100)
+    return torch.from_numpy(stratified_split(known, size, derive_seed("labels", seed), at_least=LABELLED)[1])
+
+
+def labelled_count(labels: NDArray[np.int64], percent: float) -> int:
+    """The number of images that `labelled_images` chooses."""
+    return len(labelled_images(torch.from_numpy(labels), percent=percent, seed=0))

@@ -8,8 +8,7 @@ import time
 
 import torch
 
-from triptych.data.splits import stratified_split
-from triptych.experiments.evaluation import accuracies
+from triptych.experiments.evaluation import test_accuracies
 from triptych.experiments.experiment import Experiment, save_weights
 from triptych.ssl.features import load_features
 from triptych.ssl.label_fraction import labelled_images
@@ -20,7 +19,6 @@ from triptych.ssl.weight_decay_search import (
     warn_at_end_of_grid,
     weight_decay_grid,
 )
-from triptych.workflow.errors import TriptychError
 
 
 def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
@@ -36,15 +34,9 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
     train, test = load_features(train_file), load_features(test_file)
-    if recipe["validation"] >= len(train.labels):
-        raise TriptychError(
-            f"data set '{dataset.name}': validation is {recipe['validation']} of {len(train.labels)} "
-            "training images; lower probe.validation in the config"
-        )
     start = time.monotonic()
     kept, held_out = (
-        train.select(torch.from_numpy(indices))
-        for indices in stratified_split(train.labels.numpy(), recipe["validation"], seed=0)
+        train.select(torch.from_numpy(indices)) for indices in dataset.validation_split(recipe["validation"])
     )
     weight_decays = weight_decay_grid(recipe["weight_decays"])
     search = search_held_out(kept, held_out, dataset.num_classes, weight_decays)
@@ -54,7 +46,7 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     seconds = time.monotonic() - start
     save_weights(solution.classifier.layer(), experiment.folder / "classifier.safetensors")
     metrics = {
-        **accuracies(solution.classifier(test.features), test.labels, prefix="test_"),
+        **test_accuracies(solution.classifier(test.features), test.labels),
         **search.record(),
         "train_loss": solution.train_loss,
         "seconds": seconds,
@@ -85,7 +77,7 @@ def probe_label_fraction(experiment: Experiment, *, train_file: str, test_file: 
     solution = problem.fit(search.best.weight_decay)
     seconds = time.monotonic() - start
     metrics = {
-        **accuracies(solution.classifier(test.features), test.labels, prefix="test_"),
+        **test_accuracies(solution.classifier(test.features), test.labels),
         **search.record(),
         "labels": len(labelled.labels),
         "folds": folds,

@@ -12,6 +12,7 @@ from triptych.data.device import DeviceImages
 from triptych.data.splits import stratified_split
 from triptych.ssl.encoding import encode, feature_spread
 from triptych.ssl.knn import knn_accuracy
+from triptych.training.batches import batch_size
 from triptych.workflow.seeds import derive_seed
 
 log = logging.getLogger("triptych")
@@ -31,7 +32,7 @@ class Monitor:
     Args:
         images: training images; only the monitor reads their labels.
         encoder: the encoder, on the images' device.
-        recipe: `precision`, `batch_size`, `accumulate`, `views.count` and `decoupled`.
+        recipe: `precision`, `batch_size`, `accumulate`, `gpus`, `views.count` and `decoupled`.
         label: names the run in warnings.
         bank_size, query_size: number of images that vote, and of images that are classified.
 
@@ -57,22 +58,37 @@ class Monitor:
         )
         _, bank = stratified_split(labels[rest], min(bank_size, len(rest)), derive_seed("knn bank", 0))
         self.queries, self.bank = torch.from_numpy(queries), torch.from_numpy(rest[bank])
-        micro_batch = recipe["batch_size"] // recipe["accumulate"]  # the loss compares within it
+        micro_batch = batch_size(recipe, len(labels)) // recipe["accumulate"]  # the loss compares within it
         candidates = recipe["views"]["count"] * (micro_batch - 1) + (0 if recipe["decoupled"] else 1)
         self.chance_loss = math.log(candidates)
 
+    def warnings(self, row: Mapping[str, float]) -> list[str]:
+        """What is wrong after an epoch, from its `train_loss` and, if it was evaluated, its `feature_std`."""
+        found = []
+        if row.get("train_loss", 0.0) > CHANCE * self.chance_loss:
+            found.append(
+                f"the loss is {row['train_loss']:.3f}, that of an encoder that cannot tell images apart "
+                f"({self.chance_loss:.3f})"
+            )
+        if row.get("feature_std", 1.0) < COLLAPSED:
+            found.append(
+                f"the features have collapsed (spread {row['feature_std']:.3f}); lower learning_rate"
+            )
+        return found
+
     def check_loss(self, loss: float) -> None:
         """Warn if an epoch's mean loss is at chance level, which shows long before the next `evaluate`."""
-        if loss > CHANCE * self.chance_loss:
-            log.warning(
-                "%s: the loss is %.3f, that of an encoder that cannot tell images apart (%.3f)",
-                self.label,
-                loss,
-                self.chance_loss,
-            )
+        self._warn({"train_loss": loss})
+
+    def _warn(self, row: Mapping[str, float]) -> None:
+        for text in self.warnings(row):
+            log.warning("%s: %s", self.label, text)
 
     def evaluate(self) -> dict[str, float]:
-        """`knn_accuracy` of the queries (percent) and `feature_std` of the bank (see `feature_spread`)."""
+        """`knn_accuracy` of the queries (percent) and `feature_std` of the bank (see `feature_spread`).
+
+        Without labels only the latter.
+        """
         (bank, bank_labels), (queries, labels) = (
             (
                 encode(self.encoder, self.images, precision=self.precision, indices=indices),
@@ -80,10 +96,8 @@ class Monitor:
             )
             for indices in (self.bank, self.queries)
         )
-        accuracy = knn_accuracy(bank, bank_labels, queries, labels, k=K)
+        labelled = bool((labels >= 0).all())
+        accuracy = knn_accuracy(bank, bank_labels, queries, labels, k=K) if labelled else None
         spread = feature_spread(bank)
-        if spread < COLLAPSED:
-            log.warning(
-                "%s: the features have collapsed (spread %.3f); lower learning_rate", self.label, spread
-            )
-        return {"knn_accuracy": accuracy, "feature_std": spread}
+        self._warn({"feature_std": spread})
+        return {**({} if accuracy is None else {"knn_accuracy": accuracy}), "feature_std": spread}

@@ -18,8 +18,8 @@ def find_nearest_images(experiment: Experiment, *, train_file: str, test_file: s
     """Collect all features, training images first, and find neighbours of some images by cosine similarity.
 
     Nothing is trained and no label is read. Writes `features.npy`, (N, D) float32; `files.csv` (file, split),
-    its rows in the same order; `neighbours.csv` (query, rank, image, file, similarity), where query and image
-    are rows of the former; and `metrics.json`.
+    its rows in the same order; `neighbours.csv` (query, query_file, rank, image, file, similarity), where query
+    and image are rows of the former; and `metrics.json`.
 
     Args:
         experiment: its recipe is that of the features.
@@ -35,7 +35,14 @@ def find_nearest_images(experiment: Experiment, *, train_file: str, test_file: s
     similarity[range(len(queries)), queries] = -torch.inf  # an image is no neighbour of itself
     nearest = similarity.topk(min(NEIGHBOURS, len(features) - 1), dim=1)
     rows = [
-        {"query": query, "rank": rank, "image": image, "file": names["file"][image], "similarity": value}
+        {
+            "query": query,
+            "query_file": names["file"][query],
+            "rank": rank,
+            "image": image,
+            "file": names["file"][image],
+            "similarity": value,
+        }
         for query, images, values in zip(
             queries.tolist(), nearest.indices.tolist(), nearest.values.tolist(), strict=True
         )

@@ -5,7 +5,7 @@ from torch import nn
 
 from triptych.experiments.experiment import Experiment, save_weights, training_images
 from triptych.kernels.registry import accelerate
-from triptych.models.resnet import ResNet18
+from triptych.ssl.encoder import build_encoder
 from triptych.workflow.devices import autocast
 
 
@@ -20,13 +20,14 @@ def initialise(experiment: Experiment) -> None:
     dataset = experiment.dataset()
     images = training_images(dataset, device)
     experiment.seed_weights()
-    encoder = ResNet18(width=recipe["width"]).to(memory_format=torch.channels_last).to(device)
+    encoder, _ = build_encoder(recipe["architecture"], dataset.image_size[0])
+    encoder.to(memory_format=torch.channels_last).to(device)
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # a plain average over the batches below
     accelerate(encoder).train()
-    for indices in torch.randperm(len(images))[:2560].split(256):
+    for indices in images.batches(torch.randperm(len(images))[:2560], 256):
         with autocast(device, recipe["precision"]):
-            encoder(images.normalise(images.pixels(indices)))
+            encoder(images.normalise(images.centres(indices)))
     save_weights(encoder, experiment.folder / "encoder.safetensors")
     experiment.write_metrics({"epochs": 0}, dataset, seconds=0.0)

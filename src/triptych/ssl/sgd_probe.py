@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.augment.geometry import random_shift_flip_rotate
-from triptych.experiments.evaluation import accuracies, cross_entropy
+from triptych.augment.geometry import random_geometry
+from triptych.experiments.evaluation import accuracies, cross_entropy, test_accuracies
 from triptych.experiments.experiment import (
     Experiment,
     load_weights,
@@ -18,7 +18,7 @@ from triptych.experiments.experiment import (
     training_and_validation,
 )
 from triptych.experiments.training import open_checkpoints
-from triptych.models.resnet import ResNet18
+from triptych.ssl.encoder import build_encoder
 from triptych.ssl.encoding import encode
 from triptych.training.batches import Batch
 from triptych.training.distributed import rank
@@ -29,10 +29,10 @@ from triptych.workflow.files import digest_of_file
 class FrozenEncoderClassifier(nn.Module):
     """A frozen encoder, always in eval mode, and a linear layer."""
 
-    def __init__(self, encoder: ResNet18, num_classes: int) -> None:
+    def __init__(self, encoder: nn.Module, features: int, num_classes: int) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
-        self.linear = nn.Linear(encoder.features, num_classes)
+        self.linear = nn.Linear(features, num_classes)
 
     def train(self, mode: bool = True) -> "FrozenEncoderClassifier":
         """Switch the linear layer only."""
@@ -50,29 +50,29 @@ class FrozenEncoderClassifier(nn.Module):
 def sgd_probe(experiment: Experiment, encoder_file: str) -> None:
     """Train a linear classifier on the frozen encoder's features of augmented images; test it once.
 
-    The recipe holds `width`, `validation` and what `fit` needs. The last epoch's weights are kept;
-    validation only draws the curve. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
-    `classifier.safetensors`.
+    The recipe holds `architecture` (module, options), `validation` and what `fit` needs. The last epoch's
+    weights are kept; validation only draws the curve. Writes `metrics.json` (percent), `history.csv`,
+    `tensorboard/` and `classifier.safetensors`.
 
     Raises:
         TriptychError: the recipe does not fit the data (see `fit` and `training_and_validation`), or the
-            weights do not fit the width.
+            weights do not fit the architecture.
     """
     recipe, device = experiment.recipe, experiment.device
     precision = recipe["precision"]
     dataset = experiment.dataset()
     train, validation = training_and_validation(dataset, recipe["validation"], device)
     experiment.seed_weights()
-    model = FrozenEncoderClassifier(ResNet18(width=recipe["width"]), dataset.num_classes)
+    encoder, features = build_encoder(recipe["architecture"], dataset.image_size[0])
+    model = FrozenEncoderClassifier(encoder, features, dataset.num_classes)
     load_weights(model.encoder, encoder_file)
     model.to(memory_format=torch.channels_last).to(device)
     # Neither these images nor the encoder change: only the linear layer is evaluated again.
     validation_features = encode(model.encoder, validation, precision=precision)
 
     def prepare(batch: Batch) -> tuple[Tensor, Tensor]:
-        pixels = random_shift_flip_rotate(
-            train.pixels(batch.indices), padding=4, flip=0.5, degrees=0, generator=batch.generator
-        )
+        pixels, generator = train.pixels(batch.indices), batch.generator
+        pixels = random_geometry(pixels, padding=4, flip=0.5, degrees=0, size=train.side, generator=generator)
         return train.normalise(pixels), train.labels[batch.indices.to(device)]
 
     def loss(model: nn.Module, inputs: tuple[Tensor, Tensor]) -> Tensor:
@@ -106,10 +106,9 @@ def sgd_probe(experiment: Experiment, encoder_file: str) -> None:
         scores = model.linear(encode(model.encoder, test, precision=precision))
     save_weights(model.linear, experiment.folder / "classifier.safetensors")
     metrics = {
-        **accuracies(scores, test.labels, prefix="test_"),
+        **test_accuracies(scores, test.labels),
         "validation_top1_accuracy": 100 - fitted.rows[-1]["validation_top1_error"],
         "epochs": recipe["epochs"],
         "seconds": fitted.seconds,
     }
     experiment.write_metrics(metrics, dataset, fitted.seconds)
-    checkpoints.remove()

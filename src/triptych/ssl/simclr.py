@@ -42,9 +42,9 @@ class SimCLR:
     """Model, views and loss of a training step.
 
     Args:
-        recipe: `architecture` (module, options), `head_hidden`, `head_out`, `head_norm`, `temperature`, `batch_norm_per_view`,
-            `decoupled`, `views` (the keys of `triptych.augment.views.draw_views`, and `count`: views per
-            image), `progressive_resizing` (see `size_at`).
+        recipe: `architecture` (module, options), `head_hidden`, `head_out`, `head_norm`, `temperature`,
+            `batch_norm_per_view`, `decoupled`, `views` (the keys of `triptych.augment.views.draw_views`, and
+            `count`: views per image), `progressive_resizing` (see `size_at`).
         dataset: its training images are used, without their labels.
         device: device of the model and the images.
     """
@@ -119,10 +119,9 @@ def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None
     save_weights(simclr.encoder, experiment.folder / "encoder.safetensors")
     metrics = {
         "final_train_loss": last["train_loss"],
-        "knn_accuracy": last["knn_accuracy"],
-        "feature_std": last["feature_std"],
+        **{name: last[name] for name in ("knn_accuracy", "feature_std") if name in last},
         "epochs": recipe["epochs"],
         "model_share": fitted.model_share,
+        "warnings": monitor.warnings(last),
     }
     experiment.write_metrics(metrics, dataset, fitted.seconds)
-    checkpoints.remove()

@@ -27,10 +27,22 @@ class Batch:
     progress: float
 
 
+def batch_size(recipe: Mapping[str, Any], num_examples: int) -> int:
+    """Examples per optimizer step: the recipe's `batch_size`, or all of fewer `num_examples`.
+
+    With several workers a multiple of `gpus` times `accumulate`.
+    """
+    if num_examples >= recipe["batch_size"]:
+        return recipe["batch_size"]
+    unit = recipe["gpus"] * recipe["accumulate"] if recipe["gpus"] > 1 else 1
+    return num_examples // unit * unit
+
+
 class Batches:
     """The batches of a training as a function of (seed, epoch, step) and nothing else.
 
-    Each epoch visits the examples in a new order and drops the last incomplete batch.
+    Each epoch visits the examples in a new order and drops the last incomplete batch. If there are fewer
+    examples than `batch_size`, all of them are one batch.
 
     Args:
         num_examples: number of training examples.
@@ -48,20 +60,16 @@ class Batches:
         self, num_examples: int, recipe: Mapping[str, Any], *, seed: int, device: torch.device, label: str
     ) -> None:
         self.num_examples, self.seed, self.device, self.label = num_examples, seed, device, label
-        self.epochs, self.batch_size = recipe["epochs"], recipe["batch_size"]
+        self.epochs, self.batch_size = recipe["epochs"], batch_size(recipe, num_examples)
         self.accumulate: int = recipe["accumulate"]
-        self.steps = num_examples // self.batch_size
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
-        if self.steps == 0:
-            raise TriptychError(
-                f"{label}: batch_size is {self.batch_size} but there are only {num_examples} training "
-                "images; lower batch_size"
-            )
         if self.batch_size < 2 * self.accumulate:
             raise TriptychError(
                 f"{label}: accumulate splits batch_size {self.batch_size} into {self.accumulate} "
-                "micro-batches, but batch norm needs at least 2 images in each; lower accumulate"
+                "micro-batches, but batch norm needs at least 2 images in each; lower accumulate or "
+                "add images"
             )
+        self.steps = num_examples // self.batch_size
 
     def micro_batches(self, epoch: int, step: int) -> Iterator[tuple[Batch, float]]:
         """Yield the micro-batches of one step, each with its fraction of the batch.

@@ -31,7 +31,8 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from triptych.training.distributed import barrier
 from triptych.training.stopping import SIGNALS, request_stop, saving_when_stopped
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, is_out_of_memory
+from triptych.workflow.plugins import in_user_module
 
 log = logging.getLogger("triptych")
 
@@ -238,7 +239,8 @@ def work(descriptor: int) -> None:
     except SystemExit as stop:
         send(("stop", stop.code))
     except Exception as error:
-        send(("error", _portable(error, f"worker {rank + 1} of {workers}")))
+        blamed = None if is_out_of_memory(error) else in_user_module(error)
+        send(("error", blamed or _portable(error, f"worker {rank + 1} of {workers}")))
     # To exit now would break the others' collectives, and they would report that.
     threading.Event().wait()
 

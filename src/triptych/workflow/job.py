@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.workflow.errors import TriptychError, is_out_of_memory, with_absolute_paths
 from triptych.workflow.gpus import claim_gpus, hide_gpus
+from triptych.workflow.machine_memory import memory_limit
+from triptych.workflow.parent import end_with_snakemake
+from triptych.workflow.plugins import in_user_module
 from triptych.workflow.provenance import provenance
 from triptych.workflow.records import remove_record, write_record
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
 
 log = logging.getLogger("triptych")
+
+DONE = "done"  # the last line of a job's log, unless the job fails, is stopped or is killed
 
 
 class Job:
@@ -50,7 +55,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     no particular GPU reserves as many as the recipe's `gpus` (see `claim_gpus`); if that resource is 0,
     device `auto` is not CUDA. A job with tensors logs which compiled kernels it uses. The files that the job
     wrote are recorded (see `records`). A `TriptychError`, a full disk or exhausted memory ends the job with
-    one clear line and exit code 1; anything else is a defect and keeps its traceback.
+    one clear line and exit code 1, and so does an exception in a user's module; anything else is a defect
+    and keeps its traceback. The job ends with the
+    Snakemake that started it.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +71,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     to_terminal.setFormatter(logging.Formatter(f"[{snakemake.rule}] %(message)s"))
     # by an exception instead of at once: temporary files are removed
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda number, _: sys.exit(128 + number))
+    end_with_snakemake()
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(snakemake.threads)
@@ -80,14 +90,19 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
 
             registry.configure(snakemake.config["compute"]["kernels"])
             log.info("kernels: %s", registry.describe())
+        log.info("memory: %.1f GB", memory_limit() / 1e9)
         remove_record(snakemake.output)
         yield Job(snakemake.params.get("code", ""))
         write_record(snakemake.output)
+        log.info(DONE)
+    except SystemExit:
+        log.info("stopped")
+        raise
     except TriptychError as error:
         _fail(str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            _crash()
+            _crash(error)
         where = f" ({error.filename})" if error.filename else ""
         _fail(
             f"disk full while writing the outputs of {snakemake.rule}{where}; free some space and run again"
@@ -98,14 +113,17 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
                 f"out of memory in {snakemake.rule}; use a smaller batch_size, fewer or smaller images, or a "
                 "machine with more memory"
             )
-        _crash()
+        _crash(error)
 
 
 def _fail(message: str) -> None:
-    log.error("error: %s", with_absolute_paths(message))
+    for line in with_absolute_paths(message).splitlines():
+        log.error("error: %s", line)
     raise SystemExit(1)
 
 
-def _crash() -> None:
+def _crash(error: Exception) -> None:
+    if (blamed := in_user_module(error)) is not None:
+        _fail(str(blamed))
     log.error("unexpected failure, please report it with this traceback:\n%s", traceback.format_exc())
     raise SystemExit(1)

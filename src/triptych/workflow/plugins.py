@@ -9,6 +9,8 @@ from typing import Any
 
 from triptych.workflow.errors import TriptychError
 
+SOURCE = Path(__file__).parents[2]
+
 
 def user_function(what: str, module: str, name: str, usage: str) -> Callable[..., Any]:
     """The function `name` of a module.
@@ -55,6 +57,23 @@ def check_call(
         raise TriptychError(
             f"{label}: {reason}; check its arguments and the options in the config"
         ) from error
+
+
+def in_user_module(error: BaseException) -> TriptychError | None:
+    """The error for an exception that a user's module raised or that passed through it; None for others.
+
+    A user's module is one under `src/` that is not the project's.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(SOURCE) and not path.is_relative_to(SOURCE / "triptych"):
+            module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+            reason = (str(error).splitlines() or [""])[0]
+            return TriptychError(
+                f"your module '{module}' fails: {type(error).__name__}: {reason} "
+                f"({path.name}, line {frame.lineno})"
+            )
+    return None
 
 
 def describe_error(error: Exception) -> str:

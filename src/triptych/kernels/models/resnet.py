@@ -24,5 +24,5 @@ class ResNet18(resnet.ResNet18):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, 8 * width) features, averaged over space."""
-        x = batch_norm(self.norm, self.stem(x), relu=True)
+        x = self.pool(batch_norm(self.norm, self.stem(x), relu=True))
         return self.blocks(x).mean(dim=(2, 3))

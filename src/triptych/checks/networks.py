@@ -1,0 +1,100 @@
+"""The networks of a study, tried before anything trains, and the memory that their batches need."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.checks.sizes import Training
+from triptych.classify.architectures import build_model, try_network
+from triptych.data.packed import PackedDataset
+from triptych.ssl.encoder import build_encoder
+from triptych.workflow.devices import autocast, choose_device
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.machine_memory import memory_limit
+
+# Measured on a CPU with ResNet18 and ViT at 32 and 224 pixels, float32 and bfloat16: the peak of a step is
+# 1.3 to 1.9 times what plain PyTorch saves for the backward pass.
+PEAK = 2.0
+BASE = 1.5e9  # bytes of Python, PyTorch and its libraries
+VALUES = 4  # float32 values of a weight: itself, its gradient, two of the optimizer
+
+
+def check_networks(dataset: PackedDataset, trainings: Iterable[Training]) -> Iterator[str]:
+    """Try the network of each training, and compare the memory of its batch with this machine's.
+
+    Memory is compared on a CPU only: a GPU says by itself what fits.
+
+    Yields:
+        Problems, one line each.
+    """
+    tried: dict[str, nn.Module | None] = {}
+    for training in trainings:
+        network = training.architecture
+        if network is None:
+            continue
+        key = f"{network} {training.encoder}"
+        if key not in tried:
+            try:
+                tried[key] = _build(dataset, training, network)
+            except TriptychError as error:
+                tried[key] = None
+                yield f"config: architectures.{network['name']}: {error}"
+        model = tried[key]
+        if model is not None and choose_device(training.recipe["device"]).type == "cpu":
+            yield from _check_memory(model, training, dataset.image_size[0])
+
+
+def _build(dataset: PackedDataset, training: Training, network: Mapping[str, Any]) -> nn.Module:
+    side = dataset.image_size[0]
+    if not training.encoder:
+        return build_model(network["module"], dataset.num_classes, side, network["options"])
+    encoder, _ = build_encoder(network, side)
+    for stage in training.recipe["progressive_resizing"]:
+        name = f"self_supervision.simclr.progressive_resizing has views of {stage['size']} pixels"
+        try_network(encoder, name, stage["size"])
+    return encoder
+
+
+def _check_memory(model: nn.Module, training: Training, side: int) -> Iterator[str]:
+    recipe, accumulate = training.recipe, training.recipe["accumulate"]
+    fixed = BASE + VALUES * 4 * sum(p.numel() for p in model.parameters())
+    each = training.views * PEAK * saved_bytes(model, side, recipe["precision"])
+    at_once = -(-training.batch // accumulate)
+    needed, room = fixed + each * at_once, memory_limit()
+    if needed <= room:
+        return
+    fits = int((room - fixed) / each)
+    power = 2 ** max(0, fits.bit_length() - 1)
+    problem = (
+        f"config: {training.place}.batch_size is {recipe['batch_size']}; {at_once} images of {side} pixels "
+        f"at a time need about {needed / 1e9:.0f} GB of memory, and this machine has {room / 1e9:.0f}"
+    )
+    if power < 2:
+        yield f"{problem}; not even 2 fit: use smaller images or a smaller network"
+    else:
+        yield f"{problem}; set it to {power * accumulate}, or set accumulate to {-(-training.batch // power)}"
+
+
+def saved_bytes(model: nn.Module, side: int, precision: str) -> float:
+    """Bytes that the forward pass of an image saves for the backward pass.
+
+    The difference between four images and two: what is saved once for all images does not count.
+    """
+    found = []
+    for count in (2, 4):
+        storages: dict[int, int] = {}
+
+        def pack(tensor: Tensor, storages: dict[int, int] = storages) -> Tensor:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+        images = torch.zeros(count, 3, side, side).contiguous(memory_format=torch.channels_last)
+        with torch.random.fork_rng([]), hooks, autocast(torch.device("cpu"), precision):
+            kept = model.train()(images)
+        found.append(sum(storages.values()))
+        del kept
+    return max(0.0, (found[1] - found[0]) / 2)

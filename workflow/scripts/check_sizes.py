@@ -1,0 +1,30 @@
+"""Compare what all parts ask of a data set with its sizes, and try their networks, before anything trains."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.checks.networks import check_networks
+from triptych.checks.sizes import SizeChecks
+from triptych.data.packed import load_packed
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import write_json
+from triptych.workflow.job import job, log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if "snakemake" in globals():
+    with job(snakemake) as running:
+        recipe, dataset = snakemake.params.recipe, load_packed(Path(snakemake.input.data[0]).parent)
+        checks = SizeChecks(dataset)
+        if "self_supervision" in recipe:
+            checks.check_self_supervision(recipe["self_supervision"])
+        if "grid" in recipe:
+            checks.check_grid(recipe["grid"])
+        notes = list(dict.fromkeys(checks.notes))
+        for note in notes:
+            log.info("%s", note)
+        problems = list(dict.fromkeys([*checks.problems, *check_networks(dataset, checks.trainings)]))
+        if problems:
+            raise TriptychError("\n".join(problems))
+        write_json(snakemake.output[0], {"notes": notes, "provenance": running.provenance(recipe=recipe)})
