@@ -14,7 +14,7 @@ from sphere_scene import write_ball_scene
 from test_scenes_masks import give_mask, save
 
 from triptych.data.video import read_video
-from triptych.radiance.flythrough import affordable_width, film_cameras
+from triptych.radiance.flythrough import film_cameras
 from triptych.radiance.instant_ngp import Program, gpu_visible
 from triptych.radiance.instant_ngp_scene import evaluate_views, render_flythrough, train, write_dataset
 from triptych.scenes.scene import Scene, read_scene
@@ -188,12 +188,3 @@ def test_without_a_driver_no_gpu_is_visible(tmp_path: Path, monkeypatch: pytest.
 def test_planning_does_not_import_torch() -> None:
     code = "import sys, triptych.radiance.instant_ngp; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_film_of_a_short_training_is_smaller() -> None:
-    widths = [affordable_width(samples, frames=120, aspect=4 / 3) for samples in (4e6, 4e7, 4e8, 4e9)]
-    assert widths[0] == 128 and 128 < widths[1] < 200 and widths[2:] == [527, 540]
-    # twice as long a film has half as many pixels in each frame
-    assert affordable_width(4e7, frames=60, aspect=1) ** 2 == pytest.approx(
-        2 * affordable_width(4e7, frames=120, aspect=1) ** 2, rel=0.03
-    )

@@ -19,7 +19,8 @@ from triptych.scenes.scene_files import read_scene_file
 from triptych.workflow.progress import Progress
 
 WIDEST, NARROWEST = 540, 128  # pixels, of films whose width is not given
-PIXELS_PER_SAMPLE = 1 / 16  # a film of so many pixels per sample of the training costs less than the training
+# A film of so many pixels for each sample of the training takes no longer than the training.
+PIXELS_PER_SAMPLE = 0.1
 
 
 def affordable_width(samples: float, *, frames: int, aspect: float) -> int:

@@ -127,7 +127,7 @@ def _plans(
     if len(points):
         reach = max(reach, float(np.percentile(np.abs(points - centre).max(axis=1), INSIDE)))
     reach = 1.08 * reach or 1.0
-    figure = new_figure(6.4, 3.6)
+    figure = new_figure(4.6, 2.9)
     for number, (title, across, up) in enumerate((("from above", 0, 1), ("from the side", 0, 2)), start=1):
         axes = figure.add_subplot(1, 2, number)
         frame_axes(axes)
