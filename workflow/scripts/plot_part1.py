@@ -6,7 +6,13 @@ from matplotlib.figure import Figure
 
 from triptych.report.comparison import same_dataset
 from triptych.report.figures import report_style, save_svg
-from triptych.report.part1_figures import accuracy_figure, feature_map_figure, loss_figure, neighbours_figure
+from triptych.report.part1_figures import (
+    accuracy_figure,
+    feature_map_figure,
+    loss_figure,
+    method_confusion_figure,
+    neighbours_figure,
+)
 from triptych.report.results import read_history, read_result, read_results
 from triptych.report.statistics import estimate
 from triptych.workflow.job import job
@@ -49,11 +55,26 @@ def feature_map(inputs: Any, _: Any) -> Figure:
     )
 
 
+def confusion(inputs: Any, _: Any) -> Figure:
+    """What the probe on SimCLR's features and supervised training confuse."""
+    methods = {
+        "SimCLR + linear probe": read_results(inputs.probe_results),
+        "Supervised": read_results(inputs.supervised_results),
+    }
+    return method_confusion_figure(methods, read_result(inputs.dataset).values["classes"])
+
+
 def _same_dataset(inputs: Any) -> bool:
     return same_dataset("self_supervision", read_result(inputs.dataset).values)
 
 
-FIGURES = {"loss": loss, "neighbours": neighbours, "accuracy": accuracy, "feature_map": feature_map}
+FIGURES = {
+    "loss": loss,
+    "neighbours": neighbours,
+    "accuracy": accuracy,
+    "confusion": confusion,
+    "feature_map": feature_map,
+}
 
 
 def main(figure: str, inputs: Any, params: Any, target: str) -> None:

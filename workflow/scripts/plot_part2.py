@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from triptych.report.class_results import has_top5
 from triptych.report.comparison import same_dataset
 from triptych.report.figures import report_style, save_svg
 from triptych.report.part2_confusion import confusion_figure
@@ -42,11 +43,13 @@ def curves(inputs: Any, params: Any) -> Figure:
         name: [path for path in inputs.histories if _cell(path) == f"{params.architecture}-{name}"]
         for name in params.titles
     }
+    dataset = read_result(inputs.dataset).values
     return architecture_figure(
         {name: [read_history(path) for path in paths] for name, paths in cells.items()},
         architecture=params.architecture,
         titles=params.titles,
-        with_published=same_dataset("grid", read_result(inputs.dataset).values),
+        with_published=same_dataset("grid", dataset),
+        with_top5=has_top5(dataset),
     )
 
 

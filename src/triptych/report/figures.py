@@ -83,6 +83,11 @@ def frame_axes(axes: Axes) -> None:
         spine.set(visible=True, color=RULE)
 
 
+def shorten(text: str, letters: int = 17) -> str:
+    """The text, cut to at most `letters` letters with an ellipsis as the last one."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
 def whole_epochs(axes: Axes) -> None:
     """Integer ticks on the horizontal axis."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

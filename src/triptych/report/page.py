@@ -47,12 +47,24 @@ def render_page(
         "numeric": lambda cell: cell is None or isinstance(cell, int | Estimate),
     }
     return environment.get_template("page.html").render(
+        lede=lede([part for part in (self_supervision, grid) if part], scenes),
         facts=run_facts(results, configuration=configuration),
         self_supervision=self_supervision,
         grid=grid,
         scenes=scenes,
         provenance=provenance_entries(results),
     )
+
+
+def lede(sections: Sequence[Section], scenes: Sequence[Scene]) -> str:
+    """What the page shows, in one sentence; nothing published is beside results of the user's own images."""
+    titles = [section.title for section in sections]
+    titles += ["three-dimensional reconstruction"] if scenes else []
+    *others, last = titles
+    comma = "," if len(others) > 1 else ""
+    text = f"{', '.join(others)}{comma} and {last}" if others else last
+    published = ", beside the published figures" if any(part.likeness != "own" for part in sections) else ""
+    return f"{text[:1].upper()}{text[1:]}: computed by one run{published}."
 
 
 def anchor(source: str) -> str:
@@ -68,8 +80,8 @@ def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dic
     facts = {
         "Configuration": list(configuration),
         "Data sets": [
-            f"{result.values['name']}: {result.values['counts']['train']:,} training and "
-            f"{result.values['counts']['test']:,} test images"
+            f"{result.values['name']}: {result.values['counts']['train']:,} training"
+            + (f" and {test:,} test images" if (test := result.values["counts"]["test"]) else " images")
             for result in results
             if "counts" in result.values
         ],

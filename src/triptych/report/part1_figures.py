@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -14,9 +15,13 @@ from triptych.report.figures import (
     frame_axes,
     label_axes,
     new_figure,
+    shorten,
     whole_epochs,
 )
+from triptych.report.part2_confusion import draw_matrices, no_matrix, order_by_confusion
+from triptych.report.results import Result
 
+MAX_LETTERS = 24  # of the name of a class
 SIZE = (4.6, 3.3)  # inches; two fit side by side
 WIDE = (9.2, 3.6)  # inches; one per row
 DOTS = (0, (1, 1.2))
@@ -91,12 +96,27 @@ def accuracy_figure(
     return figure
 
 
+def method_confusion_figure(methods: Mapping[str, Sequence[Result]], classes: Sequence[str]) -> Figure:
+    """One panel per method, by title: its predictions of all seeds together, by class."""
+    if any("test_confusion" not in result.values for results in methods.values() for result in results):
+        return no_matrix(len(classes))
+    panels = []
+    for title, results in methods.items():
+        counts = np.sum([result.values["test_confusion"] for result in results], axis=0)
+        right = 100 * counts.trace() / counts.sum()
+        panels.append((f"{title}: {right:.1f} % right", counts / np.maximum(counts.sum(axis=1), 1)[:, None]))
+    order = order_by_confusion([matrix for _, matrix in panels])
+    names = [classes[index].replace("_", " ") for index in order]
+    return draw_matrices([(title, matrix[np.ix_(order, order)]) for title, matrix in panels], names)
+
+
 def feature_map_figure(maps: Mapping[str, pd.DataFrame]) -> Figure:
     """One panel per map, titled by its key; columns class, x, y. Ten classes at most are drawn."""
     figure = new_figure(9.2, 4.7)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
     first = next(iter(maps.values()))
-    classes = sorted(first["class"].astype(str).unique())[: len(CLASS_COLOURS)]
+    every = sorted(first["class"].astype(str).unique())
+    classes = every[: len(CLASS_COLOURS)]
     for axes, (title, points) in zip(panels, maps.items(), strict=True):
         names = points["class"].astype(str)
         for name, colour in zip(classes, CLASS_COLOURS, strict=False):
@@ -108,5 +128,14 @@ def feature_map_figure(maps: Mapping[str, pd.DataFrame]) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=5, fontsize=8, markerscale=2)
+    note = f"{len(classes)} of {len(every)} classes are shown" if len(classes) < len(every) else None
+    figure.legend(
+        handles,
+        [shorten(label, MAX_LETTERS) for label in labels],
+        title=note,
+        loc="outside lower left",
+        ncols=5,
+        fontsize=8,
+        markerscale=2,
+    )
     return figure

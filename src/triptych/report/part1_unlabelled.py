@@ -12,7 +12,7 @@ from PIL import Image
 from triptych.report.comparison import own_data
 from triptych.report.figures import frame_axes, new_figure
 from triptych.report.part1 import pretraining_warnings
-from triptych.report.part2_pictures import PictureRow, picture_grid
+from triptych.report.part2_pictures import PictureRow, picture_grid, shorten
 from triptych.report.results import read_result, read_results
 from triptych.report.sections import Headline, Section, drawing
 from triptych.report.statistics import estimate, spread_note
@@ -36,7 +36,10 @@ def nearest_images_figure(neighbours: pd.DataFrame, images: NDArray[np.uint8]) -
     rows = []
     for query, found in neighbours.groupby("query"):
         pictures = images[[query, *found["image"]]]
-        rows.append(PictureRow("", pictures, ["", *(f"{value:.2f}" for value in found["similarity"])]))
+        name = Path(found["query_file"].iloc[0]).name
+        rows.append(
+            PictureRow(shorten(name, 36), pictures, ["", *(f"{value:.2f}" for value in found["similarity"])])
+        )
     ranks = range(1, 1 + max(len(row.pictures) for row in rows) - 1)
     return picture_grid(rows, ["image", *(f"{rank}" for rank in ranks)])
 

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from triptych.report.class_results import class_table, one_class_warnings
 from triptych.report.part2_confusion import confusable_groups
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_costs import cost_table, parameter_tables
-from triptych.report.part2_grid import METRICS, Grid, read_grid
-from triptych.report.part2_tables import error_table, published_tables
+from triptych.report.part2_grid import Grid, read_grid
+from triptych.report.part2_tables import balanced_table, error_table, published_tables
 from triptych.report.published import published_epochs
-from triptych.report.results import read_result, read_results
+from triptych.report.results import read_results
 from triptych.report.sections import Drawing, Headline, Section, drawing
 
+PICTURES = 8  # images in the gallery and in the figures of attention
 ABOUT_LOGS = (
     " The published logs have no validation loss, and their validation images were augmented. A train loss "
     "with label smoothing is higher than theirs, which has none."
@@ -20,29 +22,37 @@ ABOUT_LOGS = (
 
 
 def grid_section(
-    *, results: Mapping[str, Any], parameters: str | Path, figures: Mapping[str, Any]
+    *, results: Mapping[str, Any], parameters: str | Path | None, figures: Mapping[str, Any]
 ) -> Section:
     """Part II of the page.
 
     Args:
         results: arguments of `read_grid`.
-        parameters: counts of the report's networks.
+        parameters: counts of the report's networks; None: they are not shown.
         figures: `gallery`, `overview` and `confusion`; `curves` and `attention` by architecture.
     """
-    grid, counted = read_grid(**results), read_result(parameters)
+    grid, counted = read_grid(**results), read_results([parameters] if parameters else [])
+    shown, own, dataset = grid.shown_cells(), grid.comparison.own, grid.dataset.values
+    by_class = [balanced_table(grid), class_table(shown, dataset, all_classes=False)] if own else []
     return Section(
         headline=_headline(grid),
-        results=[grid.dataset, *read_results(results["metrics"]), counted],
+        results=[grid.dataset, *read_results(results["metrics"]), *counted],
         tables={
-            "errors": [error_table(grid, metric) for metric in METRICS],
+            "errors": [error_table(grid, metric) for metric in grid.metrics] + by_class,
             "published": published_tables(grid) if grid.comparison.same_dataset else [],
             "differences": contrast_tables(grid, "test_top1_error"),
             "cost": [cost_table(grid)],
-            "parameters": parameter_tables(counted.values["models"]),
+            "parameters": [
+                table for result in counted for table in parameter_tables(result.values["models"])
+            ],
         },
         drawings=list(_drawings(grid, figures)),
+        title="architecture × augmentation",
         verdict=grid.comparison.verdict,
         likeness=grid.comparison.likeness,
+        warnings=one_class_warnings(
+            {grid.title(cell): results for cell, results in grid.cells.items()}, dataset
+        ),
     )
 
 
@@ -57,12 +67,13 @@ def _headline(grid: Grid) -> Headline:
 
 def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
     """The gallery, then the overview, the curves, confusion and attention."""
-    with_published = grid.comparison.same_dataset
+    with_published, classes = grid.comparison.same_dataset, len(grid.dataset.values["classes"])
+    some = f" At most {PICTURES} of the {classes} classes are shown." if classes > PICTURES else ""
     yield drawing(
         figures["gallery"],
         caption="Training images as the networks see them, transformed by the code of the training. "
         "Every row has the same crops, mirrors and rotations, so that rows differ by their augmentation "
-        "alone. Where labels are mixed, their weights are given below the image.",
+        f"alone. Where labels are mixed, their weights are given below the image.{some}",
         description="Gallery: the same training images under each augmentation",
     )
     yield drawing(
@@ -78,7 +89,7 @@ def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
             figure,
             caption=f"{title}: training and validation curves by augmentation. "
             f"{_lines(grid.seeds, has_published)}.{ABOUT_LOGS if has_published else ''}",
-            description=f"Training loss, validation loss, top-1 and top-5 error of {title}",
+            description=f"Training loss, validation loss and validation errors of {title}",
         )
     groups = confusable_groups(grid.dataset.values)
     runs = "the run" if grid.seeds == 1 else f"all {grid.seeds} seeds together"
@@ -98,7 +109,7 @@ def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
             caption=f"{title}: what the class token attends to, by attention rollout (Abnar and Zuidema "
             "2020), first seed. Bright patches flow into the prediction, which is given below; wrong "
             "predictions are orange. The maps show the flow through all layers by attention alone, not what "
-            "decides the class.",
+            f"decides the class.{some}",
             description=f"Attention rollout of {title} on test images, by augmentation",
         )
 

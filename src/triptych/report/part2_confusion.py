@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from triptych.report.figures import COLOURS, INK, MUTED, frame_axes, new_figure
+from triptych.report.figures import COLOURS, INK, MUTED, frame_axes, new_figure, shorten
 from triptych.report.part2_grid import Grid
 
 MOST = 20  # maximum number of groups in a figure
+MAX_LETTERS = 24  # of the name of a class
 BESIDE = 2  # panels in a row
 DARKEST = 0.65  # opacity of 100 %: the numbers stay readable on light and dark pages
 SHADED, NUMBERED = 0.005, 0.045  # minimum shares for shading, and for a number off the diagonal
@@ -80,6 +81,17 @@ def order_by_confusion(matrices: Sequence[NDArray[np.float64]]) -> list[int]:
     return [int(leaf) for leaf in leaves_list(tree)]
 
 
+def no_matrix(count: int) -> Figure:
+    """Says that so many classes do not fit into a figure."""
+    figure = new_figure(10.0, 0.8)
+    text = (
+        f"No confusion is shown: the data set has {count} classes without superclasses, and a figure has "
+        f"room for {MOST}."
+    )
+    figure.text(0.0, 0.5, textwrap.fill(text, 130), color=MUTED, va="center")
+    return figure
+
+
 def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
     """One panel per architecture: the predictions of all seeds of its best augmentation in validation.
 
@@ -89,13 +101,7 @@ def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
     """
     groups = confusable_groups(grid.dataset.values)
     if groups is None:
-        figure = new_figure(10.0, 0.8)
-        text = (
-            f"No confusion is shown: the data set has {len(grid.dataset.values['classes'])} classes without "
-            f"superclasses, and a figure has room for {MOST}."
-        )
-        figure.text(0.0, 0.5, textwrap.fill(text, 130), color=MUTED, va="center")
-        return figure
+        return no_matrix(len(grid.dataset.values["classes"]))
     group, best = np.asarray(groups.of_class), grid.best_in_validation()
     panels = []
     for cell, results in grid.cells.items():
@@ -111,6 +117,7 @@ def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
 
 def draw_matrices(panels: Sequence[tuple[str, NDArray[np.float64]]], names: Sequence[str]) -> Figure:
     """Panels of a title and a matrix (G, G), whose rows sum to 1; G names in the same order."""
+    names = [shorten(name, MAX_LETTERS) for name in names]
     columns = min(BESIDE, len(panels))
     rows = -(-len(panels) // columns)
     longest = max(map(len, names))

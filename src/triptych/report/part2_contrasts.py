@@ -107,7 +107,7 @@ FAMILIES = {
 def contrast_rows(grid: Grid) -> pd.DataFrame:
     """Long form: one row per contrast of each metric (percentage points), by family."""
     rows = []
-    for metric, (family, contrasts_of) in product(METRICS, FAMILIES.items()):
+    for metric, (family, contrasts_of) in product(grid.metrics, FAMILIES.items()):
         for contrast in contrasts_of(grid, metric):
             found = contrast.difference
             numbers = found.n, found.mean, found.low, found.high, found.p, contrast.p_holm

@@ -1,12 +1,13 @@
 """Part 2's costs: training time and operations of each cell, and parameters of the report's networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from triptych.report.part2_grid import METRICS, NOT_RUN, Grid
+from triptych.report.class_results import CHANCE, chance_text
+from triptych.report.part2_grid import NOT_RUN, Grid
 from triptych.report.results import Result, describe_machine, duration
 from triptych.report.tables import Cell as Value
 from triptych.report.tables import Table
@@ -24,10 +25,10 @@ def _machine(hardware: Mapping[str, Any]) -> str:
     return f"{text}; {threads} {'threads' if threads > 1 else 'thread'} a training"
 
 
-def _costs(results: Sequence[Result]) -> dict[str, Any]:
+def _costs(results: Sequence[Result], metrics: Iterable[str]) -> dict[str, Any]:
     """Means over the seeds, and all the machines that they ran on."""
     return {
-        **{name: fmean(result.number(name) for result in results) for name in (*METRICS, *COSTS)},
+        **{name: fmean(result.number(name) for result in results) for name in (*metrics, *COSTS)},
         "wall_seconds": fmean(float(result.provenance["wall_seconds"]) for result in results),
         "hardware": " / ".join(dict.fromkeys(_machine(result.provenance["hardware"]) for result in results)),
     }
@@ -39,20 +40,20 @@ def cost_rows(grid: Grid) -> pd.DataFrame:
     for cell in grid.every_cell:
         results = grid.cells.get(cell, [])
         row = {"architecture": cell[0], "augmentation": cell[1], "n": len(results)}
-        rows.append(row | (_costs(results) if results else {}))
+        rows.append(row | (_costs(results, grid.metrics) if results else {}))
     return pd.DataFrame(rows)
 
 
 def cost_table(grid: Grid) -> Table:
     """One row per cell: errors, FLOPs, time and speed of one training; machines by number below."""
-    errors = [grid.estimates(metric) for metric in METRICS]
-    costs = {cell: _costs(results) for cell, results in grid.cells.items()}
+    errors = [grid.estimates(metric) for metric in grid.metrics]
+    costs = {cell: _costs(results, grid.metrics) for cell, results in grid.cells.items()}
     machines = dict.fromkeys(cost["hardware"] for cost in costs.values())
     numbers = {machine: f"{number}" for number, machine in enumerate(machines, 1)}
     rows: list[tuple[Value, ...]] = []
     for cell in grid.every_cell:
         if cell not in costs:
-            rows.append((grid.title(cell), NOT_RUN, *[None] * 7))
+            rows.append((grid.title(cell), NOT_RUN, *[None] * (len(errors) + 5)))
             continue
         cost = costs[cell]
         rows.append(
@@ -67,11 +68,14 @@ def cost_table(grid: Grid) -> Table:
                 numbers[cost["hardware"]],
             )
         )
+    levels = [chance_text(grid.dataset.values, metric) for metric in grid.metrics]
+    if None not in levels:
+        rows.append((CHANCE, *levels, *[None] * 6))
     return Table(
         caption="Training cost of one seed",
         header=(
             "Cell",
-            *[f"{title} (%)" for title in METRICS.values()],
+            *[f"{title} (%)" for title in grid.metrics.values()],
             "Parameters",
             "Epochs",
             "PFLOP",

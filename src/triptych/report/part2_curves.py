@@ -42,6 +42,7 @@ def architecture_figure(
     architecture: str,
     titles: Mapping[str, str],
     with_published: bool,
+    with_top5: bool = True,
 ) -> Figure:
     """A row per augmentation, a column per curve; all panels of a column share their axes.
 
@@ -50,16 +51,18 @@ def architecture_figure(
         architecture: name of the published runs, `{architecture}-{augmentation}`.
         titles: of the augmentations.
         with_published: whether the published curves belong to the same data set.
+        with_top5: whether there are more than five classes.
     """
     figure = new_figure(10.0, 1.55 * len(histories) + 0.75)
-    grid = figure.subplots(len(histories), len(PANELS), squeeze=False, sharex=True, sharey="col")
+    panels = PANELS if with_top5 else PANELS[:-1]
+    grid = figure.subplots(len(histories), len(panels), squeeze=False, sharex=True, sharey="col")
     has_published = False
-    for axes, (_, title, _) in zip(grid[0], PANELS, strict=True):
+    for axes, (_, title, _) in zip(grid[0], panels, strict=True):
         axes.set_title(title)
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
     for row, (augmentation, seeds) in zip(grid, histories.items(), strict=True):
-        for axes, (column, _, metric) in zip(row, PANELS, strict=True):
+        for axes, (column, _, metric) in zip(row, panels, strict=True):
             if with_published and metric:
                 has_published |= draw_published(axes, f"{architecture}-{augmentation}", metric)
             draw_runs(axes, seeds, column, colour=COLOURS[0], label="this run")

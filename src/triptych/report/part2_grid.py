@@ -7,8 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from triptych.report.comparison import Comparison, compare, grid_differences
-from triptych.report.published import CELL_TITLES, published_value
+from triptych.report.class_results import has_top5
+from triptych.report.comparison import Comparison, compare, grid_differences, own_data
+from triptych.report.published import CELL_TITLES, is_own, published_value
 from triptych.report.results import Result, read_result, read_results
 from triptych.report.statistics import Estimate, estimate
 
@@ -57,6 +58,8 @@ class Grid:
     @cached_property
     def comparison(self) -> Comparison:
         """Data set, networks, epochs and recipes beside the published ones."""
+        if is_own(self.dataset.values):
+            return own_data(self.dataset.values)
         first = {cell: results[0] for cell, results in self.cells.items()}
         recipes: dict[tuple[str, ...], Any] = {
             cell: result.provenance["recipe"] for cell, result in first.items()
@@ -69,6 +72,16 @@ class Grid:
             others=grid_differences(recipes),
         )
 
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Titles of the errors that say something about this data set."""
+        return {name: title for name, title in METRICS.items() if "top5" not in name or self.has_top5}
+
+    @property
+    def has_top5(self) -> bool:
+        """Whether there are more than five classes."""
+        return has_top5(self.dataset.values)
+
     def title(self, cell: Cell) -> str:
         """`ViT, CutMix`; cells that only the report has go by its names."""
         rows, columns = CELL_TITLES | dict(self.architectures), CELL_TITLES | dict(self.augmentations)
@@ -77,8 +90,21 @@ class Grid:
     def estimates(self, metric: str) -> dict[Cell, Estimate]:
         """A metric (percent) of every cell over its seeds, beside the published value."""
         return {
-            cell: estimate(results, metric, published=published_value("grid", "-".join(cell), metric))
+            cell: estimate(results, metric, published=self.published(cell, metric))
             for cell, results in self.cells.items()
+        }
+
+    def published(self, cell: Cell, metric: str) -> float | None:
+        """The published value beside which a cell's result is shown."""
+        return None if self.comparison.own else published_value("grid", "-".join(cell), metric)
+
+    def shown_cells(self) -> dict[str, Sequence[Result]]:
+        """By title, the cells shown class by class: each row's best in validation, or its only one."""
+        best = self.best_in_validation()
+        return {
+            self.title(cell): results
+            for cell, results in self.cells.items()
+            if cell in self.single_cells or best[cell[0]] == cell
         }
 
     def best_in_validation(self, metric: str = "test_top1_error") -> dict[str, Cell]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.report.figures import COLOURS, INK, MUTED
+from triptych.report.figures import COLOURS, INK, MUTED, shorten
 
 LARGEST = 64  # pixels a side; more would make the page heavy
 WIDTH, LEFT, TOP, GAP, LINE = 10.0, 1.5, 0.26, 0.08, 0.135  # inches; LINE is a line of a caption
@@ -59,11 +59,6 @@ def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str]) -> Figure:
         top += side + GAP + LINE * row.lines
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     return figure
-
-
-def shorten(text: str, letters: int = LETTERS) -> str:
-    """The text, cut to at most `letters` letters with an ellipsis as the last one."""
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

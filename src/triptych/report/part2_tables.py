@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from triptych.report.class_results import CHANCE, chance_note, chance_text
 from triptych.report.part2_contrasts import against_best, detectable_note, unequal_note
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import dataset_title, published_runs, published_value
@@ -38,14 +39,15 @@ def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
 
     `mark` is that of the table; a cell that was not run has `n` 0.
     """
-    estimates = marked_estimates(grid, metric)
+    balanced = metric == "test_balanced_accuracy"  # has no validation value, so no marks
+    estimates = grid.estimates(metric) if balanced else marked_estimates(grid, metric)
     return pd.DataFrame(
         [
             {
                 "architecture": cell[0],
                 "augmentation": cell[1],
                 **value.numbers(),
-                "published": published_value("grid", "-".join(cell), metric),
+                "published": grid.published(cell, metric),
                 "dataset": grid.comparison.dataset,
                 "same_dataset": grid.comparison.same_dataset,
                 "mark": value.mark,
@@ -63,8 +65,11 @@ def error_table(grid: Grid, metric: str) -> Table:
         caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images",
         header=("Method", *grid.augmentations.values()),
         rows=[
-            (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
-            for architecture, title in grid.architectures.items()
+            *[
+                (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
+                for architecture, title in grid.architectures.items()
+            ],
+            *chance_row(grid, metric),
         ],
         notes=(
             verdict,
@@ -72,8 +77,35 @@ def error_table(grid: Grid, metric: str) -> Table:
             spread_note(estimates.values()),
             test_looks_note({grid.title(cell): results for cell, results in grid.cells.items()}),
             marks_note(grid, metric),
+            chance_note(grid.dataset.values),
         ),
         published_label=grid.comparison.label,
+    )
+
+
+def chance_row(grid: Grid, metric: str) -> list[tuple[str, ...]]:
+    """The last row of a table with a column per augmentation; none if the level of chance is not known."""
+    level = chance_text(grid.dataset.values, metric)
+    return [] if level is None else [(CHANCE, *[level] * len(grid.augmentations))]
+
+
+def balanced_table(grid: Grid) -> Table:
+    """Balanced accuracy: one row per architecture, one column per augmentation."""
+    estimates = grid.estimates("test_balanced_accuracy")
+    return Table(
+        caption=f"Balanced accuracy (%) on {dataset_title(grid.comparison.dataset)}, test images",
+        header=("Method", *grid.augmentations.values()),
+        rows=[
+            *[
+                (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
+                for architecture, title in grid.architectures.items()
+            ],
+            *chance_row(grid, "test_balanced_accuracy"),
+        ],
+        notes=(
+            spread_note(estimates.values()),
+            "The mean of the accuracies of all classes: each counts the same, however few images it has.",
+        ),
     )
 
 

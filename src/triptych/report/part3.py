@@ -151,8 +151,12 @@ def _pose_errors(error: Result, _: pd.Series) -> dict[str, str]:
 
 
 def _training(field: Result, _: pd.Series) -> dict[str, str]:
+    share = field.values.get("rays_in_box")  # instant-ngp does not measure it
+    advice = ", too few: radiance.log says which box would do" if share is not None and share < 0.5 else ""
+    crossing = {} if share is None else {"Training rays that cross the box": f"{share:.0%}{advice}"}
     return {
         "Backend": str(field.values["backend"]),
+        **crossing,
         "Radiance field trained in": duration(field.number("training_seconds")),
         "Training steps": f"{int(field.number('steps')):,}",
     }

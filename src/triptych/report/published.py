@@ -1,6 +1,7 @@
 """What the reproduced report published: results, training curves, recipes, and the names it uses."""
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ CELL_TITLES = {
 def dataset_title(name: str) -> str:
     """`CIFAR-10` for `cifar10`; other names as they are."""
     return DATASET_TITLES.get(name, name)
+
+
+def is_own(dataset: Mapping[str, Any]) -> bool:
+    """Whether a data set, by its `dataset.json`, is the user's own: nothing published belongs beside it."""
+    source = dataset.get("source")
+    folder = isinstance(source, Mapping) and source.get("kind") == "folder"
+    return folder and dataset["name"] not in DATASET_TITLES
 
 
 @cache

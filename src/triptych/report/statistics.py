@@ -85,14 +85,16 @@ def signed(value: float) -> str:
 def estimate(results: Sequence[Result], metric: str, *, published: float | None = None) -> Estimate:
     """Estimate `metric` from the result files of all seeds of one run."""
     values = [result.number(metric) for result in results]
+    return estimate_of(values, published=published, source=results[0].source)
+
+
+def estimate_of(
+    values: Sequence[float], *, published: float | None = None, source: str | None = None
+) -> Estimate:
+    """Estimate a metric from its values of all seeds of one run."""
     finite = all(map(math.isfinite, values))
-    return Estimate(
-        mean=statistics.fmean(values),
-        std=None if len(values) < 2 else statistics.stdev(values) if finite else math.nan,
-        n=len(values),
-        published=published,
-        source=results[0].source,
-    )
+    std = None if len(values) < 2 else statistics.stdev(values) if finite else math.nan
+    return Estimate(statistics.fmean(values), std, len(values), published, source)
 
 
 def pooled_noise(cells: Iterable[Sequence[Result]], metric: str) -> Noise | None:

@@ -1,0 +1,157 @@
+"""Results by class, and what chance alone would reach: for data whose classes differ in size."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from triptych.report.results import Result
+from triptych.report.statistics import Estimate, estimate_of, spread_note
+from triptych.report.tables import Table
+
+Dataset = Mapping[str, Any]
+CHANCE = "Chance level"
+SHOWN = 30  # classes in a table for readers
+
+
+def has_top5(dataset: Dataset) -> bool:
+    """Whether top-5 results say anything: with five classes or fewer, five guesses are always right."""
+    return len(dataset["classes"]) > 5
+
+
+def chance_level(dataset: Dataset, metric: str) -> float | None:
+    """What a metric (percent) is if the most frequent classes of the training images are always the answer.
+
+    Args:
+        dataset: values of `dataset.json`.
+        metric: such as `test_top1_error`, `test_top5_accuracy` or `test_balanced_accuracy`.
+
+    Returns:
+        The value, or None if the images of each class were not counted.
+    """
+    counts = dataset.get("class_counts")
+    if not counts:
+        return None
+    if metric == "test_balanced_accuracy":
+        return 100 / sum(count > 0 for count in counts["test"])
+    classes = sorted(range(len(counts["train"])), key=lambda index: -counts["train"][index])
+    answered = classes[: 5 if "top5" in metric else 1]
+    accuracy = 100 * sum(counts["test"][index] for index in answered) / sum(counts["test"])
+    return 100 - accuracy if metric.endswith("error") else accuracy
+
+
+def chance_text(dataset: Dataset, metric: str) -> str | None:
+    """Two decimals, or None."""
+    level = chance_level(dataset, metric)
+    return None if level is None else f"{level:.2f}"
+
+
+def chance_note(dataset: Dataset) -> str:
+    """What the level of chance in a table is; empty if it is not known."""
+    counts = dataset.get("class_counts")
+    if not counts:
+        return ""
+    most = max(range(len(counts["train"])), key=lambda index: counts["train"][index])
+    if len(set(counts["train"])) == 1:
+        return f"{CHANCE}: one class is always the answer."
+    return (
+        f"{CHANCE}: the most frequent class of the training images, {dataset['classes'][most]}, is always "
+        "the answer."
+    )
+
+
+def class_estimates(runs: Mapping[str, Sequence[Result]], dataset: Dataset) -> list[list[Estimate | None]]:
+    """Accuracy of each class (rows) by run (columns), over the seeds; None without test images of a class."""
+    return [
+        [
+            None
+            if any(result.values["test_class_accuracies"][index] is None for result in results)
+            else estimate_of(
+                [result.values["test_class_accuracies"][index] for result in results],
+                source=results[0].source,
+            )
+            for results in runs.values()
+        ]
+        for index in range(len(dataset["classes"]))
+    ]
+
+
+def class_rows(runs: Mapping[str, Sequence[Result]], dataset: Dataset) -> pd.DataFrame:
+    """Long form: one row per class and run; the accuracy of a class without test images is empty."""
+    counts = dataset["class_counts"]
+    return pd.DataFrame(
+        [
+            {
+                "class": name,
+                "train_images": counts["train"][index],
+                "test_images": counts["test"][index],
+                "run": run,
+                "n": 0 if value is None else value.n,
+                "mean": None if value is None else value.mean,
+                "std": None if value is None else value.std,
+            }
+            for index, (name, values) in enumerate(
+                zip(dataset["classes"], class_estimates(runs, dataset), strict=True)
+            )
+            for run, value in zip(runs, values, strict=True)
+        ]
+    )
+
+
+def class_table(runs: Mapping[str, Sequence[Result]], dataset: Dataset, *, all_classes: bool) -> Table:
+    """One row per class, one column per run; the first row is the mean over the classes.
+
+    Args:
+        runs: results of all seeds by the run's title.
+        dataset: values of `dataset.json`.
+        all_classes: otherwise of more than 30 classes only those that are recognised worst.
+    """
+    counts, found = dataset["class_counts"], class_estimates(runs, dataset)
+    indices = list(range(len(found)))
+    left_out = ""
+    if not all_classes and len(indices) > SHOWN:
+        known = [index for index in indices if counts["test"][index]]
+        means = {index: sum(value.mean for value in found[index] if value) for index in known}
+        indices = sorted(sorted(known, key=lambda index: means[index])[:SHOWN])
+        left_out = (
+            f"{SHOWN} of {len(found)} classes are shown, those that are recognised worst; the table under "
+            "results/tables/ has all."
+        )
+    balanced = [
+        estimate_of([result.number("test_balanced_accuracy") for result in results], source=results[0].source)
+        for results in runs.values()
+    ]
+    level = chance_text(dataset, "test_balanced_accuracy")
+    return Table(
+        caption="Accuracy by class (%), test images",
+        header=("Class", "Training images", "Test images", *runs),
+        rows=[
+            ("Balanced accuracy: mean of all classes", None, None, *balanced),
+            *[
+                (dataset["classes"][index], counts["train"][index], counts["test"][index], *found[index])
+                for index in indices
+            ],
+            (CHANCE, None, None, *[level] * len(runs)),
+        ],
+        notes=(
+            spread_note(balanced),
+            f"{CHANCE}: guessing at random, or always the same class, gives this balanced accuracy.",
+            left_out,
+        ),
+    )
+
+
+def one_class_warnings(runs: Mapping[str, Sequence[Result]], dataset: Dataset) -> list[str]:
+    """A line for each run that recognises one class only, although several have test images."""
+    lines = []
+    for run, results in runs.items():
+        for result in results:
+            shares = enumerate(result.values.get("test_class_accuracies", []))
+            known = {index: share for index, share in shares if share is not None}
+            right = [index for index, share in known.items() if share > 0]
+            if len(known) > 1 and len(right) == 1:
+                lines.append(
+                    f"{run}, seed {result.seed}: of {len(known)} classes only "
+                    f"“{dataset['classes'][right[0]]}” is ever recognised."
+                )
+    return lines
