@@ -101,11 +101,9 @@ def list_folder(path: str | Path, labels: str = "auto") -> FolderListing:
         )
     groups = _class_folders(folders["train"])
     if labels == "none" or (labels == "auto" and len(groups) < 2):
-        why = "" if labels == "none" else f"{printable(folders['train'])} has no folders of classes"
+        why = "" if labels == "none" else "there are no folders of classes"
         if labels == "auto" and groups:
-            why = (
-                f"{printable(folders['train'])} has a single folder ('{groups[0]}'), so there are no classes"
-            )
+            why = f"there is a single folder, {printable(groups[0])}"
         if "validation" in found:
             skipped["validation images without labels"] = found.pop("validation")
         parts = {part: [ListedImage(name, -1) for name in names] for part, names in found.items()}
