@@ -196,6 +196,11 @@ def test_interlaced_frames_show_one_moment(tmp_path, caplog):
     assert psnr(decoded.rgb(), smooth[0]) > psnr(woven[0], smooth[0]) + 3
     assert decoded.grey().shape == (HEIGHT // 2, WIDTH)
     assert caplog.text.count("film.mp4: interlaced") == 1
+    assert decoded.combing() > 1.5
+    unmarked = next(read_video(write(tmp_path / "unmarked.mp4", woven)))
+    assert not unmarked.decoded.interlaced_frame and unmarked.combing() > 1.5
+    assert psnr(unmarked.rgb(deinterlace=True), smooth[0]) > psnr(woven[0], smooth[0]) + 3
+    assert next(read_video(write(tmp_path / "plain.mp4", smooth))).combing() < 0.7
 
 
 def pq(nits):

@@ -20,6 +20,8 @@ from triptych.workflow.progress import Progress
 
 # Standard deviation of the brightness, of 255, over cells that average the noise of the sensor.
 MIN_CONTRAST = 3.0
+# Median of `Picture.combing`: of films as they should be it is below 0.5, of interlaced ones above 2.
+COMBED = 1.5
 NO_CONTENT = "no content: all of one brightness"
 
 
@@ -67,13 +69,22 @@ def film_candidates(
 
 
 def write_film_frames(
-    film: Path, folder: Path, kept: Sequence[Candidate], *, max_size: int | None, threads: int
+    film: Path,
+    folder: Path,
+    kept: Sequence[Candidate],
+    *,
+    max_size: int | None,
+    deinterlace: bool,
+    threads: int,
 ) -> None:
-    """Write the kept frames of a film as PNG, with their longer side at most `max_size`."""
+    """Write the kept frames of a film as PNG, with their longer side at most `max_size`.
+
+    Those that are marked as interlaced are deinterlaced in any case.
+    """
     wanted = [(candidate.row.frame, candidate.stamp) for candidate in kept]
     files = {candidate.row.frame: candidate.row.file for candidate in kept}
     with Progress(len(wanted), "writing frames", unit="frame") as progress:
         for picture in read_pictures(film, wanted, threads=threads):
-            image = shrink(Image.fromarray(picture.rgb()), max_size)
+            image = shrink(Image.fromarray(picture.rgb(deinterlace=deinterlace)), max_size)
             image.save(folder / files[picture.number], compress_level=3)
             progress.update()

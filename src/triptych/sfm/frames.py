@@ -13,7 +13,7 @@ from PIL import Image
 
 from triptych.scenes.manifest import ManifestRow, write_manifest
 from triptych.sfm.choice import MIN_FRAMES, Candidate, choose
-from triptych.sfm.film import film_candidates, write_film_frames
+from triptych.sfm.film import COMBED, film_candidates, write_film_frames
 from triptych.sfm.motion import small_version
 from triptych.sfm.photographs import find_photographs, photographs
 from triptych.sfm.selection import EXCLUDED, Selection
@@ -109,13 +109,17 @@ def extract_frames(
     left_out: list[ManifestRow] = []
     with atomic_folder(folder) as temporary, _thumbnail_folder(thumbnails) as small:
         if film:
-            candidates = []
+            candidates, combing = [], []
             for candidate, picture in film_candidates(
                 source, rows, fps=fps, selection=selection, threads=threads
             ):
                 _save_thumbnail(Image.fromarray(picture.thumbnail(THUMBNAIL_SIDE)), small, candidate.row)
                 if candidate.row.kept:
                     candidates.append(candidate)
+                    combing.append(0.0 if picture.decoded.interlaced_frame else picture.combing())
+            combed = bool(combing and np.median(combing) > COMBED)
+            if combed:
+                log.warning("%s: interlaced, though not marked as such; it is deinterlaced", source)
         else:
             images, left_out = find_photographs(source, leave_out=leave_out)
             candidates = _photograph_candidates(
@@ -133,7 +137,9 @@ def extract_frames(
         kept = {row.frame for row in rows if row.kept}
         if film:
             chosen = [candidate for candidate in candidates if candidate.row.frame in kept]
-            write_film_frames(source, temporary, chosen, max_size=max_size, threads=threads)
+            write_film_frames(
+                source, temporary, chosen, max_size=max_size, deinterlace=combed, threads=threads
+            )
         for row in rows:
             if not row.kept:
                 (temporary / row.file).unlink(missing_ok=True)
