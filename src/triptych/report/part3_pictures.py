@@ -155,7 +155,9 @@ def _draw_track(axes: Axes, eyes: Array, views: Array, test: NDArray[np.bool_], 
     for chosen, colour, label in ((~test, COLOURS[0], "training"), (test, COLOURS[1], "held out")):
         ends = eyes[chosen] + length * views[chosen]
         axes.plot(*np.stack([eyes[chosen], ends]).transpose(2, 0, 1), color=colour, linewidth=0.8)
-        axes.scatter(*eyes[chosen].T, s=9, color=colour, label=f"{label} ({chosen.sum()})", zorder=3)
+        axes.scatter(
+            eyes[chosen, 0], eyes[chosen, 1], s=9, color=colour, label=f"{label} ({chosen.sum()})", zorder=3
+        )
 
 
 def read_matches(database: Path) -> NDArray[np.int64]:
