@@ -47,9 +47,10 @@ def film_4k(target: Path, *, seconds: int = 600, fps: int = 30) -> None:
                 with av.open(str(clip)) as source:
                     stream = source.streams.video[0]
                     copied = copied or container.add_stream_from_template(stream)
+                    assert stream.time_base
                     shift = round(repetition * CLIP_SECONDS / stream.time_base)
                     for packet in source.demux(stream):
-                        if packet.dts is not None:
+                        if packet.dts is not None and packet.pts is not None:
                             packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                             packet.stream = copied
                             container.mux(packet)

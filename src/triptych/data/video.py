@@ -90,10 +90,15 @@ def _shown_frames(container: InputContainer, stream: VideoStream) -> int:
 
 
 def frame_count(path: str | Path) -> int:
-    """The number of frames according to the file's header; 0 if it has none. Raises as `read_video` does."""
+    """The number of frames by the file's header, or from duration and rate; 0 if it has none of them.
+
+    Raises as `read_video` does.
+    """
     path = Path(path)
     with _open(path) as container:
-        return _shown_frames(container, _film_stream(path, container))
+        stream = _film_stream(path, container)
+        rate, seconds = stream.average_rate or 0, (container.duration or 0) / av.time_base
+        return _shown_frames(container, stream) or round(seconds * rate)
 
 
 class _Clock:
