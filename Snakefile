@@ -43,6 +43,7 @@ rule all:
 
 
 onsuccess:
+    remove_finished_checkpoints()
     print_report()
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.records import METADATA, keep_metadata, reconcile, remove_record, write_record
+from triptych.workflow.records import (
+    METADATA,
+    keep_metadata,
+    reconcile,
+    remove_finished_checkpoints,
+    remove_record,
+    write_record,
+)
 
 OUTPUTS = ["results/cell/model.bin", "results/cell/views"]
 FILES = ["results/cell/model.bin", "results/cell/views/0.png", "results/cell/views/deep/1.png"]
@@ -138,3 +145,24 @@ def test_notes_from_before_and_from_copies_that_followed_links_are_taken_over() 
     Path(".snakemake/metadata/note").write_text("params")
     keep_metadata()
     assert Path(".snakemake/metadata").is_symlink() and (METADATA / "note").read_text() == "params"
+
+
+def test_checkpoints_stay_until_the_outputs_of_their_training_are_recorded() -> None:
+    finished, unfinished = (Path(f"results/checkpoints/grid/{name}/seed0") for name in ("done", "running"))
+    for folder in (finished, unfinished):
+        folder.mkdir(parents=True)
+        (folder / "step-000000001.pt").write_text("a state")
+        folder.with_name("seed0.lock").touch()
+    metrics = Path("results/grid/done/seed0/metrics.json")
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text("{}")
+    remove_finished_checkpoints()
+    assert finished.exists()
+    write_record([str(metrics)])
+    remove_finished_checkpoints()
+    assert not finished.exists() and not finished.with_name("seed0.lock").exists()
+    assert list(unfinished.iterdir())
+    (finished).mkdir()
+    (finished / "step-000000002.pt").write_text("a state of the next recipe")
+    remove_finished_checkpoints()
+    assert finished.exists()

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the SIGTERM of a scheduler at the time limit, request a checkpoint before the process ends."""
+"""Ctrl-C, hang-up, and the SIGTERM of a scheduler at the time limit request a checkpoint before the end."""
 
 import logging
 import signal
@@ -9,17 +9,18 @@ from typing import Any
 
 log = logging.getLogger("triptych")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _received: list[int] = []
 
 
 @contextmanager
 def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM makes the next checkpoint due, after which the process ends.
+    """Within, the first of `SIGNALS` makes the next checkpoint due, after which the process ends.
 
     A second SIGINT (Ctrl-C) ends the process at once. A second SIGTERM has no effect: schedulers send
-    several before SIGKILL. No effect outside the main thread, which alone may handle signals.
+    several before SIGKILL. A signal that is ignored, such as SIGHUP under nohup, stays so. No effect outside
+    the main thread, which alone may handle signals.
 
     Args:
         request: called with the first signal's number; by default `request_stop`. It must not fail.
@@ -27,7 +28,8 @@ def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterato
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -44,7 +46,7 @@ def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterato
             restore()
             signal.raise_signal(number)
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, handle)
     try:
         yield

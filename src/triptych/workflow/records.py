@@ -21,6 +21,7 @@ from triptych.workflow.files import atomic_path, digest_of_file, read_json, writ
 
 RECORDS = Path("results/records")
 METADATA = RECORDS / "metadata"
+CHECKPOINTS = Path("results/checkpoints")
 TIMESTAMP = ".snakemake_timestamp"  # Snakemake's file in an output folder; it has the folder's time
 CHANGED = "changed after its job"  # stored as the job's id in Snakemake's mark of an incomplete file
 
@@ -96,6 +97,23 @@ def _changed_outputs(record: Any) -> list[str]:
                 if carrier.stat().st_mtime_ns != finished:
                     os.utime(carrier, ns=(finished, finished))
     return changed
+
+
+def remove_finished_checkpoints() -> None:
+    """Delete the checkpoints of trainings that have finished: the record of their outputs is newer.
+
+    To be called when Snakemake has accepted all outputs. Until then, a training whose outputs are not
+    accepted resumes.
+    """
+    for folder in {file.parent for file in CHECKPOINTS.rglob("step-*")}:
+        records = (RECORDS / "jobs" / folder.relative_to(CHECKPOINTS)).glob("*.json")
+        finished = max((read_json(record)["finished"] for record in records), default=0)
+        for file in folder.iterdir():
+            if file.stat().st_mtime_ns <= finished:
+                file.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+            folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
 
 
 def keep_metadata() -> None:
