@@ -129,9 +129,17 @@ def scene_section(
 
 
 def _estimated_poses(poses: Result, kept: pd.Series) -> dict[str, str]:
+    found = poses.values
+    registered, images = found["registered"], found["images"]
+    few = " (less than half)" if 2 * registered < images else ""
+    held_out = "found afterwards, in the model of the others" if "held_out" in found else "found with all others"
+    attempt = next(one["attempt"] for one in found["attempts"] if one.get("chosen"))
     return {
         "Frames kept": f"{kept.sum()} of {len(kept)}",
-        "Images registered": f"{poses.values['registered']} of {poses.values['images']}",
+        "Images registered": f"{registered} of {images}{few}",
+        **({"Images without a pose": found["advice"]} if found["advice"] else {}),
+        **({"Attempt": f"{attempt}, of {len(found['attempts'])}"} if len(found["attempts"]) > 1 else {}),
+        "Poses of held-out images": held_out,
         "Reprojection error": f"{poses.number('mean_reprojection_error'):.2f} px",
         "Points": f"{int(poses.number('points')):,}",
         "Mean track length": f"{poses.number('mean_track_length'):.1f} images",

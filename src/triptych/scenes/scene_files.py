@@ -18,7 +18,7 @@ from triptych.workflow.errors import TriptychError
 log = logging.getLogger("triptych")
 
 TRAIN, TEST = "train", "test"
-MAX_FRAMES = 100_000
+MAX_FRAMES = 20_000
 
 
 @dataclass(frozen=True)
