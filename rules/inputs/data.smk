@@ -29,9 +29,13 @@ DOWNLOADS = downloads(config["datasets"])
 
 def description_of(dataset):
     """`dataset.json` of a data set whose source is gone, but which has been packed; else None."""
-    path = config["datasets"][dataset].get("path")
-    file = Path(pack_files(dataset)[-2])
-    return read_json(file) if path and not Path(path).exists() and file.exists() else None
+    settings, file = config["datasets"][dataset], Path(pack_files(dataset)[-2])
+    path = settings.get("path")
+    if path is None or Path(path).exists() or not file.exists():
+        return None
+    found = read_json(file)
+    is_folder = "contents" in found["source"]
+    return found if is_folder == (settings["source"] == "folder") else None
 
 
 WITHOUT_SOURCE = {dataset: found for dataset in DATASETS if (found := description_of(dataset))}
