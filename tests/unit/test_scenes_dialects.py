@@ -380,8 +380,11 @@ def test_nerfstudios_lists_of_file_names_are_the_split(tmp_path: Path) -> None:
 
     both = read_known_poses(scene(tmp_path / "a", lists(train=[0, 1], val=[2], test=[2])))
     assert split_of(both) == ["train", "train", "test"]
-    validation = read_known_poses(scene(tmp_path / "b", lists(train=[0, 1], val=[2])))
+    validation = read_known_poses(scene(tmp_path / "b", lists(train=[0, 1, 7], val=[2])))
     assert split_of(validation) == ["train", "train", "test"]
+    assert validation.notes == (
+        "1 paths in the lists of the split belong to no frame (first: frames/007.png)",
+    )
     rest = read_known_poses(scene(tmp_path / "c", lists(train=[0, 1], val=[3], test=[2]), images=5))
     assert split_of(rest) == ["train", "train", "test", None, None]
     assert rest.frames[4].left_out == "is in none of the lists of the file's split"

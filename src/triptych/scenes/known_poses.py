@@ -38,7 +38,7 @@ def _read_folder(folder: Path) -> SceneFile:
         return replace(content, notes=(*content.notes, *notes))
     if (polycam := polycam_scene(folder)) is not None:
         return polycam
-    others = sorted(folder.glob("*.json"))
+    others = sorted(folder.glob("metadata.json")) or sorted(folder.glob("*.json"))
     if len(others) == 1:
         return _read_file(others[0])
     hint = ""
@@ -59,6 +59,8 @@ def _read_pair(folder: Path, *names: str) -> SceneFile:
         raise TriptychError(f"{folder}: its two files differ in aabb_scale, scale or offset; make them agree")
     notes = [*train.notes, *test.notes]
     notes += [f"{name} is not used: the held-out images are those of {names[1]}" for name in names[2:]]
+    if (folder / SINGLE).is_file():
+        notes.append(f"{SINGLE} is not used: {names[0]} and {names[1]} are preferred")
     splits: tuple[str | None, str | None] = (TRAIN, TEST)
     if not (train.used and test.used):
         empty, other = names[:2] if test.used else names[1::-1]

@@ -21,7 +21,7 @@ Z_UP = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # x
 
 
 def record3d_scene(path: Path, content: Mapping[str, Any]) -> SceneFile:
-    """The scene of a Record3D capture: `rgb/NUMBER.jpg`, and poses and intrinsics in metadata.json.
+    """The scene of a Record3D capture: `rgb/NUMBER.jpg` or .png, and poses and intrinsics in metadata.json.
 
     Args:
         path: metadata.json.
@@ -42,7 +42,7 @@ def record3d_scene(path: Path, content: Mapping[str, Any]) -> SceneFile:
         to_world[:, :3] = np.concatenate([rotation, poses[:, 4:, None]], axis=2)
         frames = [
             {
-                "file_path": f"rgb/{number}.jpg",
+                "file_path": f"rgb/{number}",
                 **dict(zip(("fl_x", "fl_y", "cx", "cy"), map(float, one), strict=True)),
                 "transform_matrix": (Z_UP @ pose).tolist(),
             }
@@ -83,7 +83,7 @@ def polycam_scene(folder: Path) -> SceneFile | None:
             pose = [[float(camera[f"t_{row}{column}"]) for column in range(4)] for row in range(3)]
             frames.append(
                 {
-                    "file_path": f"keyframes/{prefix}images/{path.stem}.jpg",
+                    "file_path": f"keyframes/{prefix}images/{path.stem}",
                     **{f"fl_{axis}": float(camera[f"f{axis}"]) for axis in "xy"},
                     **{key: float(camera[key]) for key in ("cx", "cy")},
                     **{key[0]: float(camera[key]) for key in ("width", "height")},

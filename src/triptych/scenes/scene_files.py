@@ -182,6 +182,10 @@ def scene_of(path: Path, content: Mapping[str, Any]) -> SceneFile:
     where = [f"{path}, frame {name}" for name in names]
     masks = _masks(path.parent, entries, [one.file for one in found], where)
     splits, notes = _split_lists(path, content)
+    if unknown := sorted(splits.keys() - {_normal(entry["file_path"]) for entry in entries}):
+        notes.append(
+            f"{len(unknown)} paths in the lists of the split belong to no frame (first: {printable(unknown[0])})"
+        )
     frames = []
     seen: set[Path] = set()
     for position, (entry, one) in enumerate(zip(entries, found, strict=True)):

@@ -98,8 +98,8 @@ def write_json(target: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark."""
+    return json.loads(Path(path).read_bytes())
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
