@@ -44,6 +44,8 @@ def test_is_h264_that_browsers_play(video):
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        # without the tags, players guess the colours from the size
+        assert {stream.colorspace, stream.color_primaries, stream.color_trc, stream.color_range} == {1}
     content = video.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
 

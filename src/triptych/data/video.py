@@ -13,6 +13,7 @@ from av.error import FFmpegError
 from av.format import Flags
 from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -265,7 +266,7 @@ def _sought(path: Path, wanted: Sequence[tuple[int, int | None]], threads: int) 
 def write_video(
     target: str | Path, pictures: Iterable[NDArray[np.uint8]], *, fps: float, crf: int = 14, threads: int = 0
 ) -> int:
-    """Encode pictures as H.264 in MP4 that browsers play (4:2:0, index at the front); atomically.
+    """Encode pictures as H.264 in MP4 that browsers play (4:2:0, BT.709, index at the front); atomically.
 
     The same pictures and number of threads give the same file.
 
@@ -288,10 +289,14 @@ def write_video(
         # With its macroblock tree, x264 writes another file every time.
         stream.options = {"crf": str(crf), "x264-params": "mbtree=0"}
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = threads
+        context = stream.codec_context
+        context.thread_count = threads
+        context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         for count, picture in enumerate(pictures, start=1):
             if count == 1:
                 stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709", threads=1)))
         container.mux(stream.encode())
     return count
