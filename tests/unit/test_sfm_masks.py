@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from triptych.scenes.manifest import ManifestRow, write_manifest
-from triptych.sfm.features import extract_features
+from triptych.sfm.features import PEAK_THRESHOLD, extract_features
 from triptych.sfm.masks import normalise_mask, prepare_masks
 from triptych.workflow.errors import TriptychError
 
@@ -123,6 +123,8 @@ def test_no_features_are_found_where_a_mask_is_black(tmp_path: Path) -> None:
         max_image_size=256,
         max_features=500,
         first_octave=0,
+        peak_threshold=PEAK_THRESHOLD,
+        affine=False,
         threads=1,
     )
     with pycolmap.Database.open(tmp_path / "database.db") as database:
