@@ -1,5 +1,6 @@
 """Pictures of a scene: strips of held-out views, cameras with points, the matrix of matches."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,16 @@ def test_the_slider_opens_on_the_median_view() -> None:
 def test_the_page_shows_the_median_view_first(study_results: Path) -> None:
     page = make_page(study_results).read_text()
     assert "checked>frame 0016" in page and page.count(" checked>") == 1
+
+
+def test_views_without_depth_are_shown_without_it(study_results: Path, tmp_path: Path) -> None:
+    results = shutil.copytree(study_results, tmp_path / "results")
+    content = read_json(results / "scenes/orbit/views.json")
+    for view in content["views"]:
+        del view["depth"], view["normal"]
+    write_json(results / "scenes/orbit/views.json", content)
+    page = make_page(results, parts=("reconstruction",)).read_text()
+    assert "Rendered: frame 0016" in page and "Depth of" not in page
 
 
 def test_a_strip_has_a_picture_for_everything_that_was_rendered(study_results: Path) -> None:

@@ -88,7 +88,7 @@ class Program:
         return found[1] if found else "of unknown version"
 
     def run(self, arguments: Sequence[object], *, folder: Path, steps: int = 0) -> float | None:
-        """Run it to its end; everything that it prints but its progress goes to the log.
+        """Run it to its end; everything that it prints but its progress goes to the job's log file.
 
         Args:
             arguments: of `run.py`; paths must be absolute.
@@ -105,7 +105,7 @@ class Program:
         with Progress(steps, BACKEND) as progress:
             for line in self._lines(arguments, folder=folder):
                 if (bar := BAR.search(line)) is None:
-                    log.info("%s: %s", BACKEND, line)
+                    log.info("%s: %s", BACKEND, line, extra={"progress": True})
                 elif bar[2] is not None:
                     loss = float(bar[2])
                     progress.update(int(bar[1]) - progress.count, loss=loss)
