@@ -370,6 +370,8 @@ def _scene(root: Path) -> None:
         "camera": {"model": "OPENCV", "params": [300.0, 300.0, 160.0, 120.0, 0.0, 0.0, 0.0, 0.0]},
         "matcher": "exhaustive",
         "verified_pairs": 946,
+        "attempts": [{"attempt": "as configured", "registered": 44, "chosen": True}],
+        "advice": None,
     }
     write_json(folder / "sfm.json", {**sfm, "provenance": _provenance(0, matcher="exhaustive")})
     error = {

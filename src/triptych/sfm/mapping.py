@@ -157,6 +157,8 @@ def map_scene(
         if best.registered < MIN_REGISTERED:
             placed = "no two images to start from" if not best.models else f"only {best.registered} images"
             raise TriptychError(f"{images}: mapping found {placed} ({counts}); {advice}")
+        if is_hopeless(found):
+            raise TriptychError(f"{images}: all poses would be wrong ({counts}); {advise(found)}")
         model = best.models[0]
         if advice:
             loud = "LESS THAN HALF: " if best.registered < HALF * len(names) else ""
