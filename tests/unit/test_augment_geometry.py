@@ -108,3 +108,26 @@ def test_rotation_equals_torchvisions_away_from_the_border() -> None:
     angle = -30 + 60 * torch.rand(1, generator=replay).item()
     expected = tv.rotate(images, angle, interpolation=tv.InterpolationMode.BILINEAR)
     torch.testing.assert_close(moved[..., 4:20, 4:20], expected[..., 4:20, 4:20], atol=1e-4, rtol=0)
+
+
+def test_a_large_image_is_cropped_resized_and_turned_about_the_crops_centre() -> None:
+    """Without flip and rotation the result is torchvision's crop, resized bilinearly without antialiasing."""
+    images = torch.rand(3, 3, 90, 100)
+    found = geometry.random_crop_flip_rotate(images, size=80, flip=0.0, degrees=0.0, generator=seeded(4))
+    boxes = geometry.draw_crops(3, 90, 100, scale=geometry.CROP_SCALE, generator=seeded(4))
+    for image, box, crop in zip(images, boxes.tolist(), found, strict=True):
+        top, left, tall, wide = box
+        assert tall * wide >= 0.2 * 90 * 100
+        expected = tv.resized_crop(image, top, left, tall, wide, [80, 80], antialias=False)
+        inside = (slice(None), slice(1, -1), slice(1, -1))  # at the edge, pixels beside the crop are seen
+        torch.testing.assert_close(crop[inside], expected[inside], rtol=1e-3, atol=1e-3)
+    mirrored = geometry.random_crop_flip_rotate(images, size=80, flip=1.0, degrees=0.0, generator=seeded(4))
+    torch.testing.assert_close(mirrored, found.flip(3), rtol=1e-3, atol=1e-3)
+
+
+def test_small_images_are_shifted_and_large_ones_cropped_to_the_networks_size() -> None:
+    base = {"padding": 4, "flip": 0.5, "degrees": 15}
+    small, large = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 110, 110)
+    shifted = geometry.random_shift_flip_rotate(small, **base, generator=seeded())
+    assert torch.equal(geometry.random_geometry(small, **base, generator=seeded()), shifted)
+    assert geometry.random_geometry(large, **base, size=96, generator=seeded()).shape == (2, 3, 96, 96)

@@ -1,5 +1,6 @@
 """Supervised training and evaluation, run for real on a few pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ import torch
 from colour_experiments import CLASSIFIER, experiment, metrics, save_colours
 
 from triptych.classify import classifier
-from triptych.classify.classifier import train_classifier
+from triptych.classify.classifier import Classification, train_classifier
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset, load_packed
-from triptych.experiments.evaluation import Predictions, evaluate
+from triptych.experiments.evaluation import Predictions, class_weights, evaluate
 from triptych.experiments.experiment import training_and_validation
 from triptych.experiments.operation_count import forward_flops
 from triptych.experiments.training import run_training
@@ -115,3 +116,29 @@ def test_two_workers_train_one_network(tmp_path: Path, data: Path) -> None:
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 5
     with pytest.raises(TriptychError, match="gpus is 2 but device 'cpu:0' is a single one; set device: cpu"):
         run_training(train_classifier, experiment(tmp_path, data, {**recipe, "device": "cpu:0"}))
+
+
+def test_balanced_class_weights_give_each_class_the_same_total_weight() -> None:
+    labels = torch.tensor([0] * 6 + [1] * 3 + [3])
+    weights = class_weights("balanced", labels, 5)
+    assert weights is not None
+    totals = torch.bincount(labels, weights[labels], minlength=5)
+    torch.testing.assert_close(totals, torch.tensor([10, 10, 0, 10, 0]) / 3)
+    assert weights[labels].mean().item() == pytest.approx(1)
+    assert class_weights(None, labels, 5) is None
+
+
+def test_a_loss_with_class_weights_counts_a_rare_class_more(data: Path) -> None:
+    dataset = load_packed(data)
+    few = np.flatnonzero((dataset.train_labels == 0) | (np.arange(120) % 10 == 1))
+    rare = replace(dataset, train_images=dataset.train_images[few], train_labels=dataset.train_labels[few])
+    plain, training = (
+        Classification({**CLASSIFIER, "class_weights": kind, "validation": 4}, rare, torch.device("cpu"))
+        for kind in (None, "balanced")
+    )
+    pixels, labels = torch.rand(2, 3, 16, 16), torch.eye(3)[[0, 1]]
+    plain.model.load_state_dict(training.model.state_dict())
+    learnings = [(learning, learning.model.eval()) for learning in (plain, training)]
+    frequent = [learning.loss(model, (pixels[:1], labels[:1])) for learning, model in learnings]
+    rarely = [learning.loss(model, (pixels[1:], labels[1:])) for learning, model in learnings]
+    assert frequent[1] < frequent[0] and rarely[1] > rarely[0]

@@ -51,6 +51,35 @@ def test_resnet18_agrees_with_torchvisions_blocks() -> None:
     torch.testing.assert_close(ours(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
 
 
+def test_resnet18_with_the_stem_for_large_images_is_torchvisions() -> None:
+    from torchvision.models import resnet18
+
+    torch.manual_seed(0)
+    ours, theirs = resnet.build(10, 96, width=64).eval(), resnet18(num_classes=10).eval()
+    for a, b in zip(theirs.state_dict().values(), ours.state_dict().values(), strict=True):
+        a.copy_(b)
+    x = torch.randn(2, 3, 96, 96)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "large"), [(32, False), (64, False), (65, True), (224, True)])
+def test_images_above_64_pixels_get_the_stem_for_large_ones(size: int, large: bool) -> None:
+    assert (resnet.build(10, size, width=8)[0].stem.stride == (2, 2)) is large
+    assert (resnet.build(10, size, width=8, large_stem=not large)[0].stem.stride == (2, 2)) is not large
+
+
+@pytest.mark.parametrize(
+    ("size", "patch"), [(16, 2), (28, 2), (32, 4), (48, 4), (64, 8), (96, 8), (128, 16), (224, 16), (384, 32)]
+)
+def test_a_vit_cuts_images_of_any_size_into_some_14_patches_a_side(size: int, patch: int) -> None:
+    assert vit.build(10, size, dim=16, depth=1, heads=2, mlp=16).patches.kernel_size == (patch, patch)
+
+
+def test_an_image_size_without_such_a_patch_is_one_clear_line() -> None:
+    with pytest.raises(TriptychError, match=r"\(4\) must divide the image size \(97\).*change image_size"):
+        vit.build(10, 97, dim=16, depth=1, heads=2, mlp=16)
+
+
 def test_attention_agrees_with_torchs() -> None:
     torch.manual_seed(0)
     ours = Attention(32, heads=4)

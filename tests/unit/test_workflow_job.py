@@ -3,6 +3,9 @@
 import errno
 import logging
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +15,11 @@ import pytest
 import torch
 
 from triptych.kernels import registry
+from triptych.workflow import failures as workflow_failures
+from triptych.workflow import plugins
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.job import job
+from triptych.workflow.machine_memory import memory_limit
 
 
 @pytest.fixture
@@ -133,3 +139,44 @@ def test_a_job_of_a_study_without_gpus_sees_none_unless_its_recipe_asks_for_one(
     fake.resources, fake.params = {"gpu": 0}, {"recipe": {"device": device, "gpus": 1}}
     with job(fake):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+
+
+def test_an_exception_in_a_users_module_names_it_and_its_line(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "SOURCE", tmp_path)
+    (tmp_path / "my_net.py").write_text("def forward(x):\n    return x.nothing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_net
+
+    with pytest.raises(SystemExit), job(fake):
+        my_net.forward(1)
+    text = Path(fake.log[0]).read_text()
+    assert "your module 'my_net' fails: AttributeError: 'int' object has no attribute 'nothing'" in text
+    assert "(my_net.py, line 2)" in text
+    assert "Traceback" not in text
+
+
+def test_a_job_that_was_killed_gets_a_line_with_the_memory_that_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+import os, signal, sys
+from types import SimpleNamespace
+from triptych.workflow.job import job
+fake = SimpleNamespace(
+    log=[sys.argv[1]], rule="train", threads=1, output=["x"], params={}, resources={}, config={}
+)
+with job(fake):
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.exit(3 if sys.argv[2] == "stopped" else 0)
+"""
+    for end in ("killed", "stopped", "done"):
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / f"logs/{end}.log"), end], cwd=tmp_path)
+    for kills, why in ((0, "from outside, most likely as"), (1, "by the system, as")):
+        monkeypatch.setattr(workflow_failures, "oom_kills", lambda kills=kills: kills)
+        (found,) = workflow_failures.failures(tmp_path / "logs", since=0)
+        assert f"the job was killed {why} memory was exhausted" in found and "killed.log" in found
+        assert f"it had {memory_limit() / 1e9:.1f} GB" in found
+    assert list(workflow_failures.failures(tmp_path / "logs", since=time.time() + 9)) == []

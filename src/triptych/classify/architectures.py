@@ -126,7 +126,7 @@ def _check_shape(found: Any, outputs: int, name: str, kind: str, when: str = "")
     if shape == (2, outputs):
         return
     what = type(found).__name__ if shape is None else f"shape {shape}"
-    if isinstance(found, tuple):
+    if hasattr(found, "_fields"):  # a named tuple
         what += "; switch off its auxiliary outputs (of torchvision's networks: aux_logits=False)"
     raise TriptychError(
         f"{name}: its network must turn 2 images into {kind} of shape {(2, outputs)}; it returns{when} {what}"

@@ -41,11 +41,10 @@ class DeviceImages:
         self.device = device
         rows = np.arange(len(labels)) if indices is None else indices
         self.labels = torch.from_numpy(labels[rows]).to(device)
-        # NHWC in memory seen as NCHW is what torch calls channels_last: no copy is needed.
-        self._images = torch.from_numpy(images).permute(0, 3, 1, 2)
-        self._rows: Tensor | None = torch.from_numpy(rows)
+        self._images, self._rows = images, rows
+        self._resident: Tensor | None = None
         if device.type != "cpu" and len(rows) * images.strides[0] <= RESIDENT_SHARE * _free_memory(device):
-            self._images, self._rows = self._images[self._rows].to(device), None
+            self._resident = _channels_last(images[rows]).to(device)
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
 
@@ -54,9 +53,9 @@ class DeviceImages:
 
     def uint8(self, indices: Tensor) -> Tensor:
         """(B,) int64 indices -> (B, 3, P, P) uint8, channels_last: as packed, for random crops."""
-        if self._rows is None:
-            return self._images[indices.to(self.device)]
-        return self._images[self._rows[indices.cpu()]].to(self.device)
+        if self._resident is not None:
+            return self._resident[indices.to(self.device)]
+        return _channels_last(self._images[self._rows[indices.cpu().numpy()]]).to(self.device)
 
     def pixels(self, indices: Tensor) -> Tensor:
         """(B,) int64 indices -> (B, 3, P, P) float32 in 0..1, channels_last: as packed, for random crops."""
@@ -64,7 +63,7 @@ class DeviceImages:
 
     def centres(self, indices: Tensor) -> Tensor:
         """(B,) int64 indices -> (B, 3, side, side) float32 in 0..1, channels_last: the central squares."""
-        start = (self._images.shape[2] - self.side) // 2
+        start = (self._images.shape[1] - self.side) // 2
         inside = slice(start, start + self.side)
         return self.uint8(indices)[:, :, inside, inside].float().div_(255)
 
@@ -76,6 +75,11 @@ class DeviceImages:
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the channel means and divide by the standard deviations."""
         return ((pixels - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+
+def _channels_last(images: NDArray[np.uint8]) -> Tensor:
+    """(B, H, W, 3) seen as (B, 3, H, W), without a copy: NHWC in memory is torch's channels_last."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _free_memory(device: torch.device) -> int:

@@ -117,7 +117,7 @@ def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None
         return
     last = fitted.rows[-1]
     save_weights(simclr.encoder, experiment.folder / "encoder.safetensors")
-    metrics = {
+    metrics: dict[str, Any] = {
         "final_train_loss": last["train_loss"],
         **{name: last[name] for name in ("knn_accuracy", "feature_std") if name in last},
         "epochs": recipe["epochs"],
