@@ -21,7 +21,7 @@ from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.mesh import Mesh, extract_mesh, sample_density, simplify, surface_colours
 from triptych.radiance.normals import image_normals, normals_between
 from triptych.radiance.occupancy_grid import OccupancyGrid
-from triptych.radiance.point_cloud import PointCloud, pixel_lattice, surface_density
+from triptych.radiance.point_cloud import PointCloud, extract_points, pixel_lattice, surface_density
 from triptych.radiance.render import RadianceField, RenderedImage
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
@@ -229,6 +229,17 @@ def test_a_mesh_file_is_in_the_world_of_the_scene(files: Files) -> None:
     colours = solid.visual.vertex_colors[:, :3] / 255
     expected = colour_of(torch.from_numpy(WORLD.to_cube(solid.vertices))).numpy()
     assert np.abs(colours - expected).max() < 0.08
+
+
+def test_a_masked_pixel_gives_no_point() -> None:
+    cameras, left = look_from([1.2, -0.3, 0.9], 40), (torch.arange(40)[None] < 20).expand(40, 40)
+
+    def count(mask: Tensor | None) -> int:
+        corners = torch.zeros(3), torch.ones(3)
+        return len(extract_points(radiance_of(ball), cameras, *corners, points=400, masks=[mask]).positions)
+
+    assert count(torch.zeros(40, 40, dtype=torch.bool)) == 0 < count(None)
+    assert count(left) == pytest.approx(count(None) / 2, rel=0.1)
 
 
 def test_the_glb_holds_the_same_mesh_with_y_up_and_linear_colours(files: Files) -> None:

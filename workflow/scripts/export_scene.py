@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.radiance.backend import choose_radiance_device
 from triptych.radiance.export import export_scene
+from triptych.radiance.ray_sampler import read_masks
 from triptych.radiance.snapshot import load_field
 from triptych.scenes.scene import read_scene
 from triptych.scenes.scene_files import read_scene_file
@@ -23,9 +24,11 @@ def main(
     radiance = load_field(weights, field, device=device, precision=options["precision"])
     split = read_json(field)
     scene = read_scene(transforms, downscale=split["downscale"])
-    cameras = scene.cameras.select(scene.split(split["holdout"])[0]).to(device)
+    training, _ = scene.split(split["holdout"])
+    cameras, masks = scene.cameras.select(training).to(device), read_masks(scene, training)
     what = {name: value for name, value in options.items() if name not in ("device", "precision")}
-    numbers = export_scene(radiance, read_scene_file(transforms).world, cameras, output, **what)
+    world = read_scene_file(transforms).world
+    numbers = export_scene(radiance, world, cameras, output, masks=masks, **what)
     write_json(output / "export.json", {**numbers, "provenance": running.provenance(recipe=options)})
 
 

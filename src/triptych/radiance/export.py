@@ -44,6 +44,7 @@ def export_scene(
     min_component_fraction: float,
     max_faces: int,
     points: int,
+    masks: Sequence[Tensor | None] | None = None,
 ) -> dict[str, Any]:
     """Write `cloud.ply`, `mesh.ply` and `mesh.glb`.
 
@@ -61,6 +62,7 @@ def export_scene(
         min_component_fraction: see `extract_mesh`.
         max_faces: see `simplify`.
         points: approximate number of pixels rendered for the cloud; some of them show nothing in the box.
+        masks: see `extract_points`.
 
     Returns:
         Figures of the written files; `box` and `cell` in world units.
@@ -71,7 +73,7 @@ def export_scene(
     low, high = export_box(radiance, world, box)
     values, cell = sample_density(radiance, low, high, resolution=resolution)
 
-    cloud = extract_points(radiance, cameras, low, high, points=points)
+    cloud = extract_points(radiance, cameras, low, high, points=points, masks=masks)
     if not len(cloud.positions):
         log.warning("no points: nothing in the box is opaque; widen export.box, or train for longer")
     positions, normals = _in_world(world, cloud.positions), cloud.normals.cpu().numpy()

@@ -1,6 +1,7 @@
 """A coloured point cloud: the surface points that the training cameras see."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,13 @@ def pixel_lattice(width: int, height: int, spacing: float) -> Tensor:
 
 
 def extract_points(
-    radiance: RadianceField, cameras: Cameras, low: Tensor, high: Tensor, *, points: int
+    radiance: RadianceField,
+    cameras: Cameras,
+    low: Tensor,
+    high: Tensor,
+    *,
+    points: int,
+    masks: Sequence[Tensor | None] | None = None,
 ) -> PointCloud:
     """Points at the expected depth of evenly spaced pixels, in unit-cube coordinates.
 
@@ -43,16 +50,25 @@ def extract_points(
         low, high: (3,) corners of the box whose points are kept.
         points: approximate number of rays of all cameras together; a ray that hits nothing opaque in the
             box gives no point.
+        masks: the pixels of each view that the field was trained on, (h, w) bool, or None for all of a view;
+            others give no points. None: all pixels of all views.
     """
     pixels = int(cameras.size.prod(dim=-1).sum())
     spacing = max(1.0, math.sqrt(pixels / points))
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    nothing = torch.empty(0, 3, device=low.device)
+    found: list[tuple[Tensor, Tensor, Tensor]] = [(nothing, nothing, nothing)]
     offsets = torch.tensor(CROSS, device=low.device)
     with Progress(len(cameras), "point cloud", unit="view") as progress:
         for camera in range(len(cameras)):
             width, height = cameras.size[camera].tolist()
-            lattice = pixel_lattice(width, height, spacing).to(low.device)
-            count = len(lattice)
+            lattice = pixel_lattice(width, height, spacing)
+            if masks is not None and (mask := masks[camera]) is not None:
+                column, row = lattice.long().unbind(dim=-1)
+                lattice = lattice[mask[row, column]]
+            progress.update()
+            if (count := len(lattice)) == 0:
+                continue
+            lattice = lattice.to(low.device)
             around = (lattice + neighbour_distance(width, height) * offsets[:, None]).reshape(-1, 2)
             index = torch.full((len(around),), camera, device=low.device)
             origins, directions = cameras.rays(index, around)
@@ -64,7 +80,6 @@ def extract_points(
             kept = (opacity > OPAQUE) & ((positions >= low) & (positions <= high)).all(dim=-1)
             colours = (rendered.colour[:count] / opacity.clamp(min=1e-6)[:, None]).clamp(0, 1)
             found.append((positions[kept], normals_between(*surface)[kept], colours[kept]))
-            progress.update()
     return PointCloud(*(torch.cat(values) for values in zip(*found, strict=True)))
 
 
