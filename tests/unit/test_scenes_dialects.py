@@ -368,6 +368,12 @@ def test_a_folder_above_the_scene_is_answered_with_the_right_one(tmp_path: Path)
     assert f"did you mean {path.parent}?" in message_of(tmp_path)
 
 
+def test_a_colmap_model_is_answered_with_its_source(tmp_path: Path) -> None:
+    put(tmp_path, "sparse/0/cameras.bin")
+    assert "say source: colmap" in message_of(tmp_path)
+    assert "correct `path`" in message_of(tmp_path / "sparse")
+
+
 def split_of(content: SceneFile) -> list[str | None]:
     return [frame.split if frame.image else None for frame in content.frames]
 

@@ -87,6 +87,20 @@ def _distortion(frame: Frame, *, fisheye: bool) -> list[float]:
     return [lens_number(frame, key, 0.0) for key in used]
 
 
+def same_shape(size: tuple[int, int], width: float, height: float) -> bool:
+    """Whether an image has the shape of the calibrated one, up to the rounding of small images."""
+    return abs(size[0] * height - size[1] * width) <= 0.02 * size[1] * width
+
+
+def check_shape(frame: Frame, size: tuple[int, int], width: float, height: float) -> None:
+    """Raise `TriptychError` unless an image has the shape of the calibrated one."""
+    if not same_shape(size, width, height):
+        raise TriptychError(
+            f"{frame.where}: the image is {size[0]}x{size[1]} but w x h says {width:g}x{height:g}; "
+            "use images of the calibrated shape"
+        )
+
+
 def intrinsics(frame: Frame, size: tuple[int, int], downscale: int) -> list[float]:
     """fx, fy, cx, cy, four distortion coefficients, width and height, at the size in use.
 
@@ -104,11 +118,7 @@ def intrinsics(frame: Frame, size: tuple[int, int], downscale: int) -> list[floa
     if min(width, height) <= 0:
         raise TriptychError(f"{frame.where}: w x h is {width:g}x{height:g}; both must be above 0")
     fx, fy = _focal_lengths(frame, width, height, fisheye=fisheye)
-    if abs(size[0] * height / (size[1] * width) - 1) > 0.02:
-        raise TriptychError(
-            f"{frame.where}: the image is {size[0]}x{size[1]} but w x h says {width:g}x{height:g}; "
-            "use images of the calibrated shape"
-        )
+    check_shape(frame, size, width, height)
     used = [max(1, round(side / downscale)) for side in size]
     sx, sy = used[0] / width, used[1] / height
     cx, cy = lens_number(frame, "cx", width / 2), lens_number(frame, "cy", height / 2)

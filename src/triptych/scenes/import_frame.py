@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from triptych.data.image_files import load_image, to_8_bits
-from triptych.scenes.calibration import intrinsics, is_fisheye, lens_number, pose, unit_cube_pose
+from triptych.scenes.calibration import intrinsics, is_fisheye, lens_number, pose, same_shape, unit_cube_pose
 from triptych.scenes.coordinates import World
 from triptych.scenes.images import check_mask, read_mask
 from triptych.scenes.scene_files import Frame
@@ -30,12 +30,9 @@ def _as_calibrated(frame: Frame, image: Image.Image) -> tuple[Image.Image, str]:
         return image, ""
     turned = ImageOps.exif_transpose(image)
     width, height = (lens_number(frame, key, side) for key, side in zip("wh", image.size, strict=True))
-    upright = (
-        image.size[0] * height == image.size[1] * width or turned.size[0] * height != turned.size[1] * width
-    )
-    if upright or turned.size == image.size:
-        return image.copy(), "have an EXIF orientation that their calibration ignores; it is removed"
-    return turned, "are turned by their EXIF orientation, as their calibration is"
+    if not same_shape(image.size, width, height) and same_shape(turned.size, width, height):
+        return turned, "are turned by their EXIF orientation, as their calibration is"
+    return image.copy(), "have an EXIF orientation that their calibration ignores; it is removed"
 
 
 def _save_image(image: Image.Image, source: Path | None, folder: Path, name: str) -> str:

@@ -44,7 +44,7 @@ def _read_folder(folder: Path) -> SceneFile:
     hint = ""
     if below := sorted({path.parent for path in folder.glob("*/transforms*.json")}):
         hint = f"; did you mean {below[0]}?"
-    elif any(folder.glob(pattern) for pattern in ("cameras.*", "sparse/**/cameras.*")):
+    elif any(any(folder.glob(pattern)) for pattern in ("cameras.*", "**/sparse/**/cameras.*")):
         hint = "; for COLMAP's models say source: colmap"
     raise TriptychError(
         f"{folder}: there is no {SINGLE} and no {SPLITS[0]} and {SPLITS[1]} in it{hint or '; correct `path`'}"

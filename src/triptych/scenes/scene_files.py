@@ -184,7 +184,8 @@ def scene_of(path: Path, content: Mapping[str, Any]) -> SceneFile:
     splits, notes = _split_lists(path, content)
     if unknown := sorted(splits.keys() - {_normal(entry["file_path"]) for entry in entries}):
         notes.append(
-            f"{len(unknown)} paths in the lists of the split belong to no frame (first: {printable(unknown[0])})"
+            f"{len(unknown)} paths in the lists of the split belong to no frame "
+            f"(first: {printable(unknown[0])})"
         )
     frames = []
     seen: set[Path] = set()

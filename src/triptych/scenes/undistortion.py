@@ -10,7 +10,7 @@ import pycolmap
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.scenes.calibration import FISHEYE, lens_number
+from triptych.scenes.calibration import FISHEYE, check_shape, lens_number
 from triptych.scenes.scene_files import Frame
 from triptych.workflow.errors import TriptychError
 
@@ -48,7 +48,7 @@ def colmap_camera(frame: Frame, size: tuple[int, int]) -> pycolmap.Camera:
     """The camera of a frame whose lens has another model, for images of `size` (width, height).
 
     Raises:
-        TriptychError: a number is missing or not finite.
+        TriptychError: a number is missing or not finite, or the image has another shape.
     """
     model = _model(frame.values)
     model = model if model in OTHER_MODELS else "FULL_OPENCV"
@@ -61,8 +61,8 @@ def colmap_camera(frame: Frame, size: tuple[int, int]) -> pycolmap.Camera:
         lens_number(frame, key, defaults.get(key, None if key == "fl_x" else 0.0))
         for key in (KEYS.get(name, name) for name in camera.params_info.split(", "))
     ]
-    if abs(size[0] * height / (size[1] * width) - 1) <= 0.02:  # other shapes are refused with the lens
-        camera.rescale(*size)
+    check_shape(frame, size, width, height)
+    camera.rescale(*size)
     return camera
 
 
