@@ -89,6 +89,7 @@ PROBE = rules.probe_sgd.output if SGD_PROBE else rules.probe_encoder.output
 PROBE_CURVE = PROBE.history if SGD_PROBE else PROBE.metrics
 # Results of part 1 for the table and the page.
 SELF_SUPERVISION = {
+    "architecture": ENCODER_TITLE,
     "dataset": data_of("self_supervision"),
     "methods": {
         "simclr_linear_probe": all_seeds(PROBE.metrics, encoder="simclr"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from report_pages import grid_files
 from report_results import examples, grid_of, rollouts
 
-from triptych.report.figures import report_style
+from triptych.report.figures import report_style, shorten
 from triptych.report.part2_confusion import (
     confusable_groups,
     confusion,
@@ -21,7 +21,7 @@ from triptych.report.part2_confusion import (
 )
 from triptych.report.part2_curves import architecture_figure, overview_figure
 from triptych.report.part2_grid import read_grid
-from triptych.report.part2_pictures import attention_figure, augmentation_figure, describe_label, dim, shorten
+from triptych.report.part2_pictures import attention_figure, augmentation_figure, describe_label, dim
 from triptych.report.statistics import Estimate
 
 ROOT = Path(__file__).parents[2]

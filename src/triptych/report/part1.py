@@ -47,6 +47,7 @@ class SelfSupervision:
         epochs: number of epochs by published run: `simclr`, `linear_probe`, `supervised`.
         evaluations: results of further evaluations, by name and encoder.
         evaluation_titles: titles of these evaluations by name.
+        architecture: title of the network.
     """
 
     dataset: Result
@@ -55,6 +56,7 @@ class SelfSupervision:
     epochs: Mapping[str, int]
     evaluations: Mapping[str, Mapping[str, Sequence[Result]]] = field(default_factory=dict)
     evaluation_titles: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = "ResNet18"
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -119,6 +121,7 @@ def read_self_supervision(
     simclr: Sequence[PathLike],
     histories: Mapping[str, PathLike],
     evaluations: Sequence[Mapping[str, Any]],
+    architecture: str = "ResNet18",
 ) -> SelfSupervision:
     """Read part 1: metrics by method, of the pretraining and the evaluations; a history by published run."""
     return SelfSupervision(
@@ -131,6 +134,7 @@ def read_self_supervision(
             for item in evaluations
         },
         evaluation_titles={item["name"]: item["title"] for item in evaluations},
+        architecture=architecture,
     )
 
 
@@ -164,7 +168,7 @@ def accuracy_table(study: SelfSupervision) -> Table:
         else ""
     )
     return Table(
-        caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, ResNet18",
+        caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, {study.architecture}",
         header=("Metric", *METHODS.values(), *([CHANCE] if None not in levels else [])),
         rows=[
             (
@@ -301,6 +305,9 @@ def self_supervision_section(
             ),
         ],
         title="self-supervision",
+        intro=f"SimCLR trains {study.architecture} without labels; then this encoder is frozen and a linear "
+        "classifier is trained on its features. Supervised training of the same network is the upper bound, "
+        "the same probe on an untrained encoder the lower bound.",
         verdict=study.comparison.verdict,
         likeness=study.comparison.likeness,
         warnings=[

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from triptych.report.comparison import own_data
-from triptych.report.figures import frame_axes, new_figure
+from triptych.report.figures import frame_axes, new_figure, shorten
 from triptych.report.part1 import pretraining_warnings
-from triptych.report.part2_pictures import PictureRow, picture_grid, shorten
+from triptych.report.part2_pictures import PictureRow, picture_grid
 from triptych.report.results import read_result, read_results
 from triptych.report.sections import Headline, Section, drawing
 from triptych.report.statistics import estimate, spread_note

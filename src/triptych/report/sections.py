@@ -62,7 +62,7 @@ class Section:
     likeness: str = "other"
     title: str = ""
     warnings: Sequence[str] = ()
-    intro: str = ""  # in place of the part's usual introduction
+    intro: str = ""
 
 
 def drawing(path: str | Path, *, caption: str, description: str) -> Drawing:
