@@ -12,7 +12,7 @@ from triptych.sfm.database import count_matches
 from triptych.sfm.features import images_by_lens
 from triptych.sfm.frames import extract_frames
 from triptych.sfm.mapping import map_scene
-from triptych.sfm.matching import match_features
+from triptych.sfm.matching import match_features, plan_pairs
 from triptych.sfm.models import largest_first
 from triptych.sfm.orbit import film_orbit
 from triptych.sfm.pairs import image_pairs
@@ -197,3 +197,13 @@ def test_the_largest_of_several_models_comes_first():
         options.num_rigs, options.num_frames_per_rig = 1, images
         models[number] = pycolmap.synthesize_dataset(options)
     assert [model.num_reg_images() for model in largest_first(models)] == [9, 6, 4]
+
+
+def test_sequential_matching_follows_the_numbers_in_names(tmp_path):
+    for number in range(1, 13):
+        texture(tmp_path / "frames", f"frame{number}.png", number, size=(64, 48))
+    database = tmp_path / "database.db"
+    match_features(tmp_path / "frames", database, matcher="exhaustive", overlap=1, **SIFT)
+    names, pairs = plan_pairs(database, matcher="sequential", overlap=1, seed=0, threads=1)
+    assert names == [f"frame{number}.png" for number in range(1, 13)]
+    assert {(place, place + 1) for place in range(11)} <= set(pairs)
