@@ -1,5 +1,6 @@
 """Pack a folder of images into plain arrays."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+log = logging.getLogger("triptych")
 
 if "snakemake" in globals():
     with job(snakemake) as running:
@@ -32,6 +35,7 @@ if "snakemake" in globals():
             provenance = running.provenance(recipe=recipe, seed=recipe["seed"])
             write_file_list(images, folder / "files.csv")
             save_packed(folder, images, name=name, provenance=provenance)
+            log.info("%s: %s", name, images.source["summary"])
 
         key = digest_of_value([running.code_digest, recipe, contents])
         shared = shared_folder(snakemake.config) / "packed" / key

@@ -1,7 +1,6 @@
 """Any folder of images, as `folder_listing` finds them, read while they are packed."""
 
 import csv
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +27,6 @@ from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
 from triptych.workflow.folder_fingerprint import file_digests
 from triptych.workflow.progress import Progress
-
-log = logging.getLogger("triptych")
 
 REMEDY = "replace or remove them"
 BLOCK = 256  # images in memory at a time
@@ -176,7 +173,6 @@ def read_folder(
         kept, held_out = stratified_split(of_train, round(test_fraction * len(train)), seed, every_class=True)
         train, test = [train[index] for index in kept], [train[index] for index in held_out]
     summary = _summary(listing, train, validation, test)
-    log.info("%s", summary)
     names = {"train": [image.name for image in [*train, *validation]], "test": [image.name for image in test]}
     side = pack_side([listing.root / name for name in names["train"]], image_size, pack_size)
     files = {
