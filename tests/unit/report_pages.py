@@ -108,7 +108,7 @@ def _figures(results: Path) -> dict[str, Any]:
         "orbit": {
             **{
                 name: str(figures / f"scenes/orbit/{name}.svg")
-                for name in ("sharpness", "training", "cameras", "matches")
+                for name in ("sharpness", "training", "cameras", "matches", "contact_sheet")
             },
             "strips": str(figures / "scenes/orbit/views.svg"),
         },
@@ -165,8 +165,10 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         transforms=str(scene / "transforms.json"),
         cloud=str(scene / "sparse.ply"),
         database=str(scene / "database.db"),
+        table=str(scene / "frames.csv"),
+        thumbnails=str(scene / "thumbnails"),
     )
-    for name in ("strips", "cameras", "matches"):
+    for name in ("strips", "cameras", "matches", "contact_sheet"):
         pictures(name, inputs, figures["orbit"][name])
 
 

@@ -359,6 +359,8 @@ def _scene(root: Path) -> None:
         kept = sharpness > 70
         why = "sharp" if kept else "blurred"
         lines.append(f"{frame},{frame:04d}.png,{frame / 2},{sharpness:.2f},{kept},{why}")
+        (folder / "thumbnails").mkdir(exist_ok=True)
+        Image.new("RGB", (160, 120), (5 * frame % 256, 90, 120)).save(folder / f"thumbnails/{frame:06d}.jpg")
     (folder / "frames.csv").write_text("\n".join(lines) + "\n")
     sfm = {
         "images": 44,
