@@ -142,6 +142,7 @@ rule train_instant_ngp:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
     output:
         snapshot="results/scenes/{scene}/radiance/snapshot.ingp",
         metrics="results/scenes/{scene}/radiance/metrics.json",
@@ -160,7 +161,7 @@ rule train_instant_ngp:
         gpu=GPU,
     params:
         code=TrackedCode("train_instant_ngp.py"),
-        program=instant_ngp_program,
+        program=lambda wildcards: program_of(wildcards.scene),
         recipe=instant_ngp_recipe("steps"),
     message:
         "Instant-NGP of {wildcards.scene}: training"
@@ -172,6 +173,7 @@ rule render_views_instant_ngp:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
         snapshot=rules.train_instant_ngp.output.snapshot,
     output:
         views=directory("results/scenes/{scene}/views"),
@@ -191,7 +193,7 @@ rule render_views_instant_ngp:
         gpu=GPU,
     params:
         code=TrackedCode("render_views_instant_ngp.py"),
-        program=instant_ngp_program,
+        program=lambda wildcards: program_of(wildcards.scene),
         recipe=instant_ngp_recipe(),
     message:
         "Instant-NGP of {wildcards.scene}: held-out views"
@@ -203,6 +205,7 @@ rule render_flythrough_instant_ngp:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         frames="results/scenes/{scene}/frames",
+        masks=masks_of,
         snapshot=rules.train_instant_ngp.output.snapshot,
         path=lambda wildcards: recorded_path(wildcards.scene) or [],
     output:
@@ -223,7 +226,7 @@ rule render_flythrough_instant_ngp:
         gpu=GPU,
     params:
         code=TrackedCode("render_flythrough_instant_ngp.py"),
-        program=instant_ngp_program,
+        program=lambda wildcards: program_of(wildcards.scene),
         recipe=lambda wildcards: {
             **instant_ngp_recipe()(wildcards),
             **only(scene_recipe(wildcards.scene, "flythrough"), "seconds", "fps", "width", "quality"),

@@ -5,9 +5,9 @@ from triptych.radiance.instant_ngp import Program, gpu_visible
 from triptych.scenes.keyframes import read_camera_path
 
 
-def instant_ngp_program(wildcards):
+def program_of(scene):
     """NVlabs' build that a scene uses."""
-    return only(scene_recipe(wildcards.scene, "instant_ngp"), "root", "python")
+    return only(scene_recipe(scene, "instant_ngp"), "root", "python")
 
 
 def instant_ngp_recipe(*keys):
@@ -47,8 +47,9 @@ def choose_backends():
             )
         if chosen[scene] == INSTANT_NGP and workflow.is_main_process:
             try:
-                build = Program(program["root"], program["python"])
-                print(f"triptych: scene {scene} is trained by instant-ngp {build.check()}", file=sys.stderr)
+                build = Program(**program_of(scene))
+                version = build.check() if planned_with_gpu() else f"of {build.script.parents[1]}"
+                print(f"triptych: scene {scene} is trained by instant-ngp {version}", file=sys.stderr)
             except TriptychError as error:
                 raise WorkflowError(f"{where}: {error}") from None
         elif radiance["backend"] == "auto" and program["root"] is not None and workflow.is_main_process:

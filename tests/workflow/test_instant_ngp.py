@@ -78,7 +78,7 @@ def test_without_a_gpu_the_own_backend_is_chosen_and_said(study: Study) -> None:
     ("change", "message"),
     [
         ("{'instant_ngp': {'root': 'nowhere'}}", "instant_ngp.root: nowhere has no scripts/run.py; give"),
-        ("{'radiance': {'backend': 'instant-ngp'}, 'instant_ngp': {'root': None}}", "root is null; give the"),
+        ("{'radiance': {'backend': 'instant-ngp'}, 'instant_ngp': {'root': null}}", "root is null; give the"),
         ("{'radiance': {'backend': 'instant-ngp', 'device': 'cpu'}}", "instant-ngp needs a GPU; set"),
     ],
 )

@@ -210,7 +210,7 @@ class Export(Rendering):
     )
     max_faces: Integer = knob(
         400000,
-        "mesh: maximum number of triangles, of which 400000 make a .glb of 13 MB",
+        "mesh: maximum number of triangles, of which 400000 make a .glb of 12 MB",
         ge=4,
         le=100_000_000,
     )
