@@ -1,5 +1,7 @@
 """Image folders: order, sizes, splits, and everything that can be wrong with them."""
 
+import csv
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from triptych.data.folder import read_folder, read_image
+from triptych.data.folder import read_folder, read_image, write_file_list
 from triptych.data.packed import load_packed, save_packed
 from triptych.workflow.errors import TriptychError
 
@@ -173,3 +175,19 @@ def test_packing_holds_a_few_images_in_memory(tmp_path):
     root = folder_of(tmp_path, train__a=150, train__b=150)
     images = read_folder(root, image_size=8, test_fraction=0.1, seed=0).train_images
     assert [len(block) for block in images.blocks()] == [256, 14]
+
+
+def test_any_name_fits_into_the_line(tmp_path):
+    root = folder_of(tmp_path, **{"train__a": 2, "train__two\nlines": 2})
+    (root / os.fsdecode(b"train/a/im\xff.png")).write_bytes((root / "train/a/000.png").read_bytes())
+    images = read(root)
+    assert "(a 2, two lines 1)" in images.source["summary"]
+    save_packed(tmp_path / "packed", images, name="mine", provenance={})
+    write_file_list(read_folder(root, image_size=8, test_fraction=0.2, seed=0), tmp_path / "files.csv")
+    with (tmp_path / "files.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert sorted(rows[1:])[-2:] == [
+        ["train/two\nlines/000.png", "test", "two\nlines"],
+        ["train/two\nlines/001.png", "train", "two\nlines"],
+    ]
+    assert any("im\\xff.png" in name for name, _, _ in rows)

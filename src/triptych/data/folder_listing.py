@@ -288,7 +288,7 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first names, and how many more."""
-    names = list(names)
+    """The first names, and how many more, in one line."""
+    names = [" ".join(printable(name).split()) for name in names]
     more = f", and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
