@@ -77,13 +77,13 @@ def test_other_formats_and_modes_become_plain_rgb(tmp_path):
     Image.new("CMYK", (32, 32), (0, 0, 0, 0)).save(folder / "print.jpg")
     Image.new("RGB", (32, 32), "blue").save(folder / "a picture.tif")
     assert [row["file"] for row in take(tmp_path)] == [
-        "a_picture.tif.png",
+        "a_picture.png",
         "clear.png",
         "deep.png",
         "print.jpg",
     ]
     pixels = {path.name: Image.open(path).getpixel((5, 5)) for path in (tmp_path / "frames").iterdir()}
-    assert pixels["a_picture.tif.png"] == (0, 0, 255)
+    assert pixels["a_picture.png"] == (0, 0, 255)
     assert pixels["clear.png"] == (255, 255, 255)
     assert pixels["deep.png"] == (128, 128, 128)
     assert pixels["print.jpg"] == pytest.approx((255, 255, 255), abs=3)
@@ -173,11 +173,11 @@ def test_a_second_picture_behind_the_first_is_no_reason_to_recode(tmp_path):
 @pytest.mark.parametrize(
     ("name", "format", "expected"),
     [
-        ("a.HEIC", "HEIF", "a.HEIC.jpg"),
-        ("a.avif", "AVIF", "a.avif.jpg"),
-        ("a.webp", "WEBP", "a.webp.png"),
-        ("a.mpo", "MPO", "a.mpo.jpg"),
-        ("screen.jpg", "PNG", "screen.jpg.png"),
+        ("a.HEIC", "HEIF", "a.jpg"),
+        ("a.avif", "AVIF", "a.jpg"),
+        ("a.webp", "WEBP", "a.png"),
+        ("a.mpo", "MPO", "a.jpg"),
+        ("screen.jpg", "PNG", "screen.png"),
     ],
 )
 def test_every_type_becomes_one_that_colmap_reads_and_keeps_its_lens(tmp_path, name, format, expected):
@@ -212,19 +212,21 @@ def test_photographs_come_in_natural_order(tmp_path):
 
 
 def test_sub_folders_are_taken_and_every_frame_has_a_name_of_its_own(tmp_path):
-    names = ["a b.png", "a_b.png", "A_B.PNG", "left/1.png", "right/1.png", "left_1.png"]
+    names = ["a b.png", "a_b.png", "A_B.PNG", "a.bmp", "a.png", "left/1.png", "right/1.png", "left_1.png"]
     for name in names:
         save(tmp_path / "in" / name)
     rows = take(tmp_path)
     assert {row["source"]: row["file"] for row in rows} == {
         "A_B.PNG": "A_B.PNG",
         "a b.png": "a_b-2.png",
+        "a.bmp": "a.png",
+        "a.png": "a-2.png",
         "a_b.png": "a_b-3.png",
         "left/1.png": "left_1.png",
         "left_1.png": "left_1-2.png",
         "right/1.png": "right_1.png",
     }
-    assert len(list((tmp_path / "frames").iterdir())) == 6
+    assert len(list((tmp_path / "frames").iterdir())) == 8
 
 
 def test_a_folder_inside_can_be_left_out(tmp_path):

@@ -168,7 +168,7 @@ def prepare(path: Path, image: Image.Image, max_size: int | None) -> tuple[Image
     """
     jpeg, suffix = image.format in LOSSY, path.suffix
     if suffix.lower() not in ((".jpg", ".jpeg") if jpeg else (".png",)):
-        suffix += ".jpg" if jpeg else ".png"
+        suffix = ".jpg" if jpeg else ".png"
     small = max_size is None or max(image.size) <= max_size
     upright = image.getexif().get(ORIENTATION, 1) == 1
     if image.format in ("JPEG", "MPO", "PNG") and upright and small and image.mode == "RGB":
