@@ -27,7 +27,7 @@ TITLES = {
     "normal": "normals",
 }
 WIDTH, LEFT, TOP, GAP = 10.0, 1.15, 0.26, 0.06  # inches
-PIXELS = 50_000  # of an embedded picture; more would make the page heavy
+PIXELS = 32_000  # of an embedded picture; more would make the page heavy
 MOST_POINTS = 4000  # of the sparse cloud, drawn; more would make the page heavy
 INSIDE = 95  # percentile of the points' distances that a plan shows
 PAIR_BASE = 2**31 - 1  # COLMAP's number of a pair is PAIR_BASE times the first image's, plus the second's
