@@ -231,7 +231,7 @@ def _equal_images(
     listing: FolderListing, train: Sequence[ListedImage], test: Sequence[ListedImage]
 ) -> list[str]:
     """Names of test images whose files are copies of training images."""
-    digests = file_digests({image.name: listing.root / image.name for image in [*train, *test]})
+    digests = file_digests({image.name: f"{listing.root}/{image.name}" for image in [*train, *test]})
     known = {tuple(digests[image.name]) for image in train}
     return [image.name for image in test if tuple(digests[image.name]) in known]
 

@@ -49,7 +49,7 @@ class FolderListing:
         Nothing else in the folder counts, nor where it is.
         """
         images = [image for part in self.parts.values() for image in part]
-        files = files_fingerprint({image.name: self.root / image.name for image in images})
+        files = files_fingerprint({image.name: f"{self.root}/{image.name}" for image in images})
         parts = {part: [(image.name, image.label) for image in found] for part, found in self.parts.items()}
         return digest_of_value({"files": files, "classes": self.classes, "parts": parts})
 

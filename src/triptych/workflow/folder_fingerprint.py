@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from triptych.workflow.errors import TriptychError
@@ -19,27 +20,31 @@ KNOWN = RECORDS / "input_files.json"  # [size, time in ns, digest] by path
 ANNOUNCED_BYTES = 2**30
 
 
-def file_digests(files: Mapping[str, Path]) -> dict[str, list[str]]:
+def file_digests(files: Mapping[str, str | Path]) -> dict[str, list[str]]:
     """Hex digest of the content of each file, as a list of one; of a dangling link the empty list."""
     try:
         known = read_json(KNOWN) if KNOWN.exists() else {}
     except json.JSONDecodeError:
         known = {}
-    status = {path: path.stat() for path in files.values() if path.exists()}
-    new = [
-        path for path, now in status.items() if known.get(str(path), [])[:2] != [now.st_size, now.st_mtime_ns]
-    ]
+    paths = {name: str(path) for name, path in files.items()}
+    status = {}
+    for path in paths.values():
+        with suppress(OSError):  # a link to nothing; other errors show where it is read
+            status[path] = os.stat(path)
+    new = [path for path, now in status.items() if known.get(path, [])[:2] != [now.st_size, now.st_mtime_ns]]
     size = sum(status[path].st_size for path in new)
     if size > ANNOUNCED_BYTES:
         print(f"triptych: reading {size / 2**30:.1f} GiB of new input files, once", file=sys.stderr)
     for path in new:
-        known[str(path)] = [status[path].st_size, status[path].st_mtime_ns, digest_of_file(path)]
+        known[path] = [status[path].st_size, status[path].st_mtime_ns, digest_of_file(Path(path))]
     if new and RECORDS.is_dir():
-        write_json(KNOWN, {path: entry for path, entry in known.items() if os.path.exists(path)})
-    return {name: known.get(str(path), [])[2:] for name, path in files.items()}
+        write_json(
+            KNOWN, {path: entry for path, entry in known.items() if path in status or os.path.exists(path)}
+        )
+    return {name: known.get(path, [])[2:] if path in status else [] for name, path in paths.items()}
 
 
-def files_fingerprint(files: Mapping[str, Path]) -> str:
+def files_fingerprint(files: Mapping[str, str | Path]) -> str:
     """Hex digest of the contents of files and of the names given to them.
 
     A dangling link counts by its name.
