@@ -28,7 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
 
-def film_4k(target: Path, *, seconds: int = 600, fps: int = 30) -> None:
+def film_4k(target: Path, *, seconds: int = 600, fps: int = 10) -> None:
     """Write a film of 3840 x 2160 pixels: a pan over a texture, ten seconds that are repeated."""
     rng = np.random.default_rng(0)
     texture = zoom(rng.integers(0, 256, (HEIGHT // 8, (WIDTH + 8 * fps * CLIP_SECONDS) // 8 + 1)), 8, order=1)
@@ -56,7 +56,7 @@ def film_4k(target: Path, *, seconds: int = 600, fps: int = 30) -> None:
                             container.mux(packet)
 
 
-def frames_4k_gib(*, seconds: int = 600, fps: int = 30, threads: int = 2) -> float:
+def frames_4k_gib(*, seconds: int = 600, fps: int = 10, threads: int = 2) -> float:
     """Peak memory, in GiB, of choosing and writing the frames of a 4K film; needs 6 GB of temporary space."""
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder, "film.mp4")

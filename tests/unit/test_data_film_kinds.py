@@ -1,5 +1,6 @@
 """Films as phones, cameras and editors write them: streams, times, display matrices, fields and colours."""
 
+import gc
 import io
 import logging
 import struct
@@ -176,6 +177,19 @@ def test_pictures_are_found_again_by_seeking_or_by_number(tmp_path, suffix):
     for picture in found:
         assert np.array_equal(picture.rgb(), decoded[picture.number].rgb())
     assert (decoded[3].stamp is None) == (suffix == "ts")
+
+
+def test_pictures_are_freed_at_once(tmp_path):
+    film = write(tmp_path / "film.mp4", pictures(40))
+    gc.collect()
+    gc.disable()  # long films end before it runs
+    try:
+        for picture in read_video(film):
+            assert picture.rgb().any() and picture.thumbnail(32).any() and picture.combing() >= 0
+        del picture
+        assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 3
+    finally:
+        gc.enable()
 
 
 def test_interlaced_frames_show_one_moment(tmp_path, caplog):

@@ -103,8 +103,10 @@ def _displayed(stored: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8
 
     The matrix, in FFmpeg's `libavutil/display.h`, maps a stored (x, y) to (a x + c y, b x + d y).
     """
+    # A frame and its side data refer to each other and stay in memory for long, hence those of a tiny copy.
+    tiny = frame.reformat(8, 8, "gray", interpolation=Interpolation.POINT, threads=1)
     try:
-        matrix = np.frombuffer(bytes(cast(Any, frame.side_data)["DISPLAYMATRIX"]), np.int32)
+        matrix = np.frombuffer(bytes(cast(Any, tiny.side_data)["DISPLAYMATRIX"]), np.int32)
     except KeyError:
         return stored
     a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
