@@ -116,7 +116,7 @@ def test_each_class_has_its_accuracy(page: Page) -> None:
 def test_a_collapse_that_the_log_warned_of_is_on_the_page(page: Page) -> None:
     shown = plain(page)
     assert "Warning. SimCLR, seed 2: the features have collapsed (spread 0.003)." in shown
-    assert "Warning. ViT, Mixup, seed 1: of 4 classes only “normal” is ever recognised." in shown
+    assert "Warning. Of 4 classes, only “normal” is ever recognised by: ViT, Mixup, seed 1." in shown
     assert shown.count("Warning.") == 2
 
 
@@ -154,8 +154,8 @@ def test_chance_is_not_made_up_where_images_were_not_counted() -> None:
 @pytest.mark.parametrize(
     ("shares", "lines"),
     [
-        ((100, 0, 0, 0), ["ViT, seed 3: of 4 classes only “normal” is ever recognised."]),
-        ((0, 0, None, 9), ["ViT, seed 3: of 3 classes only “rare <1>” is ever recognised."]),
+        ((100, 0, 0, 0), ["Of 4 classes, only “normal” is ever recognised by: ViT, seed 3."]),
+        ((0, 0, None, 9), ["Of 3 classes, only “rare <1>” is ever recognised by: ViT, seed 3."]),
         ((90, 5, 0, 0), []),
         ((100, None, None, None), []),
     ],
@@ -179,7 +179,9 @@ def test_a_map_with_some_classes_only_says_so() -> None:
     import pandas as pd
 
     points = pd.DataFrame({"class": [f"c{index:02}" for index in range(12)], "x": 0.0, "y": 0.0})
-    few, all_of_them = feature_map_figure({"a": points}), feature_map_figure({"a": points.head(5)})
+    few, all_of_them = (feature_map_figure({"a": points.head(n)}, count=n) for n in (12, 5))
+    missing = feature_map_figure({"a": points.head(5)}, count=6)
+    assert missing.legends[0].get_title().get_text() == "5 of 6 classes are shown"
     assert few.legends[0].get_title().get_text() == "10 of 12 classes are shown"
     assert all_of_them.legends[0].get_title().get_text() in ("", "None")
 

@@ -51,7 +51,8 @@ def accuracy(inputs: Any, _: Any) -> Figure:
 def feature_map(inputs: Any, _: Any) -> Figure:
     """Maps of the features of test images."""
     return feature_map_figure(
-        {"SimCLR": read_history(inputs.simclr_map), "Random encoder": read_history(inputs.random_map)}
+        {"SimCLR": read_history(inputs.simclr_map), "Random encoder": read_history(inputs.random_map)},
+        count=len(read_result(inputs.dataset).values["classes"]),
     )
 
 

@@ -46,6 +46,12 @@ def chance_text(dataset: Dataset, metric: str) -> str | None:
     return None if level is None else f"{level:.2f}"
 
 
+def chance_words(dataset: Dataset, metric: str) -> str:
+    """For a headline: `; chance level 25.0 %`, or nothing if it is not known."""
+    level = chance_level(dataset, metric)
+    return "" if level is None else f"; chance level {level:.1f} %"
+
+
 def chance_note(dataset: Dataset) -> str:
     """What the level of chance in a table is; empty if it is not known."""
     counts = dataset.get("class_counts")
@@ -142,16 +148,14 @@ def class_table(runs: Mapping[str, Sequence[Result]], dataset: Dataset, *, all_c
 
 
 def one_class_warnings(runs: Mapping[str, Sequence[Result]], dataset: Dataset) -> list[str]:
-    """A line for each run that recognises one class only, although several have test images."""
-    lines = []
+    """A line for each class that some run alone recognises, although several classes have test images."""
+    found: dict[str, list[str]] = {}
     for run, results in runs.items():
         for result in results:
             shares = enumerate(result.values.get("test_class_accuracies", []))
             known = {index: share for index, share in shares if share is not None}
             right = [index for index, share in known.items() if share > 0]
             if len(known) > 1 and len(right) == 1:
-                lines.append(
-                    f"{run}, seed {result.seed}: of {len(known)} classes only "
-                    f"“{dataset['classes'][right[0]]}” is ever recognised."
-                )
-    return lines
+                line = f"Of {len(known)} classes, only “{dataset['classes'][right[0]]}” is ever recognised by"
+                found.setdefault(line, []).append(f"{run}, seed {result.seed}")
+    return [f"{line}: {'; '.join(names)}." for line, names in found.items()]

@@ -12,12 +12,12 @@ from triptych.report.class_results import (
     CHANCE,
     chance_note,
     chance_text,
+    chance_words,
     class_table,
     has_top5,
     one_class_warnings,
 )
 from triptych.report.comparison import Comparison, compare, own_data, self_supervision_differences
-from triptych.report.part1_figures import CLASS_COLOURS
 from triptych.report.published import dataset_title, is_own, published_value
 from triptych.report.results import Result, read_history, read_result, read_results, test_looks_note
 from triptych.report.sections import Headline, Section, drawing
@@ -221,11 +221,6 @@ def pretraining_warnings(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def of_all(shown: int, count: int) -> str:
-    """`; 10 of 37 classes are shown`, or nothing if all are."""
-    return f"; {shown} of {count} classes are shown" if shown < count else ""
-
-
 def self_supervision_section(
     *,
     results: Mapping[str, Any],
@@ -257,8 +252,13 @@ def self_supervision_section(
         accuracies = (
             "Validation accuracy of supervised training and, dotted, of the probes, which have no epochs."
         )
+    metric, kind = "test_top1_accuracy", "top-1"
+    if own:
+        metric, kind = "test_balanced_accuracy", "balanced"
+    best = study.accuracies[metric, "simclr_linear_probe"]
+    meaning = f"{kind} accuracy, SimCLR + linear probe{chance_words(dataset, metric) if own else ''}"
     return Section(
-        headline=Headline(f"{probe.mean:.1f}", "%", "top-1 accuracy, SimCLR + linear probe", probe.source),
+        headline=Headline(f"{best.mean:.1f}", "%", meaning, best.source),
         results=[
             study.dataset,
             *study.pretraining,
@@ -299,8 +299,7 @@ def self_supervision_section(
             ),
             drawing(
                 figures["feature_map"],
-                caption="Features of test images, laid out by t-SNE without labels. Colours are classes"
-                f"{of_all(len(CLASS_COLOURS), len(dataset['classes']))}.",
+                caption="Features of test images, laid out by t-SNE without labels. Colours are classes.",
                 description="Maps of the features of the SimCLR encoder and of a random one",
             ),
         ],

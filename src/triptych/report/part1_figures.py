@@ -19,6 +19,7 @@ from triptych.report.figures import (
     whole_epochs,
 )
 from triptych.report.part2_confusion import draw_matrices, no_matrix, order_by_confusion
+from triptych.report.part2_pictures import classes_note
 from triptych.report.results import Result
 
 MAX_LETTERS = 24  # of the name of a class
@@ -110,8 +111,11 @@ def method_confusion_figure(methods: Mapping[str, Sequence[Result]], classes: Se
     return draw_matrices([(title, matrix[np.ix_(order, order)]) for title, matrix in panels], names)
 
 
-def feature_map_figure(maps: Mapping[str, pd.DataFrame]) -> Figure:
-    """One panel per map, titled by its key; columns class, x, y. Ten classes at most are drawn."""
+def feature_map_figure(maps: Mapping[str, pd.DataFrame], *, count: int | None = None) -> Figure:
+    """One panel per map, titled by its key; columns class, x, y. Ten classes at most are drawn.
+
+    `count` is the number of classes of the data set (None: of the maps); the figure says if some are missing.
+    """
     figure = new_figure(9.2, 4.7)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
     first = next(iter(maps.values()))
@@ -128,11 +132,10 @@ def feature_map_figure(maps: Mapping[str, pd.DataFrame]) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
     handles, labels = panels[0].get_legend_handles_labels()
-    note = f"{len(classes)} of {len(every)} classes are shown" if len(classes) < len(every) else None
     figure.legend(
         handles,
         [shorten(label, MAX_LETTERS) for label in labels],
-        title=note,
+        title=classes_note(len(classes), count or len(every)) or None,
         loc="outside lower left",
         ncols=5,
         fontsize=8,

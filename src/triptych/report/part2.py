@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.report.class_results import class_table, one_class_warnings
+from triptych.report.class_results import chance_words, class_table, one_class_warnings
 from triptych.report.part2_confusion import confusable_groups
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_costs import cost_table, parameter_tables
@@ -14,7 +14,6 @@ from triptych.report.published import published_epochs
 from triptych.report.results import read_results
 from triptych.report.sections import Drawing, Headline, Section, drawing
 
-PICTURES = 8  # images in the gallery and in the figures of attention
 ABOUT_LOGS = (
     " The published logs have no validation loss, and their validation images were augmented. A train loss "
     "with label smoothing is higher than theirs, which has none."
@@ -57,23 +56,27 @@ def grid_section(
 
 
 def _headline(grid: Grid) -> Headline:
-    """The test error of the cell with the least validation error."""
+    """The test error of the cell with the least validation error; of own images its balanced accuracy."""
     validation = grid.estimates("validation_top1_error")
     best = min(validation, key=lambda cell: validation[cell].mean)
-    error = grid.estimates("test_top1_error")[best]
-    meaning = f"top-1 error, {grid.title(best)} (best in validation)"
+    metric, kind = "test_top1_error", "top-1 error"
+    if grid.comparison.own:
+        metric, kind = "test_balanced_accuracy", "balanced accuracy"
+    error = grid.estimates(metric)[best]
+    meaning = f"{kind}, {grid.title(best)} (best in validation)"
+    if grid.comparison.own:
+        meaning += chance_words(grid.dataset.values, metric)
     return Headline(f"{error.mean:.1f}", "%", meaning, error.source)
 
 
 def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
     """The gallery, then the overview, the curves, confusion and attention."""
-    with_published, classes = grid.comparison.same_dataset, len(grid.dataset.values["classes"])
-    some = f" At most {PICTURES} of the {classes} classes are shown." if classes > PICTURES else ""
+    with_published = grid.comparison.same_dataset
     yield drawing(
         figures["gallery"],
         caption="Training images as the networks see them, transformed by the code of the training. "
         "Every row has the same crops, mirrors and rotations, so that rows differ by their augmentation "
-        f"alone. Where labels are mixed, their weights are given below the image.{some}",
+        "alone. Where labels are mixed, their weights are given below the image.",
         description="Gallery: the same training images under each augmentation",
     )
     yield drawing(
@@ -109,7 +112,7 @@ def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
             caption=f"{title}: what the class token attends to, by attention rollout (Abnar and Zuidema "
             "2020), first seed. Bright patches flow into the prediction, which is given below; wrong "
             "predictions are orange. The maps show the flow through all layers by attention alone, not what "
-            f"decides the class.{some}",
+            "decides the class.",
             description=f"Attention rollout of {title} on test images, by augmentation",
         )
 

@@ -33,10 +33,10 @@ class PictureRow:
         return max((caption.count("\n") + 1 for caption in self.captions if caption), default=0)
 
 
-def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str]) -> Figure:
-    """Draw the rows below the columns' titles."""
+def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str], *, note: str = "") -> Figure:
+    """Draw the rows below the columns' titles, and a note below them."""
     side = (WIDTH - LEFT) / len(columns) - GAP
-    height = TOP + sum(side + GAP + LINE * row.lines for row in rows)
+    height = TOP + sum(side + GAP + LINE * row.lines for row in rows) + (2 * LINE if note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))  # in inches
     axes.set_axis_off()
@@ -57,8 +57,14 @@ def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str]) -> Figure:
                 left, top + side + 0.03, caption, color=colour, fontsize=7.5, va="top", linespacing=1.15
             )
         top += side + GAP + LINE * row.lines
+    axes.text(0, top + LINE, note, color=MUTED, fontsize=8.5, va="center")
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     return figure
+
+
+def classes_note(shown: int, count: int) -> str:
+    """Says that only some classes are shown; empty if all are."""
+    return f"{shown} of {count} classes are shown" if shown < count else ""
 
 
 def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -84,7 +90,9 @@ def augmentation_figure(
     ):
         captions = [describe_label(target, names) for target in targets]
         rows.append(PictureRow(title, pictures.astype(np.uint8), captions))
-    return picture_grid(rows, [names[label] for label in examples["labels"]])
+    labels = examples["labels"]
+    note = classes_note(len(np.unique(labels)), len(classes))
+    return picture_grid(rows, [names[label] for label in labels], note=note)
 
 
 def describe_label(target: NDArray[np.floating], names: Sequence[str]) -> str:
@@ -121,7 +129,8 @@ def attention_figure(
                 [MUTED if hit else COLOURS[1] for hit in right],
             )
         )
-    return picture_grid(rows, [names[label] for label in labels])
+    note = classes_note(len(np.unique(labels)), len(classes))
+    return picture_grid(rows, [names[label] for label in labels], note=note)
 
 
 def dim(image: NDArray[np.uint8], attention: NDArray[np.floating]) -> NDArray[np.uint8]:
