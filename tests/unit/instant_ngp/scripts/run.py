@@ -65,7 +65,7 @@ def load(path: str) -> list[tuple[dict, np.ndarray]]:
     content = json.loads(Path(path).read_text())
     scale = content.get("aabb_scale", 1)
     if scale not in [2**power for power in range(8)]:
-        raise RuntimeError("NeRF dataset's `aabb_scale` must be a power of two, but is {scale}.")
+        raise RuntimeError(f"NeRF dataset's `aabb_scale` must be a power of two, but is {scale}.")
     loaded = []
     for frame in content["frames"]:
         file = Path(path).parent / frame["file_path"]
