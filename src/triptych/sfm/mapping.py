@@ -139,7 +139,7 @@ def map_scene(
     """
     quieten()
     images, database = Path(images), Path(database)
-    with atomic_folder(folder) as temporary, TemporaryDirectory(dir=temporary.parent) as scratch:
+    with atomic_folder(folder) as temporary, TemporaryDirectory() as scratch:
         copy = Path(shutil.copy(database, scratch))
         with pycolmap.Database.open(copy) as opened:
             every = sorted((image.name for image in opened.read_all_images()), key=natural_order)
