@@ -25,6 +25,8 @@ def colmap_model(
 ) -> pycolmap.Reconstruction:
     """A model of posed images. Its points have no tracks.
 
+    Lenses without distortion are PINHOLE, which more programs read than OPENCV.
+
     Args:
         frames: one per image: `file_path`, the keys of `write_scene.lens_entry`, `transform_matrix`.
         points: points in the same coordinates.
@@ -32,13 +34,18 @@ def colmap_model(
     model = pycolmap.Reconstruction()
     cameras: dict[tuple[Any, ...], int] = {}
     for number, frame in enumerate(frames, start=1):
-        fisheye = frame["camera_model"] == "OPENCV_FISHEYE"
-        names = ("fl_x", "fl_y", "cx", "cy", *COEFFICIENTS[fisheye])
-        lens = (frame["camera_model"], frame["w"], frame["h"], *(frame[name] for name in names))
+        model_name = frame["camera_model"]
+        params = [frame[name] for name in ("fl_x", "fl_y", "cx", "cy")]
+        distortion = [frame[name] for name in COEFFICIENTS[model_name == "OPENCV_FISHEYE"]]
+        if model_name == "OPENCV" and not any(distortion):
+            model_name = "PINHOLE"
+        else:
+            params += distortion
+        lens = (model_name, frame["w"], frame["h"], *params)
         if lens not in cameras:
             cameras[lens] = len(cameras) + 1
             camera = pycolmap.Camera(
-                camera_id=cameras[lens], model=lens[0], width=lens[1], height=lens[2], params=lens[3:]
+                camera_id=cameras[lens], model=model_name, width=frame["w"], height=frame["h"], params=params
             )
             model.add_camera_with_trivial_rig(camera)
         pose = np.asarray(frame["transform_matrix"], dtype=np.float64)[:3]
