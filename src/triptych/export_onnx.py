@@ -56,6 +56,11 @@ def export_onnx(model: str | Path, target: str | Path) -> float:
         onnx.helper.set_model_props(exported, {"classes": json.dumps(trained.classes)})
         onnx.save(exported, temporary)
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        if isinstance(session.get_inputs()[0].shape[0], int):
+            raise TriptychError(
+                f"{model}: its network fixes the number of images when it is exported; write x.shape[0] "
+                "instead of len(x) in its forward"
+            )
         (found,) = session.run(None, {"images": images.numpy()})
         with torch.no_grad():
             difference = float(np.abs(found - trained.model(images).numpy()).max())

@@ -15,7 +15,7 @@ from torch import nn
 
 from triptych import export_onnx, predict
 from triptych.classify.classifier import train_classifier
-from triptych.classify.trained import load_trained
+from triptych.classify.trained import Classifier, Trained, load_trained
 from triptych.data.packed import load_packed
 from triptych.experiments.experiment import save_weights
 from triptych.ssl.encoder import build_encoder
@@ -188,3 +188,20 @@ def test_the_lines_of_the_documentation_load_the_weights(
         shares = found["model"](found["normalise"](images)).softmax(dim=1)
         torch.testing.assert_close(shares, expected(images))
         assert found["encoder"](found["normalise"](images)).shape == (2, 64)
+
+
+@pytest.mark.slow
+def test_a_network_that_fixes_the_number_of_images_is_refused(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mean(dim=(2, 3)) + torch.zeros(1, 3).expand(len(x), 3)
+
+    trained = Trained(Classifier(Fixed(), [0.5] * 3, [0.5] * 3).eval(), ("a", "b", "c"), 16, 16)
+    monkeypatch.setattr(export_onnx, "load_trained", lambda _: trained)
+    with pytest.raises(TriptychError, match=r"write x\.shape\[0\] instead of len\(x\)"):
+        export_onnx.export_onnx("mine", tmp_path / "fixed.onnx")
+    assert not (tmp_path / "fixed.onnx").exists()

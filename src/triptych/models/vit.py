@@ -75,7 +75,7 @@ class ViT(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, tokens, dim): the class token, then the patches row by row."""
         tokens = self.patches(images).flatten(2).transpose(1, 2)
-        class_token = self.class_token.expand(len(tokens), -1, -1)
+        class_token = self.class_token.expand(tokens.shape[0], -1, -1)  # len() would fix it in exports
         return self.dropout(torch.cat([class_token, tokens], dim=1) + self.positions)
 
     def forward(self, images: Tensor) -> Tensor:
