@@ -66,8 +66,8 @@ class SfM(Section):
 
     matcher: Literal["auto", "exhaustive", "sequential"] = knob(
         "auto",
-        "auto: every pair if two cores need at most 20 minutes, else sequential | exhaustive: every pair | "
-        "sequential: images near in order of name, and those that look alike",
+        "auto: every pair, of long scenes as sequential | exhaustive: every pair | sequential: neighbours and "
+        "images that look alike",
     )
     overlap: Integer = knob(
         10, "sequential: number of following frames to match each frame with", ge=1, le=1000
@@ -78,12 +78,12 @@ class SfM(Section):
         None, "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels, else 0"
     )
     mapper: Literal["incremental", "global"] = knob(
-        "incremental", "incremental: image by image | global: all at once, of several thousand images faster"
+        "incremental", "incremental: image by image | global: all at once"
     )
     holdout_poses: Literal["joint", "independent"] = knob(
         "joint",
-        "poses of held-out images: joint: found with all others | independent: found afterwards, in the "
-        "finished model of the others",
+        "poses of held-out images: joint (found with all others) | independent (afterwards, in the model of "
+        "the others)",
     )
     seed: Natural = knob(0, "seed of RANSAC")
 
