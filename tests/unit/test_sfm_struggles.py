@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from triptych.sfm.attempts import attempts
+from triptych.sfm.attempts import Growth, attempts
 from triptych.sfm.database import MatchCounts, count_matches
 from triptych.sfm.diagnosis import Diagnosis, advise, diagnose, is_hopeless
 from triptych.sfm.held_out import held_out_names
@@ -21,6 +21,7 @@ from triptych.sfm.models import file_ranges, merge_models, registered_names
 from triptych.sfm.orbit import film_orbit
 from triptych.sfm.pairs import choose_matcher, image_pairs, images_alike
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import Progress
 
 MATCHING = {
     "matcher": "exhaustive",
@@ -203,6 +204,16 @@ def test_images_of_two_places_become_the_larger_one_and_all_attempts_are_reporte
     assert sum(attempt["chosen"] for attempt in found["attempts"]) == 1
     assert "do not fit together" in found["advice"]
     assert "a0.png - a8.png" in found["advice"]
+
+
+def test_images_that_several_models_register_count_once_in_the_progress():
+    with Progress(10, "mapping") as progress:
+        growth = Growth(progress)
+        for images in (6, 9, 4):
+            growth.start()
+            for _ in range(images - 2):
+                growth.add()
+        assert (progress.count, progress.total) == (9, 10)
 
 
 # Models.

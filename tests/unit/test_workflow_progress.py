@@ -35,3 +35,11 @@ def test_before_the_first_unit_the_eta_is_unknown() -> None:
     with Progress(100, "toy") as bar:
         assert "ETA ?" in bar.line(bar._began + 5.0, {})
     assert format_seconds(3725.4) == "1:02:05"
+
+
+def test_more_units_than_were_expected_are_never_more_than_all() -> None:
+    with Progress(59, "toy") as bar:
+        for _ in range(70):
+            bar.update()
+        assert "70/70 (100 %)" in bar.line(bar._began + 2.0, {})
+        assert "ETA 0:00:00" in bar.line(bar._began + 2.0, {})

@@ -66,8 +66,8 @@ class SfM(Section):
 
     matcher: Literal["auto", "exhaustive", "sequential"] = knob(
         "auto",
-        "auto: every pair, of long scenes as sequential | exhaustive: every pair | sequential: neighbours and "
-        "images that look alike",
+        "auto: every pair, of long scenes as sequential | exhaustive: every pair | sequential: neighbours "
+        "and images that look alike",
     )
     overlap: Integer = knob(
         10, "sequential: number of following frames to match each frame with", ge=1, le=1000
@@ -226,8 +226,8 @@ class SceneSection(Section):
 
     source: Literal["video", "folder", "transforms", "colmap", "orbit"] = knob(
         ...,
-        "video | folder (of images) | transforms (known poses) | colmap (a model with its images) | orbit (the "
-        "film that the workflow renders)",
+        "video | folder (of images) | transforms (known poses) | colmap (a model with its images) | orbit "
+        "(the film that the workflow renders)",
     )
     path: FilePath | None = knob(None, "the film, the folder or the transforms.json")
     masks: FilePath | None = knob(

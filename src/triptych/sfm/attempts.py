@@ -74,7 +74,7 @@ def attempts(settings: Mapping[str, Any], counts: MatchCounts) -> list[Attempt]:
     ]
 
 
-class _Growth:
+class Growth:
     """Progress of mapping: the number of images of the largest model so far."""
 
     def __init__(self, progress: Progress) -> None:
@@ -128,7 +128,7 @@ def run_mapper(
         incremental.mapper.init_min_num_inliers = 50
         incremental.mapper.abs_pose_min_num_inliers = 15
     with Progress(len(names), f"mapping ({attempt.name})", unit="image") as progress:
-        growth = _Growth(progress)
+        growth = Growth(progress)
         return dict(
             pycolmap.incremental_mapping(
                 database,
