@@ -1,5 +1,7 @@
 """Which backend trains the field of each scene, and the camera paths that films follow."""
 
+from functools import cache
+
 from triptych.radiance.instant_ngp import BACKEND as INSTANT_NGP
 from triptych.radiance.instant_ngp import Program, gpu_visible
 from triptych.scenes.keyframes import read_camera_path
@@ -28,7 +30,7 @@ def choose_backends():
 
     Stops before planning if instant-ngp is chosen and cannot run.
     """
-    chosen = {}
+    chosen, version_of = {}, cache(Program.check)
     for scene in SCENES if "reconstruction" in PARTS else []:
         radiance, program = scene_recipe(scene, "radiance"), scene_recipe(scene, "instant_ngp")
         where = f"config: scene {scene}"
@@ -48,7 +50,7 @@ def choose_backends():
         if chosen[scene] == INSTANT_NGP and workflow.is_main_process:
             try:
                 build = Program(**program_of(scene))
-                version = build.check() if planned_with_gpu() else f"of {build.script.parents[1]}"
+                version = version_of(build) if planned_with_gpu() else f"of {build.script.parents[1]}"
                 print(f"triptych: scene {scene} is trained by instant-ngp {version}", file=sys.stderr)
             except TriptychError as error:
                 raise WorkflowError(f"{where}: {error}") from None

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from PIL import Image
 
 from triptych.report.figures import COLOURS, label_axes, new_figure
 from triptych.report.results import Result, duration, read_history, read_result
@@ -15,6 +19,8 @@ from triptych.report.sections import Drawing, Headline, drawing, embed_film, emb
 SHOWN_VIEWS = 6
 PICTURES = ("truth", "render", "depth", "normal")  # of a held-out view; instant-ngp gives the first two
 SIZE = (4.6, 3.1)  # inches
+SHOWN_THUMBNAILS, THUMBNAIL_POINTS = 6, 44  # above the curve of sharpness; longer side in points
+MOST_VECTORS = 2000  # marks of a curve that stay vectors
 Fact = tuple[str, str, str]  # name, value, source
 
 
@@ -79,7 +85,7 @@ def scene_section(
         ),
         (
             matches,
-            "Matches between each pair of images that its epipolar geometry confirms.",
+            "Matches between each pair of images that its epipolar geometry confirms, at the first attempt.",
             f"Matches between the images of {name}",
         ),
         (
@@ -132,7 +138,9 @@ def _estimated_poses(poses: Result, kept: pd.Series) -> dict[str, str]:
     found = poses.values
     registered, images = found["registered"], found["images"]
     few = " (less than half)" if 2 * registered < images else ""
-    held_out = "found afterwards, in the model of the others" if "held_out" in found else "found with all others"
+    held_out = (
+        "found afterwards, in the model of the others" if "held_out" in found else "found with all others"
+    )
     attempt = next(one["attempt"] for one in found["attempts"] if one.get("chosen"))
     return {
         "Frames kept": f"{kept.sum()} of {len(kept)}",
@@ -201,22 +209,46 @@ def kept_frames(frames: pd.DataFrame) -> pd.Series:
     return frames["kept"].astype(str).str.lower().isin({"true", "1", "yes"})
 
 
-def sharpness_figure(frames: pd.DataFrame) -> Figure:
-    """Sharpness over time (seconds; the frame's number where there is no time), kept frames filled."""
+def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Figure:
+    """Sharpness over time (seconds; the frame's number where there is no time), kept frames filled.
+
+    Args:
+        frames: the rows of frames.csv.
+        thumbnails: a folder of .jpg files named by the frame's number; some are shown above the curve.
+    """
     figure = new_figure(*SIZE)
-    axes = figure.add_subplot()
+    ratios = (4,) if thumbnails is None else (1, 4)
+    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios)
+    axes = figure.add_subplot(grid[-1])
     timed = frames["time"].notna().all()
     x, kept = frames["time" if timed else "frame"], kept_frames(frames)
-    axes.plot(x, frames["sharpness"], color=COLOURS[0], linewidth=0.8, alpha=0.4)
-    axes.scatter(x[kept], frames["sharpness"][kept], s=16, color=COLOURS[0], label=f"kept ({kept.sum()})")
+    # The vectors of a long film would make the page heavy.
+    heavy = len(frames) > MOST_VECTORS
+    axes.plot(x, frames["sharpness"], color=COLOURS[0], linewidth=0.8, alpha=0.4, rasterized=heavy)
+    axes.scatter(
+        x[kept], frames["sharpness"][kept], s=16, color=COLOURS[0], label=f"kept ({kept.sum()})",
+        rasterized=heavy,
+    )  # fmt: skip
     axes.scatter(
         x[~kept], frames["sharpness"][~kept], s=18, facecolors="none", edgecolors=COLOURS[1],
-        linewidths=1.1, label=f"left out ({(~kept).sum()})",
+        linewidths=1.1, label=f"left out ({(~kept).sum()})", rasterized=heavy,
     )  # fmt: skip
     axes.set_ylim(bottom=0)
     label_axes(axes, title="Sharpness of the frames", x="seconds" if timed else "frame", y="sharpness")
+    if thumbnails is not None:
+        _draw_thumbnails(figure.add_subplot(grid[0], sharex=axes), x[kept], frames["frame"][kept], thumbnails)
     figure.legend(loc="outside lower left", ncols=2, fontsize=8)
     return figure
+
+
+def _draw_thumbnails(axes: Axes, x: pd.Series, numbers: pd.Series, folder: Path) -> None:
+    axes.set_axis_off()
+    for place in spread(len(numbers), SHOWN_THUMBNAILS):
+        with Image.open(folder / f"{numbers.iloc[place]:06d}.jpg") as opened:
+            image = opened.convert("RGB")
+        image.thumbnail((96, 96))
+        picture = OffsetImage(np.asarray(image), zoom=THUMBNAIL_POINTS / max(image.size))
+        axes.add_artist(AnnotationBbox(picture, (x.iloc[place], 0.5), frameon=False, pad=0))
 
 
 def training_figure(history: pd.DataFrame) -> Figure:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -184,8 +185,11 @@ def matches_figure(matches: NDArray[np.int64]) -> Figure:
     image = axes.imshow(shown, cmap="viridis_r", norm="log" if shown.count() else None, interpolation="none")
     if shown.count():
         bar = figure.colorbar(image, ax=axes, shrink=0.85, format="{x:,.0f}")
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         bar.ax.minorticks_off()
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=7)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     label_axes(axes, title="Verified matches of each pair", x="image", y="image")
     return figure
