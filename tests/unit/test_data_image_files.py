@@ -40,6 +40,14 @@ def ramp() -> np.ndarray:
             ("gif", "GIF", 0),
             ("jp2", "JPEG2000", 2),
         ],
+        *[
+            ("apng", "PNG", 0),
+            ("j2k", "JPEG2000", 2),
+            ("pnm", "PPM", 0),
+            ("dib", "DIB", 0),
+            ("tga", "TGA", 0),
+        ],
+        *[("pcx", "PCX", 0), ("sgi", "SGI", 0), ("qoi", "QOI", 0)],
     ],
 )
 def test_each_format_is_read(tmp_path: Path, suffix: str, format: str, error: int) -> None:

@@ -17,8 +17,8 @@ pillow_heif.register_heif_opener()
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    *(".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".jp2"),
-    *(".ppm", ".pgm"),
+    *(".png", ".apng", ".webp", ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
+    *(".jp2", ".j2k", ".j2c", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi", ".qoi"),
 )
 # What a camera's sensor measured; it has no colours before a RAW converter develops it.
 RAW_SUFFIXES = (
@@ -27,7 +27,10 @@ RAW_SUFFIXES = (
 )
 # Pillow's names; JPEG includes MPO. Others are refused, whatever a file is called: PostScript would start an
 # interpreter.
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP", "DIB", "GIF", "JPEG2000", "PPM"),
+    *("TGA", "PCX", "SGI", "QOI"),
+)
 NAMED = 100  # most files that a message names
 
 # Pillow refuses twice as many, as a decompression bomb. Its own limit is below the 200 megapixels of phones.
