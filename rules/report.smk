@@ -212,6 +212,7 @@ rule plot_radiance:
 use rule plot_radiance as plot_sharpness with:
     input:
         table=rules.extract_frames.output.manifest,
+        thumbnails=rules.extract_frames.output.thumbnails,
     output:
         sharpness="results/figures/scenes/{scene}/sharpness.svg",
     log:

@@ -157,7 +157,7 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
             figures["grid"]["curves"][architecture],
         )
     scene = results / "scenes/orbit"
-    part3("sharpness", str(scene / "frames.csv"), figures["orbit"]["sharpness"])
+    part3("sharpness", str(scene / "frames.csv"), figures["orbit"]["sharpness"], str(scene / "thumbnails"))
     part3("training", str(scene / "radiance/history.csv"), figures["orbit"]["training"])
     pictures = main_of("plot_scene.py")
     inputs = SimpleNamespace(

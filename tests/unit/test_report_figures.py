@@ -100,6 +100,19 @@ def test_pictures_without_times_are_numbered(times: list[float], axis: str) -> N
     assert (len(kept.get_offsets()), len(left_out.get_offsets())) == (2, 1)
 
 
+def test_thumbnails_of_kept_frames_stand_above_their_sharpness(tmp_path: Path) -> None:
+    for number in range(40):
+        Image.new("RGB", (160, 90), "red").save(tmp_path / f"{number:06d}.jpg")
+    columns = {"frame": range(40), "time": np.arange(40) / 2, "sharpness": 1.0, "kept": [0, 1] * 20}
+    rows = pd.DataFrame(columns)
+    with report_style():
+        figure = sharpness_figure(rows, tmp_path)
+    curve, strip = figure.axes
+    shown = [artist.xy[0] for artist in strip.artists]
+    assert len(shown) == 6 and set(shown) <= set(rows["time"][rows["kept"] == 1])
+    assert not curve.lines[0].get_rasterized()
+
+
 def test_a_field_that_was_never_tested_in_between_still_has_a_curve() -> None:
     rows = pd.DataFrame({"step": [1, 2], "seconds": [1.0, 2.0], "train_psnr": [9.0, 12.0]})
     with report_style():

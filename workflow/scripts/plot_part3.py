@@ -1,5 +1,6 @@
 """Figures of a scene of part 3, each named by the output of its rule."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.report.figures import report_style, save_svg
@@ -10,16 +11,19 @@ from triptych.workflow.job import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-FIGURES = {"sharpness": sharpness_figure, "training": training_figure}
 
-
-def main(figure: str, table: str, target: str) -> None:
-    """Draw one of `FIGURES` from the manifest of the frames, or from the history of the training."""
+def main(figure: str, table: str, target: str, thumbnails: str | None = None) -> None:
+    """Draw `sharpness` from the manifest of the frames, or `training` from the history of the training."""
+    rows = read_history(table)
     with report_style():
-        save_svg(FIGURES[figure](read_history(table)), target)
+        if figure == "sharpness":
+            drawn = sharpness_figure(rows, None if thumbnails is None else Path(thumbnails))
+        else:
+            drawn = training_figure(rows)
+        save_svg(drawn, target)
 
 
 if "snakemake" in globals():
     with job(snakemake):
         for figure, target in snakemake.output.items():
-            main(figure, snakemake.input.table, target)
+            main(figure, snakemake.input.table, target, snakemake.input.get("thumbnails"))
