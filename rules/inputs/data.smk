@@ -79,8 +79,8 @@ def leave_out_grid():
     dataset = config["grid"]["dataset"]
     if PARTS == ["grid"]:
         raise WorkflowError(
-            f"config: grid.dataset is {dataset}, whose images have no labels; give them in datasets.{dataset}.labels, "
-            "or run the part self_supervision"
+            f"config: grid.dataset is {dataset}, whose images have no labels; give them in "
+            f"datasets.{dataset}.labels, or run the part self_supervision"
         )
     PARTS.remove("grid")
     if workflow.is_main_process:
