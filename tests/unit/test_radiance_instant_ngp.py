@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from sphere_scene import write_ball_scene
 from test_scenes_masks import give_mask, save
 
 from triptych.data.video import read_video
+from triptych.radiance import instant_ngp
 from triptych.radiance.flythrough import film_cameras
 from triptych.radiance.instant_ngp import Program, gpu_visible
 from triptych.radiance.instant_ngp_scene import evaluate_views, render_flythrough, train, write_dataset
@@ -82,6 +84,20 @@ def test_a_training_that_diverges_leaves_no_snapshot(
     with pytest.raises(TriptychError, match="the loss is nan"):
         trained(scene, tmp_path)
     assert not (tmp_path / "snapshot.ingp").exists()
+
+
+def test_a_stopped_job_stops_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/run.py").write_text("import time; print('begun', flush=True); time.sleep(60)")
+
+    def stop(*_: object, **__: object) -> None:  # as the signal handler of a job does
+        raise SystemExit(143)
+
+    monkeypatch.setattr(instant_ngp.log, "info", stop)
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        Program(str(tmp_path), sys.executable).run([], folder=tmp_path)
+    assert time.monotonic() - began < 30
 
 
 def test_it_trains_on_the_training_images_and_counts_their_steps(scene: Scene, tmp_path: Path) -> None:
