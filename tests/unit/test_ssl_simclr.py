@@ -113,6 +113,7 @@ def test_a_training_that_cannot_tell_images_apart_warns(
     with caplog.at_level(logging.WARNING, logger="triptych"):
         pretrain(experiment(tmp_path, data, recipe))
     assert "that of an encoder that cannot tell images apart" in caplog.text
+    assert "that of an encoder that cannot tell images apart" in metrics(tmp_path)["warnings"][0]
 
 
 def test_the_warning_comes_after_every_epoch_even_if_killed_before_the_evaluation(
@@ -193,6 +194,7 @@ def test_collapsed_features_are_noticed(tmp_path: Path, data: Path, caplog: pyte
     with caplog.at_level(logging.WARNING, logger="triptych"):
         pretrain(experiment(tmp_path, data, {**SIMCLR, "epochs": 3, "weight_decay": 15.0}))
     assert "the features have collapsed" in caplog.text
+    assert any("the features have collapsed" in text for text in metrics(tmp_path)["warnings"])
 
 
 def test_a_step_that_other_work_disturbs_does_not_lengthen_the_typical_one(

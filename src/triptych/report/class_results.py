@@ -132,7 +132,7 @@ def class_table(runs: Mapping[str, Sequence[Result]], dataset: Dataset, *, all_c
         caption="Accuracy by class (%), test images",
         header=("Class", "Training images", "Test images", *runs),
         rows=[
-            ("Balanced accuracy: mean of all classes", None, None, *balanced),
+            ("Balanced accuracy", None, None, *balanced),
             *[
                 (dataset["classes"][index], counts["train"][index], counts["test"][index], *found[index])
                 for index in indices
