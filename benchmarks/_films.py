@@ -63,7 +63,7 @@ def frames_4k_gib(*, seconds: int = 600, fps: int = 10, threads: int = 2) -> flo
         film_4k(film, seconds=seconds, fps=fps)
         arguments = [str(film), folder, json.dumps(RECIPE), str(threads)]
         result = subprocess.run(
-            [sys.executable, "-c", MEASURED, *arguments], check=True, capture_output=True, text=True
+            [sys.executable, "-c", MEASURED, *arguments], check=True, stdout=subprocess.PIPE, text=True
         )
     return float(result.stdout.split()[-1])
 

@@ -53,6 +53,15 @@ def test_a_frame_without_content_is_never_kept(tmp_path):
     assert len(list((tmp_path / "thumbnails").glob("*.jpg"))) == 8
 
 
+def test_fine_texture_is_content_and_noise_in_the_dark_is_not(tmp_path):
+    rng = np.random.default_rng(0)
+    texture = np.uint8(rng.integers(60, 200, (240, 500)))
+    gravel = [np.stack([texture[:, 10 * n : 10 * n + 320]] * 3, axis=2) for n in range(12)]
+    dark = [np.uint8(np.clip(rng.normal(12, 4, (240, 320, 3)), 0, 255)) for _ in range(8)]
+    _, kept = extract(tmp_path, dark + gravel)
+    assert len(kept) == 3 and min(kept) >= 8
+
+
 def test_while_the_camera_stands_still_one_frame_is_kept(tmp_path):
     places = [5 * n for n in range(12)] + [60] * 24 + [65 + 5 * n for n in range(12)]
     rows, kept = extract(tmp_path, [seen(place) for place in places])

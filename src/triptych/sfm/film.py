@@ -13,13 +13,13 @@ from triptych.data.video import frame_count, read_pictures, read_video
 from triptych.data.video_frame import Picture
 from triptych.scenes.manifest import ManifestRow
 from triptych.sfm.choice import Candidate
-from triptych.sfm.motion import small_version
+from triptych.sfm.motion import cell_means, small_version
 from triptych.sfm.selection import EXCLUDED, Selection
 from triptych.sfm.sharpness import MEASURED_SIZE, sharpest_of_windows, sharpness
 from triptych.workflow.progress import Progress
 
-# Standard deviation of the brightness, of 255, over cells that average the noise of the sensor.
-MIN_CONTRAST = 3.0
+# Standard deviation of the brightness, of 255, over cells of pixels, which average the noise of the sensor.
+MIN_CONTRAST, CONTRAST_CELL = 3.0, 4
 # Median of `Picture.combing`: of films as they should be it is below 0.5, of interlaced ones above 2.
 COMBED = 1.5
 NO_CONTENT = "no content: all of one brightness"
@@ -27,14 +27,13 @@ NO_CONTENT = "no content: all of one brightness"
 
 def _measure(picture: Picture, selection: Selection) -> Candidate:
     grey = picture.grey(MEASURED_SIZE)
-    small = small_version(grey)
     row = ManifestRow(picture.number, f"{picture.number:06d}.png", picture.time, sharpness(grey))
     forced = selection.includes(row)
     if selection.excludes(row):
         row = row._replace(status=EXCLUDED)
-    elif small.std() < MIN_CONTRAST and not forced:
+    elif cell_means(grey, CONTRAST_CELL).std() < MIN_CONTRAST and not forced:
         row = row._replace(status=NO_CONTENT)
-    return Candidate(row, small, picture.stamp, forced)
+    return Candidate(row, small_version(grey), picture.stamp, forced)
 
 
 def film_candidates(

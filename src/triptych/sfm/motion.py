@@ -10,16 +10,20 @@ Small = NDArray[np.float32]
 SMALL_SIDE = 64  # pixels: large enough to tell half a percent of motion, small enough to keep thousands
 
 
+def cell_means(grey: NDArray[np.uint8], cell: int) -> NDArray[np.float32]:
+    """The means of cells of `cell` x `cell` pixels of a (height, width) image; the rest is cut off."""
+    down, across = (min(cell, side) for side in grey.shape)
+    height, width = grey.shape[0] // down, grey.shape[1] // across
+    cells = grey[: height * down, : width * across].astype(np.float32)
+    return cells.reshape(height, down, width, across).mean(axis=(1, 3))
+
+
 def small_version(grey: NDArray[np.uint8]) -> Small:
-    """The means of square cells of a (height, width) image, whose longer side has 64 to 127 of them.
+    """A (height, width) image as cells, 64 to 127 along its longer side.
 
     They are smoothed so that differences between cells are a slope.
     """
-    cell = max(1, max(grey.shape) // SMALL_SIDE)
-    height, width = (max(1, side // cell) for side in grey.shape)
-    cells = grey[: height * cell, : width * cell].astype(np.float32)
-    means = cells.reshape(height, min(cell, grey.shape[0]), width, -1).mean(axis=(1, 3))
-    return gaussian_filter(means, 1)
+    return gaussian_filter(cell_means(grey, max(1, max(grey.shape) // SMALL_SIDE)), 1)
 
 
 def _standardised(small: Small) -> Small:
