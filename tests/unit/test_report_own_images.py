@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_pages import TITLES, _seeds, grid_files, main_of, make_page
+from report_pages import TITLES, _seeds, _self_supervision, grid_files, main_of, make_page
 from report_results import fabricate
 from test_report_html import Page
 
@@ -132,6 +132,12 @@ def test_the_tables_have_every_class_and_no_published_column(own_results: Path) 
     assert {row["class"] for row in rows["classes"]} == set(CLASSES)
     rare = next(row for row in rows["classes"] if row["class"] == "rare <1>" and row["run"] == "vit-cutmix")
     assert (rare["train_images"], rare["test_images"], rare["mean"]) == ("6", "2", "")
+
+
+def test_the_table_of_part_1_has_every_class(own_results: Path) -> None:
+    target = own_results / "own_part1.md"
+    main_of("tabulate_part1.py")(_self_supervision(own_results), [str(target)])
+    assert "| benign | 40 | 10 | 60.00 ± 0.00 | 60.00 ± 0.00 | 60.00 ± 0.00 |" in target.read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from triptych.report.class_results import class_table
 from triptych.report.part1 import accuracy_rows, accuracy_table, evaluations_table, read_self_supervision
 from triptych.report.tables import write_tables
 from triptych.workflow.job import job
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 def main(results: dict[str, Any], targets: list[str]) -> None:
     """`results` are the arguments of `read_self_supervision`."""
     study = read_self_supervision(**results)
-    write_tables([accuracy_table(study), evaluations_table(study)], accuracy_rows(study), targets)
+    tables = [accuracy_table(study), evaluations_table(study)]
+    if study.comparison.own:
+        tables.insert(1, class_table(study.by_title, study.dataset.values, all_classes=True))
+    write_tables(tables, accuracy_rows(study), targets)
 
 
 if "snakemake" in globals():
