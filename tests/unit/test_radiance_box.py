@@ -66,6 +66,11 @@ def test_a_scene_far_away_is_told_the_scale_and_offset_that_would_do(tmp_path: P
     assert float((scene.cameras.position - 0.5).norm(dim=1).mean()) == pytest.approx(4 * 0.33, abs=0.01)
 
 
+def test_rays_that_begin_behind_the_box_are_told_of_near(tmp_path: Path) -> None:
+    with pytest.raises(TriptychError, match="near: 5 is beyond it; lower it"):
+        RadianceModel(read_scene(moved_scene(tmp_path / "a")), RECIPE.model_copy(update={"near": 5.0}))
+
+
 def test_cameras_that_look_away_are_told_of_their_axes(tmp_path: Path) -> None:
     path = moved_scene(tmp_path / "a", axes=-1)
     with pytest.raises(TriptychError, match="look away from it: give transform_matrix OpenGL's axes"):

@@ -11,7 +11,6 @@ from triptych.radiance.ray_sampler import RaySampler
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 from triptych.scenes.scene import Scene
-from triptych.scenes.scene_json import AABB_SCALES
 from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
@@ -19,6 +18,7 @@ log = logging.getLogger("triptych")
 RAYS = 8192
 ENOUGH, GOOD = 0.5, 0.9  # shares of rays that cross the box: below the first is a warning; the second advised
 FITTED_AABB_SCALE = 4  # of a scene with `Scene.fitted_world`
+ADVISED = (1, 2, 4, 8, 16)  # in a larger box the field is coarse, so the scene is brought nearer instead
 
 
 class TrainingRays:
@@ -40,17 +40,19 @@ class TrainingRays:
         if opaque.any():
             self.image, self.pixels = self.image[opaque], self.pixels[opaque]
 
-    def crossing(self, aabb_scale: int, *, reversed_axes: bool = False) -> float:
+    def crossing(self, aabb_scale: int, *, near: float | None = None, reversed_axes: bool = False) -> float:
         """Share of the rays that cross a box of this side.
 
         Args:
             aabb_scale: side of the box.
+            near: instead of the training's.
             reversed_axes: as if the poses had the axes of OpenCV, y down and z forward.
         """
         cameras = self.cameras
         if reversed_axes:
             cameras = replace(cameras, rotation=cameras.rotation * cameras.rotation.new_tensor([1, -1, -1]))
-        enter, leave = box_interval(*cameras.rays(self.image, self.pixels), aabb_scale, self.near)
+        start = self.near if near is None else near
+        enter, leave = box_interval(*cameras.rays(self.image, self.pixels), aabb_scale, start)
         return float((leave > enter).float().mean())
 
 
@@ -74,7 +76,9 @@ def check_box(scene: Scene, rays: TrainingRays) -> float:
         return share
     if rays.crossing(scene.aabb_scale, reversed_axes=True) >= GOOD:
         remedy = "the cameras look away from it: give transform_matrix OpenGL's axes (y up, z backward)"
-    elif fitting := [scale for scale in AABB_SCALES if rays.crossing(scale) >= GOOD]:
+    elif rays.crossing(scene.aabb_scale, near=0) >= GOOD:
+        remedy = f"near: {rays.near:g} is beyond it; lower it"
+    elif fitting := [scale for scale in ADVISED if rays.crossing(scale) >= GOOD]:
         remedy = f"aabb_scale: {fitting[0]} would do; set it for this scene"
     else:
         remedy = f"{_fitting_values(scene.fitted_world)} in its transforms.json would do"

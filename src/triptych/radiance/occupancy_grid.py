@@ -9,7 +9,6 @@ from torch.nn import functional
 from triptych.radiance.frustum_culling import sphere_in_view
 from triptych.radiance.step_schedule import MIN_STEP
 from triptych.scenes.cameras import Cameras
-from triptych.workflow.errors import TriptychError
 
 DECAY = 0.95
 THRESHOLD = 0.01  # optical thickness of a shortest step, above which a cell is occupied
@@ -67,9 +66,6 @@ class OccupancyGrid:
         """Deactivate the cells that lie outside all cameras' frustums, for the rest of the training.
 
         A cell is seen if its bounding sphere reaches into a camera's frustum beyond the distance `near`.
-
-        Raises:
-            TriptychError: no camera sees any cell.
         """
         centres, widths = self.cell_centres(self._cells)
         radius = widths[:, 0] * (3**0.5 / 2)
@@ -79,14 +75,6 @@ class OccupancyGrid:
             distance = (centres[rest] - cameras.position[camera]).norm(dim=-1)
             inside = sphere_in_view(cameras, camera, centres[rest], radius[rest])
             seen[rest] = inside & (distance + radius[rest] > near)
-        if not seen.any():
-            middle, width = cameras.position.mean(dim=0).tolist(), 2 ** (self.cascades - 1)
-            raise TriptychError(
-                f"radiance: none of the {len(cameras)} cameras sees the scene's box, which is {width} wide "
-                f"around (0.5, 0.5, 0.5); they stand around ({', '.join(f'{x:.3g}' for x in middle)}); raise "
-                "aabb_scale, or give transforms.json a scale and an offset that bring them nearer "
-                f"(nothing nearer than {near:g} is seen: near)"
-            )
         active = torch.zeros_like(self.active)
         active.view(-1)[self._cells[seen]] = True
         self._set_active(active)
