@@ -18,8 +18,8 @@ def find_nearest_images(experiment: Experiment, *, train_file: str, test_file: s
     """Collect all features, training images first, and find neighbours of some images by cosine similarity.
 
     Nothing is trained and no label is read. Writes `features.npy`, (N, D) float32; `files.csv` (file, split),
-    its rows in the same order; `neighbours.csv` (query, query_file, rank, image, file, similarity), where query
-    and image are rows of the former; and `metrics.json`.
+    its rows in the same order; `neighbours.csv` (query, query_file, rank, image, file, similarity), where
+    query and image are rows of the former; and `metrics.json`.
 
     Args:
         experiment: its recipe is that of the features.
