@@ -57,6 +57,7 @@ def test_each_problem_is_named(tmp_path: Path, content: bytes, expected: str) ->
 def test_a_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     assert problem_of(tmp_path) == "is a folder, not a config file"
     assert problem_of(tmp_path / "none.yaml") == "there is no such config file"
+    assert "a target stands before the options" in (problem_of(tmp_path / "results/tables/grid.md") or "")
 
 
 @pytest.mark.parametrize(

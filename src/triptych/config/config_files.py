@@ -35,7 +35,8 @@ def problem_of(path: Path) -> str | None:
     if path.is_dir():
         return "is a folder, not a config file"
     if not path.exists():
-        return "there is no such config file"
+        hint = "" if path.suffix in (".yaml", ".yml") else "; a target stands before the options"
+        return f"there is no such config file{hint}"
     if not path.is_file():
         return None  # a pipe can be read only once
     if path.stat().st_size > MAX_BYTES:
