@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-MAX_BYTES = 10_000_000
+MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000  # with all aliases written out
 CALLER = "TRIPTYCH_CALLER"  # as in triptych.workflow.errors
 
