@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from triptych.data.folder import read_folder, read_image, write_file_list
+from triptych.data.image_files import load_image
 from triptych.data.packed import load_packed, save_packed
 from triptych.workflow.errors import TriptychError
 
@@ -88,6 +89,16 @@ def test_an_image_of_the_right_size_keeps_its_pixels(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(read_image(tmp_path / "a.png", 8), pixels)
+
+
+def test_large_photographs_are_decoded_smaller_and_look_the_same(tmp_path):
+    shades = np.outer(np.hanning(600), np.hanning(800))
+    picture = Image.fromarray((255 * shades).astype(np.uint8)).convert("RGB")
+    picture.save(tmp_path / "a.jpg", quality=95)
+    picture.save(tmp_path / "a.png")
+    small, exact = (read_image(tmp_path / f"a.{suffix}", 32).astype(int) for suffix in ("jpg", "png"))
+    assert load_image(tmp_path / "a.jpg", min_side=64).size == (100, 75)
+    assert np.abs(small - exact).max() <= 3
 
 
 def test_the_central_square_is_kept(tmp_path):

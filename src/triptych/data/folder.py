@@ -30,6 +30,7 @@ from triptych.workflow.progress import Progress
 
 REMEDY = "replace or remove them"
 BLOCK = 256  # images in memory at a time
+OVERSAMPLED = 2  # at least so many pixels a side are decoded for each that is kept
 DETAILED = 64  # pixels; larger images are packed with some more, from which crops are resized
 MEASURED = 500  # headers that are read to find out how large the images are
 
@@ -42,7 +43,7 @@ def read_image(path: Path, side: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableImage: the file is not a readable image.
     """
-    upright = ImageOps.exif_transpose(load_image(path, remedy=REMEDY))
+    upright = ImageOps.exif_transpose(load_image(path, remedy=REMEDY, min_side=OVERSAMPLED * side))
     image = to_8_bits(upright).convert("RGB")
     if image.size != (side, side):
         image = ImageOps.fit(image, (side, side), method=Image.Resampling.LANCZOS)
