@@ -1,6 +1,7 @@
 """COLMAP's models as scenes: of any lens, binary or text, with the images wherever they are."""
 
 import shutil
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,6 +130,13 @@ def test_the_largest_of_several_models_is_used_and_the_others_are_named(
     assert "the model sparse/0 of 2 images is not used: sparse/1 has 5" in caplog.text
 
 
+def test_an_image_that_is_in_the_model_twice_is_used_once(tmp_path: Path) -> None:
+    write_project(tmp_path / "given")
+    file = tmp_path / "given/sparse/0/images.bin"
+    file.write_bytes(file.read_bytes().replace(b"im_9", b"im_1"))
+    assert take(tmp_path / "given", tmp_path / "results").names == ["im_1", "im_2", "im_10", "im_11"]
+
+
 def test_what_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     def message_of(path: Path) -> str:
         with pytest.raises(TriptychError) as caught:
@@ -148,6 +156,13 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
             file.write_bytes(kept[:cut])
             assert "sparse/0" in message_of(tmp_path / "given")
         file.write_bytes(kept)
+    file = tmp_path / "given/sparse/0/images.bin"
+    kept = file.read_bytes()
+    file.write_bytes(kept[:12] + struct.pack("<d", float("nan")) + kept[20:])
+    assert "a pose of this model is not finite" in message_of(tmp_path / "given")
+    file.write_bytes(kept.replace(b"im_9", b"im\xff9"))
+    assert "the name of an image is not UTF-8" in message_of(tmp_path / "given")
+    file.write_bytes(kept)
     shutil.rmtree(tmp_path / "given/images")
     assert "0 of 5 listed images exist" in message_of(tmp_path / "given")
     assert "put the images, or a link to them, there" in message_of(tmp_path / "given/sparse/0")

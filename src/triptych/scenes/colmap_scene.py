@@ -54,31 +54,44 @@ def read_colmap_scene(path: str | Path) -> tuple[SceneFile, SparsePoints | None]
         for other, one in models.items()
         if other != folder
     ]
-    images = sorted((model.image(number) for number in model.reg_image_ids()), key=lambda image: image.name)
+    try:
+        images = sorted(
+            (model.image(number) for number in model.reg_image_ids()), key=lambda image: image.name
+        )
+    except UnicodeDecodeError as error:
+        raise TriptychError(
+            f"{folder}: the name of an image is not UTF-8; rename it and map again"
+        ) from error
     if not images:
         raise TriptychError(f"{folder}: this model has no images with poses; export it again")
     poses = np.tile(np.eye(4), (len(images), 1, 1))
     poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in images]
     poses = poses @ FLIP_YZ
-    if not np.isfinite(poses).all():
+    # COLMAP inverts a rotation that is not finite to the identity
+    if not all(np.isfinite(image.cam_from_world().matrix()).all() for image in images):
         raise TriptychError(f"{folder}: a pose of this model is not finite; export it again")
     change = normalisation(poses)
     root = image_root(path)
     found = find_listed_files(root, [image.name for image in images])
-    frames = [
-        Frame(
-            name=printable(image.name),
-            number=number,
-            where=f"{folder}, image {printable(image.name)}",
-            values={**lens_values(model.camera(image.camera_id)), "transform_matrix": pose.tolist()},
-            image=one.file,
-            mask=None,
-            split=None,
-            listed=one.listed,
-            left_out="" if one.file else "does not exist",
+    files = [one.file for one in found]
+    frames = []
+    for number, (image, pose, one) in enumerate(zip(images, change.apply(poses), found, strict=True)):
+        left_out = "" if one.file else "does not exist"
+        if one.file in files[:number]:
+            left_out = left_out or "is listed twice"
+        frames.append(
+            Frame(
+                name=printable(image.name),
+                number=number,
+                where=f"{folder}, image {printable(image.name)}",
+                values={**lens_values(model.camera(image.camera_id)), "transform_matrix": pose.tolist()},
+                image=None if left_out else one.file,
+                mask=None,
+                split=None,
+                listed=one.listed,
+                left_out=left_out,
+            )
         )
-        for number, (image, pose, one) in enumerate(zip(images, change.apply(poses), found, strict=True))
-    ]
     scene = SceneFile((folder,), AABB_SCALE, World(SCALE, np.full(3, OFFSET)), frames, notes=tuple(notes))
     check_images(root, scene)
     points = list(model.points3D.values())
