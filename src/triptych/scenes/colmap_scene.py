@@ -73,12 +73,11 @@ def read_colmap_scene(path: str | Path) -> tuple[SceneFile, SparsePoints | None]
     change = normalisation(poses)
     root = image_root(path)
     found = find_listed_files(root, [image.name for image in images])
-    files = [one.file for one in found]
-    frames = []
+    frames: list[Frame] = []
+    seen: set[Path | None] = {None}
     for number, (image, pose, one) in enumerate(zip(images, change.apply(poses), found, strict=True)):
-        left_out = "" if one.file else "does not exist"
-        if one.file in files[:number]:
-            left_out = left_out or "is listed twice"
+        left_out = "" if one.file not in seen else "is listed twice" if one.file else "does not exist"
+        seen.add(one.file)
         frames.append(
             Frame(
                 name=printable(image.name),
