@@ -151,6 +151,18 @@ def test_too_few_features_ask_for_texture_and_light(tmp_path):
     assert "film something textured" in advise(diagnosis_of(tmp_path / "plain", tmp_path / "plain.db"))
 
 
+def test_large_images_with_few_features_are_doubled(tmp_path):
+    for number in range(2):
+        save(tmp_path / "few", number, 128 + (noise(number, 700, 300) - 128) * (np.arange(700) < 200))
+    found = {}
+    for octave in (0, -1, None):
+        options = MATCHING | {"first_octave": octave}
+        found[octave] = match_features(
+            tmp_path / "few", tmp_path / f"{octave}.db", **options, threads=2
+        ).features
+    assert found[0] < found[-1] == found[None]
+
+
 # Further attempts.
 
 

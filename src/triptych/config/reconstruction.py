@@ -75,7 +75,9 @@ class SfM(Section):
     max_image_size: Integer = knob(1200, "maximum longer side for the SIFT features, in pixels", ge=64)
     max_features: Integer = knob(8192, "maximum number of SIFT features per image", ge=16, le=100000)
     first_octave: Literal[-1, 0, 1] | None = knob(
-        None, "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels, else 0"
+        None,
+        "-1 doubles the image (finer, 4 times the work); null: -1 up to 640 pixels or if 0 finds few "
+        "features, else 0",
     )
     mapper: Literal["incremental", "global"] = knob(
         "incremental", "incremental: image by image | global: all at once"

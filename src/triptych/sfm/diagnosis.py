@@ -147,7 +147,7 @@ def advise(found: Diagnosis) -> str:
     if found.median_features < FEW_FEATURES:
         return (
             f"an image has only {found.median_features:.0f} features (median): film something textured, in "
-            "good light and in focus, or set sfm.first_octave: -1"
+            "good light and in focus, or set sfm.first_octave: -1 and a larger sfm.max_image_size"
         )
     if not found.counts.verified_pairs:
         return f"no two images show the same things: {FILM_AGAIN}"

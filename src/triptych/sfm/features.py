@@ -10,6 +10,7 @@ import pycolmap
 from PIL import Image
 
 from triptych.data.image_files import load_image, natural_order
+from triptych.sfm.database import count_matches
 from triptych.workflow.progress import Progress
 
 log = logging.getLogger("triptych")
@@ -18,8 +19,8 @@ CAMERA_MODEL = "OPENCV"  # fx, fy, cx, cy, k1, k2, p1, p2: the lens of instant-n
 PEAK_THRESHOLD = 0.02 / 3  # COLMAP's default; a lower one finds weaker features, too
 BLOCK = 10  # images per call of COLMAP, between which progress is shown
 # Images up to this longer side are doubled first: otherwise SIFT finds too few features in them, and four
-# times as many pixels are still few.
-SMALL = 640
+# times as many pixels are still few. So are images in which it finds fewer features than this, on average.
+SMALL, FEW = 640, 800
 MAKE, MODEL, EXIF, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 0x010F, 0x0110, 0x8769, 0x920A, 0xA405  # EXIF tags
 
 
@@ -64,40 +65,23 @@ def images_by_lens(folder: str | Path) -> dict[Lens, list[str]]:
     return dict(lenses)
 
 
-def extract_features(
+def _extract(
     database: Path,
     images: str | Path,
-    *,
+    lenses: dict[Lens, list[str]],
+    options: pycolmap.FeatureExtractionOptions,
     masks: str | Path | None,
-    max_image_size: int,
-    max_features: int,
-    first_octave: int | None,
-    peak_threshold: float,
-    affine: bool,
-    threads: int,
 ) -> None:
-    """Fill a new COLMAP database with cameras and features; arguments as for `match_features`.
+    """Make a database of cameras and features.
 
-    Images of one lens share a camera. COLMAP's own single-camera mode silently leaves out
-    images of another size, so each lens is imported separately.
+    COLMAP's own single-camera mode silently leaves out images of another size, so each lens is imported
+    separately.
     """
-    extraction = pycolmap.FeatureExtractionOptions()
-    extraction.max_image_size = max_image_size
-    extraction.num_threads = threads
-    extraction.sift.max_num_features = max_features
-    extraction.sift.peak_threshold = peak_threshold
-    extraction.sift.estimate_affine_shape = extraction.sift.domain_size_pooling = affine
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = CAMERA_MODEL
     if masks is not None:
         reader.mask_path = masks
-    lenses = images_by_lens(images)
-    if first_octave is None:
-        first_octave = -1 if max(max(lens.size) for lens in lenses) <= SMALL else 0
-    extraction.sift.first_octave = first_octave
-    if len(lenses) > 1:
-        log.info("%s: %d lenses or image sizes, one camera for each", images, len(lenses))
-
+    database.unlink(missing_ok=True)
     with pycolmap.Database.open(database):
         pass  # makes the tables
     # Images are registered first, one by one: threads would number them in the order in which they finish,
@@ -111,6 +95,42 @@ def extract_features(
         for start in range(0, len(every), BLOCK):
             block = every[start : start + BLOCK]
             pycolmap.extract_features(
-                database, images, image_names=block, reader_options=reader, extraction_options=extraction
+                database, images, image_names=block, reader_options=reader, extraction_options=options
             )
             progress.update(len(block))
+
+
+def extract_features(
+    database: Path,
+    images: str | Path,
+    *,
+    masks: str | Path | None,
+    max_image_size: int,
+    max_features: int,
+    first_octave: int | None,
+    peak_threshold: float,
+    affine: bool,
+    threads: int,
+) -> None:
+    """Make a COLMAP database of cameras and features; arguments as for `match_features`.
+
+    Images of one lens share a camera.
+    """
+    options = pycolmap.FeatureExtractionOptions()
+    options.max_image_size = max_image_size
+    options.num_threads = threads
+    options.sift.max_num_features = max_features
+    options.sift.peak_threshold = peak_threshold
+    options.sift.estimate_affine_shape = options.sift.domain_size_pooling = affine
+    lenses = images_by_lens(images)
+    if len(lenses) > 1:
+        log.info("%s: %d lenses or image sizes, one camera for each", images, len(lenses))
+    small = max(max(lens.size) for lens in lenses) <= SMALL
+    octaves = [first_octave] if first_octave is not None else [-1] if small else [0, -1]
+    for octave in octaves:
+        options.sift.first_octave = octave
+        _extract(database, images, lenses, options, masks)
+        features = count_matches(database).features_per_image
+        if features >= FEW:
+            break
+        log.info("%s: only %.0f features per image with first_octave: %d", images, features, octave)

@@ -99,7 +99,7 @@ def match_features(
         max_image_size: longer side in pixels at which features are detected.
         max_features: largest number of features per image.
         first_octave: -1 doubles the image first: more and finer features, four times the work.
-            None does so for images of up to 640 pixels and uses 0 for larger ones.
+            None does so for images of up to 640 pixels, and if larger ones have few features.
         seed: seed of RANSAC.
         threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on
             a busy machine, led to poses 1e-5 away, for a reason that was not found).
