@@ -135,11 +135,6 @@ def packed(dataset):
     return files
 
 
-def checked(dataset):
-    """The checks before the trainings on a data set; trainings wait for them, and never rerun because of them."""
-    return ancient(f"results/data/{dataset}/checked.json")
-
-
 def print_errors():
     """Print the error line of each failed job again, after Snakemake's own output."""
     for line in failures(Path("results/logs"), since=STARTED, oom_kills_before=OOM_KILLS):

@@ -112,7 +112,8 @@ checkpoint draw_shapes:
         "../workflow/scripts/draw_shapes.py"
 
 
-# No code param: an edit of the checks must not repeat them, and the trainings try their networks again.
+# First of all that needs a data set, by its priority. It is no input of the trainings, so that it makes none of them
+# stale; they do not start either if the sizes do not fit. No code param: an edit of the checks must not repeat them.
 rule check_sizes:
     input:
         data=lambda wildcards: packed(wildcards.dataset)(wildcards),
@@ -122,6 +123,7 @@ rule check_sizes:
         "<logs>/data/{dataset}_checks.log",
     benchmark:
         "<benchmarks>/data/{dataset}_checks.tsv"
+    priority: 100
     conda:
         "../envs/learning.yaml"
     threads: 1

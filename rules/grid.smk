@@ -7,7 +7,6 @@ include: "inputs/grid.smk"
 rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
-        checks=checked(config["grid"]["dataset"]),
     output:
         model="results/<cell>/model.safetensors",
         metrics="results/<cell>/metrics.json",

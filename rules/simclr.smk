@@ -9,7 +9,6 @@ if MINUTES is not None:
     rule plan_simclr:
         input:
             data=packed(DATASET),
-            checks=checked(DATASET),
         output:
             plan="results/simclr/plan.json",
         log:
@@ -33,7 +32,6 @@ if MINUTES is not None:
 rule pretrain_simclr:
     input:
         data=packed(DATASET),
-        checks=checked(DATASET),
         plan=[] if MINUTES is None else [rules.plan_simclr.output.plan],
     output:
         encoder="results/simclr/seed{seed}/encoder.safetensors",
@@ -61,7 +59,6 @@ rule pretrain_simclr:
 rule initialise_encoder:
     input:
         data=packed(DATASET),
-        checks=checked(DATASET),
     output:
         encoder="results/random/seed{seed}/encoder.safetensors",
         metrics="results/random/seed{seed}/metrics.json",
@@ -88,7 +85,6 @@ rule initialise_encoder:
 rule train_supervised:
     input:
         data=packed(DATASET),
-        checks=checked(DATASET),
     output:
         model="results/supervised/seed{seed}/model.safetensors",
         metrics="results/supervised/seed{seed}/metrics.json",

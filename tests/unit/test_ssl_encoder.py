@@ -80,7 +80,7 @@ def test_a_network_without_features_is_one_clear_line(module: Any, body: str, pr
     [
         (
             "return torchvision.models.googlenet(num_classes=num_classes, init_weights=False)",
-            "it returns while it trains GoogLeNetOutputs; switch off its auxiliary outputs",
+            "while it trains it returns GoogLeNetOutputs; switch off its auxiliary outputs",
         ),
         (
             f"return nn.Sequential({CONV}, nn.Linear(6, num_classes)).requires_grad_(False)",

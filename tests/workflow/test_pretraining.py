@@ -1,4 +1,4 @@
-"""Pretraining in the real DAG: by minutes instead of epochs, only once the labels are known to suffice."""
+"""Pretraining in the real DAG: by minutes instead of epochs, once all sizes are known to fit the data."""
 
 import json
 from pathlib import Path
@@ -44,16 +44,27 @@ def test_a_plan_stands_until_something_changes_that_it_was_measured_for(budgeted
     assert budgeted.plan(TARGET) == {PLANNING, PRETRAINING}
 
 
-def test_a_share_with_too_few_labels_is_found_before_the_pretraining(budgeted: Study) -> None:
+def test_all_sizes_that_do_not_fit_the_data_are_named_once_before_the_pretraining(budgeted: Study) -> None:
     budgeted.configure(
-        self_supervision={"simclr": {"minutes": None, "epochs": 1}, "label_fraction": {"percents": [0.5, 20]}}
+        self_supervision={
+            "simclr": {"minutes": None, "epochs": 1},
+            "probe": {"validation": 400},
+            "supervised": {"validation": 395},
+        },
+        grid={"validation": 4000},
     )
     done = budgeted.snakemake(TARGET)
     output = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "0.5 % of the labels are 2, fewer than two for some of the 10 classes; raise percents" in output
+    told = [line for line in done.stderr.splitlines() if line.startswith("triptych: error: config: ")]
+    assert len(told) == 3 and all("to at most 390" in line for line in told)
+    for place in ("self_supervision.probe", "self_supervision.supervised", "grid"):
+        assert sum(f"config: {place}.validation is" in line for line in told) == 1
     assert "epoch=" not in output
-    budgeted.configure(self_supervision={"label_fraction": {"percents": [20]}})
+    budgeted.configure(
+        self_supervision={"probe": {"validation": "auto"}, "supervised": {"validation": 100}},
+        grid={"validation": "auto"},
+    )
     budgeted.run(TARGET)
     budgeted.configure(self_supervision={"label_fraction": {"percents": [40]}})
     assert budgeted.plan(TARGET) == set()

@@ -11,6 +11,7 @@ import yaml
 from conftest import Study
 
 PAGE = "Report: results/report/index.html"
+CHECK = "Checking that all parts fit the images of shapes"
 VIT_REPORT = {
     "Tables: architecture x augmentation",
     "Figure: curves of vit",
@@ -83,7 +84,7 @@ def test_another_title_is_printed_and_nothing_is_computed_for_it(study: Study) -
 def test_asking_an_encoder_otherwise_neither_trains_nor_encodes_again(study: Study) -> None:
     study.configure(self_supervision={"knn": {"k": 7}})
     neighbours = {f"Nearest neighbours by the {name} encoder, seed 0" for name in ("simclr", "random")}
-    assert study.plan() == neighbours | {"Table: self-supervision", PAGE}
+    assert study.plan() == neighbours | {CHECK, "Table: self-supervision", PAGE}
 
 
 def test_the_probes_own_recipe_matters_to_the_protocol_that_reads_it(study: Study) -> None:
@@ -91,7 +92,7 @@ def test_the_probes_own_recipe_matters_to_the_protocol_that_reads_it(study: Stud
     assert study.plan() == set()
     study.configure(self_supervision={"probe": {"protocol": "report"}})
     probes = {f"Linear evaluation of the {name} encoder, seed 0" for name in ("simclr", "random")}
-    assert study.plan() == probes | {"Table: self-supervision", "Figures: self-supervision", PAGE}
+    assert study.plan() == probes | {CHECK, "Table: self-supervision", "Figures: self-supervision", PAGE}
 
 
 def test_supervised_training_may_borrow_a_column_of_the_grid(study: Study) -> None:
@@ -112,6 +113,12 @@ def test_adding_a_seed_runs_that_seed_only(study: Study) -> None:
     study.configure(grid={"seeds": [0, 1, 2]})
     new = {job for job in study.plan() if job.startswith("Grid:")}
     assert new == {name.replace("seed 0", "seed 2") for name in ALL_CELLS if "seed 0" in name}
+
+
+def test_sizes_are_checked_again_when_they_change_and_nothing_is_trained_again_by_that(study: Study) -> None:
+    study.configure(self_supervision={"feature_map": {"perplexity": 10}})
+    assert CHECK in study.plan()
+    assert not any(job.startswith(("Grid:", "SimCLR", "Supervised")) for job in study.plan())
 
 
 def test_a_knob_that_changes_no_result_reruns_nothing(study: Study) -> None:
@@ -208,6 +215,7 @@ def test_the_files_whose_edits_make_a_result_stale_are_listed(study: Study) -> N
         ("results/figures/grid_vit.svg", "Figure: curves of vit"),
         ("results/scenes/orbit/transforms.json", "Scene frame of orbit: upright and centred"),
         ("results/data/shapes/train_images.npy", "Drawing shapes"),
+        ("results/data/shapes/checked.json", CHECK),
     ],
 )
 def test_a_deleted_file_is_rebuilt(study: Study, file: str, job: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.checks.networks import check_networks
-from triptych.checks.sizes import SizeChecks
+from triptych.checks.sizes import check_sizes
 from triptych.data.packed import load_packed
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import write_json
@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 if "snakemake" in globals():
     with job(snakemake) as running:
         recipe, dataset = snakemake.params.recipe, load_packed(Path(snakemake.input.data[0]).parent)
-        checks = SizeChecks(dataset)
-        if "self_supervision" in recipe:
-            checks.check_self_supervision(recipe["self_supervision"])
-        if "grid" in recipe:
-            checks.check_grid(recipe["grid"])
+        checks = check_sizes(dataset, recipe)
         notes = list(dict.fromkeys(checks.notes))
         for note in notes:
             log.info("%s", note)

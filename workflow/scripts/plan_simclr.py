@@ -1,5 +1,6 @@
 """Measure how many epochs of pretraining fit into the minutes that the config allows."""
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if "snakemake" in globals():
         recipe = snakemake.params.recipe
         device: torch.device = choose_device(recipe["device"])
         dataset = load_packed(str(Path(snakemake.input.data[0]).parent))
+        importlib.import_module("triptych.checks.sizes").refuse_misfits(dataset, snakemake.config)
         plan = measure_plan(recipe, dataset, device)
         write_json(
             snakemake.output.plan,

@@ -1,5 +1,6 @@
 """Pretrain one SimCLR encoder."""
 
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 if "snakemake" in globals():
     with job(snakemake) as running:
         experiment = experiment_of(snakemake, running)
+        checks = importlib.import_module("triptych.checks.sizes")
+        checks.refuse_misfits(experiment.dataset(), snakemake.config)
         if snakemake.input.plan:
             plan = json.loads(Path(snakemake.input.plan[0]).read_text(encoding="utf-8"))
             experiment = replace(experiment, recipe={**experiment.recipe, "epochs": plan["epochs"]})

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 if "snakemake" in globals():
     with job(snakemake) as running:
         experiment = experiment_of(snakemake, running)
+        # By name: an edit of what only checks must not make trainings stale.
+        checks = importlib.import_module("triptych.checks.sizes")
+        checks.refuse_misfits(experiment.dataset(), snakemake.config)
         row = snakemake.wildcards.get("architecture")  # of the grid; the supervised comparison is in none
         if row is not None and snakemake.config["architectures"][row]["attention"]:
-            # By name: an edit of what only checks must not make trainings stale.
             rollout = importlib.import_module("triptych.classify.attention_rollout")
             rollout.check_attention(experiment.dataset(), row, experiment.recipe["architecture"])
         run_training(train_classifier, experiment)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.config.sizes import sizes_of
 from triptych.data.packed import PackedDataset
 from triptych.ssl.label_fraction import LABELLED, labelled_count
 from triptych.training.batches import batch_size
+from triptych.workflow.errors import TriptychError
 
 MIN_TEST = 4  # images: fewer have no map
 NAMED = 5  # most classes in a message
@@ -113,16 +115,15 @@ class SizeChecks:
         views: int = 1,
     ) -> None:
         """Check the batch of a training on a number of images, which is 0 if its split is impossible."""
-        if images == 0:
-            return
         batch, least = batch_size(recipe, images), 2 * recipe["accumulate"] * recipe["gpus"]
-        if batch < least:
+        if images == 0:  # its network is tried all the same
+            batch = recipe["batch_size"]
+        elif batch < least:
             self._problem(
                 f"{place}: there are {images} images to train on, but accumulate: {recipe['accumulate']} and "
                 f"gpus: {recipe['gpus']} need {least}; lower them or add images"
             )
-            return
-        if batch < recipe["batch_size"]:
+        elif batch < recipe["batch_size"]:
             self._note(
                 f"{place}.batch_size is {recipe['batch_size']}, but there are {images} images to train on: "
                 f"it is lowered to {batch}"
@@ -171,3 +172,25 @@ class SizeChecks:
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
+
+
+def check_sizes(dataset: PackedDataset, sizes: Mapping[str, Any]) -> SizeChecks:
+    """Check all parts; `sizes` as `triptych.config.sizes.sizes_of` returns them."""
+    checks = SizeChecks(dataset)
+    if "self_supervision" in sizes:
+        checks.check_self_supervision(sizes["self_supervision"])
+    if "grid" in sizes:
+        checks.check_grid(sizes["grid"])
+    return checks
+
+
+def refuse_misfits(dataset: PackedDataset, config: Mapping[str, Any]) -> None:
+    """Stop a training if anything in the whole study does not fit the data set.
+
+    Scripts load this by name, so that an edit of it makes no result stale.
+
+    Raises:
+        TriptychError: all problems, one a line.
+    """
+    if problems := check_sizes(dataset, sizes_of(config, dataset.name)).problems:
+        raise TriptychError("\n".join(dict.fromkeys(problems)))

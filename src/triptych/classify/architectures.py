@@ -98,7 +98,7 @@ def try_training(model: nn.Module, name: str, image_size: int, outputs: int, kin
             found = model(torch.rand(2, 3, image_size, image_size))
         except Exception as error:
             _blame(name, image_size, " while it trains", error)
-        _check_shape(found, outputs, name, kind, " while it trains")
+        _check_shape(found, outputs, name, kind, "while it trains ")
         if not (found.requires_grad and any(p.requires_grad for p in model.parameters())):
             raise TriptychError(f"{name}: its network has nothing to train: no weight with requires_grad")
         try:
@@ -129,5 +129,5 @@ def _check_shape(found: Any, outputs: int, name: str, kind: str, when: str = "")
     if hasattr(found, "_fields"):  # a named tuple
         what += "; switch off its auxiliary outputs (of torchvision's networks: aux_logits=False)"
     raise TriptychError(
-        f"{name}: its network must turn 2 images into {kind} of shape {(2, outputs)}; it returns{when} {what}"
+        f"{name}: its network must turn 2 images into {kind} of shape {(2, outputs)}; {when}it returns {what}"
     )

@@ -5,17 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ENDS = (" INFO done", " INFO stopped")  # the last line of a job that did not fail
+KILLED = "error: the job was killed"
 VMSTAT = Path("/proc/vmstat")
 
 
 def failures(logs: Path, *, since: float, oom_kills_before: int = 0) -> Iterator[str]:
     """One line for each error in the logs of jobs, and for each job that was killed before it could log one.
 
+    An error that several jobs have is named once, with the first one's log.
+
     Args:
         logs: folder of the logs (see `triptych.workflow.job`).
         since: only logs that were written after this time, in seconds since 1970.
         oom_kills_before: `oom_kills` when the jobs were started.
     """
+    named: set[str] = set()
     for path in sorted(logs.rglob("*.log")):
         if path.stat().st_mtime < since:
             continue
@@ -24,6 +28,9 @@ def failures(logs: Path, *, since: float, oom_kills_before: int = 0) -> Iterator
         if not errors and lines and not lines[-1].endswith(ENDS):
             errors = [_killed(lines, certain=oom_kills() > oom_kills_before)]
         for error in errors:
+            if error in named and not error.startswith(KILLED):
+                continue
+            named.add(error)
             yield f"{error} (log: {path})"
 
 
@@ -42,6 +49,6 @@ def _killed(lines: list[str], *, certain: bool) -> str:
     )
     why = "by the system, as" if certain else "from outside, most likely as"
     return (
-        f"error: the job was killed {why} memory was exhausted; it had {memory}; use a smaller batch_size, "
+        f"{KILLED} {why} memory was exhausted; it had {memory}; use a smaller batch_size, "
         "smaller images, fewer jobs at a time (--cores, compute.cell_threads) or a machine with more memory"
     )
