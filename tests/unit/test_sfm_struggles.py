@@ -153,7 +153,7 @@ def test_too_few_features_ask_for_texture_and_light(tmp_path):
 
 def test_large_images_with_few_features_are_doubled(tmp_path):
     for number in range(2):
-        save(tmp_path / "few", number, 128 + (noise(number, 700, 300) - 128) * (np.arange(700) < 200))
+        save(tmp_path / "few", number, 128 + (noise(number, 660, 160) - 128) * (np.arange(660) < 200))
     found = {}
     for octave in (0, -1, None):
         options = MATCHING | {"first_octave": octave}
@@ -324,7 +324,7 @@ def test_the_principal_point_has_the_freedom_that_the_views_carry(tmp_path, fram
 # Held-out images.
 
 
-@pytest.mark.parametrize("mapper", ["incremental", "global"])
+@pytest.mark.parametrize("mapper", ["incremental", pytest.param("global", marks=pytest.mark.slow)])
 def test_held_out_images_are_registered_afterwards_against_a_model_without_them(tmp_path, mapper):
     path = tmp_path / "database.db"
     truth = synthetic(path, frames=16)
