@@ -66,6 +66,22 @@ def test_a_scene_far_away_is_told_the_scale_and_offset_that_would_do(tmp_path: P
     assert float((scene.cameras.position - 0.5).norm(dim=1).mean()) == pytest.approx(4 * 0.33, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("axes", "inwards", "warned"), [(-1, True, True), (1, True, False), (1, False, False)]
+)
+def test_cameras_within_the_box_are_told_of_their_axes_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, axes: float, inwards: bool, warned: bool
+) -> None:
+    path = moved_scene(tmp_path / "a", axes=axes)
+    content = json.loads(path.read_text()) | {"aabb_scale": 8}
+    if not inwards:  # upright cameras that look outwards, as in the middle of a room
+        for frame in content["frames"]:
+            frame["transform_matrix"] = (np.array(frame["transform_matrix"]) * [-1, 1, -1, 1]).tolist()
+    path.write_text(json.dumps(content))
+    assert RadianceModel(read_scene(path), RECIPE).rays_in_box == 1
+    assert ("all cameras are upside down" in caplog.text) == warned
+
+
 def test_rays_that_begin_behind_the_box_are_told_of_near(tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match="near: 5 is beyond it; lower it"):
         RadianceModel(read_scene(moved_scene(tmp_path / "a")), RECIPE.model_copy(update={"near": 5.0}))

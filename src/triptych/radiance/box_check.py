@@ -10,6 +10,7 @@ from triptych.radiance.march import box_interval
 from triptych.radiance.ray_sampler import RaySampler
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
+from triptych.scenes.normalisation import middle_of_view
 from triptych.scenes.scene import Scene
 from triptych.workflow.errors import TriptychError
 
@@ -17,6 +18,7 @@ log = logging.getLogger("triptych")
 
 RAYS = 8192
 ENOUGH, GOOD = 0.5, 0.9  # shares of rays that cross the box: below the first is a warning; the second advised
+OPENGL = "give transform_matrix OpenGL's axes (y up, z backward)"
 FITTED_AABB_SCALE = 4  # of a scene with `Scene.fitted_world`
 ADVISED = (1, 2, 4, 8, 16)  # in a larger box the field is coarse, so the scene is brought nearer instead
 
@@ -56,6 +58,18 @@ class TrainingRays:
         return float((leave > enter).float().mean())
 
 
+def opencv_axes(cameras: Cameras) -> bool:
+    """Whether the axes seem to be OpenCV's: all cameras are upside down and look away from each other.
+
+    Either alone is usual: worlds without an up direction, and views outwards from the middle of a room.
+    """
+    rotation, position = cameras.rotation.double().cpu().numpy(), cameras.position.double().cpu().numpy()
+    poses = np.tile(np.eye(4), (len(cameras), 1, 1))
+    poses[:, :3, :3], poses[:, :3, 3] = rotation, position
+    depth = ((middle_of_view(poses) - position) * rotation[:, :, 2]).sum(axis=1)
+    return bool((rotation[:, 2, 1] > 0).all() and (depth < 0).all())
+
+
 def _fitting_values(world: World) -> str:
     """The keys of a scene file for this conversion, rounded so that the scene stays where it is."""
     scale = float(f"{world.scale:.4g}")
@@ -73,9 +87,11 @@ def check_box(scene: Scene, rays: TrainingRays) -> float:
     """
     share = rays.crossing(scene.aabb_scale)
     if share >= ENOUGH:
+        if opencv_axes(rays.cameras):
+            log.warning("radiance: all cameras are upside down and look away from each other; %s", OPENGL)
         return share
     if rays.crossing(scene.aabb_scale, reversed_axes=True) >= GOOD:
-        remedy = "the cameras look away from it: give transform_matrix OpenGL's axes (y up, z backward)"
+        remedy = f"the cameras look away from it: {OPENGL}"
     elif rays.crossing(scene.aabb_scale, near=0) >= GOOD:
         remedy = f"near: {rays.near:g} is beyond it; lower it"
     elif fitting := [scale for scale in ADVISED if rays.crossing(scale) >= GOOD]:
