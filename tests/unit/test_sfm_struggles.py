@@ -226,6 +226,9 @@ def test_images_that_several_models_register_count_once_in_the_progress():
             for _ in range(images - 2):
                 growth.add()
         assert (progress.count, progress.total) == (9, 10)
+        for _ in range(20):  # images are removed and registered again
+            growth.add()
+        assert (progress.count, progress.total) == (10, 10)
 
 
 # Models.

@@ -87,7 +87,8 @@ class Growth:
 
     def add(self) -> None:
         """Another image is registered."""
-        self.images += 1
+        # COLMAP removes images that fit badly, and registers them again
+        self.images = min(self.images + 1, self.progress.total)
         if self.images > self.progress.count:
             self.progress.update(self.images - self.progress.count)
 
