@@ -1,8 +1,8 @@
 """Does a capture become a scene, how exactly and how fast? By Snakemake, as a user runs it, on two cores.
 
 Scenes: fox (50 photographs at full resolution with reference poses), a hand-held film made of them, the
-embedded orbit film, and mouse (59 phone photographs, on which no recipe of the field was tuned). SHARED=/path/to/data is the
-folder with `fox` and `mouse`; by default, the one beside the project.
+embedded orbit film, and mouse (59 phone photographs, on which no recipe of the field was tuned).
+SHARED=/path/to/data is the folder with `fox` and `mouse`; by default, the one beside the project.
 
 - `fox_seconds`: features, matches, poses and their comparison with the reference, wall time of the jobs.
 - `fox_rotation_deg`, `fox_position_pct`: median errors; positions in percent of the cameras' span.
