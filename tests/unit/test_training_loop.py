@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from toy_training import EVERYTHING, STEPS, same, train
+from toy_training import EVERYTHING, EXAMPLES, STEPS, same, train
 
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.loop import Batch
@@ -215,6 +215,6 @@ def test_a_run_that_diverges_later_names_its_last_good_checkpoint(tmp_path: Path
     assert all(value.isfinite().all() for value in state["model"].values())
 
 
-def test_a_batch_larger_than_the_data_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TriptychError, match="batch_size is 300 but there are only 200"):
-        train(tmp_path, batch_size=300)
+def test_a_batch_larger_than_the_data_is_lowered_to_all_of_it(tmp_path: Path) -> None:
+    larger, whole = (train(tmp_path / str(size), batch_size=size, epochs=1)[0] for size in (300, EXAMPLES))
+    assert same(larger, whole)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from toy_training import EXAMPLES, same, train
+from toy_training import EXAMPLES, RECIPE, same, train
 
-from triptych.training.batches import Batch, Batches
+from triptych.training.batches import Batch, Batches, batch_size
 from triptych.training.step import TIME_EVERY, Stopwatch, TrainingStep
 from triptych.training.train_state import TrainState
 from triptych.training.weight_average import WeightAverage
@@ -125,3 +125,19 @@ def test_a_device_that_runs_ahead_is_waited_for_in_few_steps(steps: int, timed: 
             pass
     assert waited == [number for number in timed for _ in range(4)]
     assert TIME_EVERY == 50
+
+
+@pytest.mark.parametrize(
+    ("examples", "changes", "expected"),
+    [(50, {}, 8), (8, {}, 8), (7, {}, 7), (7, {"gpus": 2, "accumulate": 2}, 4), (7, {"accumulate": 2}, 7)],
+)
+def test_a_batch_is_never_larger_than_the_data(examples: int, changes: dict[str, int], expected: int) -> None:
+    recipe = {**RECIPE, "batch_size": 8, **changes}
+    assert batch_size(recipe, examples) == expected
+    batches = Batches(examples, recipe, seed=0, device=CPU, label="toy")
+    assert (batches.batch_size, batches.steps) == (expected, examples // expected)
+
+
+def test_too_few_examples_for_micro_batches_are_one_clear_line() -> None:
+    with pytest.raises(TriptychError, match=r"toy: accumulate splits batch_size 3 into 2 .* or add images"):
+        Batches(3, {**RECIPE, "accumulate": 2}, seed=0, device=CPU, label="toy")

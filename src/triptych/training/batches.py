@@ -34,7 +34,8 @@ def batch_size(recipe: Mapping[str, Any], num_examples: int) -> int:
     """
     if num_examples >= recipe["batch_size"]:
         return recipe["batch_size"]
-    unit = recipe["gpus"] * recipe["accumulate"] if recipe["gpus"] > 1 else 1
+    workers = recipe.get("gpus", 1)  # a plan of epochs is measured with one
+    unit = workers * recipe["accumulate"] if workers > 1 else 1
     return num_examples // unit * unit
 
 
