@@ -208,7 +208,8 @@ def _self_supervision(root: Path) -> None:
                 **class_results(reached),
             }
             folder = root / name / f"seed{seed}"
-            recipe = {"protocol": "report", "architecture": {"module": "triptych.models.resnet", "options": {"width": 64}}}
+            network = {"module": "triptych.models.resnet", "options": {"width": 64}}
+            recipe = {"protocol": "report", "architecture": network}
             _classifier(folder, 100 - reached, seed=seed, recipe=recipe, metrics=metrics)
         _evaluations(root, seed)
 

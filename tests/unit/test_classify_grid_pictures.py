@@ -30,7 +30,7 @@ AUGMENTATIONS = {
     "cutout": {"method": "cutout", "size": 8, "probability": 1.0},
     "cutmix": {"method": "cutmix", "alpha": 0.4, "probability": 1.0},
 }
-OPTIONS = {"dim": 16, "depth": 2, "heads": 2, "mlp": 16}
+OPTIONS = {"patch": 4, "dim": 16, "depth": 2, "heads": 2, "mlp": 16}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,14 @@ import pytest
 from triptych.data.packed import LabelledImages, Superclasses, load_packed, save_packed
 from triptych.workflow.errors import TriptychError
 
-FILES = {"train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json", "digest.txt"}
+FILES = {
+    "train_images.npy",
+    "train_labels.npy",
+    "test_images.npy",
+    "test_labels.npy",
+    "dataset.json",
+    "digest.txt",
+}
 
 
 def random_images(train: int = 40, test: int = 15, side: int = 8) -> LabelledImages:

@@ -12,9 +12,9 @@ from sphere_scene import write_ball_scene, write_blender_scene
 
 from triptych.radiance.ray_sampler import read_images, read_masks
 from triptych.scenes.import_scene import import_scene
+from triptych.scenes.known_poses import poses_fingerprint, read_known_poses
 from triptych.scenes.manifest import COLUMNS
 from triptych.scenes.scene import Scene, read_scene
-from triptych.scenes.known_poses import poses_fingerprint, read_known_poses
 from triptych.workflow.errors import TriptychError
 
 
