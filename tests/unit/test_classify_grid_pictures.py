@@ -85,7 +85,7 @@ def test_the_weights_listened_to_are_those_that_the_model_uses() -> None:
 
 
 def test_a_class_token_that_looks_at_one_patch_makes_that_patch_bright() -> None:
-    model = ViT(10, 16, dim=16, depth=1, heads=1, mlp=16).eval()
+    model = ViT(10, 16, patch=4, dim=16, depth=1, heads=1, mlp=16).eval()
     with torch.no_grad():
         model.patches.weight.zero_(), model.patches.bias.zero_()
         model.positions.zero_(), model.class_token.zero_()
