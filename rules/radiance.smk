@@ -237,13 +237,6 @@ rule render_flythrough_instant_ngp:
         "../workflow/scripts/render_flythrough_instant_ngp.py"
 
 
-def rules_of_field(scene):
-    """The rules that train and render the field of a scene."""
-    if BACKENDS.get(scene) == INSTANT_NGP:
-        return [rules.train_instant_ngp, rules.render_views_instant_ngp, rules.render_flythrough_instant_ngp]
-    return [rules.train_radiance, rules.render_views, rules.render_flythrough, rules.export_scene]
-
-
 RADIANCE_TARGETS = [
     path for scene in SCENES for rule in rules_of_field(scene) for path in results_of(rule, scene=scene)
 ]

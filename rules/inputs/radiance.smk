@@ -73,6 +73,13 @@ NVLABS = pattern(scene for scene, backend in BACKENDS.items() if backend == INST
 OWN = pattern(scene for scene in config["scenes"] if BACKENDS.get(scene) != INSTANT_NGP)
 
 
+def rules_of_field(scene):
+    """The rules that train and render the field of a scene."""
+    if BACKENDS.get(scene) == INSTANT_NGP:
+        return [rules.train_instant_ngp, rules.render_views_instant_ngp, rules.render_flythrough_instant_ngp]
+    return [rules.train_radiance, rules.render_views, rules.render_flythrough, rules.export_scene]
+
+
 def recorded_path(scene):
     """The camera path that the film of a scene follows, or None: along its cameras."""
     return scene_recipe(scene, "flythrough")["path"]
