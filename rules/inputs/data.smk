@@ -47,6 +47,12 @@ def check_datasets():
     for dataset in DATASETS:
         settings = config["datasets"][dataset]
         if dataset in WITHOUT_SOURCE:
+            packed_from = WITHOUT_SOURCE[dataset]["source"].get("path")
+            if packed_from and os.path.abspath(packed_from) != os.path.abspath(settings["path"]):
+                raise WorkflowError(
+                    f"config: datasets.{dataset}: {settings['path']} does not exist; the packed images are from "
+                    f"{packed_from}: correct `path`, or give that one to go on with them"
+                )
             if workflow.is_main_process:
                 print(
                     f"triptych: datasets.{dataset}: {settings['path']} is gone; the packed images are used",

@@ -169,6 +169,12 @@ def test_mistakes_in_a_csv_file_are_one_clear_line(tmp_path, text, words):
         labels(tmp_path, text)
 
 
+def test_a_missing_csv_file_is_one_clear_line(tmp_path):
+    touch(tmp_path, "1.png", "2.png")
+    with pytest.raises(TriptychError, match="labels.csv: the labels cannot be read .*; correct `labels`"):
+        list_folder(tmp_path, "labels.csv")
+
+
 def test_the_contents_follow_the_images_and_nothing_else(tmp_path):
     touch(tmp_path / "a", "train/x/1.png", "train/y/1.png")
     before = list_folder(tmp_path / "a").contents()

@@ -154,12 +154,13 @@ def _by_folders(
 def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> FolderListing:
     """The listing whose classes come from a csv file."""
     skipped: dict[str, list[str]] = {}
-    names = _walk(root, root, skipped)
     path = root / Path(file).expanduser()
+    given_labels = read_labels(path)
+    names = _walk(root, root, skipped)
     others = "files of other types"
     skipped[others] = [name for name in skipped.get(others, []) if not (root / name).samefile(path)]
     there, labelled, missing = set(names), {}, []
-    for given, (label, part) in read_labels(path).items():
+    for given, (label, part) in given_labels.items():
         name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(given)
         if name not in there and "train" in folders:
             name = f"{folders['train'].name}/{name}"

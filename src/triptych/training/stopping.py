@@ -19,8 +19,8 @@ def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterato
     """Within, the first of `SIGNALS` makes the next checkpoint due, after which the process ends.
 
     A second SIGINT (Ctrl-C) ends the process at once. A second SIGTERM has no effect: schedulers send
-    several before SIGKILL. A signal that is ignored, such as SIGHUP under nohup, stays so. No effect outside
-    the main thread, which alone may handle signals.
+    several before SIGKILL. SIGHUP stays ignored under nohup. No effect outside the main thread, which alone
+    may handle signals.
 
     Args:
         request: called with the first signal's number; by default `request_stop`. It must not fail.
@@ -28,8 +28,9 @@ def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterato
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def restore() -> None:
         for number, handler in before.items():
