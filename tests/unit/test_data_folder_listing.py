@@ -171,7 +171,7 @@ def test_mistakes_in_a_csv_file_are_one_clear_line(tmp_path, text, words):
 
 def test_a_missing_csv_file_is_one_clear_line(tmp_path):
     touch(tmp_path, "1.png", "2.png")
-    with pytest.raises(TriptychError, match="labels.csv: the labels cannot be read .*; correct `labels`"):
+    with pytest.raises(TriptychError, match=r"labels\.csv: the labels cannot be read .*; correct `labels`"):
         list_folder(tmp_path, "labels.csv")
 
 
