@@ -137,6 +137,17 @@ def test_a_folder_is_reserved_for_the_process_that_uses_it_until_that_ends(
     assert f"waiting for process {other.pid}" in caplog.text
 
 
+def test_a_file_system_without_locks_is_named_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", without_locks)
+    assert Checkpoints(tmp_path / "run", "run").load() is None
+    assert "run cannot be reserved for this process: No locks available" in caplog.text
+
+
 def test_only_two_checkpoints_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "run", "run")
     for step in range(5):

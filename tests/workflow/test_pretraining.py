@@ -38,7 +38,9 @@ def test_as_many_epochs_are_trained_as_were_planned_for_the_minutes(budgeted: St
 def test_a_plan_stands_until_something_changes_that_it_was_measured_for(budgeted: Study) -> None:
     budgeted.configure(self_supervision={"simclr": {"epochs": 7}})
     assert budgeted.plan(TARGET) == set()
-    budgeted.configure(self_supervision={"simclr": {"min_lr_ratio": 0.1, "temperature": 0.3}})
+    budgeted.configure(
+        self_supervision={"simclr": {"min_lr_ratio": 0.1, "warmup_peak": 2, "temperature": 0.3}}
+    )
     assert budgeted.plan(TARGET) == {PRETRAINING}
     budgeted.configure(self_supervision={"simclr": {"minutes": 0.5}})
     assert budgeted.plan(TARGET) == {PLANNING, PRETRAINING}

@@ -4,6 +4,7 @@ They are kept outside every rule's output, because Snakemake deletes the outputs
 until Snakemake has accepted the outputs (`triptych.workflow.records.remove_finished_checkpoints`).
 """
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -144,7 +145,10 @@ def _lock(folder: Path) -> None:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
-        except BlockingIOError:
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                log.warning("%s cannot be reserved for this process: %s", folder, error.strerror)
+                break
             file.seek(0)
             owner = file.read()
             if time.monotonic() > deadline:

@@ -105,15 +105,17 @@ def remove_finished_checkpoints() -> None:
     To be called when Snakemake has accepted all outputs. Until then, a training whose outputs are not
     accepted resumes.
     """
-    for folder in {file.parent for file in CHECKPOINTS.rglob("step-*")}:
+    for lock in CHECKPOINTS.rglob("*.lock"):  # of each training, whether or not it has saved
+        folder = lock.with_suffix("")
         records = (RECORDS / "jobs" / folder.relative_to(CHECKPOINTS)).glob("*.json")
         finished = max((read_json(record)["finished"] for record in records), default=0)
-        for file in folder.iterdir():
+        for file in folder.glob("*"):
             if file.stat().st_mtime_ns <= finished:
                 file.unlink()
-        if not any(folder.iterdir()):
-            folder.rmdir()
-            folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+        if finished and not any(folder.glob("*")):
+            lock.unlink()
+            if folder.is_dir():
+                folder.rmdir()
 
 
 def keep_metadata() -> None:
