@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from triptych.classify.trained import load_trained
+from triptych.workflow.command import run_command
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
 
@@ -77,14 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="triptych.export_onnx", description="Export a classifier as ONNX.")
     parser.add_argument("model", help="results/RUN/seedN of a study, such as results/supervised/seed0")
     parser.add_argument("file", help="the .onnx file")
-    chosen = parser.parse_args(arguments)
-    try:
+
+    def run(chosen: argparse.Namespace) -> None:
         difference = export_onnx(chosen.model, chosen.file)
-    except TriptychError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{chosen.file}: probabilities differ from PyTorch's by at most {difference:.1g}")
-    return 0
+        print(f"{chosen.file}: probabilities differ from PyTorch's by at most {difference:.1g}")
+
+    return run_command(parser, run, arguments)
 
 
 if __name__ == "__main__":

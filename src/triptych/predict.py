@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from triptych.classify.trained import load_trained
 from triptych.data.folder import read_image
 from triptych.data.image_files import SUFFIXES, UnreadableImage, find_files, printable
+from triptych.workflow.command import run_command
 from triptych.workflow.devices import choose_device
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
@@ -111,14 +112,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", help="folder of images, with sub-folders; or one image")
     parser.add_argument("--output", default="predictions.csv", help="the csv (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
-    chosen = parser.parse_args(arguments)
-    try:
+
+    def run(chosen: argparse.Namespace) -> None:
         line = predict_folder(chosen.model, chosen.folder, chosen.output, device=chosen.device)
-    except TriptychError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{chosen.output}: {line}")
-    return 0
+        print(f"{chosen.output}: {line}")
+
+    return run_command(parser, run, arguments)
 
 
 if __name__ == "__main__":

@@ -102,11 +102,17 @@ def test_classifiers_on_an_encoder_are_read_too(study: Path, run: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["results/supervised/seed7", "photos"], "seed7: does not exist; in "),
+        (["results/supervised/seed7", "photos"], "results/supervised there are seed0\n"),
+        (["results/supervised", "photos"], "this is no trained classifier; in "),
         (
-            ["results/supervised/seed7", "photos"],
-            "metrics.json: cannot be read (FileNotFoundError); name a folder",
+            ["results/simclr/seed0", "photos"],
+            "results there are fine_tune/percent1/seed0, probe/simclr/seed0, supervised/seed0\n",
         ),
-        (["results/simclr/seed0", "photos"], "model.safetensors: there are no such weights"),
+        (["results/supervise/seed0", "photos"], "results/supervise/seed0: does not exist; in "),
+        (["photos", "photos"], "photos: not in the results of a study"),
+        (["results/supervised/seed0", "photos", "--device", "gpu"], "device: 'gpu' is not available"),
+        (["results/supervised/seed0", "photos", "--output", "photos"], "photos: Is a directory"),
         (["results/supervised/seed0", "nowhere"], "nowhere: there is no such folder"),
         (["results/supervised/seed0", "empty"], "empty: there are no images of the types .jpg"),
         (["results/supervised/seed0", "damaged"], "damaged: none of 1 images can be read"),

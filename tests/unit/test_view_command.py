@@ -104,9 +104,9 @@ def test_it_can_be_asked_for_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--max-width", "0"], "--max-width must be 16 or more"),
-        (["--min-side", "-1"], "--min-side must be 8 or more"),
-        (["--fps", "0"], "--fps must be above 0"),
+        (["--max-width", "0"], "argument --max-width: 0 must be between 16 and 10000"),
+        (["--min-side", "-1"], "argument --min-side: -1 must be between 8 and 10000"),
+        (["--fps", "0"], "argument --fps: 0 must be between 0.1 and 1000"),
     ],
 )
 def test_options_out_of_range_are_refused(

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triptych.classify.architectures import build_model
+from triptych.data.image_files import natural_order
 from triptych.experiments.experiment import load_weights
 from triptych.ssl.encoder import build_encoder
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import read_json
+
+NAMED = 8  # most runs in a message
 
 
 class Classifier(nn.Module):
@@ -75,13 +78,15 @@ def load_trained(path: str | Path) -> Trained:
         TriptychError: there is no such classifier, or the study has no longer what it was trained on.
     """
     given = Path(path).absolute()
-    folder = given if given.is_dir() else given.parent
-    metrics = _read(folder / "metrics.json")
-    results = next((parent for parent in folder.parents if parent.name == "results"), None)
+    folder = given.parent if given.is_file() else given
+    results = next((parent for parent in [folder, *folder.parents] if parent.name == "results"), None)
     if results is None:
         raise TriptychError(
             f"{folder}: not in the results of a study; name a folder such as results/supervised/seed0"
         )
+    if not _is_classifier(folder):
+        raise TriptychError(f"{given}: {_not_there(folder, results)}")
+    metrics = _read(folder / "metrics.json")
     try:
         recipe, data = metrics["provenance"]["recipe"], metrics["provenance"]["data"]
     except KeyError as error:
@@ -95,6 +100,25 @@ def load_trained(path: str | Path) -> Trained:
     network = _network(folder, recipe, results, len(classes), side)
     model = Classifier(network, described["mean"], described["std"]).eval()
     return Trained(model, classes, side, int(described.get("pack_size", described["image_size"])[0]))
+
+
+def _is_classifier(folder: Path) -> bool:
+    weights = ("model.safetensors", "classifier.safetensors")
+    return (folder / "metrics.json").is_file() and any((folder / name).is_file() for name in weights)
+
+
+def _not_there(folder: Path, results: Path) -> str:
+    """What is wrong with a folder that is no classifier: names the nearest classifiers."""
+    problem = "this is no trained classifier" if folder.exists() else "does not exist"
+    for near in [folder, *folder.parents]:
+        runs = (file.parent for file in near.rglob("metrics.json") if _is_classifier(file.parent))
+        names = sorted((run.relative_to(near).as_posix() for run in runs), key=natural_order)
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            return f"{problem}; in {near} there are {', '.join(names[:NAMED])}{more}"
+        if near == results:
+            break
+    return f"{problem}; {results} has none yet"
 
 
 def _read(file: Path) -> dict[str, Any]:

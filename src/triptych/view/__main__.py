@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from triptych.kernels import registry
@@ -12,12 +13,23 @@ from triptych.scenes.keyframes import read_camera_path
 from triptych.view.scene import read_trained_scene, study_of
 from triptych.view.server import serve
 from triptych.view.session import Options
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.command import run_command
 
 log = logging.getLogger("triptych")
 
 
-def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+def _between(low: float, high: float, kind: Callable[[str], float] = int) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} must be between {low:g} and {high:g}")
+        return value
+
+    read.__name__ = kind.__name__  # argparse names it
+    return read
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="triptych.view", description="Walk through a trained scene in the browser."
     )
@@ -37,58 +49,53 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--max-width",
-        type=int,
+        type=_between(16, 10_000),
         default=960,
         help="width of the sharpest picture, pixels (default: %(default)s)",
     )
     parser.add_argument(
         "--min-side",
-        type=int,
+        type=_between(8, 10_000),
         default=64,
         help="shorter side of a moving picture, in pixels; a slow machine shows fewer frames, not smaller "
         "ones (default: %(default)s)",
     )
     parser.add_argument(
-        "--fps", type=float, default=10, help="target frame rate while moving (default: %(default)s)"
+        "--fps",
+        type=_between(0.1, 1000, float),
+        default=10,
+        help="target frame rate while moving (default: %(default)s)",
     )
     parser.add_argument(
         "--camera-path",
         type=Path,
         help="where to save recorded paths (default: camera_paths/NAME.json in the study's folder)",
     )
-    chosen = parser.parse_args(arguments)
-    for name, least in (("max_width", 16), ("min_side", 8)):
-        if getattr(chosen, name) < least:
-            parser.error(f"--{name.replace('_', '-')} must be {least} or more")
-    if not 0 < chosen.fps <= 1000:
-        parser.error("--fps must be above 0 and at most 1000")
-    return chosen
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; the exit code is 1 for a problem the user can solve."""
-    chosen = _arguments(arguments)
+    return run_command(_parser(), _serve, arguments)
+
+
+def _serve(chosen: argparse.Namespace) -> None:
     log.handlers = [logging.StreamHandler()]
     log.setLevel(logging.INFO)
-    try:
-        registry.configure(chosen.kernels)
-        scene = read_trained_scene(chosen.scene, device=choose_radiance_device(chosen.device))
-        target = chosen.camera_path or study_of(chosen.scene) / f"camera_paths/{scene.name}.json"
-        if target.is_file():
-            # recording continues from this file, so an invalid one is an error now
-            read_camera_path(target, scene=scene.name)
-        options = Options(chosen.fps, chosen.min_side, chosen.max_width, camera_path=target)
-        server = serve(scene, host=chosen.host, port=chosen.port, options=options)
-    except TriptychError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    registry.configure(chosen.kernels)
+    scene = read_trained_scene(chosen.scene, device=choose_radiance_device(chosen.device))
+    target = chosen.camera_path or study_of(chosen.scene) / f"camera_paths/{scene.name}.json"
+    if target.is_file():
+        # recording continues from this file, so an invalid one is an error now
+        read_camera_path(target, scene=scene.name)
+    options = Options(chosen.fps, chosen.min_side, chosen.max_width, camera_path=target)
+    server = serve(scene, host=chosen.host, port=chosen.port, options=options)
     shown = "localhost" if chosen.host in ("0.0.0.0", "::") else chosen.host
     print(f"{scene.name} is at http://{shown}:{server.get_port()} (Ctrl+C ends)", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         server.stop()
-    return 0
 
 
 if __name__ == "__main__":
