@@ -1,12 +1,15 @@
 """Downloads from a real HTTP server that misbehaves on demand."""
 
+import contextlib
 import errno
 import hashlib
 import http.server
 import os
 import socket
 import subprocess
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,11 +20,60 @@ CONTENT = hashlib.shake_256(b"content").digest(3_000_000)
 HASHES = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "md5": hashlib.md5(CONTENT).hexdigest()}
 
 
+WRONG = hashlib.shake_256(b"wrong").digest(len(CONTENT))
+
+
+def dribble(text, released):
+    """A text without end, a byte at a time."""
+    yield text
+    while not released.wait(0.05):
+        yield b"x"
+
+
+def endless(released):
+    yield b"HTTP/1.0 200 OK\r\n\r\n"
+    while not released.is_set():
+        yield bytes(2**16)
+
+
+def ok(content, *headers):
+    """A whole answer of a server that knows no ranges, or the beginning of one."""
+    lines = ("HTTP/1.0 200 OK", *headers, "", "")
+    return lambda _: ["\r\n".join(lines).encode(), content]
+
+
+LENGTH = f"Content-Length: {len(CONTENT)}"
+# How some servers answer any request, by the name that stands in the path.
+ODD_ANSWERS = {
+    "dribbles": lambda released: dribble(f"HTTP/1.0 200 OK\r\n{LENGTH}\r\n\r\n".encode(), released),
+    "dribbles-headers": lambda released: dribble(b"HTTP/1.0 200 OK\r\nX: ", released),
+    "dribbles-chunks": lambda released: dribble(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", released
+    ),
+    "endless": endless,
+    "web-page": ok(b"<html>Log in first</html>", "Content-Type: text/html; charset=utf-8"),
+    "wrong": ok(WRONG, LENGTH),
+    "half-wrong": ok(WRONG[: len(WRONG) // 2], LENGTH),
+    "half": ok(CONTENT[: len(CONTENT) // 2]),
+    "short": ok(CONTENT[:100_000], "Content-Length: 100000"),
+    "long": ok(CONTENT + b"x", f"Content-Length: {len(CONTENT) + 1}"),
+    "circle": lambda _: [b"HTTP/1.0 302 Found\r\nLocation: /circle/file.tar.gz\r\n\r\n"],
+    "elsewhere": lambda _: [b"HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"],
+    "no-http": lambda _: [b"220 ftp.example.org ready\r\n"],
+}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves CONTENT; the path says how badly, and `requests` logs (path, Range header, bytes sent)."""
 
     def do_GET(self):
         way = self.path.split("/")[1]
+        if way in ODD_ANSWERS:
+            self.server.requests.append((self.path, self.headers.get("Range"), 0))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                for piece in ODD_ANSWERS[way](self.server.released):
+                    self.wfile.write(piece)
+            return
         asked = self.headers.get("Range")
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         seen = sum(path == self.path for path, _, _ in self.server.requests)
@@ -186,6 +238,88 @@ def test_no_network_is_one_line_with_mirrors_and_alternatives(fetch):
     assert f"{first} (no connection)" in message and f"{second} (no connection)" in message
     assert "source: archive" in message and "\n" not in message
     assert not fetch.target.exists()
+
+
+@pytest.mark.parametrize("way", ["dribbles", "dribbles-headers", "dribbles-chunks", "stalls"])
+def test_a_mirror_that_sends_next_to_nothing_is_left_for_the_next(fetch, server, way):
+    assert fetch(way, "good", timeout=(0.3, 0.3)) == f"{server.url}/good/file.tar.gz"
+
+
+def test_a_mirror_that_dribbles_does_not_hold_a_download_for_ever(fetch):
+    with pytest.raises(TriptychError, match="slower than 1000 bytes/s"):
+        fetch("dribbles", rounds=1, timeout=(0.3, 0.3), least_speeds=[1000.0])
+
+
+def test_a_slow_mirror_is_used_if_no_other_is_faster(fetch, server):
+    # what the server sends is enough for the third round alone
+    assert fetch("drops", least_speeds=[1e12, 1e12, 1.0], timeout=(1, 0.001), rounds=5)
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("endless", "sends more than the 3000000 bytes"),
+        ("web-page", "sends a web page"),
+        ("wrong", "wrong sha256"),
+        ("short", "has another file, of 100000 bytes"),
+        ("long", "has another file, of 3000001 bytes"),
+        ("half", "ended after 1500000 bytes of 3000000"),
+        ("circle", "redirects in a circle"),
+        ("elsewhere", "not a valid address or answer"),
+        ("no-http", "connection"),
+    ],
+)
+def test_an_answer_that_is_not_the_file_is_named_and_spoils_no_other_mirror(fetch, server, way, reason):
+    with pytest.raises(TriptychError, match=reason):
+        fetch(way, size=len(CONTENT), rounds=1)
+    assert not fetch.part.exists() or len(fetch.part.read_bytes()) < len(CONTENT)
+    assert fetch(way, "good", size=len(CONTENT)) == f"{server.url}/good/file.tar.gz"
+
+
+@pytest.mark.parametrize("way", ["endless", "web-page", "short", "long", "circle", "no-http"])
+def test_progress_outlasts_such_an_answer(fetch, server, way):
+    fetch.part.parent.mkdir()
+    fetch.part.write_bytes(CONTENT[:2_000_000])
+    fetch(way, "good", size=len(CONTENT))
+    assert server.requests[-1] == ("/good/file.tar.gz", "bytes=2000000-", 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "ways", [("half-wrong", "good"), ("half-wrong", "drops"), ("good-part", "wrong", "good")]
+)
+def test_wrong_bytes_of_one_mirror_are_not_mixed_with_those_of_another_for_ever(fetch, ways):
+    if ways[0] == "good-part":
+        fetch.part.parent.mkdir()
+        fetch.part.write_bytes(CONTENT[:2_000_000])
+    fetch(*[way for way in ways if way != "good-part"], size=len(CONTENT))
+
+
+def test_a_server_without_ranges_that_breaks_off_costs_no_progress(fetch, server):
+    fetch.part.parent.mkdir()
+    fetch.part.write_bytes(CONTENT[:2_000_000])
+    with pytest.raises(TriptychError, match="ended after 1500000 bytes of 3000000"):
+        fetch("half", size=len(CONTENT), rounds=1)
+    assert fetch.part.read_bytes() == CONTENT[:2_000_000]
+
+
+def test_passwords_and_tokens_of_addresses_stay_out_of_logs_and_errors(fetch, server, caplog, tmp_path):
+    host = server.url.removeprefix("http://")
+    caplog.set_level("DEBUG", "triptych")
+    with pytest.raises(TriptychError) as caught:
+        fetch(f"http://me:s3cret@{host}/missing/a.tar.gz?token=s3cret", f"http://me:s3cret@{host}:x/a.tar.gz")
+    mirror = fetch(f"http://me:s3cret@{host}/drops/a.tar.gz?token=s3cret")
+    assert mirror == f"http://...@{host}/drops/a.tar.gz?..."
+    assert "s3cret" not in str(caught.value) + caplog.text
+    assert f"http://...@{host}/missing/a.tar.gz?... (HTTP 404)" in str(caught.value)
+
+
+def test_the_part_may_be_on_another_disk(fetch, tmp_path, server):
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as other:
+        if os.stat(other).st_dev == os.stat(tmp_path).st_dev:
+            pytest.skip("this machine has no second file system at /dev/shm")
+        part = Path(other, "file.part")
+        download(tmp_path / "file", mirrors=[f"{server.url}/good/file"], hashes=HASHES, part=part)
+        assert (tmp_path / "file").read_bytes() == CONTENT and not part.exists()
 
 
 def test_a_full_disk_passes_as_such(tmp_path, server):

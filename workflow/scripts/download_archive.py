@@ -20,10 +20,12 @@ if "snakemake" in globals():
 
         def fetch() -> None:
             """Download the archive."""
+            # No params: which mirror sends how many bytes changes nothing, since their hash is known.
+            archive = downloads(snakemake.config["datasets"])[name]
             mirror = download(
                 target,
-                # Not a param: which mirror sends the bytes changes nothing, since their hash is known.
-                mirrors=downloads(snakemake.config["datasets"])[name].mirrors,
+                mirrors=archive.mirrors,
+                size=archive.size,
                 hashes=snakemake.params.hashes,
                 part=snakemake.params.part,
             )

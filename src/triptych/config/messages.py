@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic_core import ErrorDetails
@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from triptych.config.data import SOURCES, Dataset, Source, all_keys
 from triptych.config.knobs import Section
 from triptych.config.study import Study
+from triptych.workflow.errors import without_passwords
 
 Loc = Sequence[int | str]
 
@@ -35,9 +36,16 @@ LIMITS = {
 KINDS = {int: "integer", float: "number", bool: "boolean", str: "string", list: "list", tuple: "list"}
 
 
-def explain(errors: Sequence[ErrorDetails]) -> str:
-    """The first problem, in the order of the places."""
-    return min((_place(error["loc"]), _explain(error)) for error in errors)[1]
+def explain(errors: Sequence[ErrorDetails]) -> list[str]:
+    """A line for each problem, in the order of the places, without passwords in addresses."""
+    lines = sorted((_place(error["loc"]), _explain(error)) for error in errors)
+    return list(dict.fromkeys(without_passwords(line) for _, line in lines))
+
+
+def did_you_mean(value: object, known: Iterable[object]) -> str:
+    """`; did you mean 'folder'?`, or nothing if no known value is similar."""
+    close = difflib.get_close_matches(str(value).lower(), map(str, known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def plain(annotation: Any) -> tuple[Any, bool]:
@@ -93,7 +101,8 @@ def _explain(error: ErrorDetails) -> str:
     if kind == "union_tag_not_found":
         return f"{place} lacks the key 'source'; add it"
     if kind == "union_tag_invalid":
-        return f"{place}.source is {context['tag']!r} but must be one of {', '.join(map(repr, SOURCES))}"
+        known = f"{', '.join(map(repr, SOURCES))}{did_you_mean(context['tag'], SOURCES)}"
+        return f"{place}.source is {context['tag']!r} but must be one of {known}"
     if kind in LIMITS:
         name, words = LIMITS[kind]
         return f"{place} is {value!r} but must be {words} {context[name]:.12g}"
@@ -110,9 +119,8 @@ def _explain_unknown_key(key: str, place: str, section: type[Section]) -> str:
         return f"{place}.{key} is now {RENAMED_KEYS[key]}; rename it".removeprefix("the top level.")
     if issubclass(section, Source) and key in all_keys():
         return f"{place}: '{key}' is not read by this source, which reads {', '.join(known)}"
-    close = difflib.get_close_matches(key, known, n=1)
-    if close:
-        return f"unknown key '{key}' in {place}; did you mean '{close[0]}'?"
+    if close := did_you_mean(key, known):
+        return f"unknown key '{key}' in {place}{close}"
     hint = f"; what your module takes stands under {place}.options" if "options" in known else ""
     return f"unknown key '{key}' in {place}; known keys: {', '.join(known)}{hint}"
 
@@ -124,7 +132,8 @@ def _explain_type(kind: str, loc: Loc, value: Any) -> str:
         return f"{place} is now {RENAMED_KEYS['augmentation']}; rename it"
     if kind == "literal_error":
         values = [*map(repr, get_args(wanted)), *(["null"] if nullable else [])]
-        return f"{place} is {value!r} but must be one of {', '.join(values)}"
+        known = f"{', '.join(values)}{did_you_mean(value, get_args(wanted))}"
+        return f"{place} is {value!r} but must be one of {known}"
     name = KINDS.get(get_origin(wanted) or wanted, "mapping")
     text_number = isinstance(value, str) and name == "number" and "e" in value.lower()
     shown = "null" if value is None else repr(value)

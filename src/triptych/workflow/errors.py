@@ -1,5 +1,6 @@
 """The exception whose message is for the user, and plain words for some of Python's."""
 
+import errno
 import json
 import os
 import re
@@ -32,6 +33,21 @@ def with_absolute_paths(message: str) -> str:
     if os.environ.get(CALLER) == os.getcwd():
         return message
     return re.sub(r"(?<![\w./-])results/", f"{os.getcwd()}/results/", message)
+
+
+def without_passwords(text: str) -> str:
+    """A text in which user names, passwords and queries of addresses are hidden."""
+    return re.sub(r"(://[^\s'\"?]*)\?[^\s'\"]*", r"\1?...", re.sub(r"://[^\s'\"]*@", "://...@", text))
+
+
+def file_problem(error: OSError, rule: str) -> str | None:
+    """What the user can do about an error of the file system in a job; None if it is the program's fault."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"disk full while writing the outputs of {rule}{where}; free some space and run again"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE) and error.filename:
+        return f"{error.filename}: {error.strerror}; check the disk and the permissions, and run again"
+    return None
 
 
 def malformed(error: Exception) -> str:

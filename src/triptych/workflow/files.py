@@ -4,10 +4,12 @@
 `os.replace`, so that a killed job or a full disk never leaves a file that looks finished.
 """
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +26,8 @@ from triptych.workflow.errors import TriptychError
 if TYPE_CHECKING:
     from torch import Tensor
 
+FULL = 2**20  # bytes: a disk with less is full
+
 
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
@@ -31,21 +35,60 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the target's suffix, because many writers choose the
     format by it. On any exception the temporary file is removed and `target` is untouched.
+
+    Raises:
+        OSError: the disk is full, whatever the body raised then.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    handle, name = tempfile.mkstemp(**_beside(target))
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with _disk_full_named(target):
+            yield temporary
         # mkstemp makes private files; results should have the permissions of the user's umask.
         os.umask(mask := os.umask(0))
         temporary.chmod(0o666 & ~mask)
         _sync(temporary)
         os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        for file in _with_companions(temporary):
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_full_named(target: Path) -> Iterator[None]:
+    """Turn an error on a full disk into an OSError that says so: COLMAP's and Pillow's do not."""
+    try:
+        yield
+    except Exception as error:
+        known = isinstance(error, TriptychError) or (isinstance(error, OSError) and error.errno)
+        if known or shutil.disk_usage(target.parent).free > FULL:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
+
+
+def _beside(target: Path) -> dict[str, Any]:
+    """Arguments of `tempfile`'s functions for a temporary file or folder of `target`."""
+    return {"prefix": f".{target.stem}-", "suffix": target.suffix, "dir": target.parent}
+
+
+def _with_companions(path: Path) -> list[Path]:
+    """A file and those that SQLite keeps beside a database."""
+    return [path, *(path.with_name(path.name + ending) for ending in ("-journal", "-wal", "-shm"))]
+
+
+def remove_temporaries(target: Path) -> None:
+    """Remove what killed processes left while they wrote `target`; no other process may be writing it."""
+    name = re.compile(rf"\.{re.escape(target.stem)}-[a-z0-9_]{{8}}{re.escape(target.suffix)}(-\w+)?")
+    for path in target.parent.glob(".*"):
+        if name.fullmatch(path.name) is None:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _sync(path: Path) -> None:
@@ -62,15 +105,37 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; swap it in as `target` if the body succeeds."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(**_beside(target)))
     try:
-        yield temporary
+        with _disk_full_named(target):
+            yield temporary
         temporary.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)
         os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file to `target`, which is complete or absent at any time, also on another file system."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+        source.unlink()
+
+
+@contextmanager
+def scratch_folder(target: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `target` for files that are removed in the end."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(**_beside(target)) as folder:
+        yield Path(folder)
 
 
 def write_text(target: str | Path, text: str) -> None:
