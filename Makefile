@@ -10,6 +10,7 @@ SCENE ?= orbit
 STUDY ?= .
 TARGET ?= results/grid/vit-cutmix/seed0/metrics.json
 PORT ?= 8080
+FROM ?= .
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -27,6 +28,9 @@ demo: $(INSTALLED) ## all three parts in minutes, offline, on embedded data
 study: $(INSTALLED) ## the full study of config.yaml
 	$(SNAKEMAKE) --cores all
 	@echo "The report is at file://$(CURDIR)/results/report/index.html"
+
+collect: $(INSTALLED) ## copy the finished results of a run into study/, checked: make collect FROM=/path/to/run
+	$(BIN)/python -m triptych.study collect $(FROM)
 
 view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit STUDY=studies/mine
 	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view $(STUDY)/results/scenes/$(SCENE) --port $(PORT)
@@ -60,4 +64,4 @@ docs: $(INSTALLED) ## write docs/config.md, the tables of all knobs
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study view test test-all lint dag tracked bench docs clean
+.PHONY: help demo study collect view test test-all lint dag tracked bench docs clean

@@ -1,0 +1,57 @@
+"""`python -m triptych.study collect FROM`: copy finished results of a run into `study/`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from triptych.study.collect import collect
+from triptych.study.recipes import study_config
+from triptych.workflow.command import run_command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="triptych.study", description="Results of the project's own study.")
+    commands = parser.add_subparsers(required=True)
+    collecting = commands.add_parser(
+        "collect", help="copy finished results of a run into study/, after checking them"
+    )
+    collecting.add_argument("run", metavar="FROM", type=Path, help="folder of the run, which has results/")
+    collecting.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="RESULT",
+        help="such as grid/vit-cutmix (default: all)",
+    )
+    collecting.add_argument("--study", type=Path, default=Path("study"), help="(default: %(default)s)")
+    collecting.add_argument(
+        "--configfile",
+        nargs="+",
+        default=["presets/cpu.yaml"],
+        help="the preset that the results must be of (default: presets/cpu.yaml)",
+    )
+    collecting.add_argument("--replace", action="store_true", help="overwrite results that differ")
+    collecting.set_defaults(run_it=_collect)
+    return parser
+
+
+def _collect(options: argparse.Namespace) -> None:
+    lines = collect(
+        options.run,
+        options.study,
+        study_config(options.configfile),
+        options.configfile,
+        chosen=options.only,
+        replace=options.replace,
+    )
+    print("\n".join(lines))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    return run_command(_parser(), lambda options: options.run_it(options), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
