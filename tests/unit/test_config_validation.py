@@ -296,6 +296,35 @@ def test_the_home_folder_may_be_written_as_a_tilde() -> None:
     assert config["scenes"]["desk"]["path"] == str(Path.home() / "desk.mp4")
 
 
+def test_variables_in_paths_are_replaced_unless_there_is_such_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGES", "/data/images")
+    (tmp_path / "US$IMAGES").mkdir()
+    for path, expected in (("$IMAGES/a", "/data/images/a"), ("US$IMAGES", "US$IMAGES")):
+        config = changed("datasets.mine", {"source": "folder", "path": path, "labels": "${IMAGES}/a.csv"})
+        validate_config(config)
+        assert config["datasets"]["mine"]["path"] == expected
+        assert config["datasets"]["mine"]["labels"] == "/data/images/a.csv"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (
+            "$NOT_SET_HERE/a",
+            "config: datasets.mine.path is '$NOT_SET_HERE/a', but the variable NOT_SET_HERE is",
+        ),
+        (r"C:\Users\me\flowers", "(in WSL: /mnt/c/Users/me/flowers)"),
+        ("D:/flowers", "is 'D:/flowers', a path of Windows"),
+        (" ", "config: datasets.mine.path is empty"),
+    ],
+)
+def test_a_path_that_means_nothing_here_is_refused(path: str, expected: str) -> None:
+    assert expected in complaint(changed("datasets.mine", {"source": "folder", "path": path}))
+
+
 def test_a_whole_number_stays_one_and_keys_are_sorted() -> None:
     """Both are part of a recipe's text, by which Snakemake compares params."""
     config = changed("self_supervision.simclr.learning_rate", 1)
@@ -403,3 +432,43 @@ def test_a_relative_path_is_relative_to_the_callers_folder(
     monkeypatch.chdir(tmp_path)
     validate_config(config := changed("datasets.mine", {"source": "folder", "path": "flowers"}))
     assert config["datasets"]["mine"]["path"] == "flowers"
+
+
+def test_all_mistakes_are_named_at_once_one_a_line() -> None:
+    config = changed("self_supervision.simclr.epoch", 3)
+    config["grid"]["seeds"] = [0.5]
+    config["datasets"]["mine"] = {"source": "foder", "path": "/x"}
+    config["self_supervision"]["probe"]["optimizer"] = "SDG"
+    with pytest.raises(TriptychError) as caught:
+        validate_config(config)
+    assert str(caught.value).splitlines() == [
+        "config: datasets.mine.source is 'foder' but must be one of 'cifar10', 'cifar100', 'archive', "
+        "'folder', 'shapes'; did you mean 'folder'?",
+        "config: grid.seeds[0] is 0.5 but must be of type integer",
+        "config: self_supervision.probe.optimizer is 'SDG' but must be one of 'sgd', 'adam', 'adamw', "
+        "'lars', 'muon'; did you mean 'sgd'?",
+        "config: unknown key 'epoch' in self_supervision.simclr; did you mean 'epochs'?",
+    ]
+
+
+def test_names_and_trainings_that_do_not_fit_are_named_at_once_too() -> None:
+    config = changed("grid.dataset", "cifar1000")
+    config["grid"]["augmentations"] = ["mixup", "cutmixx"]
+    with pytest.raises(TriptychError) as caught:
+        validate_config(config)
+    assert [line.rpartition("; ")[2] for line in str(caught.value).splitlines()] == [
+        "did you mean 'cifar100'?",
+        "did you mean 'cutmix'?",
+    ]
+
+
+def test_a_mistake_in_a_family_of_recipes_is_not_repeated_for_its_cells() -> None:
+    config = changed("architectures.vit.recipes.modern.warmup_epochs", 200)
+    config["grid"]["cells"] = {"vit-mixup": {"weight_decay": 0.1}, "vit-cutmix": {"epochs": 7}}
+    with pytest.raises(TriptychError) as caught:
+        validate_config(config)
+    assert str(caught.value).splitlines() == [
+        "config: architectures.vit.recipes.modern.warmup_epochs is 200 but there are only 100 epochs; lower "
+        "it, too",
+        "config: grid.cells.vit-cutmix.warmup_epochs is 200 but there are only 7 epochs; lower it, too",
+    ]

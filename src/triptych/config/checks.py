@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from triptych.config.cells import grid_cells, training_recipe
+from triptych.config.messages import did_you_mean
 
 Config = Mapping[str, Any]
 
@@ -29,15 +30,20 @@ def check_names(config: Config) -> Iterator[str]:
             if name not in config[table]:
                 yield (
                     f"{place} names '{name}', which is not defined under {table}; "
-                    f"defined there: {', '.join(config[table])}"
+                    f"defined there: {', '.join(config[table])}{did_you_mean(name, config[table])}"
                 )
-    for name in grid["architectures"]:
-        families = config["architectures"][name]["recipes"]
-        if grid["recipe"] not in families:
-            yield (
-                f"grid.recipe is '{grid['recipe']}', but architectures.{name}.recipes has no such "
-                f"family; it has: {', '.join(families) or 'none'}"
-            )
+    families = {
+        name: config["architectures"][name]["recipes"]
+        for name in grid["architectures"]
+        if name in config["architectures"]
+    }
+    without = [name for name, known in families.items() if grid["recipe"] not in known]
+    for name in without if len(without) < len(families) else without[:1]:
+        known = f"{', '.join(families[name])}{did_you_mean(grid['recipe'], families[name])}"
+        yield (
+            f"grid.recipe is '{grid['recipe']}', but architectures.{name}.recipes has no such family; "
+            f"it has: {known}"
+        )
 
 
 def check_cells(config: Config) -> Iterator[str]:
@@ -60,48 +66,57 @@ def check_cells(config: Config) -> Iterator[str]:
 
 def check_trainings(config: Config) -> Iterator[str]:
     """The knobs of each training must go together."""
-    for place, recipe in _trainings(config):
-        if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
-            yield f"{place} has nesterov: true, which needs a momentum above 0"
-        if recipe["schedule"] == "step" and not recipe["milestones"]:
-            yield f"{place} has schedule: step and no milestones; name the epochs of its steps"
-        if recipe.get("batch_norm_per_view") and recipe["gpus"] > 1:
-            yield f"{place} has batch_norm_per_view: true, which needs gpus: 1"
-        if recipe["schedule"] == "one_cycle" and recipe["warmup_epochs"] == 0:
-            yield f"{place} has schedule: one_cycle, which rises over warmup_epochs; set them above 0"
-        by_time = recipe.get("minutes") is not None  # the epochs are not known yet
-        if not by_time and recipe["warmup_epochs"] > recipe["epochs"]:
-            yield (
-                f"{place}.warmup_epochs is {recipe['warmup_epochs']} "
-                f"but there are only {recipe['epochs']} epochs"
-            )
-        micro_batches = recipe["gpus"] * recipe["accumulate"]
-        unit = micro_batches if recipe["gpus"] > 1 else 1  # in one process they may differ by an image
-        if recipe["batch_size"] % unit or recipe["batch_size"] < 2 * micro_batches:
-            yield (
-                f"{place}.batch_size is {recipe['batch_size']}, which gpus: {recipe['gpus']} and "
-                f"accumulate: {recipe['accumulate']} cannot share; make it a multiple of {unit} and at least "
-                f"{2 * micro_batches}"
-            )
-
-
-def _trainings(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name in ("simclr", "probe", "fine_tune", "supervised"):
-        yield f"self_supervision.{name}", config["self_supervision"][name]
+        for problem in _problems_of_training(config["self_supervision"][name]):
+            yield f"self_supervision.{name}{problem}"
     for name, architecture in config["architectures"].items():
         for family, recipe in architecture["recipes"].items():
-            yield f"architectures.{name}.recipes.{family}", recipe
-    for row in config["grid"]["architectures"]:
-        for column in config["grid"]["augmentations"]:
-            if f"{row}-{column}" in config["grid"]["cells"]:
-                yield f"grid.cells.{row}-{column}", training_recipe(config, row, column)
+            for problem in _problems_of_training(recipe):
+                yield f"architectures.{name}.recipes.{family}{problem}"
+    grid = config["grid"]
+    for row in grid["architectures"]:
+        of_family = list(_problems_of_training(config["architectures"][row]["recipes"][grid["recipe"]]))
+        for cell in (f"{row}-{column}" for column in grid["augmentations"]):
+            if cell in grid["cells"]:
+                for problem in _problems_of_training(training_recipe(config, *cell.split("-"))):
+                    if problem not in of_family:  # which is named already
+                        yield f"grid.cells.{cell}{problem}"
+
+
+def _problems_of_training(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Each as text that follows the recipe's place."""
+    if recipe["optimizer"] == "sgd" and recipe["nesterov"] and recipe["momentum"] == 0:
+        yield " has nesterov: true, which needs a momentum above 0"
+    if recipe["schedule"] == "step" and not recipe["milestones"]:
+        yield " has schedule: step and no milestones; name the epochs of its steps"
+    if recipe.get("batch_norm_per_view") and recipe["gpus"] > 1:
+        yield " has batch_norm_per_view: true, which needs gpus: 1"
+    if recipe["schedule"] == "one_cycle" and recipe["warmup_epochs"] == 0:
+        yield " has schedule: one_cycle, which rises over warmup_epochs; set them above 0"
+    by_time = recipe.get("minutes") is not None  # the epochs are not known yet
+    if not by_time and recipe["warmup_epochs"] > recipe["epochs"]:
+        yield (
+            f".warmup_epochs is {recipe['warmup_epochs']} but there are only {recipe['epochs']} epochs; "
+            "lower it, too"
+        )
+    micro_batches = recipe["gpus"] * recipe["accumulate"]
+    unit = micro_batches if recipe["gpus"] > 1 else 1  # in one process they may differ by an image
+    if recipe["batch_size"] % unit or recipe["batch_size"] < 2 * micro_batches:
+        yield (
+            f".batch_size is {recipe['batch_size']}, which gpus: {recipe['gpus']} and "
+            f"accumulate: {recipe['accumulate']} cannot share; make it a multiple of {unit} and at least "
+            f"{2 * micro_batches}"
+        )
 
 
 def check_budgets(config: Config) -> Iterator[str]:
     """Every radiance field needs a budget, with what its scene overrides."""
     common = config["reconstruction"]["radiance"]
     recipes = {"reconstruction": common}
-    recipes |= {f"scenes.{name}": {**common, **scene["radiance"]} for name, scene in config["scenes"].items()}
+    if common["steps"] is not None or common["minutes"] is not None:  # else each scene would be named, too
+        recipes |= {
+            f"scenes.{name}": {**common, **scene["radiance"]} for name, scene in config["scenes"].items()
+        }
     for place, recipe in recipes.items():
         if recipe["steps"] is None and recipe["minutes"] is None:
             yield f"{place}.radiance has neither steps nor minutes; give at least one of them"

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from triptych.config.knobs import FilePath, Integer, Matching, Natural, Number, Positive, Section, Text, knob
+from triptych.config.knobs import (
+    FilePath,
+    Integer,
+    Matching,
+    Natural,
+    Number,
+    PathBelow,
+    Positive,
+    Section,
+    Text,
+    knob,
+)
 
 Address = Annotated[Text, Matching("https?://.*", "an address that begins with http:// or https://")]
 
@@ -63,7 +74,7 @@ class Folder(Images):
     path: FilePath | None = knob(
         None, "folder with train/ and, optionally, val/ and test/; or with the images themselves"
     )
-    labels: Text = knob(
+    labels: PathBelow = knob(
         "auto",
         "folders: one per class | none | a csv file in the folder, with the columns file and label | "
         "auto: folders if there are two or more, else none",

@@ -94,9 +94,28 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _expanded(path: str) -> str:
+    """`~` and variables such as `$HOME` stand for what a shell puts there, unless there is such a file.
+
+    Raises:
+        PydanticCustomError: a path that can mean nothing on this machine.
+    """
+    if not path.strip():
+        raise problem(" is empty; give a path, or remove the line")
+    drive = re.fullmatch(r"([A-Za-z]):[\\/]+(.*)", path)
+    if drive and os.name == "posix":
+        in_wsl = f"/mnt/{drive[1].lower()}/" + drive[2].replace("\\", "/")
+        raise problem(f" is {path!r}, a path of Windows; give it as this system has it (in WSL: {in_wsl})")
+    found = path if os.path.exists(path) else os.path.expandvars(os.path.expanduser(path))
+    missing = re.search(r"\$\{?(\w+)", found)
+    if missing and not os.path.exists(found):
+        raise problem(f" is {path!r}, but the variable {missing[1]} is not set")
+    return found
+
+
 def _from_caller(path: str) -> str:
     """A relative path is relative to the folder in which snakemake was called, also with --directory."""
-    caller, found = os.environ.get(CALLER), Path(path).expanduser()
+    caller, found = os.environ.get(CALLER), Path(_expanded(path))
     if caller is None or Path(caller) == Path.cwd():
         return str(found)
     return str(Path(caller, found))
@@ -122,6 +141,7 @@ Positive = Annotated[Integer, Field(ge=1)]
 Natural = Annotated[Integer, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 FilePath = Annotated[Text, AfterValidator(_from_caller)]
+PathBelow = Annotated[Text, AfterValidator(_expanded)]  # relative to a folder that another knob names
 Name = Annotated[
     Text, Matching(r"[a-z][a-z0-9_]*", "a name of small letters, digits and _ that begins with a letter")
 ]

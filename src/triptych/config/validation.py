@@ -1,7 +1,7 @@
 """The config, checked before anything is built from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -18,22 +18,28 @@ def validate_config(config: dict[str, Any]) -> None:
     """Check types, ranges, keys and names; fill in the defaults and sort the keys, in place.
 
     Raises:
-        TriptychError: the first problem, as one line that names the key and what it should be.
+        TriptychError: all problems that can be told at once, one a line that names the key and what it
+            should be: first those of values and keys, then those of names, then those of knobs together.
     """
-    _check_finite(config)
+    refuse(_not_finite(config))
     try:
         checked = Study.model_validate(config).model_dump()
     except ValidationError as error:
-        raise TriptychError(f"config: {explain(error.errors())}") from None
+        refuse(explain(error.errors()))
     for architecture in checked["architectures"].values():
         architecture["recipes"] = architecture["recipes"] or {
             checked["grid"]["recipe"]: Recipe().model_dump()
         }
-    for check in (check_names, check_cells, check_trainings, check_budgets):
-        for problem in check(checked):  # the first one
-            raise TriptychError(f"config: {problem}")
+    refuse(check_names(checked))
+    refuse(problem for check in (check_cells, check_trainings, check_budgets) for problem in check(checked))
     config.clear()
     config.update(_sorted(checked))
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Raise `TriptychError` if there are any problems of the config: a line for each."""
+    if lines := [f"config: {problem}" for problem in dict.fromkeys(problems)]:
+        raise TriptychError("\n".join(lines))
 
 
 def typed(value: Any) -> Any:
@@ -45,16 +51,16 @@ def typed(value: Any) -> Any:
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-def _check_finite(value: Any, place: str = "") -> None:
+def _not_finite(value: Any, place: str = "") -> Iterator[str]:
     """A limit does not keep out .nan, which is neither below nor above it, nor .inf."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise TriptychError(f"config: {place} is {value} but must be a finite number")
+        yield f"{place} is {value} but must be a finite number"
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _check_finite(item, f"{place}.{key}".lstrip("."))
+            yield from _not_finite(item, f"{place}.{key}".lstrip("."))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_finite(item, f"{place}[{index}]")
+            yield from _not_finite(item, f"{place}[{index}]")
 
 
 def _sorted(value: Any) -> Any:
