@@ -55,7 +55,8 @@ def train(
     if saved is not None:
         trainer.load_state(saved["trainer"])
     curves = History(events, key="step", rows=saved["rows"] if saved else ())
-    with Progress(1000, "radiance", unit="‰", start=round(1000 * trainer.progress())) as progress:
+    unit, total = ("step", recipe.steps) if recipe.steps else ("second", round(60 * (recipe.minutes or 0)))
+    with Progress(total, "radiance", unit=unit, start=round(total * trainer.progress())) as progress:
         while trainer.progress() < 1:
             trainer.advance()
             done = trainer.progress() >= 1
@@ -66,7 +67,7 @@ def train(
                 row["heldout_psnr"] = trainer.heldout.psnr(trainer.averaged_field())
             curves.add(row)
             progress.update(
-                round(1000 * trainer.progress()) - progress.count, step=trainer.step, psnr=row["train_psnr"]
+                round(total * trainer.progress()) - progress.count, step=trainer.step, psnr=row["train_psnr"]
             )
             if checkpoints.due() and not done:
                 checkpoints.save(trainer.step, {"trainer": trainer.state(), "rows": curves.rows})

@@ -1,0 +1,97 @@
+"""What a user sees while a study runs: a small Snakefile with jobs like the project's."""
+
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import SNAKEMAKE
+
+SNAKEFILE = r"""
+rule all:
+    input:
+        "few.txt", "slow.txt",
+
+rule few:
+    output:
+        "few.txt",
+    log:
+        "logs/few.log",
+    message:
+        "Counting a few images"
+    shell:
+        "echo '10:00:00 WARNING 3 of 40 images cannot be read' > {log}; touch {output}"
+
+rule slow:
+    output:
+        "slow.txt",
+    log:
+        "logs/slow.log",
+    message:
+        "Training, seed 0"
+    shell:
+        "echo '10:00:00 INFO grid: 133/300 (44 %), 2 step/s, ETA 0:01:23 loss=2' > {log}; sleep 2; "
+        "touch {output}"
+
+rule broken:
+    output:
+        "broken.txt",
+    log:
+        "logs/broken.log",
+    message:
+        "Training, seed 1"
+    shell:
+        "echo '10:00:00 ERROR error: the images are gone' > {log}; exit 1"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    return tmp_path
+
+
+def command(*arguments: str) -> list[str]:
+    return [str(SNAKEMAKE), *arguments, "--cores", "1", "--logger", "triptych"]
+
+
+def lines(folder: Path, *arguments: str) -> list[str]:
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
+    return [re.sub(r"\(\d:\d\d:\d\d\)", "(time)", line) for line in done.stderr.splitlines()]
+
+
+def test_a_finished_job_is_one_line_and_its_warnings_stand_above_it(folder: Path) -> None:
+    assert sorted(lines(folder, "few.txt")) == [
+        "Counting a few images: 3 of 40 images cannot be read",
+        "[1/1] Counting a few images (time)",
+    ]
+    assert lines(folder, "few.txt")[-1].startswith("Nothing to be done")
+
+
+def test_a_failed_job_is_named_with_its_error_and_the_path_of_its_log(folder: Path) -> None:
+    log = folder / "logs/broken.log"
+    assert lines(folder, "broken.txt") == [
+        f"failed: Training, seed 1: error: the images are gone (log: {log})"
+    ]
+
+
+def test_a_dry_run_looks_as_snakemakes_own(folder: Path) -> None:
+    done = subprocess.run(command("-n", "few.txt"), cwd=folder, capture_output=True, text=True)
+    assert "Job 0: Counting a few images\nReason: Missing output files: few.txt" in done.stdout
+
+
+def test_on_a_terminal_a_bar_shows_jobs_and_the_steps_of_the_running_one(folder: Path) -> None:
+    user, terminal = pty.openpty()
+    process = subprocess.Popen(command(), cwd=folder, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    screen = b""
+    try:
+        while piece := os.read(user, 65536):
+            screen += piece
+    except OSError:  # the terminal is closed
+        pass
+    assert process.wait() == 0
+    assert "1/2 jobs" in screen.decode()
+    assert "Training, seed 0  step 133/300, ETA 0:01:23" in screen.decode()
