@@ -3,11 +3,13 @@
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -113,10 +115,13 @@ class LogHandler(LogHandlerBase):
         self.done_jobs = self.total_jobs = 0
         self.done_seconds = self.worked_seconds = self.total_seconds = 0.0
         self.ended = threading.Event()
+        self.interrupted = False
         self.live = Live(
             console=self.console, get_renderable=self._picture, refresh_per_second=2, transient=True
         )
         threading.Thread(target=self._watch, daemon=True).start()
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what concerns the user of one of Snakemake's messages."""
@@ -144,6 +149,13 @@ class LogHandler(LogHandlerBase):
             self.ended.set()
             self.live.stop()
         super().close()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Stop Snakemake once; a second Ctrl-C is for the jobs, which receive it, too."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.interrupted = True
+        self._say("stopping; trainings save their state first (Ctrl-C again: they do not)")
+        raise KeyboardInterrupt
 
     def _plan(self, jobs_of_rules: dict[str, int]) -> None:
         """Begin a bar over these jobs."""
@@ -176,6 +188,9 @@ class LogHandler(LogHandlerBase):
         if job is None:  # it could not be started
             return
         errors = job.lines(" ERROR ")
+        if self.interrupted and not errors:
+            self._say(f"stopped: {job.title}")
+            return
         log = f" (log: {job.log.absolute()})" if job.log else ""
         self._say(f"failed: {job.title}: {errors[-1] if errors else 'no reason in its log'}{log}", "red")
 
