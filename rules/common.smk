@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
@@ -34,15 +36,31 @@ from triptych.config.cells import (
     image_side,
     modules_of,
 )
-from triptych.config.parts import choose_parts
+from triptych.config.parts import choose_parts, unused_definitions
 from triptych.config.sizes import sizes_of, training_mb
 from triptych.config.validation import typed, validate_config
 from triptych.workflow.errors import TriptychError, with_absolute_paths
+from triptych.workflow.locks import release_stale_locks
 from triptych.workflow.failures import failures, oom_kills
 from triptych.workflow.records import reconcile, remove_finished_checkpoints
 from triptych.workflow.tracked_code import TrackedCode
 
 STARTED, OOM_KILLS = time.time(), oom_kills()
+
+
+def say(text):
+    """Print the lines of a message, if this is the Snakemake that the user started."""
+    if workflow.is_main_process:
+        for line in with_absolute_paths(str(text)).splitlines():
+            print(f"triptych: {line}", file=sys.stderr)
+
+
+def refuse(problem):
+    """End with the lines of a problem, without a traceback or Snakemake's words around them."""
+    for line in with_absolute_paths(str(problem)).splitlines():
+        print(f"triptych: {line}", file=sys.stderr)
+    sys.exit(1)
+
 
 try:
     # The command line's values; their texts may be numbers.
@@ -53,20 +71,26 @@ try:
     validate_config(config)
     check_modules(config)
     config["parts"], left_out = choose_parts(config)
-    if left_out and workflow.is_main_process:
-        print(f"triptych: {left_out}", file=sys.stderr)
+    shipped = yaml.safe_load(Path(f"{workflow.basedir}/config.yaml").read_text(encoding="utf-8"))
+    say("\n".join(filter(None, [left_out, *unused_definitions(config, shipped)])))
+    if workflow.is_main_process:
+        release_stale_locks()
     for path in reconcile() if workflow.is_main_process else []:
-        text = f"triptych: {path} is not as its job wrote it; it is computed again"
-        print(with_absolute_paths(text), file=sys.stderr)
+        say(f"{path} is not as its job wrote it; it is computed again")
 except TriptychError as error:
-    raise WorkflowError(with_absolute_paths(str(error))) from None
+    refuse(error)
 
 PARTS = config["parts"]
 SEEDS = config["self_supervision"]["seeds"]
 GRID_SEEDS = config["grid"]["seeds"]
 ARCHITECTURES = config["grid"]["architectures"]
 AUGMENTATIONS = config["grid"]["augmentations"]
-CELLS = grid_cells(config)
+RESULTS_FROM = config["results_from"] and os.path.relpath(config["results_from"])
+CELLS = [
+    cell
+    for cell in grid_cells(config)
+    if RESULTS_FROM is None or any(Path(RESULTS_FROM, "grid", cell).glob("seed*/metrics.json"))
+]
 SCENES = config["reconstruction"]["scenes"]
 THREADS = config["compute"]["threads"]
 GPU = config["compute"]["gpus"]
@@ -104,15 +128,35 @@ def without(recipe, *keys):
     return {key: value for key, value in recipe.items() if key not in keys}
 
 
-def of_training(recipe, runtime, views=1, part="self_supervision"):
-    """Resources of a training in `gpus` processes, in which each image has `views` views."""
-    memory = training_mb(recipe, image_side(config, part), views)
-    return {"mem_mb": memory, "runtime": runtime, "gpu": GPU * recipe["gpus"]}
+def growing(amount):
+    """Memory or run time that is doubled, then tripled, when a cluster's profile submits a failed job again."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def of_training(recipe, runtime, views=1):
+    """Resources of a training in `gpus` processes, in which each image has `views` views.
+
+    The run time is the same in every attempt: trainings resume.
+    """
+    memory = training_mb(recipe, image_side(config, "self_supervision"), views)
+    return {"mem_mb": growing(memory), "runtime": runtime, "gpu": GPU * recipe["gpus"]}
 
 
 def results_of(rule, **wildcards):
     """Every output of a rule, for all combinations of wildcards, but TensorBoard's files."""
     return expand([str(path) for name, path in rule.output._allitems() if name != "events"], **wildcards)
+
+
+def shown(paths):
+    """The results that tables, figures and the page show: of this study, or those that `results_from` has."""
+    if RESULTS_FROM is None:
+        return paths
+    return [path for path in map(moved, paths) if Path(path).exists()]
+
+
+def moved(path):
+    """Where a result is read from, given its path under `results/`."""
+    return path if RESULTS_FROM is None else f"{RESULTS_FROM}/{path.removeprefix('results/')}"
 
 
 def pack_files(dataset):
@@ -121,14 +165,17 @@ def pack_files(dataset):
     return [f"results/data/{dataset}/{name}" for name in (*arrays, "dataset.json", "digest.txt")]
 
 
-def packed(dataset):
+def packed(dataset, checked=True):
     """The files of a packed data set, as an input that is new only if `digest.txt` is.
 
-    Packing is a checkpoint: after it, Snakemake looks again which jobs have new inputs.
+    Packing is a checkpoint: after it, Snakemake looks again which jobs have new inputs. So are the checks, which
+    must have passed once; their file is no input, as trainings would be stale when it is written anew.
     """
 
     def files(wildcards):
         wait_for_pack(dataset)
+        if checked and not Path(f"results/data/{dataset}/checked.json").exists():
+            checkpoints.check_sizes.get(dataset=dataset)
         *arrays, digest = pack_files(dataset)
         return [*map(ancient, arrays), digest]
 
@@ -137,7 +184,9 @@ def packed(dataset):
 
 def print_errors():
     """Print the error line of each failed job again, after Snakemake's own output."""
-    for line in failures(Path("results/logs"), since=STARTED, oom_kills_before=OOM_KILLS):
+    failed = [part for job in workflow.scheduler.failed for part in getattr(job, "jobs", [job])]
+    logs = {Path(job.log[0]): job.rule.name for job in failed if job.log}
+    for line in failures(logs, since=STARTED, oom_kills_before=OOM_KILLS):
         print(with_absolute_paths(f"triptych: {line}"), file=sys.stderr)
 
 

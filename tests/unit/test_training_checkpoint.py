@@ -1,9 +1,6 @@
 """Checkpoints as files: damaged ones, unreadable ones, full disks, and which are kept."""
 
 import errno
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +9,6 @@ import torch
 from full_disk import full_disk
 
 from triptych.training.checkpoint import Checkpoints
-from triptych.workflow.errors import TriptychError
 
 
 @pytest.mark.parametrize("first_step", [3, 4])
@@ -107,45 +103,6 @@ def test_a_full_disk_is_known_as_one_where_a_checkpoint_is_saved(tmp_path: Path)
             Checkpoints(tmp_path, "run").save(1, state)
         assert caught.value.errno == errno.EFBIG
     assert not list(tmp_path.iterdir())
-
-
-HOLD = """
-import sys, time
-from triptych.training.checkpoint import Checkpoints
-from triptych.workflow.errors import TriptychError
-Checkpoints(sys.argv[1], "run").load()
-print("held", flush=True)
-time.sleep(60)
-"""
-
-
-def test_a_folder_is_reserved_for_the_process_that_uses_it_until_that_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "triptych")
-    folder = tmp_path / "run"
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
-        monkeypatch.setattr("triptych.training.checkpoint.LOCK_SECONDS", 0.0)
-        with pytest.raises(TriptychError, match=f"run is in use by process {other.pid} on .*; end that"):
-            Checkpoints(folder, "run").load()
-        monkeypatch.setattr("triptych.training.checkpoint.LOCK_SECONDS", 30.0)
-        threading.Timer(0.5, other.kill).start()
-        assert Checkpoints(folder, "run").load() is None
-    assert Checkpoints(folder, "run").load() is None  # this process may open it again
-    assert f"waiting for process {other.pid}" in caplog.text
-
-
-def test_a_file_system_without_locks_is_named_and_training_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def without_locks(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.lockf", without_locks)
-    assert Checkpoints(tmp_path / "run", "run").load() is None
-    assert "run cannot be reserved for this process: No locks available" in caplog.text
 
 
 def test_only_two_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Files are complete or absent."""
 
+import errno
 import json
 import math
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +52,17 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     ):
         full.write(b"x" * 100_000)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [atomic_path, atomic_folder])
+def test_an_error_on_a_full_disk_says_so_whatever_the_writer_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any
+) -> None:
+    for free, expected in ((10**9, RuntimeError), (1000, OSError)):
+        monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        with pytest.raises(expected) as caught, write(tmp_path / "target.db"):
+            raise RuntimeError("COLMAP's words")
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_files_follow_the_umask(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_a_problem_of_the_user_is_one_line(fake: Any) -> None:
             OSError(errno.ENOSPC, "No space left on device", "x.npy"),
             "disk full while writing the outputs of train_cell",
         ),
+        (PermissionError(errno.EACCES, "Permission denied", "x.npy"), "x.npy: Permission denied; check the"),
         (MemoryError(), "out of memory in train_cell; use a smaller batch_size"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
@@ -107,11 +108,32 @@ def test_a_job_uses_the_kernels_that_the_config_chooses(fake: Any, monkeypatch: 
 def test_files_are_recorded_if_and_only_if_the_job_succeeds(fake: Any) -> None:
     output, record = Path("results/metrics.json"), Path("results/records/jobs/metrics.json.json")
     with job(fake):
-        output.parent.mkdir()
         output.write_text("{}")
     assert "finished" in record.read_text()
     log_of_failure(fake, TriptychError("no"))
     assert not record.exists()
+
+
+def test_what_a_killed_process_left_of_the_outputs_is_removed_before_the_job_begins(
+    fake: Any, tmp_path: Path
+) -> None:
+    fake.output = ["results/scene/database.db", "results/scene/sfm", "results/scene/.hidden/film.mp4"]
+    scene = tmp_path / "results/scene"
+    (scene / ".hidden").mkdir(parents=True)
+    (scene / ".sfm-x1y2z3_4").mkdir()
+    (scene / ".sfm-x1y2z3_4/cameras.bin").touch()
+    left = [".database-a1b2c3d4.db", ".database-a1b2c3d4.db-wal", ".database-a1b2c3d4.db-q1w2e3r4"]
+    others = [
+        "database.db-wal",
+        ".database-a1.db",
+        ".database-two-a1b2c3d4.db",
+        ".sfm-notes",
+        "film-a1b2c3d4.mp4",
+    ]
+    for name in left + others:
+        (scene / name).touch()
+    with job(fake):
+        assert sorted(path.name for path in scene.iterdir()) == sorted([*others, ".hidden"])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +179,7 @@ def test_an_exception_in_a_users_module_names_it_and_its_line(
     assert "Traceback" not in text
 
 
-def test_a_job_that_was_killed_gets_a_line_with_the_memory_that_it_had(
+def test_a_job_that_ends_without_a_message_gets_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = """
@@ -167,16 +189,26 @@ from triptych.workflow.job import job
 fake = SimpleNamespace(
     log=[sys.argv[1]], rule="train", threads=1, output=["x"], params={}, resources={}, config={}
 )
+end = sys.argv[2]
 with job(fake):
-    if sys.argv[2] == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    sys.exit(3 if sys.argv[2] == "stopped" else 0)
+    if end.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[end])
+    sys.exit(3 if end == "stopped" else 0)
 """
-    for end in ("killed", "stopped", "done"):
+
+    def line(end: str, *, oom_kills: int = 0, free: int = 2**40, since: float = 0.0) -> list[str]:
+        monkeypatch.setattr(workflow_failures, "oom_kills", lambda: oom_kills)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+        return list(workflow_failures.failures({tmp_path / f"logs/{end}.log": "train"}, since=since))
+
+    for end in ("SIGKILL", "SIGABRT", "stopped", "done"):
         subprocess.run([sys.executable, "-c", script, str(tmp_path / f"logs/{end}.log"), end], cwd=tmp_path)
-    for kills, why in ((0, "from outside, most likely as"), (1, "by the system, as")):
-        monkeypatch.setattr(workflow_failures, "oom_kills", lambda kills=kills: kills)
-        (found,) = workflow_failures.failures(tmp_path / "logs", since=0)
-        assert f"the job was killed {why} memory was exhausted" in found and "killed.log" in found
-        assert f"it had {memory_limit() / 1e9:.1f} GB" in found
-    assert list(workflow_failures.failures(tmp_path / "logs", since=time.time() + 9)) == []
+    memory = f"memory was exhausted; it had {memory_limit() / 1e9:.1f} GB"
+    assert f"the job was killed from outside, most likely as {memory}" in line("SIGKILL")[0]
+    assert f"the job was killed by the system, as {memory}" in line("SIGKILL", oom_kills=1)[0]
+    assert "SIGKILL.log" in line("SIGKILL")[0]
+    assert "train crashed in a compiled library (Aborted); run again" in line("SIGABRT")[0]
+    assert f"train ended, as the disk of {tmp_path}/logs is full" in line("SIGABRT", free=1000)[0]
+    assert line("stopped") == line("done") == []
+    never = "train ended while it loaded its libraries; the lines above say why"
+    assert never in line("none")[0] and never in line("SIGKILL", since=time.time() + 9)[0]

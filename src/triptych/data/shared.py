@@ -7,15 +7,16 @@ and a study moved. What lies there is checked when it is used.
 import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from triptych.data.packed import ARRAYS, arrays_digest, identity
-from triptych.workflow.files import hash_mismatch, read_json, write_json
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import hash_mismatch, read_json, remove_temporaries, scratch_folder, write_json
+from triptych.workflow.locks import locked
 from triptych.workflow.tracked_code import SOURCE_ROOT
 
 log = logging.getLogger("triptych")
@@ -60,22 +61,26 @@ def share_pack(shared: Path, folder: Path, *, name: str, path: str | None, make:
     description = _usable(shared)
     if description is None:
         make()
-        _keep([file for file in folder.iterdir() if not file.name.startswith(".")], shared)
+        _keep(_visible(folder), shared)
         return _remove_unused(shared.parent)
     log.info(
         "%s: %s is taken from %s", name, description["source"].get("summary", "the packed data set"), shared
     )
-    link_files([file for file in shared.iterdir() if file.name != "dataset.json"], folder)
+    link_files([file for file in _visible(shared) if file.name != "dataset.json"], folder)
     source = description["source"] | ({"path": path} if path else {})
     write_json(folder / "dataset.json", description | {"name": name, "source": source})
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if not file.name.startswith(".")]
 
 
 def link_files(files: Iterable[Path], folder: Path) -> None:
     """Link files into a folder, or copy them if it is on another file system; replaces what is there."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-            link = Path(temporary, file.name)
+        with scratch_folder(folder / file.name) as temporary:
+            link = temporary / file.name
             try:
                 os.link(file, link)
             except OSError:
@@ -83,11 +88,14 @@ def link_files(files: Iterable[Path], folder: Path) -> None:
             os.replace(link, folder / file.name)
 
 
-def _keep(files: Iterable[Path], folder: Path) -> None:
+def _keep(files: Sequence[Path], folder: Path) -> None:
     """Link files into the shared folder; a failure costs nothing but time later."""
     try:
-        link_files(files, folder)
-    except OSError as error:
+        with locked(folder / ".lock", str(folder)):
+            for file in files:
+                remove_temporaries(folder / file.name)
+            link_files(files, folder)
+    except (OSError, TriptychError) as error:
         log.info("not kept for other studies: %s", error)
 
 

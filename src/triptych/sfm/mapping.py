@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pycolmap
@@ -14,14 +13,14 @@ import pycolmap
 from triptych.data.image_files import natural_order
 from triptych.sfm.attempts import LONGEST_RETRY, MIN_REGISTERED, Attempt, attempts, run_mapper
 from triptych.sfm.database import MatchCounts, colmap_seed, count_matches, quieten
-from triptych.sfm.diagnosis import Diagnosis, advise, diagnose, is_hopeless
+from triptych.sfm.diagnosis import Diagnosis, advise, diagnose, has_still_background, is_hopeless
 from triptych.sfm.held_out import held_out_names, register_held_out
 from triptych.sfm.lens import refine
 from triptych.sfm.matching import match_features
 from triptych.sfm.models import describe, file_ranges, largest_first, merge_models, registered_names
 from triptych.sfm.pairs import choose_matcher
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import atomic_folder
+from triptych.workflow.files import atomic_folder, scratch_folder
 from triptych.workflow.progress import format_seconds
 
 log = logging.getLogger("triptych")
@@ -95,7 +94,7 @@ def _attempt(
 
 def _advice(found: Diagnosis, models: list[dict[str, Any]]) -> str:
     """What to do about images without a pose."""
-    if len(models) > 1 and not is_hopeless(found):
+    if len(models) > 1 and not is_hopeless(found) and not has_still_background(found):
         parts = "; ".join(f"{model['images']} images: {model['files']}" for model in models)
         return (
             f"the images fall into {len(models)} parts that do not fit together ({parts}): add images that "
@@ -131,29 +130,32 @@ def map_scene(
     Returns:
         images, registered, points, observations, mean_reprojection_error in pixels, mean_track_length, camera
         (of the first lens; `cameras` has all), principal_points (what happened to them), verified_pairs,
-        matcher, models (`images` and `files` of each), without_pose (names), attempts, advice (None if enough
-        images have a pose), held_out (names, with `holdout`).
+        matcher, models (`images` and `files` of each), without_pose (names), attempts, still_background (see
+        `Diagnosis`), advice (None if enough images have a pose before nothing that stands still), held_out
+        (names, with `holdout`).
 
     Raises:
         TriptychError: if no model, or only one of fewer than three images, can be made.
     """
     quieten()
     images, database = Path(images), Path(database)
-    with atomic_folder(folder) as temporary, TemporaryDirectory() as scratch:
-        copy = Path(shutil.copy(database, scratch))
+    with scratch_folder(folder) as scratch, atomic_folder(folder) as temporary:
+        copy = shutil.copy(database, scratch / "all.db")
         with pycolmap.Database.open(copy) as opened:
             every = sorted((image.name for image in opened.read_all_images()), key=natural_order)
         held_out = held_out_names(every, holdout) if holdout else []
         names = [name for name in every if name not in set(held_out)]
         found, counts = diagnose(copy), count_matches(copy)
         best, tried = _reconstruct(
-            images, copy, Path(scratch), found, names=names, settings=settings, masks=masks, threads=threads
+            images, copy, scratch, found, names=names, settings=settings, masks=masks, threads=threads
         )
         models = [
             {"images": model.num_reg_images(), "files": file_ranges(registered_names(model), every)}
             for model in best.models
         ]
-        advice = _advice(found, models) if best.registered < ENOUGH * len(names) else None
+        wrong = has_still_background(found)
+        few = best.registered < ENOUGH * len(names)
+        advice = _advice(found, models) if few or wrong else None
         if best.registered < MIN_REGISTERED:
             placed = "no two images to start from" if not best.models else f"only {best.registered} images"
             raise TriptychError(f"{images}: mapping found {placed} ({counts}); {advice}")
@@ -162,6 +164,7 @@ def map_scene(
         model = best.models[0]
         if advice:
             loud = "LESS THAN HALF: " if best.registered < HALF * len(names) else ""
+            loud += "POSES ARE PROBABLY WRONG: " if wrong else ""
             log.warning(
                 "%s: %s%d of %d images have a pose; %s", images, loud, best.registered, len(names), advice
             )
@@ -179,6 +182,7 @@ def map_scene(
             "models": models,
             "without_pose": [name for name in every if name not in poses],
             "attempts": tried,
+            "still_background": found.still_background,
             "advice": advice,
             **({"held_out": held_out} if held_out else {}),
         }

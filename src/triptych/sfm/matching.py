@@ -53,7 +53,7 @@ def match_pairs(
     names, pairs = plan_pairs(database, matcher=matcher, overlap=overlap, seed=seed, threads=threads)
     with (
         Progress(len(pairs), "matching", unit="pair") as progress,
-        NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as listing,
+        NamedTemporaryFile("w", prefix=f"{database.name}-", dir=database.parent, encoding="utf-8") as listing,
     ):
         pairing = pycolmap.ImportedPairingOptions()
         pairing.match_list_path = listing.name

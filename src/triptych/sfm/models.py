@@ -121,6 +121,6 @@ def merge_models(
     log.info("models with %s images merged: %d images", sizes, merged.num_reg_images())
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads, options.random_seed = 1, seed
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory(dir=Path(database).parent) as scratch:
         merged = pycolmap.triangulate_points(merged, database, images, scratch, options=options)
     return [merged, *rest]

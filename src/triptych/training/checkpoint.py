@@ -4,27 +4,23 @@ They are kept outside every rule's output, because Snakemake deletes the outputs
 until Snakemake has accepted the outputs (`triptych.workflow.records.remove_finished_checkpoints`).
 """
 
-import errno
-import fcntl
 import hashlib
 import io
 import logging
-import os
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
 from triptych.training.stopping import stop_if_requested, stop_requested
-from triptych.workflow.errors import TriptychError, is_out_of_memory
+from triptych.workflow.errors import is_out_of_memory
 from triptych.workflow.files import atomic_path
 
 log = logging.getLogger("triptych")
 
 KEEP_NEWEST = 2  # checkpoints
 UNREADABLE = ".unreadable"
-LOCK_SECONDS = 90.0  # longer than a job whose Snakemake was killed goes on
 DIGEST = 32  # bytes of the SHA-256 at the end of a file: torch's reader would accept changed numbers
 
 
@@ -61,14 +57,9 @@ class Checkpoints:
     def load(self) -> dict[str, Any] | None:
         """The newest usable state, or None to start from the beginning.
 
-        Call it before the first `save`. Reserves the folder for this process. Removes half-written files of
-        a process that was killed while it saved, and renames damaged ones, so that they do not count as one
-        of the newest two.
-
-        Raises:
-            TriptychError: another process goes on using the folder.
+        Call it before the first `save`. Removes half-written files of a process that was killed while it
+        saved, and renames damaged ones, so that they do not count as one of the newest two.
         """
-        _lock(self.folder)
         for partial in self.folder.glob(".step-*.pt"):
             partial.unlink()
         for path in reversed(self._files()):
@@ -128,39 +119,6 @@ class Checkpoints:
         self._others = []
         self._last = time.monotonic()
         stop_if_requested(step)
-
-
-_locks: dict[Path, TextIO] = {}
-
-
-def _lock(folder: Path) -> None:
-    """Reserve a folder of checkpoints for this process; the operating system releases it with the process."""
-    path = folder.absolute().with_name(f"{folder.name}.lock")
-    if path in _locks:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a+")  # noqa: SIM115 (stays open)
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                log.warning("%s cannot be reserved for this process: %s", folder, error.strerror)
-                break
-            file.seek(0)
-            owner = file.read()
-            if time.monotonic() > deadline:
-                raise TriptychError(
-                    f"{folder} is in use by process {owner}; end that process and run again"
-                ) from None
-            log.info("waiting for process %s, which still uses %s", owner, folder)
-            time.sleep(2)
-    file.truncate(0)
-    file.write(f"{os.getpid()} on {os.uname().nodename}")
-    file.flush()
-    _locks[path] = file
 
 
 def _read(path: Path) -> dict[str, Any]:

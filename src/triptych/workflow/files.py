@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from triptych.workflow.errors import TriptychError
 
+MAX_JSON = 2**26  # bytes
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -163,8 +165,18 @@ def write_json(target: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark."""
-    return json.loads(Path(path).read_bytes())
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+
+    Raises:
+        ValueError: it is not JSON, is nested too deeply, or is larger than any file of this project.
+        OSError: it cannot be read.
+    """
+    if Path(path).stat().st_size > MAX_JSON:
+        raise ValueError(f"it is larger than {MAX_JSON >> 20} MiB")
+    try:
+        return json.loads(Path(path).read_bytes())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:

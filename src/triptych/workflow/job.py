@@ -1,7 +1,8 @@
 """The frame of all workflow scripts: log, threads, GPUs, wall time, record of the outputs, and failures."""
 
-import errno
+import faulthandler
 import logging
+import os
 import signal
 import sys
 import time
@@ -11,20 +12,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.workflow.errors import TriptychError, is_out_of_memory, with_absolute_paths
+from triptych.workflow.errors import TriptychError, file_problem, is_out_of_memory, with_absolute_paths
+from triptych.workflow.files import remove_temporaries
 from triptych.workflow.gpus import claim_gpus, hide_gpus
+from triptych.workflow.locks import locked
 from triptych.workflow.machine_memory import memory_limit
 from triptych.workflow.parent import end_with_snakemake
 from triptych.workflow.plugins import in_user_module
+from triptych.workflow.progress import LOG_ONLY
 from triptych.workflow.provenance import provenance
-from triptych.workflow.records import remove_record, write_record
+from triptych.workflow.records import lock_path, remove_record, write_record
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
 
 log = logging.getLogger("triptych")
 
-DONE = "done"  # the last line of a job's log, unless the job fails, is stopped or is killed
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Job:
@@ -54,63 +58,88 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     Log lines go to the terminal and to the rule's `log:` file. A job with a `gpu` resource whose recipe names
     no particular GPU reserves as many as the recipe's `gpus` (see `claim_gpus`); if that resource is 0,
     device `auto` is not CUDA. A job with tensors logs which compiled kernels it uses. The files that the job
-    wrote are recorded (see `records`). A `TriptychError`, a full disk or exhausted memory ends the job with
-    one clear line and exit code 1, and so does an exception in a user's module; anything else is a defect
-    and keeps its traceback. The job ends with the
-    Snakemake that started it.
+    wrote are recorded (see `records`), and what an earlier, killed process left of them is removed. Another
+    process that still works on them is waited for. A `TriptychError`, a full disk or exhausted memory ends
+    the job with one clear line and exit code 1, and so does an exception in a user's module; anything else
+    is a defect and keeps its traceback. The job ends with the Snakemake that started it.
     """
-    path = Path(snakemake.log[0])
+    log.handlers = [logging.StreamHandler()]
+    with _one_line_errors(snakemake.rule):
+        _start_log(Path(snakemake.log[0]), snakemake.rule)
+        _end_by_exceptions()
+        end_with_snakemake()
+        _choose_hardware(snakemake)
+        with locked(lock_path(snakemake.output), f"{snakemake.rule} ({snakemake.output[0]})"):
+            for output in snakemake.output:
+                remove_temporaries(Path(output))
+            remove_record(snakemake.output)
+            yield Job(snakemake.params.get("code", ""))
+            write_record(snakemake.output)
+        log.info("done")
+
+
+def _start_log(path: Path, rule: str) -> None:
+    """Log to a file and, unless that shows the whole study, to the terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
-    to_terminal = logging.StreamHandler()
-    to_terminal.addFilter(_NoProgressOnTerminal())
-    log.handlers = [to_file, to_terminal]
+    stream = path.open("w", encoding="utf-8")
+    to_file = logging.StreamHandler(stream)
+    log.handlers = [to_file]
+    if os.environ.get(LOG_ONLY):  # whatever libraries print belongs to the log, too
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
+    else:
+        to_terminal = logging.StreamHandler()
+        to_terminal.addFilter(_NoProgressOnTerminal())
+        to_terminal.setFormatter(logging.Formatter(f"[{rule}] %(message)s"))
+        log.addHandler(to_terminal)
+    faulthandler.enable(to_file.stream)  # a crash in a compiled library is in the log, too
     log.setLevel(logging.INFO)
     log.propagate = False
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
-    to_terminal.setFormatter(logging.Formatter(f"[{snakemake.rule}] %(message)s"))
-    # by an exception instead of at once: temporary files are removed
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-        signal.signal(signal.SIGHUP, lambda number, _: sys.exit(128 + number))
-    end_with_snakemake()
-    torch = sys.modules.get("torch")
-    if torch is not None:
+
+
+def _end_by_exceptions() -> None:
+    """Signals end the job by an exception instead of at once: temporary files are removed."""
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def _choose_hardware(snakemake: "Snakemake") -> None:
+    """Set threads, GPUs and kernels of a job with tensors; log what it has."""
+    if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(snakemake.threads)
-    try:
         recipe = snakemake.params.get("recipe", {})
-        if torch is not None and recipe.get("device") in ("auto", "cuda"):
+        if recipe.get("device") in ("auto", "cuda"):
             # gpus of the recipe, not the resource: Snakemake caps it at the profile's number
             if snakemake.resources.get("gpu", 0):
                 claim_gpus(recipe.get("gpus", 1), torch.cuda.device_count())
             elif recipe["device"] == "auto":  # compute.gpus is 0: cores alone limit the number of such jobs
                 hide_gpus()
-        if torch is not None:
-            from triptych.kernels import registry
+        from triptych.kernels import registry
 
-            registry.configure(snakemake.config["compute"]["kernels"])
-            log.info("kernels: %s", registry.describe())
-        log.info("memory: %.1f GB", memory_limit() / 1e9)
-        remove_record(snakemake.output)
-        yield Job(snakemake.params.get("code", ""))
-        write_record(snakemake.output)
-        log.info(DONE)
+        registry.configure(snakemake.config["compute"]["kernels"])
+        log.info("kernels: %s", registry.describe())
+    log.info("memory: %.1f GB", memory_limit() / 1e9)
+
+
+@contextmanager
+def _one_line_errors(rule: str) -> Iterator[None]:
+    try:
+        yield
     except SystemExit:
         log.info("stopped")
         raise
     except TriptychError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            _crash(error)
-        where = f" ({error.filename})" if error.filename else ""
-        _fail(
-            f"disk full while writing the outputs of {snakemake.rule}{where}; free some space and run again"
-        )
+        if (problem := file_problem(error, rule)) is not None:
+            _fail(problem)
+        _crash(error)
     except Exception as error:
         if is_out_of_memory(error):
             _fail(
-                f"out of memory in {snakemake.rule}; use a smaller batch_size, fewer or smaller images, or a "
+                f"out of memory in {rule}; use a smaller batch_size, fewer or smaller images, or a "
                 "machine with more memory"
             )
         _crash(error)

@@ -33,6 +33,11 @@ def record_path(outputs: Iterable[str]) -> Path:
     return RECORDS / "jobs" / below.with_name(f"{below.name}.json")
 
 
+def lock_path(outputs: Iterable[str]) -> Path:
+    """The lock file of a job (see `locks`)."""
+    return record_path(outputs).with_suffix(".lock")
+
+
 def remove_record(outputs: Iterable[str]) -> None:
     """Remove the record of a job before it writes its files again."""
     record_path(outputs).unlink(missing_ok=True)
@@ -105,17 +110,14 @@ def remove_finished_checkpoints() -> None:
     To be called when Snakemake has accepted all outputs. Until then, a training whose outputs are not
     accepted resumes.
     """
-    for lock in CHECKPOINTS.rglob("*.lock"):  # of each training, whether or not it has saved
-        folder = lock.with_suffix("")
+    for folder in {path.parent for path in CHECKPOINTS.rglob("step-*")}:
         records = (RECORDS / "jobs" / folder.relative_to(CHECKPOINTS)).glob("*.json")
         finished = max((read_json(record)["finished"] for record in records), default=0)
-        for file in folder.glob("*"):
+        for file in folder.iterdir():
             if file.stat().st_mtime_ns <= finished:
                 file.unlink()
-        if finished and not any(folder.glob("*")):
-            lock.unlink()
-            if folder.is_dir():
-                folder.rmdir()
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def keep_metadata() -> None:

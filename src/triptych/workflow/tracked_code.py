@@ -33,6 +33,7 @@ UNTRACKED = (
     "triptych.workflow.errors",
     "triptych.workflow.gpus",
     "triptych.workflow.job",
+    "triptych.workflow.locks",
     "triptych.workflow.parent",
     "triptych.workflow.progress",
     "triptych.workflow.provenance",
