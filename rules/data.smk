@@ -51,8 +51,8 @@ checkpoint pack_cifar:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=TrackedCode("pack_cifar.py"),
         recipe=recipe_of,
@@ -76,8 +76,8 @@ checkpoint pack_folder:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         code=TrackedCode("pack_folder.py"),
         recipe=recipe_of,
@@ -101,8 +101,8 @@ checkpoint draw_shapes:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=TrackedCode("draw_shapes.py"),
         recipe=recipe_of,
@@ -112,11 +112,11 @@ checkpoint draw_shapes:
         "../workflow/scripts/draw_shapes.py"
 
 
-# First of all that needs a data set, by its priority. It is no input of the trainings, so that it makes none of them
-# stale; they do not start either if the sizes do not fit. No code param: an edit of the checks must not repeat them.
-rule check_sizes:
+# First of all that needs a data set (see `packed`), and by its priority also when it is repeated for another config.
+# Trainings do not start either if the sizes do not fit. No code param: an edit of the checks must not repeat them.
+checkpoint check_sizes:
     input:
-        data=lambda wildcards: packed(wildcards.dataset)(wildcards),
+        data=lambda wildcards: packed(wildcards.dataset, checked=False)(wildcards),
     output:
         "results/data/{dataset}/checked.json",
     log:
@@ -128,8 +128,8 @@ rule check_sizes:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         recipe=lambda wildcards: sizes_of(config, wildcards.dataset),
     message:

@@ -16,12 +16,14 @@ rule encode_images:
         "<logs>/features/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/features/{encoder}/seed{seed}.tsv"
+    group:
+        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
         gpu=GPU,
     params:
         code=TrackedCode("encode_images.py", modules_of([ENCODER])),
@@ -74,12 +76,14 @@ else:
             "<logs>/probe/{encoder}/seed{seed}.log",
         benchmark:
             "<benchmarks>/probe/{encoder}/seed{seed}.tsv"
+        group:
+            "evaluation"
         conda:
             "../envs/learning.yaml"
         threads: THREADS
         resources:
-            mem_mb=4000,
-            runtime=30,
+            mem_mb=growing(4000),
+            runtime=growing(30),
         params:
             code=TrackedCode("probe_encoder.py"),
             recipe={
@@ -103,12 +107,14 @@ rule evaluate_knn:
         "<logs>/knn/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/knn/{encoder}/seed{seed}.tsv"
+    group:
+        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         code=TrackedCode("evaluate_knn.py"),
         recipe={**EVALUATION["knn"], **ON_FEATURES},
@@ -129,12 +135,14 @@ rule probe_label_fraction:
         "<logs>/label_fraction/{encoder}/percent{percent}/seed{seed}.log",
     benchmark:
         "<benchmarks>/label_fraction/{encoder}/percent{percent}/seed{seed}.tsv"
+    group:
+        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         code=TrackedCode("probe_label_fraction.py"),
         recipe=lambda wildcards: {
@@ -160,12 +168,14 @@ rule map_features:
         "<logs>/feature_map/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/feature_map/{encoder}/seed{seed}.tsv"
+    group:
+        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         code=TrackedCode("map_features.py"),
         recipe={**EVALUATION["feature_map"], **ON_FEATURES},
@@ -190,12 +200,14 @@ rule find_nearest_images:
         "<logs>/nearest_images/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/nearest_images/{encoder}/seed{seed}.tsv"
+    group:
+        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         code=TrackedCode("find_nearest_images.py"),
         recipe=ON_FEATURES,

@@ -23,7 +23,8 @@ rule train_cell:
         "../envs/learning.yaml"
     threads: config["compute"]["cell_threads"] or THREADS
     resources:
-        mem_mb=lambda wildcards: of_training(recipe_of_cell(wildcards), runtime=1440, part="grid")["mem_mb"],
+        mem_mb=lambda wildcards, attempt: attempt
+        * training_mb(recipe_of_cell(wildcards), image_side(config, "grid")),
         runtime=1440,
         gpu=lambda wildcards: GPU * recipe_of_cell(wildcards)["gpus"],
     params:
@@ -42,12 +43,14 @@ rule count_parameters:
         "<logs>/grid/parameters.log",
     benchmark:
         "<benchmarks>/grid/parameters.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("count_parameters.py"),
     message:
@@ -65,12 +68,14 @@ rule sample_augmentations:
         "<logs>/grid/augmentations.log",
     benchmark:
         "<benchmarks>/grid/augmentations.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode(
             "sample_augmentations.py", modules_of(config["augmentations"][name] for name in AUGMENTATIONS)
@@ -96,12 +101,14 @@ rule roll_out_attention:
         "<logs>/grid/attention/{architecture}.log",
     benchmark:
         "<benchmarks>/grid/attention/{architecture}.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=growing(4000),
+        runtime=growing(10),
     params:
         code=TrackedCode("roll_out_attention.py", module_of_row),
         networks=networks_of_row,

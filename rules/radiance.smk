@@ -25,7 +25,7 @@ rule train_radiance:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=240,
         gpu=GPU,
     params:
@@ -57,8 +57,8 @@ rule render_views:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
         gpu=GPU,
     params:
         code=TrackedCode("render_views.py"),
@@ -91,8 +91,8 @@ rule render_flythrough:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=GPU,
     params:
         code=TrackedCode("render_flythrough.py"),
@@ -126,8 +126,9 @@ rule export_scene:
     threads: THREADS
     resources:
         # marching cubes needs about 20 bytes per node
-        mem_mb=lambda wildcards: 3000 + scene_recipe(wildcards.scene, "export")["resolution"] ** 3 // 50000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: attempt
+        * (3000 + scene_recipe(wildcards.scene, "export")["resolution"] ** 3 // 50000),
+        runtime=growing(120),
         gpu=GPU,
     params:
         code=TrackedCode("export_scene.py"),
@@ -156,8 +157,8 @@ rule train_instant_ngp:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=growing(16000),
+        runtime=growing(120),
         gpu=GPU,
     params:
         code=TrackedCode("train_instant_ngp.py"),
@@ -188,8 +189,8 @@ rule render_views_instant_ngp:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=growing(16000),
+        runtime=growing(120),
         gpu=GPU,
     params:
         code=TrackedCode("render_views_instant_ngp.py"),
@@ -221,8 +222,8 @@ rule render_flythrough_instant_ngp:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=growing(16000),
+        runtime=growing(120),
         gpu=GPU,
     params:
         code=TrackedCode("render_flythrough_instant_ngp.py"),

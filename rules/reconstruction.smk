@@ -14,12 +14,14 @@ rule film_orbit:
         "<benchmarks>/scenes/{scene}/film.tsv"
     wildcard_constraints:
         scene=ORBITS,
+    group:
+        "frames"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=TrackedCode("film_orbit.py"),
         recipe=lambda wildcards: scene_recipe(wildcards.scene, "orbit"),
@@ -42,12 +44,14 @@ rule extract_frames:
         "<benchmarks>/scenes/{scene}/frames.tsv"
     wildcard_constraints:
         scene=MAPPED,
+    group:
+        "frames"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         code=TrackedCode("extract_frames.py"),
         recipe=frames_recipe,
@@ -70,12 +74,14 @@ rule prepare_masks:
         "<benchmarks>/scenes/{scene}/masks.tsv"
     wildcard_constraints:
         scene=MASKED,
+    group:
+        "frames"
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=TrackedCode("prepare_masks.py"),
         recipe=masks_recipe,
@@ -103,8 +109,8 @@ rule match_features:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=growing(8000),
+        runtime=growing(480),
     params:
         code=TrackedCode("match_features.py"),
         recipe=matching_recipe,
@@ -128,12 +134,14 @@ rule map_scene:
         "<benchmarks>/scenes/{scene}/sfm.tsv"
     wildcard_constraints:
         scene=MAPPED,
+    group:
+        "poses"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=growing(8000),
+        runtime=growing(480),
     params:
         code=TrackedCode("map_scene.py"),
         recipe=mapping_recipe,
@@ -159,12 +167,14 @@ rule write_transforms:
         "<benchmarks>/scenes/{scene}/transforms.tsv"
     wildcard_constraints:
         scene=MAPPED,
+    group:
+        "poses"
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("write_transforms.py"),
         recipe=box_recipe,
@@ -191,8 +201,8 @@ rule import_scene:
         "../envs/reconstruction.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         code=TrackedCode("import_scene.py"),
         recipe=import_recipe,
@@ -215,12 +225,14 @@ rule compare_poses:
         "<benchmarks>/scenes/{scene}/pose_error.tsv"
     wildcard_constraints:
         scene=pattern(filter(has_reference, config["scenes"])),
+    group:
+        "poses"
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=TrackedCode("compare_poses.py"),
     message:

@@ -17,12 +17,14 @@ rule tabulate_self_supervision:
         "<logs>/tables/self_supervision.log",
     benchmark:
         "<benchmarks>/tables/self_supervision.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("tabulate_part1.py"),
         results=SELF_SUPERVISION,  # the same paths as the input, as arguments
@@ -41,25 +43,23 @@ rule plot_self_supervision:
         supervised=all_seeds(rules.train_supervised.output.history),
         probe_results=all_seeds(PROBE.metrics, encoder="simclr"),
         supervised_results=all_seeds(rules.train_supervised.output.metrics),
-        simclr_map=filled(rules.map_features.output.map, encoder="simclr", seed=SEEDS[0]),
-        random_map=filled(rules.map_features.output.map, encoder="random", seed=SEEDS[0]),
+        simclr_map=ENCODER_MAPS["simclr"],
+        random_map=ENCODER_MAPS["random"] if LABELLED else [],
         published=PUBLISHED,
     output:
-        loss="results/figures/self_supervision_loss.svg",
-        neighbours="results/figures/self_supervision_neighbours.svg",
-        accuracy="results/figures/self_supervision_accuracy.svg",
-        confusion="results/figures/self_supervision_confusion.svg",
-        feature_map="results/figures/feature_map.svg",
+        **SELF_SUPERVISION_FIGURES,
     log:
         "<logs>/figures/self_supervision.log",
     benchmark:
         "<benchmarks>/figures/self_supervision.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("plot_part1.py"),
     message:
@@ -77,12 +77,14 @@ rule tabulate_parameters:
         "<logs>/tables/parameters.log",
     benchmark:
         "<benchmarks>/tables/parameters.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("tabulate_part2.py"),
     message:
@@ -110,9 +112,9 @@ use rule tabulate_parameters as tabulate_grid with:
 rule plot_grid_overview:
     input:
         **GRID,
-        histories=of_cells("history"),
-        predictions=of_cells("predictions"),
-        labels=f"results/data/{config['grid']['dataset']}/test_labels.npy",
+        histories=shown(of_cells("history")),
+        predictions=shown(of_cells("predictions")),
+        labels=moved(f"results/data/{config['grid']['dataset']}/test_labels.npy"),
         published=PUBLISHED,
     output:
         overview="results/figures/grid.svg",
@@ -121,12 +123,14 @@ rule plot_grid_overview:
         "<logs>/figures/grid.log",
     benchmark:
         "<benchmarks>/figures/grid.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("plot_part2.py"),
         titles=TITLES,
@@ -195,12 +199,14 @@ rule plot_radiance:
         "<logs>/figures/scenes/{scene}/training.log",
     benchmark:
         "<benchmarks>/figures/scenes/{scene}/training.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("plot_part3.py"),
     message:
@@ -235,12 +241,14 @@ rule plot_views:
         "<logs>/figures/scenes/{scene}/views.log",
     benchmark:
         "<benchmarks>/figures/scenes/{scene}/views.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("plot_scene.py"),
     message:
@@ -308,13 +316,15 @@ PAGE = {
                 for encoder in ENCODERS
                 for path in all_seeds(rules.encode_images.output.metrics, encoder=encoder)
             ],
-            "maps": [
-                filled(rules.map_features.output.metrics, encoder=encoder, seed=SEEDS[0])
-                for encoder in ENCODERS
-            ],
+            "maps": shown(
+                [
+                    filled(rules.map_features.output.metrics, encoder=encoder, seed=SEEDS[0])
+                    for encoder in ENCODERS
+                ]
+            ),
             "figures": figures(rules.plot_self_supervision),
         }
-        if "self_supervision" in PARTS and LABELLED
+        if "self_supervision" in PARTS and LABELLED and SELF_SUPERVISION_FIGURES
         else None
     ),
     "unlabelled": UNLABELLED if "self_supervision" in PARTS and not LABELLED else None,
@@ -323,21 +333,33 @@ PAGE = {
             "results": {**GRID, **TITLES},
             "parameters": None if OWN_IMAGES else filled(rules.count_parameters.output[0]),
             "figures": {
-                **figures(rules.plot_augmentations),
+                **({} if RESULTS_FROM else figures(rules.plot_augmentations)),
                 **figures(rules.plot_grid_overview),
                 "curves": {
-                    name: figures(rules.plot_grid, architecture=name)["curves"] for name in ARCHITECTURES
+                    name: figures(rules.plot_grid, architecture=name)["curves"]
+                    for name in ARCHITECTURES
+                    if columns_of(name)
                 },
                 "attention": {
-                    name: figures(rules.plot_attention, architecture=name)["attention"] for name in ATTENTIVE
+                    name: figures(rules.plot_attention, architecture=name)["attention"]
+                    for name in ATTENTIVE
+                    if not RESULTS_FROM
                 },
             },
         }
-        if "grid" in PARTS
+        if "grid" in PARTS and CELLS
         else None
     ),
-    "scenes": {scene: scene_files(scene) for scene in SCENES} if "reconstruction" in PARTS else {},
+    "scenes": (
+        {scene: scene_files(scene) for scene in SCENES}
+        if "reconstruction" in PARTS and not RESULTS_FROM
+        else {}
+    ),
 }
+if not any(PAGE.values()):
+    raise WorkflowError(
+        f"config: results_from: {RESULTS_FROM} has no results of parts 1 and 2 that this config names"
+    )
 
 
 rule write_report:
@@ -358,8 +380,8 @@ rule write_report:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=growing(4000),
+        runtime=growing(20),
     params:
         code=TrackedCode("write_report.py"),
         # Snakemake lists the files of the command line before the Snakefile's own, which they override.

@@ -66,12 +66,14 @@ rule initialise_encoder:
         "<logs>/random/seed{seed}.log",
     benchmark:
         "<benchmarks>/random/seed{seed}.tsv"
+    group:
+        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
         gpu=GPU,
     params:
         code=TrackedCode("initialise_encoder.py", modules_of([ENCODER])),

@@ -15,12 +15,14 @@ rule plot_unlabelled:
         "<logs>/figures/unlabelled.log",
     benchmark:
         "<benchmarks>/figures/unlabelled.tsv"
+    group:
+        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=TrackedCode("plot_unlabelled.py"),
     message:
