@@ -61,7 +61,10 @@ bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 docs: $(INSTALLED) ## write docs/config.md, the tables of all knobs
 	$(BIN)/python -m triptych.config > docs/config.md
 
+site: $(INSTALLED) ## the documents as a site, in results/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study collect view test test-all lint dag tracked bench docs clean
+.PHONY: help demo study collect view test test-all lint dag tracked bench docs site clean
