@@ -44,7 +44,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     ("change", "complaint"),
     [
         ({"format": "other"}, "its format is other"),
-        ({"keyframes": []}, "it has 0 keyframes; at least 2"),
+        ({"keyframes": []}, "it has 0 keyframes; it needs 2"),
         ({"fps": 0}, "fps is 0"),
         ({"seconds": None}, "not a camera path"),
         ({"keyframes": [{"transform_matrix": [[1, 2], [3, 4]], "fov": 40}] * 2}, "4 rows of 4"),

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField
-from triptych.radiance.tiny_cuda import check_modules
+from triptych.radiance.step_schedule import MAX_STEP_SCALE
+from triptych.radiance.tiny_cuda import TORCH, check_modules
+from triptych.scenes.scene_json import AABB_SCALES
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, read_json, write_json, write_tensors
 
@@ -53,6 +55,58 @@ def _precision_on(device: torch.device, trained: str) -> str:
     return "auto" if device.type == "cpu" and trained != "float32" else trained
 
 
+# Largest values of a shape that a field of this project can have; each decides how much is allocated.
+LARGEST = {
+    "levels": 32,
+    "features": 16,
+    "log2_table": 28,
+    "base_resolution": 2**12,
+    "finest_resolution": 2**20,
+    "images": 10**6,
+    "appearance": 1024,
+}
+MAX_CELLS = 512  # of the occupancy grid, a side
+
+
+def _shape(about: dict[str, Any]) -> FieldShape:
+    """The shape in a description.
+
+    Raises:
+        ValueError: it is no shape of a field of this project.
+        TypeError: it has other keys.
+    """
+    shape = FieldShape(**about["shape"])
+    for name, largest in LARGEST.items():
+        value, least = getattr(shape, name), 0 if name in ("images", "appearance") else 1
+        if type(value) is not int or not least <= value <= largest:
+            raise ValueError(f"{name} is {value!r}, not a whole number from {least} to {largest}")
+    if shape.aabb_scale not in AABB_SCALES or shape.base_resolution > shape.finest_resolution:
+        raise ValueError("its box or its resolutions are none of a field")
+    return shape
+
+
+def _check_tensors(weights: Path, shape: FieldShape) -> None:
+    """Raise `ValueError` unless the tensors in the file's header are those of the shape."""
+    with safe_open(weights, framework="pt") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    cells = found.pop(OCCUPANCY, ())
+    side = cells[-1] if cells else 0
+    if cells != (shape.aabb_scale.bit_length(), side, side, side) or side % 8 or not 8 <= side <= MAX_CELLS:
+        raise ValueError(f"its occupancy grid has the shape {cells}")
+    if shape.modules == TORCH:
+        with torch.device("meta"):  # without memory for the tensors
+            expected = {name: tuple(value.shape) for name, value in Field(shape).state_dict().items()}
+        if found != expected:
+            raise ValueError("its tensors are not those that its description names")
+
+
+def _number(about: dict[str, Any], name: str, low: float, high: float) -> float:
+    value = float(about[name])
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value:g}, not between {low:g} and {high:g}")
+    return value
+
+
 def load_field(
     weights: Path, description: Path, *, device: torch.device, precision: str = "auto"
 ) -> RadianceField:
@@ -70,20 +124,23 @@ def load_field(
     """
     try:
         about = read_json(description)
-        tensors = load_file(weights)
         if about["format"] != FORMAT:
             raise ValueError(f"its format is {about['format']}, not {FORMAT}")
-        shape = FieldShape(**about["shape"])
+        shape = _shape(about)
+        near, step_scale = _number(about, "near", 0, 1e6), _number(about, "coarseness", 0.1, MAX_STEP_SCALE)
+        background = torch.tensor([float(value) for value in about["background"]], device=device)
+        if background.shape != (3,) or not background.isfinite().all():
+            raise ValueError("its background is no colour")
+        _check_tensors(weights, shape)
+        tensors = load_file(weights)
         occupied = tensors.pop(OCCUPANCY).bool().to(device)
         check_modules(shape.modules, device)
         field = Field(shape)
         field.load_state_dict(tensors)
-        near, step_scale = float(about["near"]), float(about["coarseness"])
-        background = torch.tensor(about["background"], device=device)
         if precision == "auto":
             precision = _precision_on(device, str(about.get("precision", "auto")))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         raise TriptychError(f"{weights}: cannot be loaded ({reason}); train this scene again") from error
     occupancy = OccupancyGrid(aabb_scale=shape.aabb_scale, resolution=occupied.shape[-1], device=device)
     occupancy.set_occupied(occupied)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from triptych.data import image_files
+from triptych.workflow.errors import printable as printable
 
 SUFFIXES = tuple(dict.fromkeys((".png", *image_files.SUFFIXES)))  # NeRF's scenes leave out .png
 SEARCH_DEPTH, SEARCH_FILES = 5, 200_000  # limits of the search below the scene's folder
@@ -35,12 +36,6 @@ class Found:
     listed: Path
     file: Path | None
     elsewhere: bool = False
-
-
-def printable(text: str) -> str:
-    """Text for messages and tables: one line, valid Unicode, of bounded length."""
-    plain = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", lambda match: f"\\x{ord(match[0]):02x}", text)
-    return plain if len(plain) <= 200 else f"{plain[:100]}...{plain[-90:]}"
 
 
 def is_url(listed: str) -> bool:

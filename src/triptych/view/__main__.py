@@ -41,6 +41,14 @@ def _parser() -> argparse.ArgumentParser:
         help="address to listen on; anyone who can reach it can view (default: %(default)s, this machine "
         "only; from another one, use ssh -L 8080:localhost:8080)",
     )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name under which a browser may open the viewer, beside localhost and, with --host, this "
+        "machine's addresses and host name; may be given again",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument(
         "--kernels",
@@ -89,7 +97,7 @@ def _serve(chosen: argparse.Namespace) -> None:
         # recording continues from this file, so an invalid one is an error now
         read_camera_path(target, scene=scene.name)
     options = Options(chosen.fps, chosen.min_side, chosen.max_width, camera_path=target)
-    server = serve(scene, host=chosen.host, port=chosen.port, options=options)
+    server = serve(scene, host=chosen.host, port=chosen.port, options=options, allowed=chosen.allow_host)
     shown = "localhost" if chosen.host in ("0.0.0.0", "::") else chosen.host
     print(f"{scene.name} is at http://{shown}:{server.get_port()} (Ctrl+C ends)", flush=True)
     try:

@@ -19,6 +19,8 @@ from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
 
 MAX_FOV = math.radians(120)  # a wider view does not fit on a plane
+MAX_CANVAS = 16_384  # pixels a side, more than any screen has
+MAX_DISTANCE = 1e6  # world units from the origin
 MODES = ("colour", "depth", "opacity")
 OPAQUE = 0.5  # opacity above which a ray has hit a surface
 FAR = 150.0  # depth of empty pixels, in world units: the browser's depths end at 167
@@ -44,12 +46,25 @@ class ViewCamera:
 
     @classmethod
     def of_browser(cls, camera: viser.CameraHandle, world: World) -> "ViewCamera":
-        """The browser's camera."""
+        """The browser's camera.
+
+        Raises:
+            ValueError: what the browser sent is no camera; browsers never do.
+        """
+        position, fov = np.asarray(camera.position, dtype=np.float64), float(camera.fov)
+        quaternion = np.asarray(camera.wxyz, dtype=np.float64)
+        if position.shape != (3,) or not (np.abs(position) < MAX_DISTANCE).all() or quaternion.shape != (4,):
+            raise ValueError("not a place in the scene")
+        if not np.isfinite(quaternion).all() or not 0 < fov < math.pi:
+            raise ValueError("not a direction of view")
+        width, height = (
+            min(MAX_CANVAS, max(1, int(side))) for side in (camera.image_width, camera.image_height)
+        )
         return cls(
-            rotation=Rotation.from_quat(camera.wxyz, scalar_first=True).as_matrix(),
-            position=world.to_cube(np.asarray(camera.position, dtype=np.float64)),
-            fov=float(camera.fov),
-            canvas=(int(camera.image_width), int(camera.image_height)),
+            rotation=Rotation.from_quat(quaternion, scalar_first=True).as_matrix(),
+            position=world.to_cube(position),
+            fov=min(fov, MAX_FOV),
+            canvas=(width, height),
         )
 
     @classmethod

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import viser
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from triptych.data.image_files import load_image, on_white, to_8_bits
 from triptych.scenes.cameras import Cameras
 from triptych.view.camera import ViewCamera
 from triptych.view.scene import TrainedScene
@@ -27,10 +27,9 @@ Array = NDArray[np.float64]
 @cache
 def thumbnail(file: Path) -> NDArray[np.uint8]:
     """A small copy of a photograph, (h, w, 3) uint8."""
-    with Image.open(file) as image:
-        image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-        return np.asarray(image.convert("RGB"))
+    image = load_image(file, min_side=2 * THUMBNAIL)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(on_white(to_8_bits(image)))
 
 
 class Overlays:

@@ -10,6 +10,7 @@ from triptych.view.camera import MODES
 from triptych.view.rendering import Box
 from triptych.view.scene import TrainedScene
 
+MIN_FPS, MAX_FPS = 1, 30
 AXES = ("x", "y", "z")
 CROP_STEPS = 200
 CROP_REACH = 1.2  # range of the crop sliders, in distances of the cameras from the scene's middle
@@ -24,7 +25,8 @@ class Panel:
         with gui.add_folder("Picture"):
             self.mode = gui.add_dropdown("Show", MODES, initial_value=MODES[0])
             self.fps = gui.add_slider(
-                "Frames/s", 1, 30, 1, round(min(30, max(1, fps))), hint="target while the camera moves"
+                *("Frames/s", MIN_FPS, MAX_FPS, 1, round(min(MAX_FPS, max(MIN_FPS, fps)))),
+                hint="target while the camera moves",
             )
             self.fov = gui.add_slider("View angle", 10.0, 120.0, 0.1, _degrees(fov), hint="vertical")
             self.level = gui.add_button("Level the horizon")

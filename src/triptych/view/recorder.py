@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,29 @@ import viser
 from triptych.scenes.camera_path import keyframe_path
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
-from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
+from triptych.scenes.keyframes import (
+    MAX_KEYFRAMES,
+    CameraPath,
+    Keyframe,
+    check_camera_path,
+    read_camera_path,
+    write_camera_path,
+)
 from triptych.view.camera import ViewCamera, move_browser
+from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
 
 PREVIEW_FPS = 20
 DRAWN = 16  # points of the drawn path per keyframe
+
+
+def _saved(target: Path) -> tuple[CameraPath | None, str]:
+    """The path that was saved before, if there is one, or what is wrong with its file."""
+    try:
+        return read_camera_path(target) if target.is_file() else None, ""
+    except TriptychError as error:
+        return None, f"{error}. `Save` replaces it."
 
 
 class Recorder:
@@ -43,7 +59,7 @@ class Recorder:
         draw: Callable[[list[ViewCamera], Cameras | None], None],
     ) -> None:
         self._client, self._world, self._scene, self._target, self._draw = client, world, scene, target, draw
-        saved = read_camera_path(target) if target.is_file() else None
+        saved, problem = _saved(target)
         self._keyframes = list(saved.keyframes) if saved else []
         self._aspect = saved.aspect if saved else 1.0
         self._stopped = threading.Event()
@@ -61,11 +77,23 @@ class Recorder:
             actions = keyframes | path
             for label, names in (("Keyframes", keyframes), ("Path", path)):
                 buttons = client.gui.add_button_group(label, list(names))
-                buttons.on_click(lambda event: actions[event.target.value]())
+                buttons.on_click(lambda event: self._act(actions, event.target.value))
         self._changed()
+        self._show_note(problem)
+
+    def _act(self, actions: Mapping[str, Callable[[], None]], name: str) -> None:
+        """Do what a button says; a note tells if the browser's values make no path."""
+        if name in actions:
+            try:
+                actions[name]()
+            except (TypeError, ValueError, OverflowError) as error:
+                self._show_note(f"not possible: {error}")
 
     def add(self) -> None:
         """Append the viewer's camera as the next keyframe."""
+        if len(self._keyframes) >= MAX_KEYFRAMES:
+            self._show_note("no more are possible")
+            return
         view = ViewCamera.of_browser(self._client.camera, self._world)
         pose = self._world.pose(view.rotation, view.position)
         self._keyframes.append(Keyframe(pose, math.degrees(view.fov)))
@@ -103,6 +131,7 @@ class Recorder:
         if len(self._keyframes) < 2:
             self._show_note("add at least two keyframes, then play")
             return
+        check_camera_path(self._path())
         seconds = self._path().seconds
         cameras = self._cameras(round(seconds * PREVIEW_FPS) + 1)
         self._stopped.clear()

@@ -78,9 +78,9 @@ class PixelCost:
 
 
 def full_size(canvas: Size, max_width: int) -> Size:
-    """The sharpest picture of a canvas: its own size, or its shape with `max_width`."""
-    width = max(1, min(canvas[0], max_width))
-    return width, max(1, round(width * canvas[1] / canvas[0]))
+    """The sharpest picture of a canvas: its own size, or its shape within `max_width` and four times that."""
+    width = max(1, min(canvas[0], max_width, 4 * max_width * canvas[0] // canvas[1]))
+    return width, max(1, min(4 * max_width, round(width * canvas[1] / canvas[0])))
 
 
 def moving_size(full: Size, cost: PixelCost, *, fps: float, min_side: int) -> Size:

@@ -5,10 +5,13 @@ import io
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import viser
+from viser._messages import FileTransferPart, FileTransferStartUpload, ShareUrlRequest
 
+from triptych.view.access import checked_requests
 from triptych.view.camera import ViewCamera
 from triptych.view.rendering import PixelCost, RenderQueue, full_size, orbit_distance
 from triptych.view.scene import TrainedScene
@@ -52,7 +55,9 @@ def measure_pixel_cost(scene: TrainedScene, queue: RenderQueue) -> PixelCost:
     return PixelCost(seconds / (width * height))
 
 
-def serve(scene: TrainedScene, *, host: str, port: int, options: Options) -> viser.ViserServer:
+def serve(
+    scene: TrainedScene, *, host: str, port: int, options: Options, allowed: Sequence[str] = ()
+) -> viser.ViserServer:
     """Start the server in background threads; `stop()` on the result ends it.
 
     Args:
@@ -60,6 +65,7 @@ def serve(scene: TrainedScene, *, host: str, port: int, options: Options) -> vis
         host: address to listen on.
         port: port to listen on; 0: any free one.
         options: see `Options`.
+        allowed: names by which browsers may know the server, beside its own; see `access.is_own_name`.
 
     Raises:
         TriptychError: the address cannot be used.
@@ -69,8 +75,11 @@ def serve(scene: TrainedScene, *, host: str, port: int, options: Options) -> vis
     cost = measure_pixel_cost(scene, queue)
     first = ViewCamera.of_scene(scene.cameras, 0)
     distance = orbit_distance(scene.radiance, queue, first, scene.world.offset)
-    with contextlib.redirect_stdout(io.StringIO()):  # viser prints its address, the caller prints ours
+    # viser prints its address, the caller prints ours
+    with contextlib.redirect_stdout(io.StringIO()), checked_requests(host=host, allowed=allowed):
         server = viser.ViserServer(host=host, port=port, label=scene.name, verbose=False)
+    # What a browser could do, and this viewer has no use for: publish it on the internet, send files.
+    server._websock_server.unregister_handler(ShareUrlRequest)
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     server.scene.set_up_direction("+z")
     position = scene.world.from_cube(first.position)
@@ -81,6 +90,8 @@ def serve(scene: TrainedScene, *, host: str, port: int, options: Options) -> vis
 
     @server.on_client_connect
     def _(client: viser.ClientHandle) -> None:
+        for message in (FileTransferStartUpload, FileTransferPart):
+            client._websock_connection.unregister_handler(message)
         session = Session(client, scene, queue, cost=replace(cost), options=options)
         sessions[client.client_id] = session
         if client.client_id not in server.get_clients():  # disconnected meanwhile

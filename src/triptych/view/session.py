@@ -1,5 +1,6 @@
 """One browser: its panel, its overlays and the thread that renders its pictures."""
 
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import viser
 from triptych.scenes.cameras import Cameras
 from triptych.view.camera import ViewCamera, move_browser, picture_pixels, planar_depth
 from triptych.view.overlays import Overlays
-from triptych.view.panel import Panel
+from triptych.view.panel import MAX_FPS, MIN_FPS, Panel
 from triptych.view.recorder import Recorder
 from triptych.view.rendering import (
     Frame,
@@ -22,6 +23,8 @@ from triptych.view.rendering import (
     orbit_distance,
 )
 from triptych.view.scene import TrainedScene
+
+log = logging.getLogger("triptych")
 
 MOVING_QUALITY, FINAL_QUALITY = 75, 92  # JPEG qualities
 STATUS_SECONDS = 0.5  # between two updates of the status while moving
@@ -105,18 +108,21 @@ class Session:
             self._client.camera.fov = math.radians(panel.fov.value)
 
     def refresh(self) -> None:
-        """Request a picture of the current camera and settings."""
+        """Request a picture of the current camera and settings; values that no browser sends are ignored."""
         panel = self.panel
         overlays = panel.cameras.value or panel.points.value or panel.crop.value or self._has_path
-        self.thread.request(
-            RenderRequest(
+        try:
+            request = RenderRequest(
                 view=ViewCamera.of_browser(self._client.camera, self._scene.world),
                 box=panel.box(),
-                fps=panel.fps.value,
+                fps=min(MAX_FPS, max(MIN_FPS, panel.fps.value)),
                 mode=panel.mode.value,
                 depth=overlays,
             )
-        )
+        except (TypeError, ValueError, OverflowError) as error:
+            log.warning("viewer: browser %d sent nonsense: %s", self._client.client_id, error)
+            return
+        self.thread.request(request)
 
     def close(self) -> None:
         """End everything that runs for this browser."""

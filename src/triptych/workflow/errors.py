@@ -35,6 +35,13 @@ def with_absolute_paths(message: str) -> str:
     return re.sub(r"(?<![\w./-])results/", f"{os.getcwd()}/results/", message)
 
 
+def printable(text: str) -> str:
+    """Text for messages and tables: one line, valid Unicode, of bounded length."""
+    odd = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"  # they move the cursor or the line
+    plain = re.sub(odd, lambda match: f"\\x{ord(match[0]):02x}", text)
+    return plain if len(plain) <= 200 else f"{plain[:100]}...{plain[-90:]}"
+
+
 def without_passwords(text: str) -> str:
     """A text in which user names, passwords and queries of addresses are hidden."""
     return re.sub(r"(://[^\s'\"?]*)\?[^\s'\"]*", r"\1?...", re.sub(r"://[^\s'\"]*@", "://...@", text))

@@ -164,6 +164,21 @@ def write_json(target: str | Path, value: Any) -> None:
     write_text(target, json.dumps(_without_nonfinite(value), indent=2, ensure_ascii=False) + "\n")
 
 
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """The content of a file.
+
+    Raises:
+        ValueError: it has more than `most` bytes.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size  # 0 for a pipe
+        content = stream.read(most + 1) if size <= most else b""
+    if max(size, len(content)) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
+    return content
+
+
 def read_json(path: str | Path) -> Any:
     """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
@@ -171,10 +186,8 @@ def read_json(path: str | Path) -> Any:
         ValueError: it is not JSON, is nested too deeply, or is larger than any file of this project.
         OSError: it cannot be read.
     """
-    if Path(path).stat().st_size > MAX_JSON:
-        raise ValueError(f"it is larger than {MAX_JSON >> 20} MiB")
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(read_bytes(path, MAX_JSON))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -182,6 +195,19 @@ def read_json(path: str | Path) -> Any:
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write `.npy`. `numpy.save` would hide a full disk: it raises OSError without an errno."""
     write_blocks(path, [array], array.shape)
+
+
+def read_array(path: str | Path) -> NDArray[Any]:
+    """Read a `.npy` file.
+
+    Raises:
+        TriptychError: the file is damaged.
+    """
+    try:
+        array: NDArray[Any] = np.load(path)
+        return array
+    except (ValueError, EOFError) as error:
+        raise TriptychError(f"{path} cannot be read ({error}); delete it and run again") from error
 
 
 def write_blocks(path: Path, blocks: Iterable[NDArray[Any]], shape: Sequence[int]) -> None:
