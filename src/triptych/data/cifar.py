@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.data.cifar_files import Layout, find_unpacked, read_archive
+from triptych.data.cifar_files import Layout, find_unpacked, read_archive, read_file
 from triptych.data.packed import LabelledImages, Superclasses
 from triptych.data.pickles import load_pickled_dict
 from triptych.workflow.errors import TriptychError
@@ -67,7 +67,7 @@ def _read_files(path: Path, hashes: Mapping[str, str]) -> tuple[Layout, dict[str
     """Which archive it is, the contents by file name, and the digests of what was read."""
     if path.is_dir():
         layout, folder = find_unpacked(path)
-        contents = {name: (folder / name).read_bytes() for name in layout.files}
+        contents = {name: read_file(folder / name) for name in layout.files}
         return layout, contents, {"files_digest": digest_of_files([str(folder / name) for name in contents])}
     if not path.is_file():
         raise TriptychError(f"{path} does not exist; correct `path` in the config")

@@ -2,15 +2,19 @@
 
 import gzip
 import tarfile
-import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, printable
+from triptych.workflow.files import read_bytes
 
 MAX_MEMBER_BYTES = 2**28  # CIFAR-100's training file has 155 MB; a larger member is no part of CIFAR
+MAX_BYTES = 2**29  # unpacked; the official archives have 186 MB
+MAX_MEMBERS = 1000  # the official archives have 9
+PIECE = 2**20  # bytes read at once; a name or header of a tar archive is much shorter
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,45 @@ def find_unpacked(path: Path) -> tuple[Layout, Path]:
     return layout, folder
 
 
+class _Bounded:
+    """An unpacked archive, of which no more than `MAX_BYTES` are read and no more than `PIECE` at once."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.tell = stream.tell
+
+    def seek(self, place: int) -> int:
+        if place > MAX_BYTES:
+            raise tarfile.ReadError(f"it has more than {MAX_BYTES >> 20} MiB")
+        return self._stream.seek(place)
+
+    def read(self, count: int = -1) -> bytes:
+        if not 0 <= count <= PIECE or self.tell() > MAX_BYTES:
+            raise tarfile.ReadError(
+                f"a header has {count} bytes, or all have more than {MAX_BYTES >> 20} MiB"
+            )
+        return self._stream.read(count)
+
+
+def read_file(path: Path) -> bytes:
+    """The content of an unpacked file.
+
+    Raises:
+        TriptychError: it is too large to be a file of CIFAR.
+    """
+    try:
+        return read_bytes(path, MAX_MEMBER_BYTES)
+    except ValueError as error:
+        raise TriptychError(f"{path}: {error}; get the official archive") from error
+
+
 def _member_name(path: Path, member: tarfile.TarInfo) -> str:
     """The member's name without `./`; names outside the archive's folder, links and devices are refused."""
-    name = PurePosixPath(member.name.replace("\\", "/"))
+    name, shown = PurePosixPath(member.name.replace("\\", "/")), printable(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise TriptychError(
-            f"{path} is refused: its member '{member.name}' escapes the archive; get it again"
-        )
-    if not (member.isfile() or member.isdir()):
-        raise TriptychError(f"{path} is refused: its member '{member.name}' is no plain file; get it again")
+        raise TriptychError(f"{path} is refused: its member '{shown}' escapes the archive; get it again")
+    if not (member.isreg() or member.isdir()) or member.issparse():
+        raise TriptychError(f"{path} is refused: its member '{shown}' is no plain file; get it again")
     return str(name)
 
 
@@ -109,8 +143,11 @@ def read_archive(path: Path) -> tuple[Layout, dict[str, bytes]]:
             stream.seek(0)
             if compressed:
                 stream = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
-                for member in tar:
+            bounded = _Bounded(stream)
+            with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as tar:
+                for count, member in enumerate(tar):
+                    if count >= MAX_MEMBERS:
+                        raise tarfile.ReadError(f"it has more than {MAX_MEMBERS} members")
                     name = _member_name(path, member)
                     if name not in wanted or not member.isfile():
                         continue
@@ -118,14 +155,17 @@ def read_archive(path: Path) -> tuple[Layout, dict[str, bytes]]:
                         problem = "comes twice" if name in contents else f"has {member.size} bytes"
                         raise TriptychError(f"{path} is refused: its member '{name}' {problem}; get it again")
                     opened = tar.extractfile(member)
-                    contents[name] = opened.read() if opened else b""
+                    contents[name] = b"".join(iter(partial(opened.read, PIECE), b"")) if opened else b""
                     if len(contents[name]) != member.size:
                         raise EOFError(f"'{name}' ends early")
-            while stream.read(2**20):  # up to the checksum at the end of a gzip file
+            while bounded.read(PIECE):  # up to the checksum at the end of a gzip file
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (TriptychError, MemoryError):
+        raise
+    except Exception as error:  # hostile bytes can raise anything at all
+        reason = printable(str(error) or type(error).__name__)
         raise TriptychError(
-            f"{path} is truncated, damaged or no tar archive ({error}); get it again"
+            f"{path} is truncated, damaged or no tar archive ({reason}); get it again"
         ) from error
     for layout in LAYOUTS:
         files = {name: contents.get(f"{layout.folder}/{name}") for name in layout.files}
