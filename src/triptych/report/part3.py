@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from PIL import Image
 
+from triptych.data.image_files import load_image
 from triptych.report.figures import COLOURS, label_axes, new_figure
 from triptych.report.results import Result, duration, read_history, read_result
 from triptych.report.sections import Drawing, Headline, drawing, embed_film, embed_picture
@@ -145,7 +145,7 @@ def _estimated_poses(poses: Result, kept: pd.Series) -> dict[str, str]:
     return {
         "Frames kept": f"{kept.sum()} of {len(kept)}",
         "Images registered": f"{registered} of {images}{few}",
-        **({"Images without a pose": found["advice"]} if found["advice"] else {}),
+        **({"Warning": found["advice"]} if found["advice"] else {}),
         **({"Attempt": f"{attempt}, of {len(found['attempts'])}"} if len(found["attempts"]) > 1 else {}),
         "Poses of held-out images": held_out,
         "Reprojection error": f"{poses.number('mean_reprojection_error'):.2f} px",
@@ -244,8 +244,7 @@ def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Fi
 def _draw_thumbnails(axes: Axes, x: pd.Series, numbers: pd.Series, folder: Path) -> None:
     axes.set_axis_off()
     for place in spread(len(numbers), SHOWN_THUMBNAILS):
-        with Image.open(folder / f"{numbers.iloc[place]:06d}.jpg") as opened:
-            image = opened.convert("RGB")
+        image = load_image(folder / f"{numbers.iloc[place]:06d}.jpg").convert("RGB")
         image.thumbnail((96, 96))
         picture = OffsetImage(np.asarray(image), zoom=THUMBNAIL_POINTS / max(image.size))
         axes.add_artist(AnnotationBbox(picture, (x.iloc[place], 0.5), frameon=False, pad=0))

@@ -1,6 +1,5 @@
 """What the matches of a scene say about how it was filmed, and advice for the next capture."""
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +11,20 @@ from scipy.spatial.transform import Rotation
 from triptych.sfm.database import MatchCounts, count_matches
 
 FEW_FEATURES = 300  # per image, median
-SAMPLE = 300  # verified pairs of which the motion is measured
+SAMPLE = 300  # verified pairs that turns are fitted to
 MOSTLY = 0.95  # of the verified pairs
-STILL = 0.003  # of the image's diagonal: features that move less stand still
-BORDER = 0.15  # of the width and height, on each side
+STILL = 0.003  # of the image's diagonal: the camera stood still if features move less
+LITTLE = 0.02  # of the image's diagonal: less motion has too little parallax to start from
 TURN_ERROR = 0.002  # of the image's diagonal: matches that a turn of the camera explains are no further off
+TURN_SHARE = 0.1  # of their motion that the turn leaves: else, a short step explains them as well
 FOCAL_LENGTHS = np.geomspace(0.4, 4, 15)  # tried, in diagonals: that of the lens is not known yet
-MIN_MATCHES = 10  # in a part of an image pair, to say whether it moves
+# A background that stands still behind something that moves. Found features are off by less than a pixel; in
+# photographs from the hand, at most 3 % of the matches of a pair are as still.
+SAME_PLACE = 0.001  # of the image's diagonal, at least a pixel
+ELSEWHERE = 5  # times as far
+MIN_STILL, MIN_MOVING = 0.2, 0.05  # shares of the matches
+MAX_BETWEEN = 0.5  # of the still ones: where the camera moves, motions have no gap
+MIN_MATCHES = 30
 ONE_PLANE = {
     pycolmap.TwoViewGeometryConfiguration.PLANAR,
     pycolmap.TwoViewGeometryConfiguration.PANORAMIC,
@@ -40,7 +46,9 @@ class Diagnosis(NamedTuple):
         one_plane: share of the verified pairs that a plane, or a turn of the camera alone, explains.
         only_turned: share of the sampled pairs that a turn explains, with one focal length for all.
         motion: median motion of matched features, as a share of the image's diagonal.
-        still_border: share of the sampled pairs whose border stands still while their middle moves.
+        stood_still: share of the verified pairs between which features hardly move.
+        still_background: share of the images that have something in the very place where another image has
+            it, while something else moved.
     """
 
     counts: MatchCounts
@@ -48,14 +56,21 @@ class Diagnosis(NamedTuple):
     one_plane: float
     only_turned: float
     motion: float
-    still_border: float
+    stood_still: float
+    still_background: float
 
 
-def _moving(start: NDArray[np.float64], end: NDArray[np.float64], diagonal: float) -> bool | None:
-    """Whether most features move, None if there are too few."""
-    if len(start) < MIN_MATCHES:
-        return None
-    return bool(np.median(np.linalg.norm(end - start, axis=1)) > STILL * diagonal)
+def _moves_before_still(steps: NDArray[np.float64], diagonal: float) -> bool:
+    """Whether some matches stay in place and others move, with a gap between."""
+    near = max(SAME_PLACE * diagonal, 1.0)
+    still, moving = float((steps < near).mean()), float((steps > ELSEWHERE * near).mean())
+    between = 1 - still - moving
+    return (
+        len(steps) >= MIN_MATCHES
+        and still >= MIN_STILL
+        and moving >= MIN_MOVING
+        and between <= MAX_BETWEEN * still
+    )
 
 
 def _turn_error(
@@ -73,67 +88,90 @@ def _turn_error(
     return float(focal * np.median(np.linalg.norm(turn.apply(before) - after, axis=1)))
 
 
-def _positions(database: pycolmap.Database, image: int) -> NDArray[np.float64]:
-    return np.asarray(database.read_keypoints(image), float)[:, :2]
-
-
 def diagnose(path: str | Path) -> Diagnosis:
     """Measure the figures of a COLMAP database."""
     counts = count_matches(path)
     with pycolmap.Database.open(path) as database:
-        images = {
-            image.image_id: database.read_camera(image.camera_id) for image in database.read_all_images()
+        images = database.read_all_images()
+        sizes = {
+            image.image_id: np.array([camera.width, camera.height], float)
+            for image in images
+            for camera in [database.read_camera(image.camera_id)]
         }
-        features = [database.num_keypoints_for_image(image) for image in images]
-        numbers, geometries = database.read_two_view_geometries()
-        verified = [
-            (pycolmap.pair_id_to_image_pair(number), geometry.config)
-            for number, geometry in zip(numbers, geometries, strict=True)
-            if len(geometry.inlier_matches)
-        ]
-        kinds = Counter(pycolmap.TwoViewGeometryConfiguration(kind) for _, kind in verified)
-        motions, borders, turns = [], [], []
-        for (first, second), _ in verified[:: max(len(verified) // SAMPLE, 1)]:
-            # All matches: on a turntable, border and middle move differently, so one of them is no inlier.
-            matches = np.asarray(database.read_matches(first, second))
-            start = _positions(database, first)[matches[:, 0]]
-            end = _positions(database, second)[matches[:, 1]]
-            size = np.array([images[first].width, images[first].height], float)
-            diagonal = float(np.linalg.norm(size))
-            motions.append(float(np.median(np.linalg.norm(end - start, axis=1))) / diagonal)
-            outside = ((start < BORDER * size) | (start > (1 - BORDER) * size)).any(axis=1)
-            border, middle = (_moving(start[part], end[part], diagonal) for part in (outside, ~outside))
-            borders.append(border is False and middle is True)
-            turns.append(
-                [_turn_error(start, end, size, focal * diagonal) / diagonal for focal in FOCAL_LENGTHS]
+        positions = {number: np.asarray(database.read_keypoints(number))[:, :2] for number in sizes}
+        kinds: list[pycolmap.TwoViewGeometryConfiguration] = []
+        motions, turns = [], []
+        before_still: set[int] = set()
+        stride = max(counts.verified_pairs // SAMPLE, 1)
+        for number, geometry in zip(*database.read_two_view_geometries(), strict=True):
+            if not len(geometry.inlier_matches):
+                continue
+            kinds.append(pycolmap.TwoViewGeometryConfiguration(geometry.config))
+            pair = pycolmap.pair_id_to_image_pair(number)
+            # All matches: background and foreground move differently, so one of them is no inlier.
+            matches = np.asarray(database.read_matches(*pair))
+            start, end = (
+                np.asarray(positions[image][matches[:, side]], float) for side, image in enumerate(pair)
             )
+            size = sizes[pair[0]]
+            diagonal = float(np.linalg.norm(size))
+            steps = np.linalg.norm(end - start, axis=1)
+            motions.append(float(np.median(steps)) / diagonal)
+            if _moves_before_still(steps, diagonal):
+                before_still.update(pair)
+            if len(motions) % stride == 0:
+                most = min(TURN_ERROR, TURN_SHARE * motions[-1]) * diagonal
+                turns.append(
+                    [_turn_error(start, end, size, focal * diagonal) < most for focal in FOCAL_LENGTHS]
+                )
+    features = [len(found) for found in positions.values()]
     return Diagnosis(
         counts=counts,
         median_features=float(np.median(features)) if features else 0.0,
-        one_plane=sum(kinds[kind] for kind in ONE_PLANE) / max(len(verified), 1),
-        only_turned=float((np.array(turns) < TURN_ERROR).mean(axis=0).max()) if turns else 0.0,
+        one_plane=sum(kind in ONE_PLANE for kind in kinds) / max(len(kinds), 1),
+        only_turned=float(np.mean(turns, axis=0).max()) if turns else 0.0,
         motion=float(np.median(motions)) if motions else 0.0,
-        still_border=float(np.mean(borders)) if borders else 0.0,
+        stood_still=float(np.mean(np.array(motions) < STILL)) if motions else 0.0,
+        still_background=len(before_still) / max(len(sizes), 1),
     )
+
+
+def has_still_background(found: Diagnosis) -> bool:
+    """Whether something turned or moved before a background that stood still, as on a turntable."""
+    return found.still_background > 0.5
+
+
+def _fit_together(found: Diagnosis) -> bool:
+    """Whether enough pairs are verified to judge the capture by them."""
+    images, verified = found.counts.images, found.counts.verified_pairs
+    return verified > 0 and verified >= min(2 * images, images * (images - 1) / 4)
 
 
 def is_hopeless(found: Diagnosis) -> bool:
     """Whether the camera never was in two places, so that any model would be wrong."""
-    still = found.counts.verified_pairs > 0 and found.motion < STILL
-    return still or min(found.one_plane, found.only_turned) > MOSTLY
+    return _fit_together(found) and max(found.stood_still, min(found.one_plane, found.only_turned)) > MOSTLY
 
 
 def advise(found: Diagnosis) -> str:
     """One sentence on what is wrong with a capture and what to do, by its figures."""
-    if found.still_border > 0.5:
+    few_features = (
+        f"an image has only {found.median_features:.0f} features (median): film something textured, in "
+        "good light and in focus, or set sfm.first_octave: -1 and a larger sfm.max_image_size"
+    )
+    steps = f"features move by {100 * found.motion:.1f} % of the image's diagonal (median)"
+    if has_still_background(found):
         return (
-            "the border of the images stands still while their middle moves, as on a turntable: use a plain "
-            "background, or give masks of the background (the scene's `masks`)"
+            f"in {found.still_background:.0%} of the images, something moves before a background that stands "
+            "still, as on a turntable: give masks of the background (the scene's `masks`), or use a plain one"
         )
-    if found.counts.verified_pairs and found.motion < STILL:
-        return (
-            "the camera stood still: matched features hardly move between images; walk around what you film"
-        )
+    if not _fit_together(found):
+        if found.median_features < FEW_FEATURES:
+            return few_features
+        if not found.counts.verified_pairs:
+            return f"no two images show the same things: {FILM_AGAIN}"
+        return f"few images fit together: {FILM_AGAIN}, or set sfm.matcher: exhaustive"
+    if found.stood_still > MOSTLY:
+        return f"the camera stood still: between two images, {steps}; walk around what you film"
     if min(found.one_plane, found.only_turned) > MOSTLY:
         return (
             f"the camera only turned: a turn explains {found.only_turned:.0%} of the image pairs; "
@@ -141,16 +179,11 @@ def advise(found: Diagnosis) -> str:
         )
     if found.one_plane > MOSTLY:
         return (
-            f"what the camera sees is flat: a plane explains {found.one_plane:.0%} of the verified pairs; "
-            "film something that has depth"
+            f"a plane explains {found.one_plane:.0%} of the verified pairs: what the camera sees is flat, or "
+            f"it hardly moved ({steps}); film something that has depth, and take larger steps"
         )
+    if found.motion < LITTLE:
+        return f"the camera hardly moved: between two images, {steps}; take larger steps"
     if found.median_features < FEW_FEATURES:
-        return (
-            f"an image has only {found.median_features:.0f} features (median): film something textured, in "
-            "good light and in focus, or set sfm.first_octave: -1 and a larger sfm.max_image_size"
-        )
-    if not found.counts.verified_pairs:
-        return f"no two images show the same things: {FILM_AGAIN}"
-    if found.counts.verified_pairs < 2 * found.counts.images:
-        return f"few images fit together: {FILM_AGAIN}, or set sfm.matcher: exhaustive"
+        return few_features
     return f"the images fit together only in parts: {FILM_AGAIN}"
