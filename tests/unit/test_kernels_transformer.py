@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from triptych.kernels.attention import op as attention_module
 from triptych.kernels.attention.op import attention
 from triptych.kernels.linear import kernel as linear
 from triptych.kernels.linear.layer import Linear
-from triptych.kernels.norm import layer_norm as layer_norm_module
-from triptych.kernels.norm.layer_norm import add_layer_norm
 
 __all__ = ["bfloat16_tier"]
 pytestmark = pytest.mark.usefixtures("bfloat16_tier")
@@ -81,57 +78,6 @@ def test_attention_to_one_key_alone_does_not_overflow() -> None:
 def test_attention_in_float32_is_exact() -> None:
     qkv = normal(2, 9, 3 * 24)
     torch.testing.assert_close(attention(qkv, 3), explicit_attention(qkv, 3))
-
-
-class Normalised(nn.Module):
-    """What stands before a block: two outputs, in float32."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, stream: Tensor, addend: Tensor | None, shares: Tensor | None) -> list[Tensor]:
-        return [x.float() for x in add_layer_norm(self.norm, stream, addend, shares)]
-
-
-@pytest.mark.parametrize("adds", [False, True])
-@pytest.mark.parametrize("used", [slice(0, 1), slice(1, 2), slice(0, 2)], ids=["stream", "norm", "both"])
-def test_a_residual_addition_and_its_norm(adds: bool, used: slice) -> None:
-    stream, addend = 3 * normal(5, 7, 48) + 1, normal(5, 7, 48, seed=1)
-    shares = torch.tensor([1.0, 0.0, 1.25, 0.0, 1.25]) if adds else None
-    weight, bias = normal(48, seed=3), normal(48, seed=4)
-
-    def run(dtype: torch.dtype, *inputs: Tensor) -> Tensor:
-        stream, addend, weight, bias = inputs
-        weights = {"norm.weight": weight, "norm.bias": bias}
-        arguments = (stream, addend.to(dtype) if adds else None, shares)
-        return torch.cat(torch.func.functional_call(Normalised(48), weights, arguments)[used])
-
-    def ours(*inputs: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return run(torch.bfloat16, *inputs)
-
-    inputs = stream, addend, weight, bias
-    for mine, reference in zip(
-        gradients(ours, *inputs), gradients(partial(run, torch.float32), *inputs), strict=True
-    ):
-        agree(mine, reference) if reference.any() else torch.testing.assert_close(mine, reference)
-
-
-def test_the_kernel_is_used_where_it_is_supported() -> None:
-    norm, stream = nn.LayerNorm(8), normal(2, 3, 8)
-    assert not layer_norm_module._supported(norm, stream, None)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert layer_norm_module._supported(norm, stream, stream.bfloat16())
-        assert not layer_norm_module._supported(norm, stream, stream)
-
-
-def test_in_float32_the_addition_and_the_norm_are_pytorchs() -> None:
-    norm, stream, addend = nn.LayerNorm(8), normal(2, 3, 8), normal(2, 3, 8, seed=1)
-    total, y = add_layer_norm(norm, stream, addend, torch.tensor([0.0, 2.0]))
-    assert torch.equal(total[0], stream[0]) and torch.equal(total[1], stream[1] + 2 * addend[1])
-    assert torch.equal(y, norm(total))
-    assert add_layer_norm(norm, stream)[0] is stream
 
 
 @pytest.mark.parametrize(
@@ -214,14 +160,13 @@ def test_unsupported_shapes_are_pytorchs_linear_layer(channels_in: int, channels
 
 
 def test_the_kernels_give_the_same_bits_on_any_number_of_threads() -> None:
-    norm, layer, x = nn.LayerNorm(64), Linear(64, 320), normal(8, 33, 3 * 64)
+    layer, x = Linear(64, 320), normal(8, 33, 3 * 64)
 
     def everything() -> list[Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
 
             def run(x: Tensor, weight: Tensor) -> Tensor:
-                _, y = add_layer_norm(norm, x[..., :64].contiguous(), x[..., 64:128].bfloat16())
-                y = attention(torch.cat([y, y, y], dim=-1), 4)
+                y = attention(x.bfloat16(), 4)
                 return torch.func.functional_call(layer, {"weight": weight}, y)
 
             return gradients(run, x, layer.weight.detach())
@@ -234,8 +179,6 @@ def test_a_compiled_graph_holds_pytorchs_own_operations(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     qkv = normal(1, 4, 96).bfloat16()
     assert not attention_module._supported(qkv, 4, 32)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not layer_norm_module._supported(nn.LayerNorm(8), normal(1, 2, 8), None)
 
 
 @pytest.mark.slow

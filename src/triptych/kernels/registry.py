@@ -19,8 +19,6 @@ The modules of `triptych.kernels` that compute an operation, by tier:
     convolution of small maps, fp32  conv.batched_gemm    conv.batched_gemm    conv.batched_gemm
     linear layer, bfloat16           linear               linear               -
     attention, bfloat16              attention            attention            -
-    add + layer norm, bfloat16       norm                 norm                 -
-    batch norm + add + ReLU          norm                 norm                 norm (float32)
     radiance field, bfloat16         radiance             radiance             -
     radiance field, float32          radiance             radiance             radiance (generic as well)
     SimCLR's views                   views                views                views (generic as well)
@@ -61,11 +59,7 @@ EMULATE = "TRIPTYCH_EMULATE"  # environment variable: features that tests emulat
 LAYERS = {
     "torch.nn.modules.conv.Conv2d": "triptych.kernels.conv.layer.Conv2d",
     "torch.nn.modules.linear.Linear": "triptych.kernels.linear.layer.Linear",
-    "torch.nn.modules.batchnorm.BatchNorm2d": "triptych.kernels.norm.batch_norm.BatchNorm2d",
-    "triptych.models.resnet.BasicBlock": "triptych.kernels.models.resnet.BasicBlock",
-    "triptych.models.resnet.ResNet18": "triptych.kernels.models.resnet.ResNet18",
-    "triptych.models.transformer.Attention": "triptych.kernels.models.vit.Attention",
-    "triptych.models.vit.ViT": "triptych.kernels.models.vit.ViT",
+    "triptych.models.transformer.Attention": "triptych.kernels.attention.op.Attention",
 }
 
 # The compiled class or function of an operation that is not a layer.
@@ -178,8 +172,8 @@ def operation(name: str, device: torch.device | str) -> Any:
 def accelerate(model: Model) -> Model:
     """Put compiled layers in the place of a CPU model's plain ones, in place.
 
-    Parameters, names, hooks and train/eval mode stay, but hooks on a ViT's blocks no longer run. Layers of
-    other classes, subclasses included, stay as they are.
+    Parameters, names, hooks and train/eval mode stay. Layers of other classes, subclasses included, stay as
+    they are.
     """
     if tier() != "off" and all(parameter.device.type == "cpu" for parameter in model.parameters()):
         for module in model.modules():

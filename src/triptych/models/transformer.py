@@ -38,17 +38,12 @@ class DropPath(nn.Module):
         super().__init__()
         self.probability = probability
 
-    def draw_scale(self, branch: Tensor) -> Tensor | None:
-        """(N, ...) -> (N,) float32: a factor for each image's branch; None if no branch can be dropped."""
-        if not self.training or self.probability == 0:
-            return None
-        keep = torch.rand(len(branch), device=branch.device) >= self.probability
-        return keep / (1 - self.probability)
-
     def forward(self, branch: Tensor) -> Tensor:
         """(N, tokens, dim) -> the same."""
-        scale = self.draw_scale(branch)
-        return branch if scale is None else branch * scale.view(-1, 1, 1)
+        if not self.training or self.probability == 0:
+            return branch
+        keep = torch.rand(len(branch), 1, 1, device=branch.device) >= self.probability
+        return branch * (keep / (1 - self.probability))
 
 
 class Block(nn.Module):

@@ -1,24 +1,33 @@
-"""Multi-head self-attention of short sequences on a CPU."""
+"""Multi-head self-attention of short sequences on a CPU (Vaswani et al. 2017, section 3.2.2)."""
 
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.kernels.attention import kernel as kernels
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.registry import supports
+from triptych.models import transformer
 
 LONGEST = 320  # tokens: the scores of longer sequences leave a core's second-level cache
+
+
+class Attention(transformer.Attention):
+    """The attention of `triptych.models.transformer`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, tokens, dim) -> the same."""
+        out: Tensor = self.projection(attention(self.qkv(x), self.heads))
+        return out
 
 
 def attention(qkv: Tensor, heads: int) -> Tensor:
     """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
 
     In bfloat16 by a kernel; in float32 by two plain products, which are faster on a CPU than PyTorch's fused
-    form. On other devices by the fused form.
+    form.
 
     Args:
         qkv: (N, tokens, 3 * dim), queries before keys before values, each by head.
@@ -33,17 +42,13 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
         result: Tensor = _Attention.apply(qkv, heads)
         return result
     q, k, v = qkv.view(n, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
-    if qkv.device.type == "cpu":
-        out = (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1).to(v.dtype) @ v
-    else:
-        out = F.scaled_dot_product_attention(q, k, v)
+    out = (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1).to(v.dtype) @ v
     return out.transpose(1, 2).reshape(n, tokens, heads * width)
 
 
 def _supported(qkv: Tensor, tokens: int, width: int) -> bool:
     return (
         not torch.compiler.is_compiling()  # a graph cannot hold the kernels
-        and qkv.device.type == "cpu"
         and qkv.dtype == torch.bfloat16
         and tokens <= LONGEST
         and width % 16 == 0

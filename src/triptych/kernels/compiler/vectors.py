@@ -18,7 +18,6 @@ from triptych.kernels.compiler.llvm import (
     WORDS,
     as_bfloat16,
     converted,
-    from_bfloat16,
     instruction,
     interleave,
     load,
@@ -38,22 +37,10 @@ def bytes_of(builder: Any, kinds: Any, like: Any) -> Any:
     return ir.Constant(ir.IntType(64), kinds[0].bitwidth // 8)
 
 
-@instruction(types.float32)
-def widen(builder: Any, kinds: Any, number: Any) -> Any:
-    """The float32 value of bfloat16 bits, or a float32 itself; loops over it become vector instructions."""
-    return number if kinds[0] == types.float32 else from_bfloat16(builder, number)
-
-
 @instruction(types.uint16)
 def narrow(builder: Any, kinds: Any, value: Any) -> Any:
     """The bits of the bfloat16 nearest to a float32, ties to even."""
     return as_bfloat16(builder, value)
-
-
-@instruction(lambda kinds: kinds[1])
-def as_stored(builder: Any, kinds: Any, value: Any, like: Any) -> Any:
-    """A float32 in the type of `like`."""
-    return converted(builder, value, kinds[1])
 
 
 @instruction()
