@@ -140,7 +140,7 @@ def map_scene(
     quieten()
     images, database = Path(images), Path(database)
     with scratch_folder(folder) as scratch, atomic_folder(folder) as temporary:
-        copy = shutil.copy(database, scratch / "all.db")
+        copy = Path(shutil.copy(database, scratch / "all.db"))
         with pycolmap.Database.open(copy) as opened:
             every = sorted((image.name for image in opened.read_all_images()), key=natural_order)
         held_out = held_out_names(every, holdout) if holdout else []
