@@ -35,8 +35,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
-        DATA_TARGETS,
-        [PART_TARGETS[part] for part in PARTS],
+        [] if RESULTS_FROM else DATA_TARGETS + [PART_TARGETS[part] for part in PARTS],
         REPORT_TARGETS,
     message:
         "All of it is there"

@@ -45,7 +45,7 @@ def weights_of_row(wildcards):
 
 def histories_of_row(wildcards):
     """The curves of each cell of an architecture, all seeds."""
-    return of_cells("history", [wildcards.architecture])
+    return shown(of_cells("history", [wildcards.architecture]))
 
 
 def module_of_row(wildcards):

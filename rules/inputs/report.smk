@@ -23,7 +23,7 @@ def titles_of_row(wildcards):
 
 def data_of(part):
     """The description of the data set that a part uses."""
-    return f"results/data/{config[part]['dataset']}/dataset.json"
+    return moved(f"results/data/{config[part]['dataset']}/dataset.json")
 
 
 def table(name):
@@ -38,7 +38,7 @@ def filled(path, **wildcards):
 
 def all_seeds(path, **wildcards):
     """Likewise, one path for each seed of part 1."""
-    return [filled(path, seed=seed, **wildcards) for seed in SEEDS]
+    return shown([filled(path, seed=seed, **wildcards) for seed in SEEDS])
 
 
 def figures(rule, **wildcards):
@@ -70,12 +70,13 @@ def scene_files(scene):
 
 
 def result_files(value):
-    """Every path under results/ that is named anywhere in nested lists and dictionaries."""
+    """Every path of a result that is named anywhere in nested lists and dictionaries."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         return [path for item in value for path in result_files(item)]
-    return [value] if isinstance(value, str) and value.startswith("results/") else []
+    roots = ("results/", f"{RESULTS_FROM}/")
+    return [value] if isinstance(value, str) and value.startswith(roots) else []
 
 
 def evaluation(name, title, metrics, encoders=ENCODERS, **wildcards):
@@ -98,9 +99,9 @@ SELF_SUPERVISION = {
     },
     "simclr": all_seeds(rules.pretrain_simclr.output.metrics),
     "histories": {
-        "simclr": filled(rules.pretrain_simclr.output.history, seed=SEEDS[0]),
-        **({"linear_probe": filled(PROBE.history, encoder="simclr", seed=SEEDS[0])} if SGD_PROBE else {}),
-        "supervised": filled(rules.train_supervised.output.history, seed=SEEDS[0]),
+        "simclr": all_seeds(rules.pretrain_simclr.output.history),
+        "linear_probe": all_seeds(PROBE.history, encoder="simclr") if SGD_PROBE else [],
+        "supervised": all_seeds(rules.train_supervised.output.history),
     },
     "evaluations": [
         evaluation("linear_probe", "Linear probe", PROBE.metrics),
@@ -131,4 +132,22 @@ SELF_SUPERVISION = {
     ],
 }
 # Results of part 2 for the tables, some figures and the page.
-GRID = {"dataset": data_of("grid"), "metrics": of_cells("metrics")}
+GRID = {"dataset": data_of("grid"), "metrics": shown(of_cells("metrics"))}
+# Figures of part 1 for which there are results.
+ENCODER_MAPS = {
+    encoder: shown([filled(rules.map_features.output.map, encoder=encoder, seed=SEEDS[0])])
+    for encoder in ENCODERS
+}
+CURVES = SELF_SUPERVISION["histories"]
+CLASSIFIERS = [SELF_SUPERVISION["methods"][name] for name in ("simclr_linear_probe", "supervised_resnet18")]
+SELF_SUPERVISION_FIGURES = {
+    name: f"results/figures/{file}.svg"
+    for name, file, needed in (
+        ("loss", "self_supervision_loss", CURVES["simclr"]),
+        ("neighbours", "self_supervision_neighbours", CURVES["simclr"]),
+        ("accuracy", "self_supervision_accuracy", sum(CLASSIFIERS, [])),
+        ("confusion", "self_supervision_confusion", sum(CLASSIFIERS, [])),
+        ("feature_map", "feature_map", all(ENCODER_MAPS.values())),
+    )
+    if needed
+}

@@ -46,7 +46,7 @@ def _self_supervision(results: Path) -> dict[str, Any]:
             "random_linear_probe": _seeds(results, "probe/random"),
         },
         "simclr": _seeds(results, "simclr"),
-        "histories": {run: _seeds(results, folder, "history.csv")[0] for run, folder in trainings.items()},
+        "histories": {run: _seeds(results, folder, "history.csv") for run, folder in trainings.items()},
         "evaluations": [
             {
                 "name": name,
@@ -127,8 +127,8 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         random=_seeds(results, "probe/random", "history.csv"),
         probe_results=_seeds(results, "probe/simclr"),
         supervised_results=_seeds(results, "supervised"),
-        simclr_map=_seeds(results, "feature_map/simclr", "map.csv")[0],
-        random_map=_seeds(results, "feature_map/random", "map.csv")[0],
+        simclr_map=_seeds(results, "feature_map/simclr", "map.csv"),
+        random_map=_seeds(results, "feature_map/random", "map.csv"),
     )
     for name, target in figures["self_supervision"].items():
         part1(name, inputs, None, target)

@@ -89,7 +89,7 @@ def test_nothing_of_the_published_report_is_shown(page: Page) -> None:
     for word in ("ublished", "CIFAR", "ot comparable", "not run", "Parameters by part", "econstruction"):
         assert word not in shown, word
     assert not {"parameters", "published", "reconstruction"} & set(page.values("id"))
-    assert "Self-supervision and architecture × augmentation: computed by one run." in page.text
+    assert "Self-supervision and architecture × augmentation: results." in page.text
 
 
 def test_what_was_found_when_packing_is_on_the_page(page: Page) -> None:

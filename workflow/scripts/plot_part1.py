@@ -41,9 +41,9 @@ def accuracy(inputs: Any, _: Any) -> Figure:
     }
     histories, levels = {}, {}
     for name, paths in methods.items():
-        if paths[0].endswith(".csv"):
+        if paths and paths[0].endswith(".csv"):
             histories[name] = [read_history(path) for path in paths]
-        else:
+        elif paths:
             levels[name] = estimate(read_results(paths), "validation_top1_accuracy").mean
     return accuracy_figure(histories, levels=levels, with_published=_same_dataset(inputs))
 
@@ -51,7 +51,7 @@ def accuracy(inputs: Any, _: Any) -> Figure:
 def feature_map(inputs: Any, _: Any) -> Figure:
     """Maps of the features of test images."""
     return feature_map_figure(
-        {"SimCLR": read_history(inputs.simclr_map), "Random encoder": read_history(inputs.random_map)},
+        {"SimCLR": read_history(inputs.simclr_map[0]), "Random encoder": read_history(inputs.random_map[0])},
         count=len(read_result(inputs.dataset).values["classes"]),
     )
 
@@ -62,6 +62,7 @@ def confusion(inputs: Any, _: Any) -> Figure:
         "SimCLR + linear probe": read_results(inputs.probe_results),
         "Supervised": read_results(inputs.supervised_results),
     }
+    methods = {title: results for title, results in methods.items() if results}
     return method_confusion_figure(methods, read_result(inputs.dataset).values["classes"])
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def main(results: dict[str, Any], targets: list[str]) -> None:
     """`results` are the arguments of `read_self_supervision`."""
     study = read_self_supervision(**results)
-    tables = [accuracy_table(study), evaluations_table(study)]
+    tables = [accuracy_table(study), *([evaluations_table(study)] if study.evaluation_accuracies else [])]
     if study.comparison.own:
         tables.insert(1, class_table(study.by_title, study.dataset.values, all_classes=True))
     write_tables(tables, accuracy_rows(study), targets)

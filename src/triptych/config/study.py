@@ -49,6 +49,10 @@ class Study(Section):
     parts: Annotated[list[Part], Field(min_length=1), UNIQUE] | None = knob(
         None, "which parts to run; null: all, or only those that use your own images or scenes, if any do"
     )
+    results_from: FilePath | None = knob(
+        None,
+        "folder of finished results, such as study: only their tables, figures and page are made; null: none",
+    )
     compute: Compute = Compute()
     datasets: dict[Name, Dataset] = knob({}, "data sets by name")
     self_supervision: SelfSupervision = SelfSupervision()

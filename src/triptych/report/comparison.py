@@ -167,19 +167,27 @@ def _another(prefix: str, ours: Recipe, published: Recipe) -> str:
     return f"{prefix} another {', '.join(changed)}" if changed else ""
 
 
-def self_supervision_differences(simclr: Recipe, supervised: Recipe, probe: Recipe) -> list[str]:
-    """Phrases, each about one training of part 1; the arguments are recipes as result files carry them."""
+def self_supervision_differences(
+    simclr: Recipe | None, supervised: Recipe | None, probe: Recipe | None
+) -> list[str]:
+    """Phrases, each about one training of part 1.
+
+    The arguments are recipes as result files carry them, None for a training that was not run.
+    """
     published = published_recipes()["self_supervision"]
+    simclr, supervised = simclr or {}, supervised or {}
     images = {**supervised.get("base_augmentation", {}), **supervised.get("augmentation", {})}
     phrases = [
         _another("SimCLR with", simclr, published["simclr"]),
         _another("supervised training with", supervised, published["supervised"]),
         _another("views with", simclr.get("views", {}), published["views"]),
         _another("supervised images with", images, published["images"]),
-        PROBE_ON_FEATURES
-        if probe["protocol"] == "features"
-        else _another("the probe with", probe, published["probe"]),
     ]
+    if probe:
+        on_features = probe["protocol"] == "features"
+        phrases.append(
+            PROBE_ON_FEATURES if on_features else _another("the probe with", probe, published["probe"])
+        )
     return list(filter(None, phrases))
 
 

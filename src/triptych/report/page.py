@@ -64,7 +64,7 @@ def lede(sections: Sequence[Section], scenes: Sequence[Scene]) -> str:
     comma = "," if len(others) > 1 else ""
     text = f"{', '.join(others)}{comma} and {last}" if others else last
     published = ", beside the published figures" if any(part.likeness != "own" for part in sections) else ""
-    return f"{text[:1].upper()}{text[1:]}: computed by one run{published}."
+    return f"{text[:1].upper()}{text[1:]}: results{published}."
 
 
 def anchor(source: str) -> str:
@@ -112,7 +112,7 @@ def _entry(result: Result) -> dict[str, Any]:
     hardware, versions = facts.pop("hardware", None) or {}, facts.pop("versions", None) or {}
     finished, revision = facts.pop("finished", None), facts.pop("revision", None)
     return {
-        "path": result.path.as_posix(),
+        "path": result.place.as_posix(),
         "seed": seed,
         "wall": None if wall is None else duration(wall),
         "finished": f"{datetime.fromisoformat(finished):%Y-%m-%d %H:%M:%S %Z}" if finished else "unknown",

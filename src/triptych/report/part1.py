@@ -18,6 +18,7 @@ from triptych.report.class_results import (
     one_class_warnings,
 )
 from triptych.report.comparison import Comparison, compare, own_data, self_supervision_differences
+from triptych.report.part2_grid import NOT_RUN
 from triptych.report.published import dataset_title, is_own, published_value
 from triptych.report.results import Result, read_history, read_result, read_results, test_looks_note
 from triptych.report.sections import Headline, Section, drawing
@@ -63,16 +64,23 @@ class SelfSupervision:
         """Data set, network, epochs and recipes beside the published ones."""
         if is_own(self.dataset.values):
             return own_data(self.dataset.values)
-        supervised = self.methods["supervised_resnet18"][0].provenance["recipe"]
-        probe = self.methods["simclr_linear_probe"][0].provenance["recipe"]
+        simclr, supervised, probe = (
+            results[0].provenance["recipe"] if results else None
+            for results in (
+                self.pretraining,
+                self.methods["supervised_resnet18"],
+                self.methods["simclr_linear_probe"],
+            )
+        )
+        network = next((recipe["architecture"] for recipe in (supervised, simclr) if recipe), None)
         return compare(
             "self_supervision",
             self.dataset.values,
             epochs=self.epochs,
-            models={("resnet18",): supervised["architecture"]["options"]},
+            models={("resnet18",): network["options"]} if network else {},
             others=[
-                *(["another network"] if supervised["architecture"]["module"] != RESNET18 else []),
-                *self_supervision_differences(self.pretraining[0].provenance["recipe"], supervised, probe),
+                *(["another network"] if network and network["module"] != RESNET18 else []),
+                *self_supervision_differences(simclr, supervised, probe),
             ],
         )
 
@@ -86,8 +94,8 @@ class SelfSupervision:
 
     @property
     def by_title(self) -> dict[str, Sequence[Result]]:
-        """The results of all seeds by the method's title."""
-        return {title: self.methods[method] for method, title in METHODS.items()}
+        """The results of all seeds by the method's title, of the methods that were run."""
+        return {title: self.methods[method] for method, title in METHODS.items() if self.methods[method]}
 
     @cached_property
     def accuracies(self) -> dict[tuple[str, str], Estimate]:
@@ -102,6 +110,7 @@ class SelfSupervision:
             )
             for metric in self.metrics
             for method in METHODS
+            if self.methods[method]
         }
 
     @cached_property
@@ -111,6 +120,7 @@ class SelfSupervision:
             (name, encoder): estimate(results, "test_top1_accuracy")
             for name, runs in self.evaluations.items()
             for encoder, results in runs.items()
+            if results
         }
 
 
@@ -119,16 +129,19 @@ def read_self_supervision(
     dataset: PathLike,
     methods: Mapping[str, Sequence[PathLike]],
     simclr: Sequence[PathLike],
-    histories: Mapping[str, PathLike],
+    histories: Mapping[str, Sequence[PathLike]],
     evaluations: Sequence[Mapping[str, Any]],
     architecture: str = "ResNet18",
 ) -> SelfSupervision:
-    """Read part 1: metrics by method, of the pretraining and the evaluations; a history by published run."""
+    """Read part 1: metrics by method, of the pretraining and the evaluations; histories by published run.
+
+    What was not run has empty lists.
+    """
     return SelfSupervision(
         dataset=read_result(dataset),
         methods={name: read_results(paths) for name, paths in methods.items()},
         pretraining=read_results(simclr),
-        epochs={run: int(read_history(path)["epoch"].max()) for run, path in histories.items()},
+        epochs={run: int(read_history(paths[0])["epoch"].max()) for run, paths in histories.items() if paths},
         evaluations={
             item["name"]: {encoder: read_results(paths) for encoder, paths in item["runs"].items()}
             for item in evaluations
@@ -173,7 +186,7 @@ def accuracy_table(study: SelfSupervision) -> Table:
         rows=[
             (
                 title,
-                *[accuracies[metric, method] for method in METHODS],
+                *[accuracies.get((metric, method), NOT_RUN) for method in METHODS],
                 *([level] if None not in levels else []),
             )
             for (metric, title), level in zip(study.metrics.items(), levels, strict=True)
@@ -203,6 +216,7 @@ def evaluations_table(study: SelfSupervision) -> Table:
                 *([level] if level else []),
             )
             for name, title in study.evaluation_titles.items()
+            if any((name, encoder) in accuracies for encoder in ENCODERS)
         ],
         notes=(
             spread_note(accuracies.values()),
@@ -234,11 +248,11 @@ def self_supervision_section(
         results: arguments of `read_self_supervision`.
         features: metrics of the cached features, whose provenance the page shows.
         maps: metrics of the feature maps, likewise.
-        figures: `loss`, `neighbours`, `accuracy`, `confusion` and `feature_map`.
+        figures: `loss`, `neighbours`, `accuracy`, `confusion` and `feature_map`, as far as they were drawn.
     """
     study = read_self_supervision(**results)
-    probe = study.accuracies["test_top1_accuracy", "simclr_linear_probe"]
-    lines = "Thin: every seed; thick: their mean. " if probe.n > 1 else ""
+    shown = next(name for name in METHODS if study.methods[name])
+    lines = "Thin: every seed; thick: their mean. " if len(study.methods[shown]) > 1 else ""
     own, dataset = study.comparison.own, study.dataset.values
     if own:
         pass
@@ -255,8 +269,26 @@ def self_supervision_section(
     metric, kind = "test_top1_accuracy", "top-1"
     if own:
         metric, kind = "test_balanced_accuracy", "balanced"
-    best = study.accuracies[metric, "simclr_linear_probe"]
-    meaning = f"{kind} accuracy, SimCLR + linear probe{chance_words(dataset, metric) if own else ''}"
+    best = study.accuracies[metric, shown]
+    meaning = f"{kind} accuracy, {METHODS[shown]}{chance_words(dataset, metric) if own else ''}"
+    captions = {
+        "loss": (f"The contrastive loss of the pretraining. {lines}", "SimCLR loss by epoch"),
+        "neighbours": (
+            "Training images, classified by their nearest neighbours among other training images "
+            "while the encoder learns. The encoder sees these images, but no labels.",
+            "Accuracy of nearest neighbours by minutes of pretraining",
+        ),
+        "accuracy": (f"{accuracies} {lines}", "Validation accuracy by epoch"),
+        "confusion": (
+            "Test images by class, in percent of each row, all seeds together. Shades follow the "
+            "root of the share; numbers from 4.5 % on. Neighbours are what is confused most.",
+            "Confusion of the linear probe on SimCLR's features and of supervised training",
+        ),
+        "feature_map": (
+            "Features of test images, laid out by t-SNE without labels. Colours are classes.",
+            "Maps of the features of the SimCLR encoder and of a random one",
+        ),
+    }
     return Section(
         headline=Headline(f"{best.mean:.1f}", "%", meaning, best.source),
         results=[
@@ -271,37 +303,13 @@ def self_supervision_section(
             "accuracy": [
                 accuracy_table(study),
                 *([class_table(study.by_title, dataset, all_classes=False)] if own else []),
-                evaluations_table(study),
+                *([evaluations_table(study)] if study.evaluation_accuracies else []),
             ]
         },
         drawings=[
-            drawing(
-                figures["loss"],
-                caption=f"The contrastive loss of the pretraining. {lines}",
-                description="SimCLR loss by epoch",
-            ),
-            drawing(
-                figures["neighbours"],
-                caption="Training images, classified by their nearest neighbours among other training images "
-                "while the encoder learns. The encoder sees these images, but no labels.",
-                description="Accuracy of nearest neighbours by minutes of pretraining",
-            ),
-            drawing(
-                figures["accuracy"],
-                caption=f"{accuracies} {lines}",
-                description="Validation accuracy by epoch",
-            ),
-            drawing(
-                figures["confusion"],
-                caption="Test images by class, in percent of each row, all seeds together. Shades follow the "
-                "root of the share; numbers from 4.5 % on. Neighbours are what is confused most.",
-                description="Confusion of the linear probe on SimCLR's features and of supervised training",
-            ),
-            drawing(
-                figures["feature_map"],
-                caption="Features of test images, laid out by t-SNE without labels. Colours are classes.",
-                description="Maps of the features of the SimCLR encoder and of a random one",
-            ),
+            drawing(figures[name], caption=caption, description=description)
+            for name, (caption, description) in captions.items()
+            if name in figures
         ],
         title="self-supervision",
         intro=f"SimCLR trains {study.architecture} without labels; then this encoder is frozen and a linear "

@@ -86,7 +86,7 @@ def accuracy_figure(
             draw_published(axes, run, "test_top1_accuracy", label="_", colour=colour)
         if name in levels:
             axes.axhline(levels[name], color=colour, linewidth=1.4, linestyle=DOTS, label=title)
-        else:
+        elif name in histories:
             error = "validation_top1_error"
             draw_runs(axes, histories[name], error, colour=colour, label=title, subtract_from=100.0)
     if with_published:

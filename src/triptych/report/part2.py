@@ -28,7 +28,8 @@ def grid_section(
     Args:
         results: arguments of `read_grid`.
         parameters: counts of the report's networks; None: they are not shown.
-        figures: `gallery`, `overview` and `confusion`; `curves` and `attention` by architecture.
+        figures: `overview`, `confusion` and, if it was drawn, `gallery`; `curves` and `attention` by
+            architecture.
     """
     grid, counted = read_grid(**results), read_results([parameters] if parameters else [])
     shown, own, dataset = grid.shown_cells(), grid.comparison.own, grid.dataset.values
@@ -72,13 +73,14 @@ def _headline(grid: Grid) -> Headline:
 def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
     """The gallery, then the overview, the curves, confusion and attention."""
     with_published = grid.comparison.same_dataset
-    yield drawing(
-        figures["gallery"],
-        caption="Training images as the networks see them, transformed by the code of the training. "
-        "Every row has the same crops, mirrors and rotations, so that rows differ by their augmentation "
-        "alone. Where labels are mixed, their weights are given below the image.",
-        description="Gallery: the same training images under each augmentation",
-    )
+    if "gallery" in figures:
+        yield drawing(
+            figures["gallery"],
+            caption="Training images as the networks see them, transformed by the code of the training. "
+            "Every row has the same crops, mirrors and rotations, so that rows differ by their augmentation "
+            "alone. Where labels are mixed, their weights are given below the image.",
+            description="Gallery: the same training images under each augmentation",
+        )
     yield drawing(
         figures["overview"],
         caption="Validation top-1 error (%) of every cell over the epochs, on the same axes. "

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,17 @@ class Result:
         return int(self.provenance["seed"])
 
     @property
+    def place(self) -> Path:
+        """The file's path, from the root of the project if it is read from another folder."""
+        return Path(*(part for part in self.path.parts if part != ".."))
+
+    @property
     def source(self) -> str:
         """The run: the file's path without the results folder, seed and file name.
 
         All seeds of a run share it, for example `grid/vit-mixup` or `scenes/orbit/sfm`.
         """
-        parts = list(self.path.with_suffix("").parts)
+        parts = list(self.place.with_suffix("").parts)
         if "results" in parts:
             parts = parts[len(parts) - parts[::-1].index("results") :]
         named = [part for part in parts if not re.fullmatch(r"seed\d+|metrics|dataset", part)]
@@ -78,8 +84,18 @@ def read_results(paths: Iterable[str | Path]) -> list[Result]:
 
 
 def read_history(path: str | Path) -> pd.DataFrame:
-    """The curve file of a training: one row per epoch or a step; empty cells are NaN."""
-    return pd.read_csv(path)
+    """The curve file of a training: one row per epoch or a step; empty cells are NaN.
+
+    Raises:
+        TriptychError: the file is torn or damaged.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("its last line is incomplete")
+        return pd.read_csv(StringIO(text))
+    except ValueError as error:  # pandas' errors are, too
+        raise TriptychError(f"{path} cannot be read ({error}); delete it and run again") from error
 
 
 def duration(seconds: float) -> str:
