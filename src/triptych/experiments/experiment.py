@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -170,7 +171,7 @@ def load_weights(model: nn.Module, source: str | Path) -> None:
     """Load what `save_weights` wrote.
 
     Raises:
-        TriptychError: the file does not belong to this architecture.
+        TriptychError: the file does not belong to this architecture, or is damaged.
     """
     try:
         model.load_state_dict(load_file(source))
@@ -178,3 +179,5 @@ def load_weights(model: nn.Module, source: str | Path) -> None:
         raise TriptychError(
             f"{source}: the weights do not fit the configured architecture; delete the file and run again"
         ) from error
+    except SafetensorError as error:
+        raise TriptychError(f"{source} cannot be read ({error}); delete it and run again") from error

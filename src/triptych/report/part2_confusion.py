@@ -17,6 +17,7 @@ from scipy.spatial.distance import squareform
 
 from triptych.report.figures import COLOURS, INK, MUTED, frame_axes, new_figure, shorten
 from triptych.report.part2_grid import Grid
+from triptych.workflow.files import read_array
 
 MOST = 20  # maximum number of groups in a figure
 MAX_LETTERS = 24  # of the name of a class
@@ -106,7 +107,7 @@ def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
     panels = []
     for cell, results in grid.cells.items():
         if cell in grid.single_cells or best[cell[0]] == cell:
-            predictions = [np.load(result.path.with_name("predictions.npy")) for result in results]
+            predictions = [read_array(result.path.with_name("predictions.npy")) for result in results]
             right = np.mean([group[labels] == group[predicted] for predicted in predictions])
             title = f"{grid.title(cell)}: {100 * right:.1f} % right"
             panels.append((title, confusion(labels, predictions, groups)))

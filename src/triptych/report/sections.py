@@ -11,8 +11,9 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from triptych.data.image_files import load_image
 from triptych.report.figures import COLOURS, INK, MUTED, RULE
-from triptych.report.results import Result
+from triptych.report.results import Result, read_result
 from triptych.report.tables import Table
 from triptych.workflow.errors import TriptychError
 
@@ -34,6 +35,15 @@ class Headline:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """An answer to a question, or a conclusion of the report with the verdict on it."""
+
+    question: str
+    text: str
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure with its caption."""
 
@@ -52,7 +62,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """Part I or II, ready for the template: tables by group, and figures in the order of the page."""
+    """Part I or II, ready for the template: tables by group, and figures in the order of the page.
+
+    `settings` are those that follow from the images (see `settings_of_checks`).
+    """
 
     headline: Headline
     results: Sequence[Result]
@@ -61,8 +74,15 @@ class Section:
     verdict: str = ""
     likeness: str = "other"
     title: str = ""
+    settings: Sequence[str] = ()
     warnings: Sequence[str] = ()
     intro: str = ""
+    answers: Sequence[Answer] = ()
+
+
+def settings_of_checks(part: str, checked: Sequence[str | Path]) -> list[str]:
+    """What `auto` means for the images of a part, and what was lowered as there are few: a line for each."""
+    return [note for path in checked for note in read_result(path).values["notes"].get(part, [])]
 
 
 def drawing(path: str | Path, *, caption: str, description: str) -> Drawing:
@@ -81,7 +101,9 @@ def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
     Its colours become the page's variables, so that it follows light and dark; its ids get
     `prefix`, because several figures share one document; its size follows the column.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if "<svg" not in text or not text.rstrip().endswith("</svg>"):
+        raise TriptychError(f"{path}: not a whole SVG; delete it and run again")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     # Matplotlib names pictures by their content, so equal ones share an id. Nothing refers to it.
@@ -99,15 +121,8 @@ def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
 
 def embed_picture(path: Path) -> Picture:
     """Embed a picture; a large one is scaled to at most 1280 pixels a side and compressed as WebP."""
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            image, png = opened.copy(), opened.format == "PNG"
-    except OSError as error:
-        raise TriptychError(
-            f"{path}: cannot be read as a picture ({error}); delete the folder and run again"
-        ) from error
-    if png and max(image.size) <= MAX_SIDE and path.stat().st_size <= SMALL:
+    image = load_image(path, remedy="delete the folder and run again")
+    if image.format == "PNG" and max(image.size) <= MAX_SIDE and path.stat().st_size <= SMALL:
         return Picture(_data_uri(path.read_bytes(), "image/png"), *image.size)
     image = _eight_bits(image)
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
