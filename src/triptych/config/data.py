@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from triptych.config.knobs import (
     FilePath,
+    InputPath,
     Integer,
     Matching,
     Natural,
@@ -64,7 +65,7 @@ class Archive(Checked):
     """The official archive, if you have it already."""
 
     source: Literal["archive"] = knob(..., "the official archive, if you have it already")
-    path: FilePath | None = knob(None, "the .tar.gz, or its unpacked folder")
+    path: InputPath | None = knob(None, "the .tar.gz, or its unpacked folder")
 
 
 class Folder(Images):

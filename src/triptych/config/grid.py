@@ -8,6 +8,7 @@ from triptych.config.knobs import (
     UNIQUE,
     Fraction,
     Integer,
+    ModuleName,
     Name,
     Names,
     Number,
@@ -17,6 +18,7 @@ from triptych.config.knobs import (
     Seeds,
     Switch,
     Text,
+    Title,
     knob,
 )
 from triptych.config.training import AUTO, BaseAugmentation, LabelledTraining, Validation
@@ -79,9 +81,9 @@ class Augmentation(Cutout, CutMix, Policies):
     a method, since a preset may choose another one.
     """
 
-    title: Text = knob("", "title in tables and figures; empty: the name")
+    title: Title = knob("", "title in tables and figures; empty: the name")
     method: Literal["none", "mixup", "cutout", "cutmix"] | None = knob(None, "the transformation of a batch")
-    module: Text | None = knob(
+    module: ModuleName | None = knob(
         None, "module under src/ with augment(images, targets, *, generator, **options)"
     )
     options: Options = knob({}, "options of the module's augment")
@@ -107,8 +109,8 @@ class Recipe(LabelledTraining):
 class Architecture(Section):
     """An architecture: a row of the grid."""
 
-    title: Text = knob("", "title in tables and figures; empty: the name")
-    module: Text = knob(..., "module under src/ with build(num_classes, image_size, **options)")
+    title: Title = knob("", "title in tables and figures; empty: the name")
+    module: ModuleName = knob(..., "module under src/ with build(num_classes, image_size, **options)")
     options: Options = knob({}, "options of the module's build")
     attention: Switch = knob(False, "draw a figure of what its class token attends to")
     recipes: dict[Name, Recipe] = knob({}, "families of recipes by name; {}: the defaults")

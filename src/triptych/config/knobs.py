@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from triptych.workflow.errors import CALLER
+from triptych.workflow.errors import CALLER, one_line
 
 
 class Section(BaseModel):
@@ -102,6 +102,8 @@ def _expanded(path: str) -> str:
     """
     if not path.strip():
         raise problem(" is empty; give a path, or remove the line")
+    if one_line(path) != path:
+        raise problem(f" is {one_line(path)}, which has a line break or another character that is not text")
     drive = re.fullmatch(r"([A-Za-z]):[\\/]+(.*)", path)
     if drive and os.name == "posix":
         in_wsl = f"/mnt/{drive[1].lower()}/" + drive[2].replace("\\", "/")
@@ -119,6 +121,22 @@ def _from_caller(path: str) -> str:
     if caller is None or Path(caller) == Path.cwd():
         return str(found)
     return str(Path(caller, found))
+
+
+def wildcard_problem(path: str) -> str | None:
+    """Why a file cannot be the input of a job, as text that follows its name; None: it can."""
+    if "{" not in path or "}" not in path:
+        return None
+    return (
+        f" is {path!r}: Snakemake reads {{ and }} in the names of its inputs as wildcards; rename the file "
+        "or its folder, or give a link to it"
+    )
+
+
+def _no_wildcards(path: str) -> str:
+    if text := wildcard_problem(path):
+        raise problem(text)
+    return path
 
 
 def _no_numbers_as_text(options: dict[str, Any]) -> dict[str, Any]:
@@ -141,6 +159,11 @@ Positive = Annotated[Integer, Field(ge=1)]
 Natural = Annotated[Integer, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 FilePath = Annotated[Text, AfterValidator(_from_caller)]
+InputPath = Annotated[FilePath, AfterValidator(_no_wildcards)]  # of a single file that is a job's input
+Title = Annotated[Text, AfterValidator(one_line)]
+ModuleName = Annotated[
+    Text, Matching(r"[^\W\d]\w*(\.[^\W\d]\w*)*", "a module under src/ with dots for folders: mypackage.mynet")
+]
 PathBelow = Annotated[Text, AfterValidator(_expanded)]  # relative to a folder that another knob names
 Name = Annotated[
     Text, Matching(r"[a-z][a-z0-9_]*", "a name of small letters, digits and _ that begins with a letter")

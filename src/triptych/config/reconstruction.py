@@ -10,6 +10,7 @@ from triptych.config.knobs import (
     Device,
     FilePath,
     Fraction,
+    InputPath,
     Integer,
     Natural,
     Number,
@@ -19,6 +20,7 @@ from triptych.config.knobs import (
     Switch,
     Text,
     knob,
+    wildcard_problem,
 )
 
 Point = Annotated[list[Number], Field(min_length=3, max_length=3)]
@@ -33,7 +35,7 @@ class Orbit(Section):
     fps: Number = knob(15, "frames per second", gt=0, le=240)
     sweep: Number = knob(300, "degrees of the circle around the still life", gt=0, le=360)
     blurred: Number = knob(0.2, "fraction of the frames with motion blur", ge=0, le=0.6)
-    seed: Natural = knob(0, "seed of the textures and of the choice of blurred frames")
+    seed: Natural = knob(0, "seed of the choice of blurred frames")
 
 
 class Frames(Section):
@@ -169,7 +171,7 @@ class HeldOutViews(Rendering):
 class Flythrough(Rendering):
     """A film through the scene."""
 
-    path: FilePath | None = knob(
+    path: InputPath | None = knob(
         None, "camera path recorded in the viewer; null: along the cameras of the scene"
     )
     seconds: Number = knob(8, "length; a recorded path has its own seconds and fps", gt=0, le=600)
@@ -235,7 +237,9 @@ class SceneSection(Section):
     masks: FilePath | None = knob(
         None, "a folder of masks, named as the images: what is black in them is ignored"
     )
-    reference: FilePath | None = knob(None, "a transforms.json with true poses by file name, to compare with")
+    reference: InputPath | None = knob(
+        None, "a transforms.json with true poses by file name, to compare with"
+    )
     aabb_scale: Literal[1, 2, 4, 8, 16, 32, 64, 128] | None = knob(
         None,
         "side of the field's box: 1 object, 4 room, 16 street; null: 4, or what transforms.json says",
@@ -248,6 +252,10 @@ class SceneSection(Section):
     views: Annotated[HeldOutViews, ONLY_GIVEN] = HeldOutViews()
     flythrough: Annotated[Flythrough, ONLY_GIVEN] = Flythrough()
     export: Annotated[Export, ONLY_GIVEN] = Export()
+
+    def _contradiction(self) -> str | None:
+        text = wildcard_problem(self.path or "") if self.source == "video" else None
+        return text and f".path{text}"
 
 
 class Reconstruction(Section):

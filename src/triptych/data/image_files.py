@@ -11,7 +11,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, one_line
 
 pillow_heif.register_heif_opener()
 
@@ -62,9 +62,11 @@ def unreadable_images(
         unit: what the images are called, in the plural.
         remedy: the end of the message.
     """
+    named = sorted((os.path.relpath(error.path, folder), error.reason) for error in errors)
+    named.sort(key=lambda error: [natural_order(part) for part in Path(error[0]).parts])
     names: dict[str, list[str]] = defaultdict(list)
-    for error in errors[:NAMED]:
-        names[error.reason].append(printable(os.path.relpath(error.path, folder)))
+    for name, reason in named[:NAMED]:
+        names[reason].append(printable(name))
     listed = ", ".join(f"{', '.join(files)} ({reason})" for reason, files in names.items())
     more = f" and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
     return TriptychError(
@@ -119,8 +121,8 @@ def find_files(folder: Path) -> list[Path]:
 
 
 def printable(path: str | Path) -> str:
-    r"""A path as text that can be printed; its bytes that are no UTF-8 become `\x..`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    r"""A path as text that can be printed; line breaks and bytes that are no UTF-8 become `\x..`."""
+    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def plain_name(name: str) -> str:

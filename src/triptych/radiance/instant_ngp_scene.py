@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from triptych.data.image_files import load_image
 from triptych.data.video import write_video
 from triptych.radiance.composite import over
 from triptych.radiance.evaluate import mean_quality, save_view
@@ -165,8 +166,7 @@ def evaluate_views(
 def _read_picture(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
     if not path.is_file():
         raise TriptychError(f"instant-ngp: it wrote no {path.name}; its output is in the job's log")
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
+    image = load_image(path).convert("RGB")
     if image.size != size:
         raise TriptychError(
             f"instant-ngp: {path.name} is {image.width}x{image.height}, not {size[0]}x{size[1]}"

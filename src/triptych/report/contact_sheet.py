@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from PIL import Image
 
+from triptych.data.image_files import load_image
 from triptych.report.figures import COLOURS, MUTED
 from triptych.report.part3 import kept_frames, spread
 
@@ -45,8 +45,7 @@ def contact_sheet_figure(frames: pd.DataFrame, thumbnails: Path) -> Figure:
 
 
 def _small(file: Path) -> NDArray[np.uint8]:
-    with Image.open(file) as opened:
-        image = opened.convert("RGB")
+    image = load_image(file).convert("RGB")
     image.thumbnail((PIXELS, PIXELS))
     return np.asarray(image)
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.data.image_files import natural_order
+from triptych.data.image_files import load_image, natural_order
 from triptych.report.figures import COLOURS, MUTED, frame_axes, label_axes, new_figure
 from triptych.scenes.sparse_points import read_points
 from triptych.workflow.files import read_json
@@ -82,8 +82,7 @@ def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
 
 
 def _small(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
+    image = load_image(path).convert("RGB")
     scale = min(1.0, (PIXELS / (image.width * image.height)) ** 0.5)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS))

@@ -59,7 +59,7 @@ def row_texts(table: Table) -> list[list[str]]:
 
 def escape_markdown(text: str) -> str:
     """Make text literal in a Markdown table cell or line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#~&$])", r"\\\1", " ".join(text.split()))
 
 
 def markdown(table: Table) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from triptych.data.image_files import FORMATS
 from triptych.scenes.manifest import ManifestRow, write_manifest
 from triptych.sfm.choice import MIN_FRAMES, Candidate, choose
 from triptych.sfm.film import COMBED, film_candidates, write_film_frames
@@ -46,7 +47,7 @@ def _photograph_candidates(
                 row = row._replace(status=EXCLUDED)
             rows.append(row)
             save(folder / row.file)
-            with Image.open(folder / row.file) as image:
+            with Image.open(folder / row.file, formats=FORMATS) as image:
                 image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=3)
                 thumbnail = image.convert("RGB")
             _save_thumbnail(thumbnail, thumbnails, row)

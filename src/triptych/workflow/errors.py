@@ -35,10 +35,15 @@ def with_absolute_paths(message: str) -> str:
     return re.sub(r"(?<![\w./-])results/", f"{os.getcwd()}/results/", message)
 
 
+def one_line(text: str) -> str:
+    r"""Text in which characters that move the cursor or the line, or are no Unicode, are `\x..`."""
+    odd = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    return re.sub(odd, lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
 def printable(text: str) -> str:
-    """Text for messages and tables: one line, valid Unicode, of bounded length."""
-    odd = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"  # they move the cursor or the line
-    plain = re.sub(odd, lambda match: f"\\x{ord(match[0]):02x}", text)
+    """Text for messages and tables: one line of at most 200 characters."""
+    plain = one_line(text)
     return plain if len(plain) <= 200 else f"{plain[:100]}...{plain[-90:]}"
 
 

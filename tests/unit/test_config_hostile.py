@@ -1,0 +1,103 @@
+"""Config values that would mean something else to YAML, Snakemake, a shell or a template."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from triptych.config.config_files import problem_of
+from triptych.config.validation import validate_config
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.tracked_code import SOURCE_ROOT
+
+ROOT = SOURCE_ROOT.parent
+
+
+def complaint(**changes: Any) -> str:
+    """The error about a config with other values of some top-level keys."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for section, entries in changes.items():
+        config[section] = {**config[section], **entries}
+    with pytest.raises(TriptychError) as caught:
+        validate_config(config)
+    message = str(caught.value)
+    assert "\n" not in message.removesuffix("\n")
+    return message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a{level}: &a{level} [{nine}]",
+        "a{level}: &a{level} {{k: [{nine}]}}",
+        "a{level}: &a{level} {{<<: [{nine}]}}",
+    ],
+)
+def test_a_bomb_of_aliases_is_refused_at_once(tmp_path: Path, line: str) -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [line.format(level=n, nine=", ".join([f"*a{n - 1}"] * 9)) for n in range(1, 40)]
+    (tmp_path / "mine.yaml").write_text("\n".join(lines))
+    began = time.process_time()
+    assert "aliases (&, *) stand for more than" in (problem_of(tmp_path / "mine.yaml") or "")
+    assert time.process_time() - began < 1
+
+
+NAMES = [
+    "desk\n",
+    "Desk",
+    "../desk",
+    "de sk",
+    "de|sk",
+    "desk{seed}",
+    "$(id)",
+    "`id`",
+    "<b>",
+    "\u202edesk",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_scenes_data_sets_and_networks_are_plain(name: str) -> None:
+    assert "must be a name of small letters" in complaint(scenes={name: {"source": "orbit"}})
+    assert "must be a name of small letters" in complaint(datasets={name: {"source": "shapes"}})
+    assert "must be a name of small letters" in complaint(architectures={name: {"module": "mynet"}})
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["/tmp/evil", "..evil", "evil.py\n", "a/b", "a b", "os;id", "", ".", "a.", "1a", "triptych/models/vit"],
+)
+def test_a_module_is_named_with_dots(module: str) -> None:
+    assert "must be a module under src/" in complaint(architectures={"mine": {"module": module}})
+    assert "must be a module under src/" in complaint(augmentations={"mine": {"module": module}})
+
+
+@pytest.mark.parametrize("path", ["/data/{scene}.mp4", "/data/{ x , .* }/film.mp4", "/d{seed}/film.mp4"])
+def test_inputs_of_jobs_have_no_braces(path: str) -> None:
+    assert "as wildcards; rename" in complaint(scenes={"desk": {"source": "video", "path": path}})
+    assert "as wildcards" in complaint(scenes={"desk": {"source": "orbit", "flythrough": {"path": path}}})
+    assert "as wildcards" in complaint(datasets={"mine": {"source": "archive", "path": path}})
+
+
+@pytest.mark.parametrize(
+    "path", ["/data/a\nb", "/data/\x00", "/data/\x1b[2J", "/data/\ud800", "/data/\u202eb"]
+)
+def test_paths_are_one_line_of_text(path: str) -> None:
+    assert "not text" in complaint(scenes={"desk": {"source": "folder", "path": path}})
+
+
+def test_other_characters_of_shells_and_templates_are_part_of_a_path() -> None:
+    path = "/data/a b;*[x]?'\"`id`$(id) {{ x"
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["scenes"]["desk"] = {"source": "folder", "path": path}
+    validate_config(config)
+    assert config["scenes"]["desk"]["path"] == path
+
+
+def test_passwords_of_mirrors_stay_out_of_messages() -> None:
+    for mirrors in ("https://me:s3cret@example.org/a?token=s3cret", ["ftp://me:s3cret@example.org/a"]):
+        message = complaint(datasets={"cifar10": {"source": "cifar10", "mirrors": mirrors}})
+        assert "s3cret" not in message and "mirrors" in message
