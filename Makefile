@@ -32,14 +32,22 @@ study: $(INSTALLED) ## the full study of config.yaml
 collect: $(INSTALLED) ## copy the finished results of a run into study/, checked: make collect FROM=/path/to/run
 	$(BIN)/python -m triptych.study collect $(FROM)
 
+study-page: $(INSTALLED) ## page, tables and docs/study.md from the results in study/; nothing is trained
+	$(BIN)/python -m triptych.study document
+	$(SNAKEMAKE) --cores all --directory studies/page --configfile presets/cpu.yaml study/page.yaml
+	@echo "The page is at file://$(CURDIR)/studies/page/results/report/index.html"
+
 view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit STUDY=studies/mine
 	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view $(STUDY)/results/scenes/$(SCENE) --port $(PORT)
 
 test: $(INSTALLED) ## the tests, without those that take minutes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov=triptych --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cluster" --cov=triptych --cov-report=
 
 test-all: test ## the slow tests as well, and the coverage of all
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --cov=triptych --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+test-cluster: $(INSTALLED) ## the cluster profiles on real schedulers, as root: see docs/cluster.md
+	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster
 
 lint: $(INSTALLED) ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -67,4 +75,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study collect view test test-all lint dag tracked bench docs site clean
+.PHONY: help demo study collect study-page view test test-all test-cluster lint dag tracked bench docs site clean

@@ -1,6 +1,6 @@
 """The page: one HTML file with everything in it, and the provenance of every number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def render_page(
     }
     return environment.get_template("page.html").render(
         lede=lede([part for part in (self_supervision, grid) if part], scenes),
+        answers=[answer for part in (self_supervision, grid) if part for answer in part.answers],
         facts=run_facts(results, configuration=configuration),
         self_supervision=self_supervision,
         grid=grid,
@@ -80,8 +81,7 @@ def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dic
     facts = {
         "Configuration": list(configuration),
         "Data sets": [
-            f"{result.values['name']}: {result.values['counts']['train']:,} training"
-            + (f" and {test:,} test images" if (test := result.values["counts"]["test"]) else " images")
+            f"{result.values['name']}: {images_of(result.values)}"
             for result in results
             if "counts" in result.values
         ],
@@ -95,6 +95,18 @@ def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dic
         "Revision": [record.get("revision") or NO_REVISION for record in records],
     }
     return {name: list(dict.fromkeys(filter(None, lines))) for name, lines in facts.items() if any(lines)}
+
+
+def images_of(dataset: Mapping[str, Any]) -> str:
+    """`2,000 training, 100 validation and 500 test images`, of a `dataset.json`."""
+    held_out = dataset.get("validation", 0)  # by the source
+    counts = {
+        "training": dataset["counts"]["train"] - held_out,
+        "validation": held_out,
+        "test": dataset["counts"]["test"],
+    }
+    *others, last = [f"{count:,} {name}" for name, count in counts.items() if count]
+    return f"{', '.join(others)} and {last} images" if others else f"{last} images"
 
 
 def provenance_entries(results: Iterable[Result]) -> dict[str, list[dict[str, Any]]]:

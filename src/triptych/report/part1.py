@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from triptych.report.answers import self_supervision_answer
 from triptych.report.class_results import (
     CHANCE,
     chance_note,
@@ -16,12 +17,14 @@ from triptych.report.class_results import (
     class_table,
     has_top5,
     one_class_warnings,
+    resolution_note,
+    resolution_words,
 )
 from triptych.report.comparison import Comparison, compare, own_data, self_supervision_differences
 from triptych.report.part2_grid import NOT_RUN
 from triptych.report.published import dataset_title, is_own, published_value
 from triptych.report.results import Result, read_history, read_result, read_results, test_looks_note
-from triptych.report.sections import Headline, Section, drawing
+from triptych.report.sections import Headline, Section, drawing, settings_of_checks
 from triptych.report.statistics import Estimate, estimate, spread_note
 from triptych.report.tables import Table
 
@@ -197,6 +200,7 @@ def accuracy_table(study: SelfSupervision) -> Table:
             published,
             test_looks_note(study.by_title),
             chance_note(dataset),
+            *(resolution_note(dataset, metric) for metric in study.metrics if "top5" not in metric),
         ),
         published_label=comparison.label,
     )
@@ -241,6 +245,7 @@ def self_supervision_section(
     features: Sequence[PathLike],
     maps: Sequence[PathLike],
     figures: Mapping[str, PathLike],
+    checked: Sequence[PathLike] = (),
 ) -> Section:
     """Part I of the page.
 
@@ -248,6 +253,7 @@ def self_supervision_section(
         results: arguments of `read_self_supervision`.
         features: metrics of the cached features, whose provenance the page shows.
         maps: metrics of the feature maps, likewise.
+        checked: what the checks of the data set wrote.
         figures: `loss`, `neighbours`, `accuracy`, `confusion` and `feature_map`, as far as they were drawn.
     """
     study = read_self_supervision(**results)
@@ -270,7 +276,9 @@ def self_supervision_section(
     if own:
         metric, kind = "test_balanced_accuracy", "balanced"
     best = study.accuracies[metric, shown]
-    meaning = f"{kind} accuracy, {METHODS[shown]}{chance_words(dataset, metric) if own else ''}"
+    meaning = f"{kind} accuracy, {METHODS[shown]}"
+    if own:
+        meaning += chance_words(dataset, metric) + resolution_words(dataset, metric)
     captions = {
         "loss": (f"The contrastive loss of the pretraining. {lines}", "SimCLR loss by epoch"),
         "neighbours": (
@@ -313,10 +321,12 @@ def self_supervision_section(
         ],
         title="self-supervision",
         intro=f"SimCLR trains {study.architecture} without labels; then this encoder is frozen and a linear "
-        "classifier is trained on its features. Supervised training of the same network is the upper bound, "
-        "the same probe on an untrained encoder the lower bound.",
+        "classifier is trained on its features. For comparison, the same network is trained with all labels, "
+        "and the same probe on an encoder with random weights.",
+        answers=[self_supervision_answer(study.methods)] if study.comparison.same_dataset else [],
         verdict=study.comparison.verdict,
         likeness=study.comparison.likeness,
+        settings=settings_of_checks("self_supervision", checked),
         warnings=[
             *pretraining_warnings(study.pretraining),
             *one_class_warnings(study.by_title, dataset),

@@ -1,10 +1,11 @@
 """Part II of the page: the tables and figures of the grid, with their captions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from triptych.report.class_results import chance_words, class_table, one_class_warnings
+from triptych.report.answers import conclusions, grid_answer
+from triptych.report.class_results import chance_words, class_table, one_class_warnings, resolution_words
 from triptych.report.part2_confusion import confusable_groups
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_costs import cost_table, parameter_tables
@@ -12,7 +13,7 @@ from triptych.report.part2_grid import Grid, read_grid
 from triptych.report.part2_tables import balanced_table, error_table, published_tables
 from triptych.report.published import published_epochs
 from triptych.report.results import read_results
-from triptych.report.sections import Drawing, Headline, Section, drawing
+from triptych.report.sections import Drawing, Headline, Section, drawing, settings_of_checks
 
 ABOUT_LOGS = (
     " The published logs have no validation loss, and their validation images were augmented. A train loss "
@@ -21,13 +22,18 @@ ABOUT_LOGS = (
 
 
 def grid_section(
-    *, results: Mapping[str, Any], parameters: str | Path | None, figures: Mapping[str, Any]
+    *,
+    results: Mapping[str, Any],
+    parameters: str | Path | None,
+    figures: Mapping[str, Any],
+    checked: Sequence[str | Path] = (),
 ) -> Section:
     """Part II of the page.
 
     Args:
         results: arguments of `read_grid`.
         parameters: counts of the report's networks; None: they are not shown.
+        checked: what the checks of the data set wrote.
         figures: `overview`, `confusion` and, if it was drawn, `gallery`; `curves` and `attention` by
             architecture.
     """
@@ -47,9 +53,11 @@ def grid_section(
             ],
         },
         drawings=list(_drawings(grid, figures)),
+        answers=[grid_answer(grid), *conclusions(grid)] if grid.comparison.same_dataset else [],
         title="architecture × augmentation",
         verdict=grid.comparison.verdict,
         likeness=grid.comparison.likeness,
+        settings=settings_of_checks("grid", checked),
         warnings=one_class_warnings(
             {grid.title(cell): results for cell, results in grid.cells.items()}, dataset
         ),
@@ -66,7 +74,7 @@ def _headline(grid: Grid) -> Headline:
     error = grid.estimates(metric)[best]
     meaning = f"{kind}, {grid.title(best)} (best in validation)"
     if grid.comparison.own:
-        meaning += chance_words(grid.dataset.values, metric)
+        meaning += chance_words(grid.dataset.values, metric) + resolution_words(grid.dataset.values, metric)
     return Headline(f"{error.mean:.1f}", "%", meaning, error.source)
 
 

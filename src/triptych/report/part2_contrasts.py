@@ -50,8 +50,8 @@ class Contrast:
         return None if self.p_holm is None else self.p_holm < SIGNIFICANCE_LEVEL
 
 
-def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:
-    """Test each pair with the noise of all cells of its architectures."""
+def tested_pairs(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:
+    """Test pairs of a cell and its reference, with the noise of all cells of their architectures."""
 
     @cache
     def noise(architectures: frozenset[str]) -> Noise | None:
@@ -79,14 +79,14 @@ def _family(grid: Grid, metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> list
 def against_baseline(grid: Grid, metric: str) -> list[Contrast]:
     """Each other augmentation minus the baseline, within each architecture that was run with it."""
     pairs = [(cell, (cell[0], grid.baseline)) for cell in grid.cells if cell[1] != grid.baseline]
-    return _family(grid, metric, [pair for pair in pairs if pair[1] in grid.cells])
+    return tested_pairs(grid, metric, [pair for pair in pairs if pair[1] in grid.cells])
 
 
 def against_best(grid: Grid, metric: str) -> list[Contrast]:
     """Each other augmentation minus the best in validation, within each architecture."""
     best = grid.best_in_validation(metric)
     pairs = [(cell, best[cell[0]]) for cell in grid.cells if cell[0] in best and cell != best[cell[0]]]
-    return _family(grid, metric, pairs)
+    return tested_pairs(grid, metric, pairs)
 
 
 def between_architectures(grid: Grid, metric: str) -> list[Contrast]:
@@ -94,7 +94,7 @@ def between_architectures(grid: Grid, metric: str) -> list[Contrast]:
     rows = dict.fromkeys(architecture for architecture, _ in grid.cells)
     columns = dict.fromkeys(augmentation for _, augmentation in grid.cells)
     pairs = [((row, column), (before, column)) for before, row in combinations(rows, 2) for column in columns]
-    return _family(grid, metric, [pair for pair in pairs if set(pair) <= set(grid.cells)])
+    return tested_pairs(grid, metric, [pair for pair in pairs if set(pair) <= set(grid.cells)])
 
 
 FAMILIES = {

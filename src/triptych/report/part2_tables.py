@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from triptych.report.class_results import CHANCE, chance_note, chance_text
+from triptych.report.class_results import CHANCE, chance_note, chance_text, resolution_note
 from triptych.report.part2_contrasts import against_best, detectable_note, unequal_note
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import dataset_title, published_runs, published_value
@@ -78,6 +78,7 @@ def error_table(grid: Grid, metric: str) -> Table:
             test_looks_note({grid.title(cell): results for cell, results in grid.cells.items()}),
             marks_note(grid, metric),
             chance_note(grid.dataset.values),
+            "" if "top5" in metric else resolution_note(grid.dataset.values, metric),
         ),
         published_label=grid.comparison.label,
     )
@@ -105,6 +106,7 @@ def balanced_table(grid: Grid) -> Table:
         notes=(
             spread_note(estimates.values()),
             "The mean of the accuracies of all classes: each counts the same, however few images it has.",
+            resolution_note(grid.dataset.values, "test_balanced_accuracy"),
         ),
     )
 
@@ -179,9 +181,15 @@ def published_tables(grid: Grid) -> list[Table]:
     return [
         Table(
             caption=f"{title} (%) of the report and ours, test images",
-            header=("Cell", "published", "ours", "difference"),
+            header=("Cell", "published", "ours", "difference", "ours is"),
             rows=[
-                (grid.title(cell), f"{published:.2f}", NOT_RUN if ours is None else ours, str(difference))
+                (
+                    grid.title(cell),
+                    f"{published:.2f}",
+                    NOT_RUN if ours is None else ours,
+                    str(difference),
+                    None if ours is None else "lower" if difference.mean < 0 else "not lower",
+                )
                 for cell, name, published, ours, difference in errors
                 if name == metric
             ],

@@ -1,4 +1,7 @@
-"""`python -m triptych.study collect FROM`: copy finished results of a run into `study/`."""
+"""`python -m triptych.study collect FROM` copies finished results of a run into `study/`.
+
+`python -m triptych.study document` writes docs/study.md and the study's tables in RESULTS.md from `study/`.
+"""
 
 import argparse
 import sys
@@ -6,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triptych.study.collect import collect
-from triptych.study.recipes import study_config
+from triptych.study.documents import write_documents
+from triptych.study.recipes import ROOT, study_config
 from triptych.workflow.command import run_command
 
 
@@ -33,6 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     collecting.add_argument("--replace", action="store_true", help="overwrite results that differ")
     collecting.set_defaults(run_it=_collect)
+    documenting = commands.add_parser(
+        "document", help="write docs/study.md and the study's tables in benchmarks/RESULTS.md"
+    )
+    documenting.set_defaults(run_it=_document)
     return parser
 
 
@@ -46,6 +54,12 @@ def _collect(options: argparse.Namespace) -> None:
         replace=options.replace,
     )
     print("\n".join(lines))
+
+
+def _document(_: argparse.Namespace) -> None:
+    study, page, results = (ROOT / name for name in ("study", "docs/study.md", "benchmarks/RESULTS.md"))
+    for path in write_documents(study, page, results):
+        print(f"{path.relative_to(ROOT)}: written")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

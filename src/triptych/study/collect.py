@@ -17,9 +17,10 @@ from triptych.workflow.records import RECORDS
 
 KINDS = (
     *("data", "grid", "supervised", "simclr", "random", "features"),
-    *("probe", "knn", "label_fraction", "feature_map", "fine_tune"),
+    *("probe", "knn", "label_fraction", "feature_map", "fine_tune", "scenes"),
 )
-KEPT = ("metrics.json", "history.csv", "predictions.npy", "map.csv", "dataset.json", "test_labels.npy")
+NUMBERS = ("metrics.json", "dataset.json", "views.json")  # of a result one of these
+KEPT = (*NUMBERS, "history.csv", "predictions.npy", "map.csv", "test_labels.npy")
 MANIFEST = "manifest.json"
 
 
@@ -63,7 +64,7 @@ def finished_results(run: Path) -> list[Finished]:
         except (ValueError, KeyError, AttributeError) as error:
             raise TriptychError(f"{record}: not a record of a job; run the study again") from error
         kept = {path: entry for path, entry in files.items() if path.name in KEPT and path.parts[1] in KINDS}
-        main = next((path for path in kept if path.name in ("metrics.json", "dataset.json")), None)
+        main = next((path for path in kept if path.name in NUMBERS), None)
         if main is not None:
             found.append(_read(run, main, kept))
     return found
@@ -101,6 +102,9 @@ def check(found: Sequence[Finished], config: Mapping[str, Any]) -> None:
             result.problems.append(f"its revision {revision} had changes that were not committed")
         if result.name.startswith("data/"):
             result.problems += _data_differences(config, result)
+            continue
+        if result.name.startswith("scenes/"):
+            result.problems += recipe_differences(config, result.name, result.provenance["recipe"], None)
             continue
         part = "grid" if result.name.startswith("grid/") else "self_supervision"
         used, wanted = result.provenance.get("data", {}), config[part]["dataset"]

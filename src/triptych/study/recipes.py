@@ -61,6 +61,12 @@ def recipe_differences(
         cell = _cell(config, name)
         expected, defaults = cell_recipe(config, *cell), Recipe().model_dump()
         options = config["architectures"][cell[0]]["options"] | training_recipe(config, *cell)["options"]
+    elif kind == "scenes":
+        section = "radiance" if run.endswith("radiance") else "views"
+        if name not in config["scenes"]:
+            return ["the preset has no scene of this name"]
+        expected = {**config["reconstruction"][section], **(config["scenes"][name].get(section) or {})}
+        defaults, options = {}, {}
     else:
         expected = {"architecture": encoder_architecture(config), **learning.get(kind, {})}
         field = SelfSupervision.model_fields.get(kind)

@@ -1,0 +1,117 @@
+"""Sentences about results: answers with their intervals, and verdicts on the report's conclusions."""
+
+from pathlib import Path
+
+import pytest
+from report_results import grid_of
+
+from triptych.report.answers import (
+    conclusions,
+    grid_answer,
+    mean_text,
+    published_sentence,
+    reconstruction_answer,
+    self_supervision_answer,
+)
+from triptych.report.part2_grid import Grid
+from triptych.report.results import Result
+
+ROWS, COLUMNS = ("resnet18", "vit"), ("baseline", "mixup", "cutout", "cutmix")
+NOISE = (0.0, 0.1, -0.1)
+
+
+def grid(errors: dict[str, float], seeds: int = 3) -> Grid:
+    """Cells with these mean errors: each seed shifts all cells alike, and each cell varies a little."""
+    cells = {}
+    for number, (cell, error) in enumerate(errors.items()):
+        own = (0.05, -0.05, 0.0)[number % 3 :] + (0.05, -0.05, 0.0)[: number % 3]
+        cells[cell] = [error + NOISE[seed] + own[seed] for seed in range(seeds)]
+    return grid_of(cells)
+
+
+def every_cell(cutmix: float, cutout: float, gap: float) -> dict[str, float]:
+    """Errors of all cells, by what CutMix and Cutout add to the baseline, and the ViT to ResNet18."""
+    added = {"baseline": 0.0, "mixup": 0.2, "cutout": cutout, "cutmix": cutmix}
+    return {
+        f"{row}-{column}": 25 + added[column] + (gap if row == "vit" else 0)
+        for row in ROWS
+        for column in COLUMNS
+    }
+
+
+def verdicts(*arguments: object, **keywords: object) -> list[str]:
+    return [answer.verdict for answer in conclusions(grid(*arguments, **keywords))]
+
+
+def test_what_the_report_says_is_confirmed_by_significant_differences_alone() -> None:
+    assert verdicts(every_cell(cutmix=-2, cutout=1, gap=19)) == ["confirmed"] * 3
+
+
+def test_a_significant_difference_the_other_way_refutes() -> None:
+    assert verdicts(every_cell(cutmix=2, cutout=-1, gap=5)) == ["refuted"] * 3
+
+
+def test_differences_within_the_noise_are_undecided() -> None:
+    undecided = "undecided at this number of seeds (3)"
+    assert verdicts(every_cell(cutmix=0, cutout=0.01, gap=10)) == [undecided] * 3
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_decide_nothing_however_large_the_difference(seeds: int) -> None:
+    found = conclusions(grid(every_cell(cutmix=-9, cutout=9, gap=40), seeds))
+    assert [answer.verdict for answer in found] == [f"undecided at this number of seeds ({seeds})"] * 3
+    assert all("[" not in answer.text for answer in found)
+
+
+def test_a_conclusion_about_all_cells_is_not_confirmed_by_some() -> None:
+    cells = every_cell(cutmix=-2, cutout=1, gap=19)
+    some = {cell: error for cell, error in cells.items() if cell.startswith("resnet18")}
+    best, cutout, far = conclusions(grid(some))
+    assert best.verdict == cutout.verdict == "undecided at this number of seeds (3)"
+    assert "3 of 6 comparisons: not run." in best.text and "1 of 2 comparisons: not run." in cutout.text
+    assert far.verdict == "not run"
+
+
+def test_without_results_everything_is_not_run() -> None:
+    assert [answer.verdict for answer in conclusions(None)] == ["not run"] * 3
+    assert "ResNet18: not run. ViT: not run." in grid_answer(None).text
+    assert self_supervision_answer({}).text.count("not run") == 2
+    assert reconstruction_answer({}).text == "Not run."
+
+
+def test_an_interval_needs_three_seeds() -> None:
+    assert mean_text([25.0]) == "25.00 % (1 seed, no interval)"
+    assert mean_text([25.0, 26.0]) == "25.50 % (2 seeds, no interval)"
+    assert mean_text([25.0, 26.0, 27.0]) == "26.00 % [23.52, 28.48] (3 seeds)"  # 2 ± 4.303 / sqrt(3)
+
+
+def test_published_errors_that_ours_are_not_below_are_named() -> None:
+    found = published_sentence(grid_of({"resnet18-cutmix": [24.0], "vit-baseline": [24.63]}))
+    assert found == (  # the made-up top-5 errors equal the top-1 errors
+        "Of the 16 published errors, ours are lower than 2; 12 belong to cells not run. "
+        "Not lower than published: ResNet18 with CutMix, top-5 error; ViT with baseline, top-5 error."
+    )
+
+
+def test_the_best_augmentation_is_the_one_that_validation_chose() -> None:
+    text = grid_answer(grid(every_cell(cutmix=-2, cutout=1, gap=19))).text
+    assert "ResNet18: of the 4 augmentations run, CutMix is best on validation images" in text
+    one = grid_answer(grid_of({"vit-mixup": [48.0]})).text
+    assert "ViT: only mixup was run, with a top-1 error of 48.00 % (1 seed, no interval)." in one
+
+
+def result(**values: object) -> Result:
+    return Result(Path("results/x/seed0/metrics.json"), values, {"seed": 0})
+
+
+def test_parts_one_and_three_say_whether_they_are_higher() -> None:
+    found = self_supervision_answer(
+        {
+            "simclr_linear_probe": [result(test_top1_accuracy=83.1)],
+            "supervised_resnet18": [result(test_top1_accuracy=93.6)],
+        }
+    ).text
+    assert "83.10 % (1 seed, no interval) top-1 accuracy, higher than the published 81.05 %." in found
+    assert "93.60 % (1 seed, no interval) top-1 accuracy, not higher than the published 93.68 %." in found
+    scene = reconstruction_answer({"orbit": result(views=[{"psnr": 30.0}, {"psnr": 31.0}, {"psnr": 32.0}])})
+    assert scene.text == "“orbit”: a mean PSNR of 31.00 dB [28.52, 33.48] (3 views)."
