@@ -16,6 +16,9 @@ from snakemake.utils import update_config
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
+# Snakemake has imported the logger from where the library is installed, which may be another checkout.
+for name in [name for name in sys.modules if name.partition(".")[0] == "triptych"]:
+    del sys.modules[name]
 # The library reaches every job on every executor without an install step: children inherit this,
 # and Snakemake processes on other machines parse this file, too.
 if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):

@@ -323,6 +323,7 @@ PAGE = {
                 ]
             ),
             "figures": figures(rules.plot_self_supervision),
+            "checked": checked_of("self_supervision"),
         }
         if "self_supervision" in PARTS and LABELLED and SELF_SUPERVISION_FIGURES
         else None
@@ -332,6 +333,7 @@ PAGE = {
         {
             "results": {**GRID, **TITLES},
             "parameters": None if OWN_IMAGES else filled(rules.count_parameters.output[0]),
+            "checked": checked_of("grid"),
             "figures": {
                 **({} if RESULTS_FROM else figures(rules.plot_augmentations)),
                 **figures(rules.plot_grid_overview),

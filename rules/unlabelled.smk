@@ -38,4 +38,5 @@ UNLABELLED = {
     "nearest": all_seeds(rules.find_nearest_images.output.metrics, encoder="simclr"),
     "maps": [filled(rules.map_features.output.metrics, encoder="simclr", seed=SEEDS[0])],
     "figures": figures(rules.plot_unlabelled),
+    "checked": checked_of("self_supervision"),
 }

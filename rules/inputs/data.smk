@@ -43,29 +43,37 @@ LISTINGS = {}
 
 
 def check_datasets():
-    """Stop before planning if a data set cannot be made; list the images of folders."""
+    """Stop before planning if data sets cannot be made; list the images of folders."""
+    problems = []
     for dataset in DATASETS:
-        settings = config["datasets"][dataset]
-        if dataset in WITHOUT_SOURCE:
-            packed_from = WITHOUT_SOURCE[dataset]["source"].get("path")
-            if packed_from and os.path.abspath(packed_from) != os.path.abspath(settings["path"]):
-                raise WorkflowError(
-                    f"config: datasets.{dataset}: {settings['path']} does not exist; the packed images are from "
-                    f"{packed_from}: correct `path`, or give that one to go on with them"
-                )
-            if workflow.is_main_process:
-                print(
-                    f"triptych: datasets.{dataset}: {settings['path']} is gone; the packed images are used",
-                    file=sys.stderr,
-                )
-            continue
         try:
-            check_dataset(dataset, settings)
-            if settings["source"] == "folder":
-                LISTINGS[dataset] = list_folder(settings["path"], settings["labels"])
+            find_images(dataset, config["datasets"][dataset])
         except TriptychError as error:
             place = f"config: datasets.{dataset}: "
-            raise WorkflowError(place + str(error).removeprefix(place)) from None
+            problems.append(place + str(error).removeprefix(place))
+    if problems:
+        refuse("\n".join(problems))
+
+
+def find_images(dataset, settings):
+    """Check the source of a data set, and list the images if it is a folder."""
+    if dataset in WITHOUT_SOURCE:
+        packed_from = WITHOUT_SOURCE[dataset]["source"].get("path")
+        if packed_from and os.path.abspath(packed_from) != os.path.abspath(settings["path"]):
+            raise TriptychError(
+                f"{settings['path']} does not exist; the packed images are from {packed_from}: correct `path`, or "
+                "give that one to go on with them"
+            )
+        say(f"datasets.{dataset}: {settings['path']} is gone; the packed images are used")
+        return
+    check_dataset(dataset, settings)
+    if settings["source"] == "folder":
+        LISTINGS[dataset] = list_folder(settings["path"], settings["labels"])
+        if LISTINGS[dataset].note:
+            say(
+                f"datasets.{dataset}: the images in {settings['path']} have no labels, as {LISTINGS[dataset].note}; "
+                "what needs labels is left out"
+            )
 
 
 check_datasets()
@@ -84,13 +92,12 @@ def leave_out_grid():
         return
     dataset = config["grid"]["dataset"]
     if PARTS == ["grid"]:
-        raise WorkflowError(
+        refuse(
             f"config: grid.dataset is {dataset}, whose images have no labels; give them in "
             f"datasets.{dataset}.labels, or run the part self_supervision"
         )
     PARTS.remove("grid")
-    if workflow.is_main_process:
-        print(f"triptych: the images of {dataset} have no labels: part grid is left out", file=sys.stderr)
+    say(f"the images of {dataset} have no labels: part grid is left out")
 
 
 leave_out_grid()

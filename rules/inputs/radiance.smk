@@ -40,20 +40,16 @@ def choose_backends():
             usable = program["root"] is not None and on_gpu and planned_with_gpu()
             chosen[scene] = INSTANT_NGP if usable else "triptych"
         elif radiance["backend"] == INSTANT_NGP and program["root"] is None:
-            raise WorkflowError(
-                f"{where}: instant_ngp.root is null; give the folder where instant-ngp is built"
-            )
+            refuse(f"{where}: instant_ngp.root is null; give the folder where instant-ngp is built")
         elif radiance["backend"] == INSTANT_NGP and not on_gpu:
-            raise WorkflowError(
-                f"{where}: instant-ngp needs a GPU; set compute.gpus: 1 and radiance.device: auto or cuda"
-            )
+            refuse(f"{where}: instant-ngp needs a GPU; set compute.gpus: 1 and radiance.device: auto or cuda")
         if chosen[scene] == INSTANT_NGP and workflow.is_main_process:
             try:
                 build = Program(**program_of(scene))
                 version = version_of(build) if planned_with_gpu() else f"of {build.script.parents[1]}"
                 print(f"triptych: scene {scene} is trained by instant-ngp {version}", file=sys.stderr)
             except TriptychError as error:
-                raise WorkflowError(f"{where}: {error}") from None
+                refuse(f"{where}: {error}")
         elif radiance["backend"] == "auto" and program["root"] is not None and workflow.is_main_process:
             print(
                 f"triptych: scene {scene}: no GPU for instant-ngp (none is visible, compute.gpus is 0, or "
@@ -92,14 +88,14 @@ def check_paths():
         if path is None:
             continue
         if not Path(path).is_file():
-            raise WorkflowError(
+            refuse(
                 f"config: the flythrough.path of scene {scene}, {path}, does not exist; record it with "
                 f"`make view SCENE={scene}`, or set it to null to pass by the photographs"
             )
         try:
             read_camera_path(Path(path), scene=scene)
         except TriptychError as error:
-            raise WorkflowError(f"config: the flythrough.path of scene {scene}: {error}") from None
+            refuse(f"config: the flythrough.path of scene {scene}: {error}")
 
 
 check_paths()

@@ -10,7 +10,7 @@ def check_scenes():
         try:
             check_scene(scene, config["scenes"][scene])
         except TriptychError as error:
-            raise WorkflowError(str(error)) from None
+            refuse(error)
 
 
 check_scenes()

@@ -26,6 +26,11 @@ def data_of(part):
     return moved(f"results/data/{config[part]['dataset']}/dataset.json")
 
 
+def checked_of(part):
+    """What the checks of a part's data set wrote: the settings that follow from its images."""
+    return [] if RESULTS_FROM else [f"results/data/{config[part]['dataset']}/checked.json"]
+
+
 def table(name):
     """A table in its three formats."""
     return [f"results/tables/{name}.{format}" for format in ("csv", "md", "tex")]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from triptych.classify.trained import load_trained
 from triptych.data.folder import read_image
+from triptych.data.folder_listing import counted
 from triptych.data.image_files import SUFFIXES, UnreadableImage, find_files, printable
 from triptych.workflow.command import run_command
 from triptych.workflow.devices import choose_device
@@ -94,7 +95,7 @@ def predict_folder(model: str | Path, folder: str | Path, target: str | Path, *,
 
 
 def _summary(count: int, problems: dict[Path, str], others: list[Path]) -> str:
-    line = f"{count} images classified"
+    line = f"{counted(count, 'image')} classified"
     if problems:
         named = ", ".join(f"{printable(path)} ({reason})" for path, reason in problems.items())
         line += f"; {len(problems)} cannot be read: {named}"

@@ -179,16 +179,19 @@ def make_page(
     own: bool = False,
 ) -> Path:
     figures, scene = _figures(results), results / "scenes/orbit"
+    checked = [str(path) for path in results.glob("data/*/checked.json")]
     self_supervision = {
         "results": _self_supervision(results),
         "features": _seeds(results, "features/simclr"),
         "maps": [_seeds(results, f"feature_map/{name}")[0] for name in ("simclr", "random")],
         "figures": figures["self_supervision"],
+        "checked": checked,
     }
     grid = {
         "results": grid_files(results),
         "parameters": None if own else str(results / "grid/parameters.json"),
         "figures": figures["grid"],
+        "checked": checked,
     }
     orbit = {
         "frames": str(scene / "frames.csv"),

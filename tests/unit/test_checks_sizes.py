@@ -59,7 +59,8 @@ def check(data: PackedDataset, **changes: Any) -> tuple[list[str], list[str]]:
     sizes, checks = sizes_of(config(**changes), "shapes"), SizeChecks(data)
     checks.check_self_supervision(sizes["self_supervision"])
     checks.check_grid(sizes["grid"])
-    return [*checks.problems, *check_networks(data, checks.trainings)], checks.notes
+    notes = [note for notes in checks.notes.values() for note in notes]
+    return [*checks.problems, *check_networks(data, checks.trainings)], notes
 
 
 def test_a_small_data_set_needs_no_settings() -> None:
@@ -77,6 +78,12 @@ def test_a_small_data_set_needs_no_settings() -> None:
         "label_fraction.percents: 1 % of the labels are 0; 6 are used, at least 2 of each" in note
         for note in notes
     )
+    assert {
+        "validation: auto holds out 5 of 48 training images",
+        "self_supervision.knn.k is auto: 7 of 48 training images vote",
+        "self_supervision.label_fraction.folds is 5, but with 1 % of the labels the rarest class has 2: "
+        "there are 2 folds",
+    } <= set(notes)
     assert any(
         "feature_map.perplexity is 30, too many for 40 points: it is lowered to 13" in note for note in notes
     )
@@ -105,7 +112,7 @@ def test_all_mistakes_are_found_at_once_each_with_its_key_and_a_value_that_would
         "self_supervision.label_fraction.percents needs at least 2 training images of each "
         "class, which 'c' lacks; add images, or set it to []",
         "grid.validation is 41",
-        "there are 3 test images, but self_supervision.feature_map needs 4",
+        "self_supervision.feature_map needs 4 test images, but the data set has 3; add some",
     ):
         assert f"config: {expected}" in found
     assert len(problems) == len(set(problems))

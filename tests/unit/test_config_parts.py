@@ -1,13 +1,14 @@
 """With images or scenes of one's own, only the parts that use them are run, and one line says so."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
-from triptych.config.parts import choose_parts
+from triptych.config.parts import choose_parts, unused_definitions
 from triptych.config.validation import typed, validate_config
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT
@@ -87,3 +88,29 @@ def test_values_of_the_command_line_have_the_types_of_yaml() -> None:
         "recipe": "modern",
         "base": {"flip": 0.5, "x": None},
     }
+
+
+def test_definitions_of_ones_own_that_nothing_uses_are_named() -> None:
+    own = config(
+        datasets={**FLOWERS, "birds": {"source": "folder", "path": "/data/birds"}},
+        grid={"dataset": "flowers", "architectures": ["resnet18"]},
+        scenes={**DESK, "orbit": {}},
+        architectures={"mynet": {"module": "mynet"}, "resnet18": {"recipes": {"fast": {"epochs": 5}}}},
+        augmentations={"blur": {"module": "blur"}},
+    )
+    places = {
+        line.split(" (")[0]: line.rpartition("must be named in ")[2]
+        for line in unused_definitions(own, CONFIG)
+    }
+    assert places == {
+        "not used: datasets.birds": "self_supervision.dataset or grid.dataset)",
+        "not used: architectures.mynet": "grid.architectures or self_supervision.architecture)",
+        "not used: augmentations.blur": "grid.augmentations or self_supervision.supervised.augmentation)",
+        "not used: scenes.desk": "reconstruction.scenes)",
+        "not used: architectures.resnet18.recipes.fast": "grid.recipe)",
+    }
+
+
+@pytest.mark.parametrize("preset", sorted((SOURCE_ROOT.parent / "presets").glob("*.yaml")), ids=str)
+def test_presets_define_nothing_in_vain(preset: Path) -> None:
+    assert unused_definitions(config(**yaml.safe_load(preset.read_text())), CONFIG) == []

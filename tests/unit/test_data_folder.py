@@ -14,6 +14,7 @@ from triptych.data.folder import read_folder, read_image, write_file_list
 from triptych.data.image_files import load_image
 from triptych.data.packed import load_packed, save_packed
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import read_json
 
 
 def picture(path, value=128, size=(8, 8), mode="RGB"):
@@ -120,12 +121,15 @@ def test_a_photograph_is_turned_upright(tmp_path):
 
 def test_unreadable_files_of_all_parts_are_named_at_once(tmp_path):
     root = folder_of(tmp_path, train__a=8, train__b=8, test__a=2, test__b=2)
-    (root / "train/b/003.png").write_bytes(b"no picture")
+    for name in ("train/b/003.png", "test/b/000.png", "train/a/004.png"):
+        (root / name).write_bytes(b"no picture")
     whole = (root / "test/b/001.png").read_bytes()
     (root / "test/b/001.png").write_bytes(whole[:50])
-    with pytest.raises(
-        TriptychError, match=r"2 of 20 images .* train/b/003\.png .* test/b/001\.png"
-    ) as caught:
+    expected = (
+        r"4 of 20 images cannot be read: test/b/000\.png, train/a/004\.png, train/b/003\.png \(damaged.*\), "
+        r"test/b/001\.png \(.*truncated"
+    )
+    with pytest.raises(TriptychError, match=expected) as caught:
         read(root, workers=3)
     assert "\n" not in str(caught.value)
 
@@ -137,7 +141,7 @@ def test_a_class_of_two_images_is_in_both_parts(tmp_path):
 
 
 def test_a_class_too_small_to_split_is_named(tmp_path):
-    with pytest.raises(TriptychError, match=r"b, c has too few images for both parts"):
+    with pytest.raises(TriptychError, match=r"too few images of b, c for both parts"):
         read(folder_of(tmp_path, train__a=40, train__b=1, train__c=1), test_fraction=0.1)
 
 
@@ -180,6 +184,18 @@ def test_one_line_says_what_was_found_and_what_was_not_used(tmp_path):
         "hidden files (1): train/a/.thumbnail.png; files of other types (1): train/a/notes.txt; "
         "links to nothing (1): train/b/gone.png"
     )
+
+
+def test_the_line_counts_what_is_kept(tmp_path):
+    root = folder_of(tmp_path, train__a=8, train__b=12, val__a=2, val__b=2, test__a=1)
+    images = read(root, train_size=5)
+    assert images.source["summary"] == (
+        "2 classes, 5 training, 4 validation, 1 test image (a 2, b 3), no test images of b, "
+        "train_size leaves out 15 training images, 1 test image is a training image, too (test/a/000.png)"
+    )
+    save_packed(tmp_path / "packed", images, name="mine", provenance={})
+    counts = read_json(tmp_path / "packed/dataset.json")["class_counts"]
+    assert counts == {"train": [2, 3], "validation": [2, 2], "test": [1, 0]}
 
 
 def test_packing_holds_a_few_images_in_memory(tmp_path):

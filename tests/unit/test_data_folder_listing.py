@@ -119,8 +119,11 @@ def test_a_missing_folder_and_a_file_are_named(tmp_path):
     with pytest.raises(TriptychError, match="does not exist"):
         list_folder(tmp_path / "gone")
     touch(tmp_path, "file")
-    with pytest.raises(TriptychError, match="is a file, not a folder"):
+    with pytest.raises(TriptychError, match="file is a file; give the folder of the images"):
         list_folder(tmp_path / "file")
+    touch(tmp_path, "flowers.zip")
+    with pytest.raises(TriptychError, match=r"flowers\.zip is an archive; unpack it and give the folder"):
+        list_folder(tmp_path / "flowers.zip")
 
 
 def labels(root, text):
@@ -152,11 +155,11 @@ def test_a_csv_file_may_say_which_images_are_for_what(tmp_path):
     [
         ("name,class\n1.png,a\n", "has the columns name, class; the labels need 'file' and 'label'"),
         ("", r"has the columns \(none\)"),
-        ("file,label\n1.png,a\n9.png,b\n8.png,b\n", r"names 2 images that are not in .*: 9\.png, 8\.png"),
+        ("file,label\n1.png,a\n9.png,b\n8.png,b\n", r"names 2 images not in .*: 9\.png, 8\.png"),
         ("file,label\n1.png,\n", "line 2: the label is empty"),
         ("file,label\n1.png,a\n1.png,b\n", "line 3: 1.png is there twice"),
         ("file,label,split\n1.png,a,dev\n", "split is 'dev' but must be train, val or test"),
-        ("file,label\n1.png,a\n2.png,a\n", "1 different labels; there must be two or more"),
+        ("file,label\n1.png,a\n2.png,a\n", "has 1 different label; there must be two or more"),
         (
             "file,label,split\n1.png,a,\n2.png,b,test\n3.png,c,\n",
             "'b' has test images and no training images",

@@ -17,7 +17,9 @@ from triptych.report.class_results import (
     class_table,
     has_top5,
     one_class_warnings,
+    resolution_note,
 )
+from triptych.report.page import images_of
 from triptych.report.part1_figures import feature_map_figure
 from triptych.report.published import is_own
 from triptych.report.results import Result
@@ -68,6 +70,9 @@ def own_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("probe/simclr", "probe/random", "supervised"):
         for path in _seeds(results, folder):
             change(path, **answers(95.0, 60.0, 0.0, None, balanced=51.67))
+    notes = {"self_supervision": ["knn.k is auto: 21"], "grid": ["batch_size is lowered to 57", "other"]}
+    checked = {"notes": notes, "provenance": {"recipe": {}}}
+    (results / "data/shapes/checked.json").write_text(json.dumps(checked))
     change(results / "simclr/seed2/metrics.json", warnings=["the features have collapsed (spread 0.003)"])
     return results
 
@@ -107,6 +112,36 @@ def test_every_table_of_accuracies_has_the_level_of_chance(page: Page) -> None:
     assert (
         "Chance level: the most frequent class of the training images, normal, is always the answer" in shown
     )
+
+
+def test_how_coarse_few_test_images_are_stands_beside_the_numbers(page: Page) -> None:
+    shown = plain(page)
+    assert shown.count("Top-1: one of 115 test images is 0.9 percentage points.") == 2
+    few = "Balanced accuracy: one of 2 test images of “rare &lt;1&gt;” is 12.5 percentage points."
+    assert shown.count(few) == 4  # in each part, and by class
+    assert page.text.count("chance level 25.0 %; one test image is up to 12.5 points") == 2  # headlines
+
+
+def test_a_large_test_set_is_not_called_coarse() -> None:
+    many = {"classes": ["a", "b"], "class_counts": {"train": [9, 9], "test": [1000, 900]}}
+    one = {"classes": ["a", "b"], "class_counts": {"train": [9, 9], "test": [1, 0]}}
+    for metric in ("test_top1_accuracy", "test_balanced_accuracy"):
+        assert resolution_note(many, metric) == "" == resolution_note({"classes": []}, metric)
+    assert resolution_note(one, "test_balanced_accuracy") == (
+        "Balanced accuracy: the only test image of “a” is 100.0 percentage points."
+    )
+
+
+def test_settings_that_follow_from_the_images_are_on_the_page(page: Page) -> None:
+    shown = plain(page)
+    assert "Settings that follow from these images: knn.k is auto: 21." in shown
+    assert "Settings that follow from these images: batch_size is lowered to 57; other." in shown
+
+
+def test_validation_images_of_the_source_are_no_training_images() -> None:
+    dataset = {"counts": {"train": 50, "test": 10}, "validation": 8}
+    assert images_of(dataset) == "42 training, 8 validation and 10 test images"
+    assert images_of({"counts": {"train": 5, "test": 0}}) == "5 training images"
 
 
 def test_top5_is_shown_only_with_more_than_five_classes(page: Page) -> None:

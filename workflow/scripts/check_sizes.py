@@ -17,10 +17,11 @@ if "snakemake" in globals():
     with job(snakemake) as running:
         recipe, dataset = snakemake.params.recipe, load_packed(Path(snakemake.input.data[0]).parent)
         checks = check_sizes(dataset, recipe)
-        notes = list(dict.fromkeys(checks.notes))
-        for note in notes:
+        for note in dict.fromkeys(note for notes in checks.notes.values() for note in notes):
             log.info("%s", note)
         problems = list(dict.fromkeys([*checks.problems, *check_networks(dataset, checks.trainings)]))
         if problems:
             raise TriptychError("\n".join(problems))
-        write_json(snakemake.output[0], {"notes": notes, "provenance": running.provenance(recipe=recipe)})
+        write_json(
+            snakemake.output[0], {"notes": checks.notes, "provenance": running.provenance(recipe=recipe)}
+        )

@@ -28,10 +28,10 @@ if "snakemake" in globals():
             images = read_folder(
                 **{key: settings[key] for key in ("path", "labels")},
                 **{key: recipe[key] for key in ("image_size", "pack_size", "test_fraction", "seed")},
+                **{key: recipe[key] for key in ("train_size", "test_size")},
                 workers=snakemake.threads,
             )
             images = replace(images, source={**images.source, "contents": contents})
-            images = images.subset(**{key: recipe[key] for key in ("train_size", "test_size", "seed")})
             provenance = running.provenance(recipe=recipe, seed=recipe["seed"])
             write_file_list(images, folder / "files.csv")
             save_packed(folder, images, name=name, provenance=provenance)

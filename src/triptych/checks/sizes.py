@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from triptych.config.sizes import sizes_of
 from triptych.data.packed import PackedDataset
-from triptych.ssl.label_fraction import LABELLED, labelled_count
+from triptych.ssl.knn_evaluation import MAX_K, neighbours
+from triptych.ssl.label_fraction import LABELLED, labelled
 from triptych.training.batches import batch_size
 from triptych.workflow.errors import TriptychError
 
-MIN_TEST = 4  # images: fewer have no map
+MIN_POINTS = 4  # images: fewer have no map
 NAMED = 5  # most classes in a message
 
 
@@ -46,21 +47,24 @@ class SizeChecks:
     Attributes:
         dataset: the data set.
         problems: what cannot be run: one line each, with the full key and a value that would do.
-        notes: what is run otherwise than the config says, as there are few images.
+        notes: by part, what `auto` means for these images, and what is run otherwise than the config says, as
+            there are few.
         trainings: the trainings that can be run.
     """
 
     dataset: PackedDataset
     problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
     trainings: list[Training] = field(default_factory=list)
 
     def check_self_supervision(self, learning: Mapping[str, Any]) -> None:
         """Check part 1: `architecture` (see `Training`) and the sizes of the config's `self_supervision`."""
+        self.notes["self_supervision"] = []
         place, labels, network = "self_supervision", self.dataset.train_labels, learning["architecture"]
         simclr, probe, supervised = learning["simclr"], learning["probe"], learning["supervised"]
         views = simclr["views"]["count"]
         self._check_training(f"{place}.simclr", simclr, len(labels), network, encoder=True, views=views)
+        self._check_map(f"{place}.feature_map", learning["feature_map"])
         if not self.dataset.labelled:
             return
         kept = self._check_validation(f"{place}.probe", probe["validation"])
@@ -68,18 +72,19 @@ class SizeChecks:
             self._check_training(f"{place}.probe", probe, kept, None)
         kept = self._check_validation(f"{place}.supervised", supervised["validation"])
         self._check_training(f"{place}.supervised", supervised, kept, network)
-        self._check_labels(f"{place}.label_fraction", learning["label_fraction"]["percents"], labels)
+        fraction = learning["label_fraction"]
+        self._check_labels(f"{place}.label_fraction", fraction["percents"], labels, fraction["folds"])
         tuning = learning["fine_tune"]
         if tuning["percents"] and self._check_validation(f"{place}.fine_tune", tuning["validation"]):
             labels = labels[self.dataset.validation_split(tuning["validation"])[0]]
-            self._check_labels(f"{place}.fine_tune", tuning["percents"], labels)
-            fewest = labelled_count(labels, min(tuning["percents"]))
+            self._check_labels(f"{place}.fine_tune", tuning["percents"], labels, 0)
+            fewest = len(labelled(labels, min(tuning["percents"])))
             self._check_training(f"{place}.fine_tune", tuning, fewest, network)
         self._check_neighbours(f"{place}.knn", learning["knn"]["k"])
-        self._check_map(f"{place}.feature_map", learning["feature_map"])
 
     def check_grid(self, grid: Mapping[str, Any]) -> None:
         """Check part 2: `validation` and `cells`, each with `place`, `architecture` and `recipe`."""
+        self.notes["grid"] = []
         kept = self._check_validation("grid", grid["validation"])
         for cell in grid["cells"]:
             self._check_training(cell["place"], cell["recipe"], kept, cell["architecture"])
@@ -98,7 +103,13 @@ class SizeChecks:
             )
             return 0
         kept, held_out = (labels[indices] for indices in self.dataset.validation_split(validation))
-        if lost := self._lacking(kept, 1):
+        if validation == "auto" and not self.dataset.validation:
+            self._note(f"validation: auto holds out {len(held_out):,} of {total:,} training images")
+        if lost := self._lacking(labels, 1):
+            self._problem(
+                f"datasets.{self.dataset.name}.train_size leaves no training image of {lost}; raise it"
+            )
+        elif lost := self._lacking(kept, 1):
             self._problem(f"{place}.validation is {validation} and leaves no image of {lost}; set it to auto")
         if lost := self._lacking(held_out, 1):
             self._note(f"{place}.validation is {validation}: there are no validation images of {lost}")
@@ -130,7 +141,7 @@ class SizeChecks:
             )
         self.trainings.append(Training(place, recipe, batch, architecture, encoder, views))
 
-    def _check_labels(self, place: str, percents: list[float], labels: NDArray[np.int64]) -> None:
+    def _check_labels(self, place: str, percents: list[float], labels: NDArray[np.int64], folds: int) -> None:
         if percents and (lost := self._lacking(labels, LABELLED)):
             self._problem(
                 f"{place}.percents needs at least {LABELLED} training images of each class, which "
@@ -138,22 +149,36 @@ class SizeChecks:
             )
             return
         for percent in percents:
-            asked, found = round(len(labels) * percent / 100), labelled_count(labels, percent)
-            if found > asked:
+            asked, chosen = round(len(labels) * percent / 100), labelled(labels, percent)
+            if len(chosen) > asked:
                 self._note(
-                    f"{place}.percents: {percent:g} % of the labels are {asked}; {found} are used, at least "
-                    f"{LABELLED} of each class"
+                    f"{place}.percents: {percent:g} % of the labels are {asked}; {len(chosen)} are used, at "
+                    f"least {LABELLED} of each class"
+                )
+            fewest = int(np.unique(chosen, return_counts=True)[1].min())
+            if fewest < folds:
+                self._note(
+                    f"{place}.folds is {folds}, but with {percent:g} % of the labels the rarest class has "
+                    f"{fewest}: there are {fewest} folds"
                 )
 
     def _check_neighbours(self, place: str, k: Any) -> None:
-        if k != "auto" and k > len(self.dataset.train_labels):
+        images = len(self.dataset.train_labels)
+        if k == "auto" and (fewer := neighbours(images)) < MAX_K:
+            self._note(f"{place}.k is auto: {fewer} of {images:,} training images vote")
+        elif k != "auto" and k > images:
             self._note(f"{place}.k is {k}, more than there are training images: all of them vote; try auto")
 
     def _check_map(self, place: str, recipe: Mapping[str, Any]) -> None:
-        tests = len(self.dataset.test_labels)
-        if tests < MIN_TEST:
-            self._problem(f"there are {tests} test images, but {place} needs {MIN_TEST}; add test images")
-        points = min(tests, recipe["points"])
+        """Of test images; of images without labels all are training images."""
+        kind, labels = "training", self.dataset.train_labels
+        if self.dataset.labelled:
+            kind, labels = "test", self.dataset.test_labels
+        if len(labels) < MIN_POINTS:
+            self._problem(
+                f"{place} needs {MIN_POINTS} {kind} images, but the data set has {len(labels)}; add some"
+            )
+        points = min(len(labels), recipe["points"])
         if recipe["perplexity"] > (points - 1) / 3:
             self._note(
                 f"{place}.perplexity is {recipe['perplexity']:g}, too many for {points} points: it is "
@@ -171,7 +196,9 @@ class SizeChecks:
         self.problems.append(f"config: {text}")
 
     def _note(self, text: str) -> None:
-        self.notes.append(text)
+        notes = list(self.notes.values())[-1]  # of the part that is being checked
+        if text not in notes:
+            notes.append(text)
 
 
 def check_sizes(dataset: PackedDataset, sizes: Mapping[str, Any]) -> SizeChecks:

@@ -8,7 +8,12 @@ from triptych.workflow.errors import TriptychError
 
 Config = Mapping[str, Any]
 
-USERS = {"datasets": "self_supervision.dataset or grid.dataset", "scenes": "reconstruction.scenes"}
+USERS = {
+    "datasets": "self_supervision.dataset or grid.dataset",
+    "architectures": "grid.architectures or self_supervision.architecture",
+    "augmentations": "grid.augmentations or self_supervision.supervised.augmentation",
+    "scenes": "reconstruction.scenes",
+}
 
 
 def own_data(config: Config) -> dict[str, list[str]]:
@@ -56,3 +61,41 @@ def _uses(config: Config, part: str, own: Mapping[str, list[str]]) -> bool:
     if part == "reconstruction":
         return any(scene in own["scenes"] for scene in config[part]["scenes"])
     return config[part]["dataset"] in own["datasets"]
+
+
+def unused_definitions(config: Config, shipped: Config) -> list[str]:
+    """A line for each section with definitions of the user's own that nothing uses.
+
+    Args:
+        config: as `validate_config` leaves it.
+        shipped: the project's config.yaml, whose definitions are there to choose from.
+    """
+    learning, grid = config["self_supervision"], config["grid"]
+    used = {
+        "datasets": [learning["dataset"], grid["dataset"]],
+        "architectures": [*grid["architectures"], learning["architecture"]],
+        "augmentations": [*grid["augmentations"], learning["supervised"]["augmentation"]],
+        "scenes": config["reconstruction"]["scenes"],
+    }
+    own = own_data(config)
+    unused = {
+        section: [
+            f"{section}.{name}"
+            for name in config[section]
+            if name not in names and (name not in shipped[section] or name in own.get(section, []))
+        ]
+        for section, names in used.items()
+    }
+    families = {family for row in shipped["architectures"].values() for family in row["recipes"]}
+    recipes = [
+        f"architectures.{name}.recipes.{family}"
+        for name in grid["architectures"]
+        for family in config["architectures"][name]["recipes"]
+        if family not in {*families, grid["recipe"]}
+    ]
+    found = {USERS[section]: names for section, names in unused.items()} | {"grid.recipe": recipes}
+    return [
+        f"not used: {', '.join(names)} (to be used, it must be named in {place})"
+        for place, names in found.items()
+        if names
+    ]

@@ -38,7 +38,7 @@ def sizes_of(config: Config, dataset: str) -> dict[str, Any]:
             "probe": _only(learning["probe"], *BATCH, "protocol", "validation"),
             "supervised": _only(learning["supervised"], *BATCH, "validation"),
             "fine_tune": _only(learning["fine_tune"], *BATCH, "validation", "percents"),
-            "label_fraction": _only(learning["label_fraction"], "percents"),
+            "label_fraction": _only(learning["label_fraction"], "percents", "folds"),
             "knn": _only(learning["knn"], "k"),
             "feature_map": _only(learning["feature_map"], "points", "perplexity"),
         }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from triptych.data.folder_listing import FolderListing, ListedImage, list_folder, some
+from triptych.data.folder_listing import FolderListing, counted, list_folder, some
 from triptych.data.image_files import (
     UnreadableImage,
     load_image,
@@ -32,6 +32,7 @@ REMEDY = "replace or remove them"
 BLOCK = 256  # images in memory at a time
 OVERSAMPLED = 2  # at least so many pixels a side are decoded for each that is kept
 DETAILED = 64  # pixels; larger images are packed with some more, from which crops are resized
+WORDS = {"train": "training", "validation": "validation", "test": "test"}
 MEASURED = 500  # headers that are read to find out how large the images are
 
 
@@ -141,6 +142,8 @@ def read_folder(
     pack_size: int | None = None,
     test_fraction: float,
     seed: int,
+    train_size: int | None = None,
+    test_size: int | None = None,
     labels: str = "auto",
     workers: int = 1,
 ) -> LabelledImages:
@@ -152,12 +155,14 @@ def read_folder(
         pack_size: side in pixels to which all images are brought (see `read_image`, `pack_side`).
         test_fraction: if there is no `test/`, this fraction of every class is held out for it, and at least
             one image of each. Without labels no images are.
-        seed: seed of that split.
+        seed: seed of that split, and of the choice of kept images.
+        train_size, test_size: numbers of images to keep, class by class; None: all.
         labels: where they come from.
         workers: number of decoding threads.
 
     Raises:
-        TriptychError: see `list_folder`; a class with a single image and no `test/`.
+        TriptychError: see `list_folder`; a class with a single image and no `test/`; fewer images than are
+            to be kept.
     """
     listing = list_folder(path, labels)
     train, test = listing.parts["train"], listing.parts.get("test", [])
@@ -167,20 +172,19 @@ def read_folder(
         single = [name for index, name in enumerate(listing.classes) if counts[index] == 1]
         if single:
             raise TriptychError(
-                f"{listing.root}: {some(single)} has too few images for both parts (none left to train or to "
+                f"{listing.root}: too few images of {some(single)} for both parts (none left to train or to "
                 "test); add images, or make a test/ folder"
             )
         of_train = np.array([image.label for image in train])
         kept, held_out = stratified_split(of_train, round(test_fraction * len(train)), seed, every_class=True)
         train, test = [train[index] for index in kept], [train[index] for index in held_out]
-    summary = _summary(listing, train, validation, test)
     names = {"train": [image.name for image in [*train, *validation]], "test": [image.name for image in test]}
     side = pack_side([listing.root / name for name in names["train"]], image_size, pack_size)
     files = {
         part: ImageFiles(listing.root, names[part], side, workers, part, names[other])
         for part, other in (("train", "test"), ("test", "train"))
     }
-    return LabelledImages(
+    found = LabelledImages(
         train_images=files["train"],
         train_labels=np.array([image.label for image in [*train, *validation]], dtype=np.int64),
         test_images=files["test"],
@@ -190,7 +194,6 @@ def read_folder(
             "kind": "folder",
             "path": str(path),
             "image_size": image_size,
-            "summary": summary,
             "skipped": dict(listing.skipped),
             **(
                 {}
@@ -201,40 +204,46 @@ def read_folder(
         validation=len(validation),
         side=None if side == image_size else image_size,
     )
+    images = found.subset(train_size=train_size, test_size=test_size, seed=seed)
+    return replace(images, source={**found.source, "summary": _summary(listing, found, images)})
 
 
-def _summary(
-    listing: FolderListing,
-    train: Sequence[ListedImage],
-    validation: Sequence[ListedImage],
-    test: Sequence[ListedImage],
-) -> str:
+def _summary(listing: FolderListing, found: LabelledImages, kept: LabelledImages) -> str:
     """One line: `3 classes, 144 training, 36 test images (Cats 60, Dogs 84), 2 skipped: ...`."""
-    parts = {"training": train, "validation": validation, "test": test}
-    counts = ", ".join(f"{len(images):,} {name}" for name, images in parts.items() if images)
-    if listing.classes:
-        per_class = Counter(image.label for image in train)
-        named = some(f"{name} {per_class[index]:,}" for index, name in enumerate(listing.classes))
-        line = f"{len(listing.classes):,} classes, {counts} images ({named})"
-        for name, images in (("validation", validation), ("test", test)):
-            lost = set(range(len(listing.classes))) - {image.label for image in images}
-            if images and lost:
-                line += f", no {name} images of {some(listing.classes[index] for index in sorted(lost))}"
+    parts, every = kept.labels_by_part(), found.labels_by_part()
+    held = {name: len(labels) for name, labels in parts.items() if len(labels)}
+    counts = ", ".join(f"{count:,} {WORDS[name]}" for name, count in held.items())
+    images = f"{counts} {'image' if list(held.values())[-1] == 1 else 'images'}"
+    if kept.classes:
+        per_class = np.bincount(parts["train"], minlength=len(kept.classes))
+        named = some(f"{name} {count:,}" for name, count in zip(kept.classes, per_class, strict=True))
+        line = f"{len(kept.classes):,} classes, {images} ({named})"
+        for name, labels in parts.items():
+            lost = [label for index, label in enumerate(kept.classes) if index not in labels]
+            if len(labels) and lost:
+                line += f", no {WORDS[name]} images of {some(lost)}"
     else:
-        line = f"{counts} images without labels" + (f" ({listing.note})" if listing.note else "")
-    equal = _equal_images(listing, [*train, *validation], test)
+        line = f"{images} without labels" + (f" ({listing.note})" if listing.note else "")
+    for name in ("train", "test"):
+        if more := len(every[name]) - len(parts[name]):
+            line += f", {name}_size leaves out {counted(more, f'{WORDS[name]} image')}"
+    equal = _equal_images(listing.root, kept)
     if equal:
-        line += f", {len(equal):,} test images are training images, too ({some(equal)})"
+        are = "is a training image" if len(equal) == 1 else "are training images"
+        line += f", {counted(len(equal), 'test image')} {are}, too ({some(equal)})"
     return ", ".join(filter(None, [line, listing.skipped_line()]))
 
 
-def _equal_images(
-    listing: FolderListing, train: Sequence[ListedImage], test: Sequence[ListedImage]
-) -> list[str]:
+def _equal_images(root: Path, images: LabelledImages) -> list[str]:
     """Names of test images whose files are copies of training images."""
-    digests = file_digests({image.name: f"{listing.root}/{image.name}" for image in [*train, *test]})
-    known = {tuple(digests[image.name]) for image in train}
-    return [image.name for image in test if tuple(digests[image.name]) in known]
+    train, test = (_names(files) for files in (images.train_images, images.test_images))
+    digests = file_digests({name: f"{root}/{name}" for name in [*train, *test]})
+    known = {tuple(digests[name]) for name in train}
+    return [name for name in test if tuple(digests[name]) in known]
+
+
+def _names(images: object) -> Sequence[str]:
+    return images.names if isinstance(images, ImageFiles) else []
 
 
 def write_file_list(images: LabelledImages, target: str | Path) -> None:
@@ -247,8 +256,7 @@ def write_file_list(images: LabelledImages, target: str | Path) -> None:
         labels = images.train_labels if part == "train" else images.test_labels
         splits = [part] * (len(labels) - (images.validation if part == "train" else 0))
         splits += ["validation"] * (len(labels) - len(splits))
-        names = files.names if isinstance(files, ImageFiles) else []
-        for name, split, label in zip(names, splits, labels.tolist(), strict=True):
+        for name, split, label in zip(_names(files), splits, labels.tolist(), strict=True):
             rows.append([printable(name), split, images.classes[label] if images.classes else ""])
     with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -13,6 +13,7 @@ from triptych.workflow.files import digest_of_value
 from triptych.workflow.folder_fingerprint import files_fingerprint
 
 NAMED = 10  # most names in a message
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # Made by programs beside the images.
 BYPRODUCTS = ("__MACOSX", "@eaDir", ".ipynb_checkpoints", ".thumbnails", ".cache", ".git", ".Trashes")
 
@@ -81,8 +82,12 @@ def list_folder(path: str | Path, labels: str = "auto") -> FolderListing:
     """
     root = Path(path)
     if not root.is_dir():
-        problem = "is a file, not a folder" if root.exists() else "does not exist"
-        raise TriptychError(f"{root} {problem}; correct `path` or choose another `source`")
+        problem = "does not exist; correct `path` or choose another `source`"
+        if root.exists():
+            archive = root.suffix.lower() in ARCHIVES
+            problem = "is an archive; unpack it and give" if archive else "is a file; give"
+            problem += " the folder of the images as `path`"
+        raise TriptychError(f"{root} {problem}")
     folders = _part_folders(root)
     if labels not in ("auto", "folders", "none"):
         return _by_label_file(root, folders, labels)
@@ -101,9 +106,10 @@ def list_folder(path: str | Path, labels: str = "auto") -> FolderListing:
         )
     groups = _class_folders(folders["train"])
     if labels == "none" or (labels == "auto" and len(groups) < 2):
-        why = "" if labels == "none" else "there are no folders of classes"
+        inside = "" if folders["train"] == root else f"{folders['train'].name}/"
+        why = "" if labels == "none" else f"{inside or 'the folder'} has no folders of classes"
         if labels == "auto" and groups:
-            why = f"there is a single folder, {printable(groups[0])}"
+            why = f"{inside}{printable(groups[0])} is the only folder; classes need two"
         if "validation" in found:
             skipped["validation images without labels"] = found.pop("validation")
         parts = {part: [ListedImage(name, -1) for name in names] for part, names in found.items()}
@@ -154,7 +160,7 @@ def _by_folders(
 def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> FolderListing:
     """The listing whose classes come from a csv file."""
     skipped: dict[str, list[str]] = {}
-    path = root / Path(file).expanduser()
+    path = root / file
     given_labels = read_labels(path)
     names = _walk(root, root, skipped)
     others = "files of other types"
@@ -170,12 +176,14 @@ def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> Folder
             missing.append(given)
     if missing:
         raise TriptychError(
-            f"{path} names {len(missing)} images that are not in {root}: {some(missing)}; "
-            "give their names relative to that folder"
+            f"{path} names {counted(len(missing), 'image')} not in {root}: {some(missing)}; give names "
+            "relative to that folder"
         )
     classes = sorted({label for label, _ in labelled.values()}, key=natural_order)
     if len(classes) < 2:
-        raise TriptychError(f"{path} has {len(classes)} different labels; there must be two or more")
+        raise TriptychError(
+            f"{path} has {counted(len(classes), 'different label')}; there must be two or more"
+        )
     skipped["without a label"] = [name for name in names if name not in labelled]
     index = {name: number for number, name in enumerate(classes)}
     parts: dict[str, list[ListedImage]] = {part: [] for part in PARTS}
@@ -286,6 +294,11 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: natural_order(entry.name))
     except OSError as error:
         raise TriptychError(f"{folder}: cannot be listed ({error.strerror}); check it") from error
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def some(names: Iterable[str]) -> str:

@@ -71,6 +71,12 @@ class LabelledImages:
     validation: int = 0
     side: int | None = None
 
+    def labels_by_part(self) -> dict[str, NDArray[np.int64]]:
+        """Labels of `train`, `validation` and `test`: the source's validation images count apart."""
+        count = len(self.train_labels) - self.validation
+        train, validation = self.train_labels[:count], self.train_labels[count:]
+        return {"train": train, "validation": validation, "test": self.test_labels}
+
     def subset(self, *, train_size: int | None, test_size: int | None, seed: int) -> "LabelledImages":
         """Keep `train_size` and `test_size` images (None: all), drawn class by class from `seed`.
 
@@ -235,8 +241,8 @@ def save_packed(
             "validation": images.validation,
             "counts": {"train": len(images.train_labels), "test": len(images.test_labels)},
             "class_counts": {
-                part: np.bincount(arrays[f"{part}_labels"], minlength=len(images.classes)).tolist()
-                for part in ("train", "test")
+                part: np.bincount(labels, minlength=len(images.classes)).tolist()
+                for part, labels in images.labels_by_part().items()
             }
             if images.classes
             else None,
@@ -283,7 +289,7 @@ def load_packed(folder: str | Path) -> PackedDataset:
             if groups
             else None,
         )
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise TriptychError(f"packed data set {folder} cannot be read ({error}); {remedy}") from error
     for part in ("train", "test"):
         if not len(arrays[f"{part}_images"]) == len(arrays[f"{part}_labels"]) == counts[part]:

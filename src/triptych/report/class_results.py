@@ -12,6 +12,7 @@ from triptych.report.tables import Table
 Dataset = Mapping[str, Any]
 CHANCE = "Chance level"
 SHOWN = 30  # classes in a table for readers
+COARSE = 0.1  # percentage points; a test image that counts less is not mentioned
 
 
 def has_top5(dataset: Dataset) -> bool:
@@ -50,6 +51,36 @@ def chance_words(dataset: Dataset, metric: str) -> str:
     """For a headline: `; chance level 25.0 %`, or nothing if it is not known."""
     level = chance_level(dataset, metric)
     return "" if level is None else f"; chance level {level:.1f} %"
+
+
+def resolution(dataset: Dataset, metric: str) -> float:
+    """Percentage points by which one test image changes a metric, at most; 0 if images were not counted."""
+    if not dataset.get("class_counts"):
+        return 0.0
+    counts = [count for count in dataset["class_counts"]["test"] if count]
+    return 100 / (len(counts) * min(counts) if metric == "test_balanced_accuracy" else sum(counts))
+
+
+def resolution_words(dataset: Dataset, metric: str) -> str:
+    """For a headline: `; one test image is up to 16.7 points`, or nothing if it is little."""
+    points = resolution(dataset, metric)
+    return f"; one test image is up to {points:.1f} points" if points >= COARSE else ""
+
+
+def resolution_note(dataset: Dataset, metric: str) -> str:
+    """How coarse a metric is, as it is measured on few test images; empty if it is not."""
+    points = resolution(dataset, metric)
+    if points < COARSE:
+        return ""
+    counts, title = dataset["class_counts"]["test"], "Top-1"
+    images = f"{sum(counts):,} test images"
+    if metric == "test_balanced_accuracy":
+        rarest = min((count, index) for index, count in enumerate(counts) if count)
+        title, images = "Balanced accuracy", f"{rarest[0]:,} test images of “{dataset['classes'][rarest[1]]}”"
+    one = (
+        f"the only {images[2:].replace('images', 'image')}" if images.startswith("1 ") else f"one of {images}"
+    )
+    return f"{title}: {one} is {points:.1f} percentage points."
 
 
 def chance_note(dataset: Dataset) -> str:
@@ -142,6 +173,7 @@ def class_table(runs: Mapping[str, Sequence[Result]], dataset: Dataset, *, all_c
         notes=(
             spread_note(balanced),
             f"{CHANCE}: guessing at random, or always the same class, gives this balanced accuracy.",
+            resolution_note(dataset, "test_balanced_accuracy"),
             left_out,
         ),
     )

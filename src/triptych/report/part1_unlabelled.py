@@ -14,7 +14,7 @@ from triptych.report.figures import frame_axes, new_figure, shorten
 from triptych.report.part1 import pretraining_warnings
 from triptych.report.part2_pictures import PictureRow, picture_grid
 from triptych.report.results import read_result, read_results
-from triptych.report.sections import Headline, Section, drawing
+from triptych.report.sections import Headline, Section, drawing, settings_of_checks
 from triptych.report.statistics import estimate, spread_note
 from triptych.report.tables import Table
 
@@ -79,6 +79,7 @@ def unlabelled_section(
     nearest: Sequence[str | Path],
     maps: Sequence[str | Path],
     figures: Mapping[str, str | Path],
+    checked: Sequence[str | Path] = (),
 ) -> Section:
     """Part I of the page, for images without labels.
 
@@ -86,6 +87,7 @@ def unlabelled_section(
         dataset: `dataset.json`.
         simclr: metrics of the pretraining, all seeds.
         features, nearest, maps: metrics of the features, the nearest images and the map.
+        checked: what the checks of the data set wrote.
         figures: `loss`, `image_map` and `nearest_images`.
     """
     described, pretraining, found = read_result(dataset), read_results(simclr), read_results(nearest)
@@ -140,5 +142,6 @@ def unlabelled_section(
         title="self-supervision",
         verdict=f"{own_data(described.values).summary}. {LEFT_OUT}",
         likeness="own",
+        settings=settings_of_checks("self_supervision", checked),
         warnings=pretraining_warnings(pretraining),
     )

@@ -14,6 +14,11 @@ from triptych.ssl.knn import knn_scores
 MAX_K = 200
 
 
+def neighbours(images: int) -> int:
+    """The number of neighbours that k `auto` stands for."""
+    return min(MAX_K, round(math.sqrt(images)))
+
+
 def evaluate_knn(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     """Classify the test images by votes of all training images; nothing is trained or selected.
 
@@ -22,7 +27,7 @@ def evaluate_knn(experiment: Experiment, *, train_file: str, test_file: str) -> 
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
     train, test = load_features(train_file), load_features(test_file)
-    k = min(MAX_K, round(math.sqrt(len(train.labels)))) if recipe["k"] == "auto" else recipe["k"]
+    k = neighbours(len(train.labels)) if recipe["k"] == "auto" else recipe["k"]
     start = time.monotonic()
     scores = knn_scores(
         train.features,

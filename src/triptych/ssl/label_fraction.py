@@ -40,6 +40,6 @@ def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
     return torch.from_numpy(stratified_split(known, size, derive_seed("labels", seed), at_least=LABELLED)[1])
 
 
-def labelled_count(labels: NDArray[np.int64], percent: float) -> int:
-    """The number of images that `labelled_images` chooses."""
-    return len(labelled_images(torch.from_numpy(labels), percent=percent, seed=0))
+def labelled(labels: NDArray[np.int64], percent: float) -> NDArray[np.int64]:
+    """The labels of the images that `labelled_images` chooses with seed 0; other seeds choose as many."""
+    return labels[labelled_images(torch.from_numpy(labels), percent=percent, seed=0).numpy()]
