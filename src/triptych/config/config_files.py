@@ -6,6 +6,7 @@ profiles run this file as a script, alone: it imports nothing of the project.
 
 import json
 import os
+import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -136,3 +137,4 @@ def main(arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    runpy.run_path(str(Path(__file__).parents[1] / "workflow/preflight.py"), run_name="__main__")

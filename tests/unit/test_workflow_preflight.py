@@ -1,0 +1,63 @@
+"""A machine that Snakemake cannot run on is one clear line."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from full_disk import full_disk
+
+from triptych.workflow.preflight import (
+    choose_cache,
+    choose_temporary_folder,
+    problem_of_folder,
+    problem_of_project,
+    working_folder,
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["-n"], "."),
+        (["-n", "--directory", "studies/mine", "-c1"], "studies/mine"),
+        (["--directory=studies/mine"], "studies/mine"),
+        (["-d", "studies/mine"], "studies/mine"),
+    ],
+)
+def test_the_folder_of_the_study_is_read_from_the_command_line(arguments: list[str], folder: str) -> None:
+    assert working_folder(arguments) == Path(folder)
+
+
+def test_a_folder_without_room_is_named_and_one_that_does_not_exist_yet_is_accepted(tmp_path: Path) -> None:
+    assert problem_of_folder(tmp_path / "studies/中文 {new}") is None
+    with full_disk():
+        problem = problem_of_folder(tmp_path / "studies")
+    assert problem is not None and problem.startswith(f"{tmp_path}: File too large; free some space there")
+
+
+def test_braces_in_the_projects_path_are_refused() -> None:
+    assert "/a{b}/triptych: Snakemake cannot" in str(problem_of_project(Path("/a{b}/triptych")))
+    assert problem_of_project(Path("/home/a b/中文")) is None
+
+
+def test_caches_go_elsewhere_if_the_home_folder_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert choose_cache() is None
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    assert "file/.cache cannot be written; caches are kept in" in str(choose_cache())
+    assert Path(os.environ["XDG_CACHE_HOME"]).parent == tmp_path
+
+
+def test_temporary_files_go_elsewhere_if_their_folder_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", "/nonexistent")
+    assert choose_temporary_folder() == (
+        "/nonexistent: No such file or directory; temporary files are kept in /tmp"
+    )
+    assert os.environ["TMPDIR"] == "/tmp" and choose_temporary_folder() is None
