@@ -54,10 +54,11 @@ def test_caches_go_elsewhere_if_the_home_folder_cannot_be_written(
     assert Path(os.environ["XDG_CACHE_HOME"]).parent == tmp_path
 
 
-def test_temporary_files_go_elsewhere_if_their_folder_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_files_go_elsewhere_if_their_folder_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setenv("TMPDIR", "/nonexistent")
-    assert choose_temporary_folder() == (
-        "/nonexistent: No such file or directory; temporary files are kept in /tmp"
-    )
+    monkeypatch.setenv("TMPDIR", f"{tmp_path}/missing")
+    note = choose_temporary_folder()
+    assert note == f"{tmp_path}/missing: No such file or directory; temporary files are kept in /tmp"
     assert os.environ["TMPDIR"] == "/tmp" and choose_temporary_folder() is None
