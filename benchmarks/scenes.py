@@ -1,25 +1,33 @@
 """Does a capture become a scene, how exactly and how fast? By Snakemake, as a user runs it, on two cores.
 
-Scenes: fox (50 photographs at full resolution with reference poses), a hand-held film made of them, the
-embedded orbit film, and mouse (59 phone photographs, on which no recipe of the field was tuned).
-SHARED=/path/to/data is the folder with `fox` and `mouse`; by default, the one beside the project.
+The bars below are measured one after the other. Variables of the environment:
 
-- `fox_seconds`: features, matches, poses and their comparison with the reference, wall time of the jobs.
-- `fox_rotation_deg`, `fox_position_pct`: median errors; positions in percent of the cameras' span.
-- `handheld_sharp_right`: of 50 windows of the film, those whose only sharp frame is chosen.
-- `handheld_registered`, `handheld_rotation_deg`: frames with a pose, and their median error.
-- `orbit_rotation_deg`, `orbit_position_pct`: as for fox, against the true cameras.
-- `frames_4k_gib`: peak memory of the choice of frames of a ten-minute film in 4K.
-- `film_psnr`: held-out views of the field of the hand-held film, in dB.
-- `film_seconds`: wall time of the jobs from the film to these views.
-- `mouse_psnr`, `mouse_registered`, `mouse_reprojection_px`, `mouse_seconds`: the same for mouse.
+- SHARED=/path/to/data, the folder with `fox` and `mouse`; by default, the one beside the project.
+- BARS="fox orbit" measures some of them; the others are reported as measured before. A bar that was stopped
+  goes on where it was. Delete results/benchmarks/scenes to measure again.
+- CONFIG=/path/to/more.yaml, further settings of the study, to try out the benchmark itself.
+
+The bars and their metrics:
+
+- fox, 50 photographs at full resolution with reference poses: `fox_seconds`, wall time of features, matches,
+  poses and their comparison with the reference. `fox_rotation_deg`, `fox_position_pct`: median errors;
+  positions in percent of the cameras' span. `fox_psnr`: held-out views in dB, with the default recipe, which
+  was tuned on these views.
+- mouse, 59 phone photographs on which no recipe was tuned: `mouse_psnr`, `mouse_registered`,
+  `mouse_reprojection_px`, `mouse_seconds` (the whole chain).
+- handheld, a film made of the fox's photographs. Of 50 windows, `handheld_sharp_right` are those whose only
+  sharp frame is chosen; `handheld_registered`, `handheld_rotation_deg`: frames with a pose, and their median
+  error. `film_psnr`: held-out views of its field; `film_seconds` from the film to these views, of which
+  `film_frames_seconds`, `film_poses_seconds` and `film_training_seconds`.
+- orbit, the embedded film: `orbit_rotation_deg`, `orbit_position_pct`, against the true cameras.
+- frames_4k: `frames_4k_gib`, peak memory of the choice of frames of a ten-minute film in 4K.
 """
 
 import csv
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +41,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = Path("results/benchmarks/scenes").absolute()
 FRAMES_PER_WINDOW = 4  # of the hand-held film: half a second
 CORES = 2
-SFM = ("database", "sfm", "transforms", "pose_error")  # benchmark files of the jobs from frames to poses
-FIELD = ("frames", *SFM[:3], "radiance", "views")
+POSES = ("database", "sfm", "transforms")  # benchmark files of the jobs from frames to poses
+CHAIN = ("frames", *POSES, "radiance", "views")
 
 
 def _shared() -> Path:
@@ -49,7 +57,7 @@ def _shared() -> Path:
     return folder
 
 
-def _handheld_reference(fox: Path, target: Path) -> None:
+def _handheld_reference(fox: Path) -> Path:
     """The poses of all frames of the hand-held film: those of the photographs that it was made from."""
     reference = read_json(fox / "transforms.json")
     poses = {Path(frame["file_path"]).name: frame["transform_matrix"] for frame in reference["frames"]}
@@ -58,51 +66,33 @@ def _handheld_reference(fox: Path, target: Path) -> None:
         {"file_path": f"{number:06d}.png", "transform_matrix": poses[windows[number // FRAMES_PER_WINDOW]]}
         for number in range(FRAMES_PER_WINDOW * len(windows))
     ]
+    target = FOLDER / "handheld.json"
     write_json(target, {"frames": frames})
+    return target
 
 
-def _config(shared: Path) -> dict[str, Any]:
-    fox = shared / "fox"
-    reference = FOLDER / "handheld.json"
-    _handheld_reference(fox, reference)
-    scenes = {
-        "fox": {"source": "folder", "path": fox / "images", "reference": fox / "transforms.json"},
-        "handheld": {"source": "video", "path": fox / "fox_handheld.mp4", "reference": reference},
-        "orbit": {"source": "orbit"},
-        "mouse": {"source": "folder", "path": shared / "mouse/images"},
-    }
-    texts = json.loads(json.dumps(scenes, default=str))
-    return {
+def _run(scene: str, declaration: dict[str, Any], *results: str) -> list[dict[str, Any]]:
+    """Compute results of a scene, and read them."""
+    config = FOLDER / f"{scene}.yaml"
+    settings = {
         "parts": ["reconstruction"],
-        "reconstruction": {"scenes": list(scenes)},
-        "scenes": texts,
+        "reconstruction": {"scenes": [scene]},
+        "scenes": {scene: {key: str(value) for key, value in declaration.items()}},
         "compute": {"threads": CORES},
     }
-
-
-def _run(shared: Path) -> None:
-    """Compute the scenes' poses, and the fields of two of them, in `FOLDER`."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    config = FOLDER / "config.yaml"
-    config.write_text(yaml.safe_dump(_config(shared)))
-    poses = [f"results/scenes/{scene}/pose_error.json" for scene in ("fox", "handheld", "orbit")]
-    fields = [f"results/scenes/{scene}/views.json" for scene in ("handheld", "mouse")]
-    command = [sys.executable, "-m", "snakemake", *poses, *fields, "--cores", str(CORES), "--forceall"]
-    options = [
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--configfile",
-        str(config),
-        "--directory",
-        str(FOLDER),
-    ]
+    config.write_text(yaml.safe_dump(settings))
+    more = [str(Path(os.environ["CONFIG"]).absolute())] if "CONFIG" in os.environ else []
+    targets = [f"results/scenes/{scene}/{name}.json" for name in results]
+    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(FOLDER)]
+    command = [sys.executable, "-m", "snakemake", *targets, "--cores", str(CORES), *where]
     try:
-        subprocess.run([*command, *options], check=True)
+        subprocess.run([*command, "--configfile", str(config), *more], check=True)
     except subprocess.CalledProcessError as error:
-        raise TriptychError(f"{FOLDER}: a job failed; its log is in logs/ there") from error
+        raise TriptychError(f"{FOLDER}: a job failed; its log is in results/logs there") from error
+    return [dict(read_json(FOLDER / target)) for target in targets]
 
 
-def _seconds(scene: str, jobs: tuple[str, ...]) -> float:
+def _seconds(scene: str, *jobs: str) -> float:
     """Wall time of jobs, by Snakemake's benchmark files."""
     total = 0.0
     for job in jobs:
@@ -112,31 +102,78 @@ def _seconds(scene: str, jobs: tuple[str, ...]) -> float:
     return total
 
 
-def measure() -> dict[str, float | str]:
-    """Run the scenes, then the choice of frames of a long film."""
-    shared = _shared()
-    _run(shared)
-
-    def result(scene: str, name: str) -> dict[str, Any]:
-        return dict(read_json(FOLDER / f"results/scenes/{scene}/{name}.json"))
-
-    errors = {scene: result(scene, "pose_error") for scene in ("fox", "handheld", "orbit")}
-    mouse = result("mouse", "sfm")
-    right, _ = handheld_sharp_right(shared / "fox/fox_handheld.mp4", shared / "fox/fox_handheld.truth.json")
+def fox() -> dict[str, float | str]:
+    """Photographs with reference poses, and their field."""
+    folder = _shared() / "fox"
+    scene = {"source": "folder", "path": folder / "images", "reference": folder / "transforms.json"}
+    error, views = _run("fox", scene, "pose_error", "views")
     return {
-        "fox_seconds": _seconds("fox", SFM),
-        "fox_rotation_deg": errors["fox"]["median_rotation_degrees"],
-        "fox_position_pct": errors["fox"]["median_position_percent"],
-        "handheld_sharp_right": right,
-        "handheld_registered": result("handheld", "sfm")["registered"],
-        "handheld_rotation_deg": errors["handheld"]["median_rotation_degrees"],
-        "orbit_rotation_deg": errors["orbit"]["median_rotation_degrees"],
-        "orbit_position_pct": errors["orbit"]["median_position_percent"],
-        "frames_4k_gib": frames_4k_gib(),
-        "film_psnr": result("handheld", "views")["psnr"],
-        "film_seconds": _seconds("handheld", FIELD),
-        "mouse_psnr": result("mouse", "views")["psnr"],
-        "mouse_registered": mouse["registered"],
-        "mouse_reprojection_px": mouse["mean_reprojection_error"],
-        "mouse_seconds": _seconds("mouse", FIELD),
+        "fox_seconds": _seconds("fox", *POSES, "pose_error"),
+        "fox_rotation_deg": error["median_rotation_degrees"],
+        "fox_position_pct": error["median_position_percent"],
+        "fox_psnr": views["psnr"],
     }
+
+
+def mouse() -> dict[str, float | str]:
+    """The same chain for photographs on which nothing was tuned."""
+    sfm, views = _run("mouse", {"source": "folder", "path": _shared() / "mouse/images"}, "sfm", "views")
+    return {
+        "mouse_psnr": views["psnr"],
+        "mouse_registered": sfm["registered"],
+        "mouse_reprojection_px": sfm["mean_reprojection_error"],
+        "mouse_seconds": _seconds("mouse", *CHAIN),
+    }
+
+
+def handheld() -> dict[str, float | str]:
+    """From a film to its field."""
+    folder = _shared() / "fox"
+    film = folder / "fox_handheld.mp4"
+    right, _ = handheld_sharp_right(film, folder / "fox_handheld.truth.json")
+    scene = {"source": "video", "path": film, "reference": _handheld_reference(folder)}
+    sfm, error, views = _run("handheld", scene, "sfm", "pose_error", "views")
+    return {
+        "handheld_sharp_right": right,
+        "handheld_registered": sfm["registered"],
+        "handheld_rotation_deg": error["median_rotation_degrees"],
+        "film_psnr": views["psnr"],
+        "film_seconds": _seconds("handheld", *CHAIN),
+        "film_frames_seconds": _seconds("handheld", "frames"),
+        "film_poses_seconds": _seconds("handheld", *POSES),
+        "film_training_seconds": _seconds("handheld", "radiance"),
+    }
+
+
+def orbit() -> dict[str, float | str]:
+    """The embedded film, whose true cameras are known."""
+    (error,) = _run("orbit", {"source": "orbit"}, "pose_error")
+    return {
+        "orbit_rotation_deg": error["median_rotation_degrees"],
+        "orbit_position_pct": error["median_position_percent"],
+    }
+
+
+def frames_4k() -> dict[str, float | str]:
+    """The memory that a long film takes."""
+    return {"frames_4k_gib": frames_4k_gib()}
+
+
+BARS: dict[str, Callable[[], dict[str, float | str]]] = {
+    bar.__name__: bar for bar in (orbit, fox, handheld, mouse, frames_4k)
+}
+
+
+def measure() -> dict[str, float | str]:
+    """Measure the chosen bars, and report all that have been measured."""
+    chosen = os.environ.get("BARS", " ".join(BARS)).replace(",", " ").split()
+    if unknown := set(chosen) - BARS.keys():
+        raise TriptychError(f"BARS: there is no {', '.join(sorted(unknown))}; there are {', '.join(BARS)}")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    metrics: dict[str, float | str] = {}
+    for name, bar in BARS.items():
+        measured = FOLDER / f"{name}.measured.json"
+        if name in chosen:
+            write_json(measured, bar())
+        metrics |= read_json(measured) if measured.is_file() else {name: "missing: not measured yet"}
+    return metrics

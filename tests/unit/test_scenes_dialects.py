@@ -427,21 +427,26 @@ def test_a_record3d_capture_is_read(tmp_path: Path) -> None:
     assert np.allclose(imported.cameras.rotation, expected.cameras.rotation, atol=1e-6)
     distance = (imported.cameras.position - 0.5).norm(dim=1)
     assert imported.aabb_scale == 4 and float(distance.mean()) == pytest.approx(4 * 0.33, rel=0.05)
+    (tmp_path / "metadata.json").write_text(json.dumps({**metadata, "poses": [[0, 0, 0, 1, 0, 0, 0]] * 3}))
+    assert "all cameras are in one place, so the app did not track them" in message_of(tmp_path)
 
 
 def test_a_raw_polycam_capture_is_read(tmp_path: Path) -> None:
     for name in ("corrected_cameras", "corrected_images", "cameras"):
         (tmp_path / "keyframes" / name).mkdir(parents=True)
-    for number in range(3):
+    for number in range(4):
         Image.new("RGB", (40, 30)).save(tmp_path / f"keyframes/corrected_images/{number}.jpg")
         entries = {
-            f"t_{row}{column}": phone_pose(number)[row, column] for row in range(3) for column in range(4)
+            f"t_{row}{column}": phone_pose(number % 3)[row, column] for row in range(3) for column in range(4)
         }
         camera = {**entries, "fx": 35.0, "fy": 36.0, "cx": 20.5, "cy": 14, "width": 40, "height": 30}
+        camera["blur_score"] = 20 if number == 3 else 30
         (tmp_path / f"keyframes/corrected_cameras/{number}.json").write_text(json.dumps(camera))
     before = poses_fingerprint(tmp_path)
     imported = take(tmp_path, tmp_path / "results")
-    assert imported.names == ["0", "1", "2"] and imported.cameras.size[0].tolist() == [40, 30]
+    assert imported.names == ["0", "1", "2"], "3 is blurred"
+    assert imported.cameras.size[0].tolist() == [38, 28], "a border of a fiftieth is cropped"
+    assert imported.cameras.centre[0].tolist() == [19.5, 13]
     expected = take(scene(tmp_path / "ball"), tmp_path / "expected")
     assert np.allclose(imported.cameras.rotation, expected.cameras.rotation, atol=1e-6)
     (tmp_path / "keyframes/corrected_cameras/1.json").write_text(json.dumps({**camera, "fx": 34.0}))

@@ -65,6 +65,10 @@ def import_frame(
     """
     stored = load_image(source)
     image, turned = _as_calibrated(frame, stored)
+    if frame.crop:
+        width, height = image.size
+        image = image.crop((frame.crop, frame.crop, width - frame.crop, height - frame.crop))
+        done[f"are cropped by {frame.crop} pixels at each side, where undistortion may leave black"] += 1
     used = None
     if frame.mask is not None:
         check_mask(frame.mask, image.size)

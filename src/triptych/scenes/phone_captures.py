@@ -15,8 +15,12 @@ from scipy.spatial.transform import Rotation
 from triptych.scenes.normalisation import fitting_world
 from triptych.scenes.scene_files import SceneFile, scene_of
 from triptych.scenes.scene_json import invalid, parse_scene_json
+from triptych.workflow.errors import TriptychError
 
 AABB_SCALE = 4
+# As nerfstudio reads them: undistortion may leave a black border of 15 pixels on 768, and images with a lower
+# score are blurred.
+CROP, MIN_BLUR_SCORE = 0.02, 25
 Z_UP = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # x, y, z become y, z, x
 
 
@@ -59,13 +63,19 @@ def _scene(path: Path, content: dict[str, Any]) -> SceneFile:
     poses = np.array([frame["transform_matrix"] for frame in content["frames"]])
     if not len(poses) or not np.isfinite(poses).all():
         raise invalid(path, "a pose is not finite" if len(poses) else "it has no poses")
+    if not np.ptp(poses[:, :3, 3], axis=0).any():
+        raise TriptychError(
+            f"{path}: all cameras are in one place, so the app did not track them (Record3D tracks with "
+            "LiDAR only); say source: folder for the images, and their poses will be estimated"
+        )
     return replace(scene_of(path, content), world=fitting_world(poses), aabb_scale=AABB_SCALE)
 
 
 def polycam_scene(folder: Path) -> SceneFile | None:
     """The scene of a raw Polycam capture, or None if the folder has none.
 
-    `keyframes/corrected_images` with `corrected_cameras` are preferred to `images` with `cameras`.
+    `keyframes/corrected_images` with `corrected_cameras` are preferred to `images` with `cameras`; their
+    borders are cropped. Images with a low `blur_score` are left out.
 
     Raises:
         TriptychError: a file of a camera has another form.
@@ -76,20 +86,30 @@ def polycam_scene(folder: Path) -> SceneFile | None:
             break
     else:
         return None
-    frames = []
+    frames, blurred, crop = [], set(), 0
     for path in cameras:
         camera = parse_scene_json(path)
         try:
             pose = [[float(camera[f"t_{row}{column}"]) for column in range(4)] for row in range(3)]
+            size = {side: float(camera[side]) for side in ("width", "height")}
+            crop = round(CROP * min(size.values())) if prefix else 0
+            if float(camera.get("blur_score", MIN_BLUR_SCORE)) < MIN_BLUR_SCORE:
+                blurred.add(f"keyframes/{prefix}images/{path.stem}")
             frames.append(
                 {
                     "file_path": f"keyframes/{prefix}images/{path.stem}",
                     **{f"fl_{axis}": float(camera[f"f{axis}"]) for axis in "xy"},
-                    **{key: float(camera[key]) for key in ("cx", "cy")},
-                    **{key[0]: float(camera[key]) for key in ("width", "height")},
+                    **{key: float(camera[key]) - crop for key in ("cx", "cy")},
+                    **{side[0]: pixels - 2 * crop for side, pixels in size.items()},
                     "transform_matrix": (Z_UP @ np.array([*pose, [0, 0, 0, 1]])).tolist(),
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
             raise invalid(path, f"camera of Polycam: {type(error).__name__}: {error}") from error
-    return replace(_scene(folder / "keyframes.json", {"frames": frames}), paths=tuple(cameras))
+    scene = _scene(folder / "keyframes.json", {"frames": frames})
+    score = f"is blurred: its blur_score is below {MIN_BLUR_SCORE}"
+    used = [
+        replace(frame, image=None, left_out=score) if frame.name in blurred else replace(frame, crop=crop)
+        for frame in scene.frames
+    ]
+    return replace(scene, paths=tuple(cameras), frames=used)

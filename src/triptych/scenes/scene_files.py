@@ -48,6 +48,7 @@ class Frame:
         split: `train` or `test`; None if the file has no split.
         listed: the image's path by the file, which need not exist.
         left_out: why the frame is not used.
+        crop: pixels to cut off at each side of the image; its lens is that of the cropped image.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Frame:
     split: str | None
     listed: Path
     left_out: str = ""
+    crop: int = 0
 
 
 @dataclass(frozen=True)
