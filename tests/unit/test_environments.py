@@ -21,8 +21,7 @@ PINS = dict(pin.split("==") for pin in [*PROJECT["dependencies"], *EXTRAS])
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 # Packages that another one pins itself, by that other one.
 COMES_WITH = {"llvmlite": "numba", "markupsafe": "jinja2", "pydantic-core": "pydantic"}
-# Snakemake brings itself into a script; tiny-cuda-nn is used where a user has built it.
-NOT_NEEDED = {"snakemake", "tinycudann"}
+NOT_NEEDED = {"snakemake"}  # brings itself into a script
 
 
 def canonical(name: str) -> str:

@@ -222,6 +222,19 @@ def test_a_saved_field_is_rendered_in_the_precision_of_its_training(
     assert load_field(*files, device=CPU, precision="float32").precision == "float32"
 
 
+def test_fields_of_older_versions_name_their_modules(trained: TrainingResult, tmp_path: Path) -> None:
+    files = tmp_path / "field.safetensors", tmp_path / "field.json"
+    save_field(*files, trained.radiance)
+    about = json.loads(files[1].read_text())
+    for modules in ("torch", "tiny-cuda-nn"):
+        files[1].write_text(json.dumps(about | {"shape": about["shape"] | {"modules": modules}}))
+        if modules == "torch":
+            assert load_field(*files, device=CPU).field.shape == trained.radiance.field.shape
+        else:
+            with pytest.raises(TriptychError, match=r"made of tiny-cuda-nn.* train this scene again"):
+                load_field(*files, device=CPU)
+
+
 def test_a_damaged_field_is_an_error_in_one_line(trained: TrainingResult, tmp_path: Path) -> None:
     files = tmp_path / "field.safetensors", tmp_path / "field.json"
     save_field(*files, trained.radiance)

@@ -9,7 +9,6 @@ from triptych.config.reconstruction import Radiance
 from triptych.radiance.backend import choose_radiance_device, precision_used
 from triptych.radiance.evaluate import check_sides
 from triptych.radiance.snapshot import save_field
-from triptych.radiance.tiny_cuda import TORCH, modules_for
 from triptych.radiance.train import train
 from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
@@ -38,7 +37,6 @@ def main(
             "data": data,
             "code": running.code_digest,
             "torch": torch.__version__,
-            "modules": modules_for(device, precision=recipe.precision, features=recipe.features),
         }
     )
     states = Checkpoints(checkpoints, fingerprint, every=every)
@@ -64,9 +62,7 @@ def main(
         corrections=result.corrections,
         provenance=provenance,
     )
-    modules = result.radiance.field.shape.modules
-    backend = "triptych" if modules == TORCH else f"triptych with {modules}"
-    write_json(output / "metrics.json", {"backend": backend, **result.metrics, "provenance": provenance})
+    write_json(output / "metrics.json", {"backend": "triptych", **result.metrics, "provenance": provenance})
 
 
 if "snakemake" in globals():

@@ -1,4 +1,4 @@
-"""Which implementation runs a radiance field: plain PyTorch, tiny-cuda-nn or the compiled CPU kernels.
+"""Which implementation runs a radiance field: plain PyTorch or the compiled CPU kernels.
 
 Only trainer and renderer use it. The field itself, and everything that defines its meaning, is plain PyTorch.
 """
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from triptych.kernels import registry
 from triptych.radiance.field import Field
-from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH
 from triptych.radiance.trace import Shade, Tracer, trace_rays
 from triptych.workflow.devices import autocast, choose_device, describe_precision
 from triptych.workflow.errors import TriptychError
@@ -44,9 +43,7 @@ def compiled_operation(name: str, field: Field) -> Any:
     The kernels read a field's float32 tensors in place.
     """
     table = field.grid.tables[0]
-    if field.shape.modules != TORCH or table.dtype != torch.float32:
-        return None
-    return registry.operation(name, table.device)
+    return registry.operation(name, table.device) if table.dtype == torch.float32 else None
 
 
 def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Tracer:
@@ -56,12 +53,12 @@ def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Trac
         field: the field that will be traced.
         precision: number format of the networks.
         compiled: whether torch.compile fuses the field's operations if no compiled kernel runs them; if it
-            fails (no C++ compiler, no Triton), a warning says so. tiny-cuda-nn's are fused already.
+            fails (no C++ compiler, no Triton), a warning says so.
     """
     tracer = compiled_operation("radiance_tracer", field)
     if tracer is not None:
         return tracer(field, precision)
-    shade = compile_shade(field, precision) if compiled and field.shape.modules == TORCH else None
+    shade = compile_shade(field, precision) if compiled else None
     return partial(trace_rays, precision=precision, shade=shade)
 
 
@@ -111,6 +108,4 @@ def precision_used(field: Field, precision: str) -> str:
     activation_type = compiled_operation("radiance_precision", field)
     if activation_type is not None:
         return "float32" if activation_type(precision) is np.float32 else "bfloat16"
-    if field.shape.modules == TINY_CUDA:
-        return "float16"
     return describe_precision(field.grid.tables[0].device, precision)

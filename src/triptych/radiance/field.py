@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from triptych.radiance.hash_grid import HashGrid
 from triptych.radiance.spherical_harmonics import WIDTH, spherical_harmonics
-from triptych.radiance.tiny_cuda import TINY_CUDA, TORCH, TinyCudaGrid, TinyCudaNetwork
 
 HIDDEN = 64
 GEOMETRY = 16
@@ -26,7 +25,6 @@ class FieldShape:
         levels, features, log2_table, base_resolution, finest_resolution: see `HashGrid`.
         images, appearance: number of images with an appearance embedding, and its width;
             if one of them is 0, there is no embedding.
-        modules: implementation of grid and networks, `torch` or `tiny-cuda-nn`.
     """
 
     aabb_scale: int = 1
@@ -37,7 +35,6 @@ class FieldShape:
     finest_resolution: int = 2048
     images: int = 0
     appearance: int = 0
-    modules: str = TORCH
 
 
 def _mlp(*widths: int, generator: torch.Generator | None) -> nn.Sequential:
@@ -60,8 +57,7 @@ class Field(nn.Module):
     def __init__(self, shape: FieldShape, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.shape = shape
-        grid, mlp = (TinyCudaGrid, TinyCudaNetwork) if shape.modules == TINY_CUDA else (HashGrid, _mlp)
-        self.grid = grid(
+        self.grid = HashGrid(
             levels=shape.levels,
             features=shape.features,
             log2_table=shape.log2_table,
@@ -69,11 +65,11 @@ class Field(nn.Module):
             finest_resolution=shape.finest_resolution * shape.aabb_scale,
             generator=generator,
         )
-        self.density_network = mlp(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
+        self.density_network = _mlp(self.grid.width, HIDDEN, GEOMETRY, generator=generator)
         embeds = shape.images > 0 and shape.appearance > 0
         self.appearance = nn.Parameter(torch.zeros(shape.images, shape.appearance)) if embeds else None
         self.ray_width = WIDTH + (shape.appearance if embeds else 0)
-        self.colour_network = mlp(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
+        self.colour_network = _mlp(GEOMETRY + self.ray_width, HIDDEN, HIDDEN, 3, generator=generator)
 
     def _geometry(self, positions: Tensor) -> Tensor:
         within_box = (positions - 0.5) / self.shape.aabb_scale + 0.5

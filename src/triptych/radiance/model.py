@@ -18,7 +18,6 @@ from triptych.radiance.loss import background_colours, radiance_loss
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.ray_sampler import RaySampler
 from triptych.radiance.step_schedule import StepSchedule
-from triptych.radiance.tiny_cuda import modules_for
 from triptych.radiance.trace import Rays
 from triptych.scenes.scene import Scene
 from triptych.workflow.errors import TriptychError
@@ -92,7 +91,6 @@ class RadianceModel:
             finest_resolution=recipe.finest_resolution,
             images=len(training) if recipe.appearance else 0,
             appearance=recipe.appearance,
-            modules=modules_for(device, precision=recipe.precision, features=recipe.features),
         )
         self.field = Field(shape, generator=torch_generator("cpu", recipe.seed, "field")).to(device)
         self.camera_optimizer = CameraOptimizer(

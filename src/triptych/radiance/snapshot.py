@@ -12,7 +12,6 @@ from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField
 from triptych.radiance.step_schedule import MAX_STEP_SCALE
-from triptych.radiance.tiny_cuda import TORCH, check_modules
 from triptych.scenes.scene_json import AABB_SCALES
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, read_json, write_json, write_tensors
@@ -75,7 +74,10 @@ def _shape(about: dict[str, Any]) -> FieldShape:
         ValueError: it is no shape of a field of this project.
         TypeError: it has other keys.
     """
-    shape = FieldShape(**about["shape"])
+    values = dict(about["shape"])
+    if (modules := values.pop("modules", "torch")) != "torch":  # an entry of older versions
+        raise ValueError(f"it is made of {modules}, not of PyTorch's modules")
+    shape = FieldShape(**values)
     for name, largest in LARGEST.items():
         value, least = getattr(shape, name), 0 if name in ("images", "appearance") else 1
         if type(value) is not int or not least <= value <= largest:
@@ -93,11 +95,10 @@ def _check_tensors(weights: Path, shape: FieldShape) -> None:
     side = cells[-1] if cells else 0
     if cells != (shape.aabb_scale.bit_length(), side, side, side) or side % 8 or not 8 <= side <= MAX_CELLS:
         raise ValueError(f"its occupancy grid has the shape {cells}")
-    if shape.modules == TORCH:
-        with torch.device("meta"):  # without memory for the tensors
-            expected = {name: tuple(value.shape) for name, value in Field(shape).state_dict().items()}
-        if found != expected:
-            raise ValueError("its tensors are not those that its description names")
+    with torch.device("meta"):  # without memory for the tensors
+        expected = {name: tuple(value.shape) for name, value in Field(shape).state_dict().items()}
+    if found != expected:
+        raise ValueError("its tensors are not those that its description names")
 
 
 def _number(about: dict[str, Any], name: str, low: float, high: float) -> float:
@@ -119,8 +120,7 @@ def load_field(
         precision: number format of the networks; `auto` is that of the training, if the device supports it.
 
     Raises:
-        TriptychError: a file is missing, unreadable or of another format, or the field needs a module
-            or a device that this machine lacks.
+        TriptychError: a file is missing, unreadable or of another format.
     """
     try:
         about = read_json(description)
@@ -134,7 +134,6 @@ def load_field(
         _check_tensors(weights, shape)
         tensors = load_file(weights)
         occupied = tensors.pop(OCCUPANCY).bool().to(device)
-        check_modules(shape.modules, device)
         field = Field(shape)
         field.load_state_dict(tensors)
         if precision == "auto":

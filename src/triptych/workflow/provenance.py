@@ -22,7 +22,6 @@ PACKAGES = (
     "scikit-image",
     "pycolmap",
     "av",
-    "tinycudann",
     "snakemake",
     "triptych",
 )
