@@ -10,6 +10,10 @@ SCENE ?= orbit
 STUDY ?= .
 TARGET ?= results/grid/vit-cutmix/seed0/metrics.json
 PORT ?= 8080
+CONFIG ?=
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+KILLS ?= 100
+SEED ?= 0
 FROM ?= .
 
 help: ## list the targets
@@ -49,6 +53,9 @@ test-all: test ## the slow tests as well, and the coverage of all
 test-cluster: $(INSTALLED) ## the cluster profiles on real schedulers, as root: see docs/cluster.md
 	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster
 
+soak: $(INSTALLED) ## kill 100 runs at random moments and compare their results: make soak KILLS=20 SEED=1
+	$(BIN)/python tests/workflow/soak.py --kills $(KILLS) --seed $(SEED)
+
 lint: $(INSTALLED) ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -59,6 +66,9 @@ lint: $(INSTALLED) ## format, lint and types
 dag: $(INSTALLED) ## draw the graph of rules as results/dag.svg (needs graphviz) or print it
 	@mkdir -p results
 	@if command -v dot >/dev/null; then $(SNAKEMAKE) --rulegraph | dot -Tsvg > results/dag.svg && echo results/dag.svg; else $(SNAKEMAKE) --rulegraph; fi
+
+plan: $(INSTALLED) ## jobs, core-hours, wall time and disk of a run before it starts: make plan CONFIG=presets/cpu.yaml CORES=2
+	@$(BIN)/python -m triptych.workflow.plan --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 tracked: $(INSTALLED) ## source files whose edits make a result stale: make tracked TARGET=results/...
 	@$(BIN)/python -m triptych.workflow.list_tracked $(TARGET)
@@ -75,4 +85,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study collect study-page view test test-all test-cluster lint dag tracked bench docs site clean
+.PHONY: help demo study collect study-page view test test-all test-cluster soak lint dag plan tracked bench docs site clean

@@ -13,6 +13,7 @@ from triptych.radiance.train import train
 from triptych.scenes.scene import read_scene
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.stopping import saving_when_stopped
+from triptych.workflow.devices import describe_conditions
 from triptych.workflow.files import digest_of_files, digest_of_value, write_json
 from triptych.workflow.job import Job, job
 
@@ -39,7 +40,8 @@ def main(
             "torch": torch.__version__,
         }
     )
-    states = Checkpoints(checkpoints, fingerprint, every=every)
+    conditions = describe_conditions(device, recipe.precision)
+    states = Checkpoints(checkpoints, fingerprint, every=every, conditions=conditions)
     with saving_when_stopped():
         result = train(
             scene, recipe, checkpoints=states, events=output / "tensorboard", history=output / "history.csv"

@@ -9,10 +9,9 @@ from triptych.data.packed import PackedDataset
 from triptych.experiments.experiment import Experiment
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.workers import run_workers
-from triptych.workflow.devices import describe_precision
+from triptych.workflow.devices import describe_conditions
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import digest_of_value
-from triptych.workflow.provenance import describe_hardware
 
 
 def run_training(function: Callable[..., None], experiment: Experiment, *arguments: Any) -> None:
@@ -53,15 +52,5 @@ def open_checkpoints(experiment: Experiment, dataset: PackedDataset, **inputs: s
         experiment.checkpoints,
         fingerprint,
         every=60 * experiment.checkpoint_minutes,
-        conditions=_conditions(experiment),
+        conditions=describe_conditions(experiment.device, experiment.recipe["precision"]),
     )
-
-
-def _conditions(experiment: Experiment) -> str:
-    """Precision and hardware, such as `bfloat16 on 2 threads of <CPU>` (see `Checkpoints`)."""
-    device = experiment.device
-    hardware = describe_hardware(device=device.type)
-    where = hardware.get("gpu", device.type)
-    if device.type == "cpu":
-        where = f"{hardware['threads']} threads of {hardware['cpu']}"
-    return f"{describe_precision(device, experiment.recipe['precision'])} on {where}"

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.provenance import describe_hardware, kernel_tier
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -56,3 +57,12 @@ def describe_precision(device: torch.device, precision: str) -> str:
     if precision == "float16":
         return precision
     return "float32" if isinstance(autocast(device, precision), nullcontext) else "bfloat16"
+
+
+def describe_conditions(device: torch.device, precision: str) -> str:
+    """What decides the last bits: `bfloat16 on 2 threads of <CPU>, kernels avx2` (see `Checkpoints`)."""
+    hardware = describe_hardware(device=device.type)
+    where = hardware.get("gpu", device.type)
+    if device.type == "cpu":
+        where = f"{hardware['threads']} threads of {hardware['cpu']}, kernels {kernel_tier('cpu')}"
+    return f"{describe_precision(device, precision)} on {where}"

@@ -75,6 +75,12 @@ def describe_hardware(*, device: str | None = None, gpus: int = 1) -> dict[str, 
     return hardware
 
 
+def kernel_tier(device: str) -> str | None:
+    """The tier of the compiled CPU kernels, `off`, or None for a job without tensors or on a GPU."""
+    registry = sys.modules.get("triptych.kernels.registry")
+    return str(registry.tier()) if registry and device.startswith("cpu") else None
+
+
 def source_revision() -> str | None:
     """The git commit of the running source, with `+changes` if the tree is dirty; None outside git."""
     root = Path(__file__).parents[3]
@@ -103,10 +109,8 @@ def provenance(
         wall_seconds: time spent, over all resumed parts of the job.
         facts: anything else that explains the number (device, precision, data digest).
 
-    `kernels` is the tier of the compiled CPU kernels, `off`, or None for a job without tensors or on a GPU.
+    `kernels`: see `kernel_tier`.
     """
-    on_cpu = str(facts.get("device") or "cpu").startswith("cpu")
-    registry = sys.modules.get("triptych.kernels.registry") if on_cpu else None
     return {
         "recipe": recipe,
         "seed": seed,
@@ -117,6 +121,6 @@ def provenance(
         "hardware": describe_hardware(
             device=facts.get("device"), gpus=recipe.get("gpus", 1) if isinstance(recipe, Mapping) else 1
         ),
-        "kernels": registry.tier() if registry else None,
+        "kernels": kernel_tier(str(facts.get("device") or "cpu")),
         **facts,
     }
