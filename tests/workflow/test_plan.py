@@ -1,0 +1,43 @@
+"""The plan of costs is about the jobs that the real Snakemake would run."""
+
+import os
+import re
+import subprocess
+import sys
+
+from conftest import Study
+
+
+def run_plan(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m triptych.workflow.plan` in a study."""
+    command = [sys.executable, "-m", "triptych.workflow.plan", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(study.folder / "src")}
+    return subprocess.run(command, cwd=study.folder, env=environment, capture_output=True, text=True)
+
+
+def plan_costs(study: Study, *arguments: str) -> str:
+    """What it prints for the tests' preset."""
+    done = run_plan(study, *arguments, "--configfile", str(study.preset))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_finished_jobs_cost_nothing_and_are_the_rates_of_new_ones(study: Study) -> None:
+    assert plan_costs(study) == "Nothing to be done.\n"
+    again = plan_costs(study, "--forcerun", "train_cell")
+    cells = [line for line in again.splitlines() if "train_cell" in line]
+    assert sum(int(line.split()[0]) for line in cells) == 8
+    assert all(re.search(r"\d jobs? of this study|a job of this study", line) for line in cells)
+    assert "?" not in "".join(cells)
+
+
+def test_what_has_not_been_measured_is_named(checkout: Study) -> None:
+    text = plan_costs(checkout, "results/data/shapes/digest.txt", "results/grid/parameters.json")
+    assert re.search(r"^ +1 +\? +\? +\? +draw_shapes: 500 images +unknown$", text, flags=re.MULTILINE)
+    assert "Not counted: 2 jobs of unknown cost" in text
+
+
+def test_an_error_in_the_config_is_one_line(checkout: Study) -> None:
+    done = run_plan(checkout, "--config", "parts=[grod]")
+    assert done.returncode == 1
+    assert "grod" in done.stderr and "Traceback" not in done.stderr
