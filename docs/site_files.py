@@ -15,6 +15,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "config.yaml": "config_yaml.md",
     "benchmarks/RESULTS.md": "benchmarks/RESULTS.md",
+    "study/README.md": "study_files.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)(#[^)]*)?\)")

@@ -37,6 +37,9 @@ the recipes of `presets/cpu.yaml`, whose trainings are shorter than the report's
 from the files in [`study/`](../study/README.md); what has no result there is “{NOT_RUN}”. Intervals are 95 %
 confidence intervals by Student's t over the seeds, from three seeds on. With fewer there is none, and a
 conclusion is undecided.
+
+The recipes were chosen on validation images. For ResNet18 and for supervised training, other recipes were
+evaluated on the same test images before these runs; [RESULTS.md](../benchmarks/RESULTS.md) lists them.
 """
 
 
