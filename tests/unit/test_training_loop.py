@@ -64,7 +64,7 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bits(
 
 @pytest.mark.parametrize(
     ("number", "times"),
-    [(signal.SIGINT, 1), (signal.SIGTERM, 2)],  # Slurm repeats it
+    [(signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGUSR1, 1)],  # Slurm repeats SIGTERM
 )
 def test_a_terminated_run_saves_the_step_it_has_reached(
     tmp_path: Path, number: signal.Signals, times: int

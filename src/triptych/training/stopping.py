@@ -1,4 +1,7 @@
-"""Ctrl-C, hang-up, and the SIGTERM of a scheduler at the time limit request a checkpoint before the end."""
+"""Ctrl-C, hang-up, and a scheduler's signals before the time limit request a checkpoint before the end.
+
+Slurm sends SIGTERM, Grid Engine SIGUSR1 or SIGUSR2; Slurm's `--signal` and LSF's `-wa` any of them.
+"""
 
 import logging
 import signal
@@ -9,7 +12,7 @@ from typing import Any
 
 log = logging.getLogger("triptych")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 _received: list[int] = []
 
@@ -18,9 +21,9 @@ _received: list[int] = []
 def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterator[None]:
     """Within, the first of `SIGNALS` makes the next checkpoint due, after which the process ends.
 
-    A second SIGINT (Ctrl-C) ends the process at once. A second SIGTERM has no effect: schedulers send
-    several before SIGKILL. SIGHUP stays ignored under nohup. No effect outside the main thread, which alone
-    may handle signals.
+    A second SIGINT (Ctrl-C) ends the process at once. A second signal of another kind has no effect:
+    schedulers send several before SIGKILL. SIGHUP stays ignored under nohup. No effect outside the main
+    thread, which alone may handle signals.
 
     Args:
         request: called with the first signal's number; by default `request_stop`. It must not fail.

@@ -1,0 +1,3 @@
+#!/bin/sh
+# cancel.sh NUMBER...: end jobs.
+exec qdel "$@"
