@@ -6,6 +6,7 @@ import time
 import torch
 import torch.nn.functional as F
 
+from triptych.config.training import Training
 from triptych.kernels.registry import accelerate
 from triptych.models.resnet import build as resnet18
 from triptych.models.vit import ViT
@@ -15,10 +16,9 @@ from triptych.workflow.devices import autocast
 
 CLASSES, SIDE, BATCH, WARM_UP = 100, 32, 128, 2
 RECIPES = {
-    "resnet18": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005},
-    "vit": {"optimizer": "adamw", "learning_rate": 0.001, "weight_decay": 0.05},
+    "resnet18": Training(nesterov=True),
+    "vit": Training(optimizer="adamw", learning_rate=0.001, weight_decay=0.05, decay_biases=False),
 }
-SHARED = {"decay_biases": False, "momentum": 0.9, "nesterov": True, "precision": "auto"}
 
 
 def images_per_second(name: str, threads: int, seconds: float) -> float:
@@ -28,7 +28,7 @@ def images_per_second(name: str, threads: int, seconds: float) -> float:
     keep_large_allocations()
     model = resnet18(CLASSES, SIDE) if name == "resnet18" else ViT(CLASSES, SIDE, stochastic_depth=0.1)
     model = accelerate(model.to(memory_format=torch.channels_last))
-    optimizer = make_optimizer(model, RECIPES[name] | SHARED)
+    optimizer = make_optimizer(model, RECIPES[name].model_dump())
     images = torch.rand(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % CLASSES
     steps, began = -WARM_UP, time.perf_counter()

@@ -35,10 +35,11 @@ def lightly_python() -> Path:
     venv.parent.mkdir(parents=True, exist_ok=True)
     output = WORK / "lightly" / "install.log"
     with output.open("w") as stream:
-        for command in (
+        commands: tuple[list[str | Path], ...] = (
             [sys.executable, "-m", "venv", "--clear", venv],
             [python, "-m", "pip", "install", "--no-deps", "--requirement", pins],
-        ):
+        )
+        for command in commands:
             if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode:
                 raise TriptychError(f"lightly cannot be installed; see {output}")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -18,19 +18,14 @@ from torch.utils.data import default_collate
 from torchvision import transforms as T
 
 from triptych.augment.views import draw_views
+from triptych.config.self_supervision import Views
 from triptych.kernels.registry import operation
 from triptych.workflow.seeds import torch_generator
 
 BATCH, VIEWS_OF_EACH, ROUNDS = 128, 2, 15
 BATCHES = 20  # of ours for one of torchvision's, so that a turn of either takes about as long
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-VIEWS = {
-    "crop_scale": [0.08, 1.0],
-    "jitter": [0.4, 0.4, 0.4, 0.1],
-    "jitter_probability": 0.8,
-    "grayscale_probability": 0.2,
-    "blur_probability": 0.0,
-}
+VIEWS = Views().model_dump()
 
 
 def torchvision_views(pictures: list[Image.Image]) -> Callable[[], Tensor]:

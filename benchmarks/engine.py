@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
+from benchmarks._recipes import simclr_recipe
 from benchmarks._simclr_peers import Peer, lightly_python
 from triptych.data.packed import PackedDataset
 from triptych.kernels import registry
@@ -49,35 +50,7 @@ log = logging.getLogger("triptych")
 
 IMAGES, BATCH, ROUNDS = 50_000, 128, 7
 FORWARD_FLOPS = 2 * 556_651_520  # of ResNet18 on one 32x32 image: multiply-adds of convolutions, twice
-VIEWS = {
-    "count": 2,
-    "crop_scale": [0.08, 1.0],
-    "jitter": [0.4, 0.4, 0.4, 0.1],
-    "jitter_probability": 0.8,
-    "grayscale_probability": 0.2,
-    "blur_probability": 0.5,
-}
-RECIPE: dict[str, Any] = {
-    "width": 64,
-    "head_hidden": 512,
-    "head_out": 128,
-    "head_norm": False,
-    "temperature": 0.5,
-    "batch_norm_per_view": False,
-    "decoupled": False,
-    "views": VIEWS,
-    "progressive_resizing": [],
-    "optimizer": "adam",
-    "learning_rate": 0.001,
-    "weight_decay": 0.000001,
-    "decay_biases": True,
-    "momentum": 0.9,
-    "nesterov": False,
-    "clip_norm": None,
-    "epochs": 1,
-    "batch_size": BATCH,
-    "accumulate": 1,
-}
+RECIPE = simclr_recipe(optimizer="adam", learning_rate=0.001, weight_decay=1e-6, epochs=1, batch_size=BATCH)
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 STEPS = {"own": 3, "float32": 1, "matmul": 3, "report": 1, "lightly_default": 1, "lightly_bf16": 2}
 CHECKPOINT_EVERY = 300.0  # seconds, the default of compute.checkpoint_minutes
@@ -114,23 +87,31 @@ class Engine:
         return watch.seconds / steps
 
 
-def checkpoint_seconds(state: dict[str, Any], folder: str) -> float:
-    """Seconds to save and load `state` as a checkpoint, in a folder that is left empty."""
-    checkpoints = Checkpoints(folder, "timing")
-    start = time.perf_counter()
-    checkpoints.save(0, state)
-    checkpoints.load()
-    seconds = time.perf_counter() - start
-    checkpoints.remove()
-    return seconds
+def checkpoint_seconds(state: dict[str, Any]) -> float:
+    """Seconds to save and load `state` as a checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(folder, "timing")
+        start = time.perf_counter()
+        checkpoints.save(0, state)
+        checkpoints.load()
+        return time.perf_counter() - start
 
 
 def random_images() -> PackedDataset:
     """As many as CIFAR-10 has, of its size and statistics."""
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-    labels = np.zeros(IMAGES, np.int64)
-    parts = (images, labels, images[:1], labels[:1])
-    return PackedDataset(*parts, ("none",), {}, name="random", mean=MEAN, std=STD, digest="")
+    return PackedDataset(
+        train_images=images,
+        train_labels=np.zeros(IMAGES, np.int64),
+        test_images=images[:1],
+        test_labels=np.zeros(1, np.int64),
+        classes=("none",),
+        source={},
+        name="random",
+        mean=MEAN,
+        std=STD,
+        digest="",
+    )
 
 
 def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
@@ -184,8 +165,7 @@ def measure() -> dict[str, float | str]:
         for peer in peers.values():
             peer.close()
     state = own.state.state_dict()
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoints = [checkpoint_seconds(state, folder) for _ in range(ROUNDS)]
+    checkpoints = [checkpoint_seconds(state) for _ in range(ROUNDS)]
     middle = {name: median(values) for name, values in times.items()}
     step = middle["own"]
     flops = 3 * FORWARD_FLOPS * 2 * BATCH

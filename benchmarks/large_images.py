@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks._recipes import simclr_recipe
 from triptych.augment.geometry import random_geometry
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
@@ -28,25 +29,6 @@ from triptych.workflow.devices import autocast
 
 COUNT, SIDE, PACKED = 100_000, 224, 256
 CPU = torch.device("cpu")
-VIEWS = {
-    "count": 2,
-    "crop_scale": [0.08, 1.0],
-    "jitter": [0.4, 0.4, 0.4, 0.1],
-    "jitter_probability": 0.8,
-    "grayscale_probability": 0.2,
-    "blur_probability": 0.5,
-}
-SIMCLR = {
-    "architecture": {"module": "triptych.models.resnet", "options": {}},
-    "head_hidden": 512,
-    "head_out": 128,
-    "head_norm": False,
-    "temperature": 0.5,
-    "decoupled": False,
-    "batch_norm_per_view": False,
-    "progressive_resizing": [],
-    "views": VIEWS,
-}
 
 
 class Memory(threading.Thread):
@@ -114,7 +96,7 @@ def main() -> None:
         print(
             f"{len(images):,} images of {PACKED} pixels, {dataset.train_images.nbytes / 1e9:.1f} GB: {memory}"
         )
-        simclr = SimCLR(SIMCLR, dataset, CPU)
+        simclr = SimCLR(simclr_recipe(), dataset, CPU)
         classifier = resnet.build(100, SIDE).to(memory_format=torch.channels_last)
         model = accelerate(classifier if options.part == "supervised" else simclr.model).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)

@@ -1,7 +1,7 @@
-"""How fast are the products of single layers on a CPU without AMX, against PyTorch's?
+"""How fast are the products of single layers by the compiled kernels and by PyTorch, on a CPU without AMX?
 
 Milliseconds of the output, the input gradient and the gradient of the parameters: the best of several
-rounds that alternate with PyTorch's.
+rounds, in turns with PyTorch.
 
 - Convolutions, named by their channels and the side of the map: of 256 images by Winograd's minimal
   filtering, of 512 images with 2 x 2 outputs by batched products; in float32 (AVX2) and in bfloat16
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,60 +40,60 @@ CONVOLUTIONS = {
     torch.float32: {winograd_fp32: PLAIN, batched_gemm: SMALL},
 }
 WHAT = "output", "input_gradient", "parameter_gradient"
-Ways = list[Callable[[], object]]
+Products = list[Callable[[], Any]]
 
 
 def convolution(
-    dtype: torch.dtype, way: ModuleType, channels_in: int, channels: int, side: int, stride: int
-) -> tuple[Ways, Ways]:
-    """Ours and PyTorch's three products."""
+    dtype: torch.dtype, backend: ModuleType, channels_in: int, channels: int, side: int, stride: int
+) -> tuple[Products, Products]:
+    """The three products by the kernels and by PyTorch."""
     layout = torch.channels_last
-    x = torch.randn(IMAGES[way], channels_in, side, side).to(dtype).contiguous(memory_format=layout)
-    dy = torch.randn(IMAGES[way], channels, side // stride, side // stride).to(dtype)
+    x = torch.randn(IMAGES[backend], channels_in, side, side).to(dtype).contiguous(memory_format=layout)
+    dy = torch.randn(IMAGES[backend], channels, side // stride, side // stride).to(dtype)
     dy = dy.contiguous(memory_format=layout)
     filters = torch.randn(channels, channels_in, 3, 3).contiguous(memory_format=layout)
     rounded = filters.to(dtype)
-    taken = filters.to(way.FILTERS or dtype)
+    taken = filters.to(backend.WEIGHTS or dtype)
 
     def back(*wanted: bool) -> object:
         return torch.ops.aten.convolution_backward(
             dy, x, rounded, None, [stride] * 2, [1, 1], [1, 1], False, [0, 0], 1, [*wanted, False]
         )
 
-    ours: Ways = [
-        lambda: way.output(x, taken, stride),
-        lambda: way.input_gradient(dy, taken, side, stride),
-        lambda: way.weight_gradient(x, dy, 3, stride),
+    kernels: Products = [
+        lambda: backend.output(x, taken, stride),
+        lambda: backend.input_gradient(dy, taken, side, stride),
+        lambda: backend.weight_gradient(x, dy, 3, stride),
     ]
-    theirs: Ways = [
+    pytorch: Products = [
         lambda: torch.conv2d(x, rounded, None, stride, 1),
         lambda: back(True, False),
         lambda: back(False, True),
     ]
-    return ours, theirs
+    return kernels, pytorch
 
 
-def linear() -> tuple[Ways, Ways]:
-    """Ours and PyTorch's three products, with the bias."""
+def linear() -> tuple[Products, Products]:
+    """The three products by the kernels and by PyTorch, with the bias."""
     depth, channels = CHANNELS
     x, dy = torch.randn(ROWS, depth).bfloat16(), torch.randn(ROWS, channels).bfloat16()
     weight, bias = torch.randn(channels, depth).bfloat16(), torch.randn(channels)
     rounded = bias.bfloat16()
-    ours: Ways = [
+    kernels: Products = [
         lambda: linear_kernel.output(x, weight, bias),
         lambda: linear_kernel.input_gradient(dy, weight),
         lambda: linear_kernel.weight_gradient(x, dy),
     ]
-    theirs: Ways = [
+    pytorch: Products = [
         lambda: F.linear(x, weight, rounded),
         lambda: dy @ weight,
         lambda: (dy.T @ x, dy.sum(dim=0)),
     ]
-    return ours, theirs
+    return kernels, pytorch
 
 
 def attention_forms() -> dict[str, Callable[[], object]]:
-    """Forward and backward by our kernel, by plain products and by PyTorch's fused form."""
+    """Forward and backward by the kernel, by plain products and by PyTorch's fused form."""
     images, tokens, heads, width = ATTENTION
     qkv = torch.randn(images, tokens, 3 * heads * width).bfloat16().requires_grad_()
     dy = torch.randn(images, tokens, heads * width).bfloat16()
@@ -114,13 +115,13 @@ def attention_forms() -> dict[str, Callable[[], object]]:
     }
 
 
-def milliseconds(ways: Ways) -> list[float]:
+def milliseconds(functions: Products) -> list[float]:
     """The best time of each, taken in turns."""
-    best = [float("inf")] * len(ways)
+    best = [float("inf")] * len(functions)
     for round_ in range(ROUNDS + 1):
-        for number, way in enumerate(ways):
+        for number, function in enumerate(functions):
             began = time.perf_counter()
-            way()
+            function()
             if round_:  # the first round compiles and warms up
                 best[number] = min(best[number], 1000 * (time.perf_counter() - began))
     return best
@@ -130,25 +131,25 @@ def measure() -> dict[str, float | str]:
     """Layer by layer.
 
     Raises:
-        TriptychError: the CPU has none of what our products need.
+        TriptychError: the CPU has none of the instructions that the kernels need.
     """
     formats = {torch.bfloat16: supports("avx512_bf16"), torch.float32: supports("avx2")}
     if not any(formats.values()):
-        raise TriptychError("layers: this CPU has neither AVX2 nor AVX512-BF16, so all layers are PyTorch's")
+        raise TriptychError("layers: this CPU has neither AVX2 nor AVX512-BF16, which the kernels need")
     keep_large_allocations()
     layers = {
-        f"{prefix}{shape[0]}_to_{shape[1]}_side_{shape[2]}": partial(convolution, dtype, way, *shape)
+        f"{prefix}{shape[0]}_to_{shape[1]}_side_{shape[2]}": partial(convolution, dtype, backend, *shape)
         for dtype, prefix in ((torch.bfloat16, ""), (torch.float32, "float32_"))
         if formats[dtype]
-        for way, shapes in CONVOLUTIONS[dtype].items()
+        for backend, shapes in CONVOLUTIONS[dtype].items()
         for shape in shapes
     }
     if supports("avx512_bf16"):
         layers["linear"] = partial(linear)
     metrics: dict[str, float | str] = {}
     for name, draw in layers.items():
-        ours, theirs = draw()
-        times = milliseconds([*ours, *theirs])
+        kernels, pytorch = draw()
+        times = milliseconds([*kernels, *pytorch])
         for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
             metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}
     forms = attention_forms() if supports("avx512_bf16") else {}

@@ -141,8 +141,8 @@ def environment(peer: str) -> Path:
         log.info("installing %s into %s", peer, venv)
         venv.parent.mkdir(parents=True, exist_ok=True)
         _run([sys.executable, "-m", "venv", "--clear", venv], WORK / peer / "install.log")
-        install = [venv / "bin" / "python", "-m", "pip", "install", "--requirement", pins]
-        _run(install, WORK / peer / "install.log")
+        python = venv / "bin" / "python"
+        _run([python, "-m", "pip", "install", "--requirement", pins], WORK / peer / "install.log")
         write_json(mark, state)
     return venv / "bin" / "python"
 

@@ -1,10 +1,10 @@
 """What does each choice in SimCLR's recipe give, at about equal cost?
 
-Each variant changes `BASE` and pretrains a ResNet18 on 42,500 training images of CIFAR-10 for the same
-number of views; then 5,000 others are classified by a linear probe and by nearest neighbours. The last
-2,500 choose the probe's penalty. The test images are not read. A variant takes some minutes on a CPU;
-BENCH_VARIANTS="muon views_4" runs only these, BENCH_SEEDS="0 1 2" several seeds (0), BENCH_IMAGES=22500
-trains on fewer images, for fewer views.
+Each variant changes `BASE`, which changes the config's defaults. A ResNet18 is pretrained on 42,500 training
+images of CIFAR-10, for the same number of views in each variant. A linear probe and nearest neighbours then
+classify 5,000 other training images; the remaining 2,500 choose the probe's penalty. The test images are not
+read. A variant takes some minutes on a CPU. BENCH_VARIANTS="muon views_4" runs only these,
+BENCH_SEEDS="0 1 2" several seeds (default: 0), BENCH_IMAGES=22500 trains on fewer images, for fewer views.
 
 - `VARIANT_linear`, `VARIANT_knn`: percent, mean over the seeds; `VARIANT_linear_std` with several.
 - `VARIANT_minutes`: of pretraining, which depends on what else the machine does.
@@ -20,8 +20,9 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks._recipes import simclr_recipe
 from benchmarks._variants import fit_and_forget, packed, wanted
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
@@ -30,7 +31,7 @@ from triptych.experiments.experiment import training_images
 from triptych.ssl.encoding import encode
 from triptych.ssl.knn import knn_accuracy
 from triptych.ssl.simclr import SimCLR
-from triptych.ssl.softmax_regression import SoftmaxRegression
+from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
 from triptych.workflow.devices import choose_device
 from triptych.workflow.seeds import derive_seed
 
@@ -40,46 +41,25 @@ HELD_OUT = 5000
 TUNING = 2500  # images that choose the penalty of the probe
 PENALTIES = (1e-3, 3e-3, 1e-2)
 
-VIEWS: dict[str, Any] = {
-    "count": 2,
-    "crop_scale": [0.2, 1.0],
-    "jitter": [0.4, 0.4, 0.4, 0.1],
-    "jitter_probability": 0.8,
-    "grayscale_probability": 0.1,
-    "blur_probability": 0.0,
-}
-SGD = {"optimizer": "sgd", "learning_rate": 0.12, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+VIEWS = {"crop_scale": [0.2, 1.0], "grayscale_probability": 0.1, "blur_probability": 0.0}
 MUON = {
     "optimizer": "muon",
     "learning_rate": 0.05,
-    "adam_learning_rate": None,
     "momentum": 0.95,
     "weight_decay": 0.01,
 }
 FOUR = {"views": VIEWS | {"count": 4}, "epochs": 2, "batch_size": 128}
-BASE: dict[str, Any] = SGD | {
-    "width": 64,
+BASE: dict[str, Any] = {
+    "learning_rate": 0.12,
+    "nesterov": True,
     "head_hidden": 1024,
-    "head_out": 128,
     "head_norm": True,
     "temperature": 0.2,
-    "decoupled": False,
     "views": VIEWS,
     "progressive_resizing": [{"share": 0.9, "size": 16}, {"share": 0.1, "size": 32}],
     "epochs": 4,
     "batch_size": 256,
-    "accumulate": 1,
-    "decay_biases": True,
-    "clip_norm": None,
-    "ema": 0.0,
-    "schedule": "cosine",
-    "min_lr_ratio": 0.0,
-    "schedule_epochs": None,
-    "warmup_peak": 1,
-    "batch_norm_per_view": False,
     "warmup_epochs": 0.2,
-    "compile": False,
-    "precision": "auto",
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "sgd": {},
@@ -160,7 +140,7 @@ def _run(
     bank_labels, chooser_labels, labels = (images.labels.cpu() for images in sets)
     probe = SoftmaxRegression(bank, bank_labels, train.num_classes)
 
-    def accuracy(classifier: nn.Module, features: Tensor, labels: Tensor) -> float:
+    def accuracy(classifier: LinearClassifier, features: Tensor, labels: Tensor) -> float:
         return 100 * (classifier(features).argmax(1) == labels).float().mean().item()
 
     classifiers = [probe.fit(penalty).classifier for penalty in PENALTIES]
@@ -183,7 +163,9 @@ def measure() -> dict[str, float | str]:
     tuning, queries = (training_images(_part(dataset, part), device) for part in (chooser, held_out))
     found: dict[str, float | str] = {"images": len(rest)}
     for name in names:
-        runs = [_run(BASE | VARIANTS[name], train, tuning, queries, seed, name) for seed in seeds]
+        runs = [
+            _run(simclr_recipe(**BASE | VARIANTS[name]), train, tuning, queries, seed, name) for seed in seeds
+        ]
         linear, neighbours, minutes = zip(*runs, strict=True)
         found |= {f"{name}_linear": mean(linear), f"{name}_knn": mean(neighbours)}
         if len(runs) > 1:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
 from triptych.augment.augmentation import make_augmentation
+from triptych.config.training import Training
 from triptych.experiments.operation_count import forward_flops, training_flops
 from triptych.kernels.registry import accelerate
 from triptych.models.vit import ViT
@@ -33,14 +34,7 @@ log = logging.getLogger("triptych")
 CLASSES, SIDE, BATCH, ROUNDS = 100, 32, 128, 7
 SHARED = {"padding": 4, "flip": 0.5, "degrees": 15}
 CUTMIX = {"method": "cutmix", "alpha": 0.4, "probability": 1.0}
-RECIPE = {
-    "optimizer": "adamw",
-    "learning_rate": 0.001,
-    "weight_decay": 0.05,
-    "decay_biases": False,
-    "momentum": 0.9,
-    "nesterov": False,
-}
+RECIPE = Training(optimizer="adamw", learning_rate=0.001, weight_decay=0.05, decay_biases=False).model_dump()
 STEPS = {"own": 2, "float32": 1, "dropout": 1, "dropout_float32": 1, "matmul": 3}
 
 

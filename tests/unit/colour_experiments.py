@@ -6,67 +6,32 @@ from typing import Any
 
 import numpy as np
 
+from triptych.config.self_supervision import SimCLR, Views
+from triptych.config.training import LabelledTraining, Training
 from triptych.data.packed import LabelledImages, save_packed
 from triptych.experiments.experiment import Experiment
 from triptych.workflow.job import Job
 
 NETWORK = {"module": "triptych.models.resnet", "options": {"width": 8}}
-TRAINING = {
+CHANGES: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 20,
-    "optimizer": "sgd",
     "learning_rate": 0.05,
-    "momentum": 0.9,
-    "adam_learning_rate": None,
-    "nesterov": False,
     "weight_decay": 0.0,
     "schedule": "constant",
-    "milestones": [],
-    "gamma": 0.2,
-    "schedule_epochs": None,
-    "warmup_peak": 1,
-    "warmup_epochs": 0,
     "device": "cpu",
     "precision": "float32",
-    "accumulate": 1,
-    "decay_biases": True,
-    "clip_norm": None,
-    "ema": 0.0,
-    "min_lr_ratio": 0.0,
-    "compile": False,
-    "gpus": 1,
 }
-VIEWS = {
-    "count": 2,
-    "crop_scale": [0.2, 1.0],
-    "jitter": [0.4, 0.4, 0.4, 0.1],
-    "jitter_probability": 0.8,
-    "grayscale_probability": 0.2,
-    "blur_probability": 0.5,
-}
-SIMCLR = {
-    **TRAINING,
-    "architecture": NETWORK,
-    "head_hidden": 32,
-    "head_out": 16,
-    "head_norm": True,
-    "temperature": 0.5,
-    "batch_norm_per_view": False,
-    "decoupled": False,
-    "views": VIEWS,
-    "progressive_resizing": [],
-    "minutes": None,
-    "monitor_every": 1,
-}
+VIEWS = Views(crop_scale=(0.2, 1.0)).model_dump()
+HEAD: dict[str, Any] = {"head_hidden": 32, "head_out": 16, "head_norm": True}
+TRAINING = Training(**CHANGES).model_dump()
+SIMCLR = SimCLR(**CHANGES, **HEAD, views=VIEWS, monitor_every=1).model_dump() | {"architecture": NETWORK}
 PROBE = {**TRAINING, "architecture": NETWORK, "validation": 20}
-CLASSIFIER = {
-    **TRAINING,
+CLASSIFIER = LabelledTraining(**CHANGES, label_smoothing=0.1).model_dump() | {
     "architecture": NETWORK,
     "base_augmentation": {"padding": 2, "flip": 0.5, "degrees": 15},
     "augmentation": {"method": "cutmix", "alpha": 0.4, "probability": 0.5, "size": 4},
     "validation": 20,
-    "label_smoothing": 0.1,
-    "class_weights": None,
 }
 
 

@@ -11,35 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from triptych.config.training import Training
 from triptych.training.checkpoint import Checkpoints
 from triptych.training.loop import Batch, Fitted, fit
 
-RECIPE = {
-    "epochs": 3,
-    "batch_size": 8,
-    "accumulate": 1,
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "adam_learning_rate": None,
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 1e-4,
-    "decay_biases": True,
-    "clip_norm": None,
-    "ema": 0.0,
-    "schedule": "cosine",
-    "min_lr_ratio": 0.0,
-    "warmup_epochs": 1,
-    "milestones": [],
-    "gamma": 0.2,
-    "schedule_epochs": None,
-    "warmup_peak": 1,
-    "precision": "float32",
-    "compile": False,
-    "gpus": 1,
-}
+RECIPE = Training(
+    epochs=3, batch_size=8, nesterov=True, weight_decay=1e-4, warmup_epochs=1, precision="float32"
+).model_dump()
 EXAMPLES = 200
-STEPS = EXAMPLES // RECIPE["batch_size"]  # type: ignore[operator]
+STEPS = EXAMPLES // RECIPE["batch_size"]
 EVERYTHING = {"accumulate": 2, "clip_norm": 0.5, "ema": 0.9, "schedule": "one_cycle", "decay_biases": False}
 
 
