@@ -17,7 +17,7 @@ from triptych import export_onnx, predict
 from triptych.classify.classifier import train_classifier
 from triptych.classify.trained import Classifier, Trained, load_trained
 from triptych.data.packed import load_packed
-from triptych.experiments.experiment import save_weights
+from triptych.experiments.experiment import load_weights, save_weights
 from triptych.ssl.encoder import build_encoder
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT
@@ -30,7 +30,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with a trained classifier of three colours, and two classifiers that are not trained."""
     results = tmp_path_factory.mktemp("study") / "results"
     data = save_colours(results / "data/colours")
-    train_classifier(experiment(results / "supervised/seed0", data, {**CLASSIFIER, "epochs": 4}))
+    train_classifier(
+        experiment(
+            results / "supervised/seed0",
+            data,
+            {**CLASSIFIER, "epochs": 8, "augmentation": {"method": "none"}},
+        )
+    )
     dataset = load_packed(data)
     for run, recipe in (
         ("simclr", PROBE),
@@ -181,19 +187,27 @@ def test_the_lines_of_the_documentation_load_the_weights(
 ) -> None:
     monkeypatch.chdir(study)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    (code,) = (block.replace("data/flowers", "data/colours") for block in blocks if "safetensors" in block)
     found: dict[str, Any] = {}
-    for block in blocks:
-        if "safetensors" in block:
-            code = block.replace("grid/resnet18-baseline", "supervised").replace(
-                "data/flowers", "data/colours"
-            )
-            exec(code.replace("width=64", "width=8"), found)
+    exec(code.replace("grid/resnet18-baseline", "supervised"), found)
+    of_encoder = code.replace("grid/resnet18-baseline", "simclr").replace("model.safe", "encoder.safe")
+    encoder: dict[str, Any] = {}
+    exec(of_encoder.replace('len(data["classes"])', "0"), encoder)
     images = torch.rand(2, 3, 16, 16)
     expected = load_trained(study / "results/supervised/seed0").model
     with torch.no_grad():
         shares = found["model"](found["normalise"](images)).softmax(dim=1)
         torch.testing.assert_close(shares, expected(images))
-        assert found["encoder"](found["normalise"](images)).shape == (2, 64)
+        assert encoder["model"](found["normalise"](images)).shape == (2, 64)
+
+
+def test_weights_of_another_network_are_refused_in_one_line(study: Path) -> None:
+    wider, _ = build_encoder({**NETWORK, "options": {"width": 16}}, 16)
+    expected = (
+        r"encoder\.safetensors: the weights do not fit .* is \[8, .*\] in the file and \[16, .*\] in the "
+    )
+    with pytest.raises(TriptychError, match=expected):
+        load_weights(wider, study / "results/simclr/seed0/encoder.safetensors")
 
 
 @pytest.mark.slow

@@ -174,10 +174,16 @@ def load_weights(model: nn.Module, source: str | Path) -> None:
         TriptychError: the file does not belong to this architecture, or is damaged.
     """
     try:
-        model.load_state_dict(load_file(source))
-    except RuntimeError as error:
-        raise TriptychError(
-            f"{source}: the weights do not fit the configured architecture; delete the file and run again"
-        ) from error
+        found = load_file(source)
     except SafetensorError as error:
         raise TriptychError(f"{source} cannot be read ({error}); delete it and run again") from error
+    expected = model.state_dict()
+    for name in {**expected, **found}:
+        there, here = (list(state[name].shape) if name in state else "missing" for state in (found, expected))
+        if there != here:
+            raise TriptychError(
+                f"{source}: the weights do not fit the configured architecture: {name} is {there} in the "
+                f"file and {here} in the network; correct the architecture's options, or delete the file and "
+                "run again"
+            )
+    model.load_state_dict(found)
