@@ -60,8 +60,8 @@ CELL = {
     "classify": "architectures classifier",
     "data": "device packed splits",
     "experiments": "evaluation experiment operation_count training",
-    "training": "batches checkpoint compilation distributed history lars loop muon optimizer schedule step "
-    "stopping train_state weight_average workers",
+    "training": "batches compilation distributed history lars loop muon optimizer schedule step train_state "
+    "weight_average",
     "workflow": "devices files plugins seeds",
 }
 NETWORKS = {"resnet": "resnet", "vit": "vit transformer mimetic_init"}

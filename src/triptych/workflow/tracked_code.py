@@ -23,13 +23,17 @@ SOURCE_ROOT = Path(__file__).parents[2]
 SCRIPTS = SOURCE_ROOT.parent / "workflow/scripts"
 
 # Edits of these modules, and of modules that only they import, do not make results stale: they change the
-# speed of a job, what it prints, and where it keeps copies. Tests compare the compiled kernels with plain
-# PyTorch. The config reaches a job as its recipe, a param.
+# speed of a job, what it prints, where it keeps copies, and how it stops, resumes and spreads over processes.
+# Tests compare the compiled kernels with plain PyTorch, and resumed trainings with uninterrupted ones. The
+# config reaches a job as its recipe, a param.
 UNTRACKED = (
     "triptych.config",
     "triptych.data.shared",
     "triptych.kernels",
+    "triptych.training.checkpoint",
     "triptych.training.memory",
+    "triptych.training.stopping",
+    "triptych.training.workers",
     "triptych.workflow.errors",
     "triptych.workflow.gpus",
     "triptych.workflow.job",
