@@ -22,7 +22,7 @@ help: ## list the targets
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "triptych needs Python 3.11 or newer; set PYTHON=python3.12, say"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,onnx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,onnx,cloud]'
 	@touch $@
 
 demo: $(INSTALLED) ## all three parts in minutes, offline, on embedded data
@@ -73,6 +73,19 @@ plan: $(INSTALLED) ## jobs, core-hours, wall time and disk of a run before it st
 tracked: $(INSTALLED) ## source files whose edits make a result stale: make tracked TARGET=results/...
 	@$(BIN)/python -m triptych.workflow.list_tracked $(TARGET)
 
+lock: $(INSTALLED) ## pin every package with its hashes: requirements.lock and, for PyTorch and CUDA, requirements-torch.lock
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile pyproject.toml --all-extras --constraint constraints.txt --universal --python-version 3.11.5 \
+		--generate-hashes --no-annotate --no-header --quiet | awk '/^[a-z]/ {torch = /^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/} \
+		{print > (torch ? "requirements-torch.lock" : "requirements.lock")}'
+
+licences: $(INSTALLED) ## the licences of all installed packages
+	@$(BIN)/python -m triptych.workflow.licences
+
+audit: $(INSTALLED) ## known vulnerabilities of the locked packages; asks a public database
+	$(BIN)/python -m pip install --quiet pip-audit==2.10.1
+	$(BIN)/pip-audit --disable-pip --no-deps --require-hashes --requirement requirements.lock --requirement requirements-torch.lock
+
 bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 	$(BIN)/python -m benchmarks $(NAME)
 
@@ -85,4 +98,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study collect study-page view test test-all test-cluster soak lint dag plan tracked bench docs site clean
+.PHONY: help demo study collect study-page view test test-all test-cluster soak lint dag plan tracked lock licences audit bench docs site clean
