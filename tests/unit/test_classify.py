@@ -33,6 +33,7 @@ def test_a_classifier_learns_chooses_on_validation_and_reports_in_percent(tmp_pa
     assert 1 <= found["best_epoch"] <= 5
     rows = (tmp_path / "history.csv").read_text().splitlines()
     assert rows[0].startswith("epoch,train_loss,validation_loss,validation_top1_error,validation_top5_error")
+    assert {"clean_train_loss", "clean_train_top1_error"} <= set(rows[0].split(","))
     best = min(float(row.split(",")[3]) for row in rows[1:])
     assert found["validation_top1_error"] == best
 

@@ -1,7 +1,7 @@
 """Supervised training of one classifier: the supervised baseline and every cell of the grid."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from triptych.augment.augmentation import make_augmentation
 from triptych.classify.architectures import build_model
+from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
+from triptych.data.splits import stratified_subset
 from triptych.experiments.evaluation import class_results, class_weights, evaluate, predict
 from triptych.experiments.experiment import (
     Experiment,
     save_weights,
     test_images,
     training_and_validation,
+    training_images,
 )
 from triptych.experiments.operation_count import forward_flops, training_flops
 from triptych.experiments.training import open_checkpoints
@@ -43,6 +46,7 @@ class Classification:
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
         self.recipe, self.classes = recipe, dataset.num_classes
         self.train, self.validation = training_and_validation(dataset, recipe["validation"], device)
+        self.fitted = fitted_images(dataset, recipe["validation"], device)
         self.class_weights = class_weights(recipe["class_weights"], self.train.labels, self.classes)
         architecture, side = recipe["architecture"], dataset.image_size[0]
         model = build_model(architecture["module"], self.classes, side, architecture["options"])
@@ -65,8 +69,25 @@ class Classification:
         return F.cross_entropy(logits, labels, self.class_weights, label_smoothing=smoothing)
 
     def validate(self) -> dict[str, float]:
-        """`validation_loss` and `validation_top1_error`, `validation_top5_error` in percent."""
-        return evaluate(self.model, self.validation, precision=self.recipe["precision"], prefix="validation_")
+        """`validation_loss` and `validation_top1_error`, `validation_top5_error` in percent.
+
+        `clean_train_…` are the same of `fitted_images`. Their distance from the validation is overfitting.
+        """
+        precision = self.recipe["precision"]
+        return {
+            **evaluate(self.model, self.validation, precision=precision, prefix="validation_"),
+            **evaluate(self.model, self.fitted, precision=precision, prefix="clean_train_"),
+        }
+
+
+def fitted_images(
+    dataset: PackedDataset, validation: int | Literal["auto"], device: torch.device
+) -> DeviceImages:
+    """As many of the images that are trained on as there are validation images, evaluated as they are."""
+    train, held_out = dataset.validation_split(validation)
+    count = min(len(train), len(held_out))
+    chosen = stratified_subset(dataset.train_labels[train], count, seed=0)
+    return training_images(dataset, device, train[chosen])
 
 
 def train_classifier(experiment: Experiment) -> None:
