@@ -186,6 +186,13 @@ def test_one_line_says_what_was_found_and_what_was_not_used(tmp_path):
     )
 
 
+def test_the_line_says_that_large_images_are_reduced(tmp_path):
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        picture(tmp_path / f"train/{name}.png", size=(40, 32))
+    assert ", reduced from 32 to 8 pixels (image_size)" in read(tmp_path).source["summary"]
+    assert "reduced" not in read(tmp_path, image_size=24).source["summary"]
+
+
 def test_the_line_counts_what_is_kept(tmp_path):
     root = folder_of(tmp_path, train__a=8, train__b=12, val__a=2, val__b=2, test__a=1)
     images = read(root, train_size=5)

@@ -117,22 +117,27 @@ class ImageFiles:
             return error
 
 
-def pack_side(paths: Sequence[Path], image_size: int, pack_size: int | None) -> int:
+def median_side(paths: Sequence[Path]) -> int:
+    """The median of the images' shorter sides, in pixels; of many images, of some."""
+    shorter = []
+    for path in paths[:: max(1, len(paths) // MEASURED)]:
+        with suppress(UnreadableImage):  # named when it is packed
+            shorter.append(min(measure(path)))
+    return int(np.median(shorter or [0]))
+
+
+def pack_side(median: int, image_size: int, pack_size: int | None) -> int:
     """Side in pixels at which images are packed.
 
     Args:
-        paths: the images.
+        median: of the images' shorter sides.
         image_size: side at which networks read them.
         pack_size: side that the config gives. None: `image_size` up to 64 pixels; above, 8/7 of it as in the
             usual evaluation (256 for 224), unless half of the images are smaller.
     """
     if pack_size is not None or image_size <= DETAILED:
         return pack_size or image_size
-    shorter = []
-    for path in paths[:: max(1, len(paths) // MEASURED)]:
-        with suppress(UnreadableImage):  # named when it is packed
-            shorter.append(min(measure(path)))
-    return max(image_size, min(round(image_size * 8 / 7), int(np.median(shorter or [0]))))
+    return max(image_size, min(round(image_size * 8 / 7), median))
 
 
 def read_folder(
@@ -179,7 +184,8 @@ def read_folder(
         kept, held_out = stratified_split(of_train, round(test_fraction * len(train)), seed, every_class=True)
         train, test = [train[index] for index in kept], [train[index] for index in held_out]
     names = {"train": [image.name for image in [*train, *validation]], "test": [image.name for image in test]}
-    side = pack_side([listing.root / name for name in names["train"]], image_size, pack_size)
+    median = median_side([listing.root / name for name in names["train"]])
+    side = pack_side(median, image_size, pack_size)
     files = {
         part: ImageFiles(listing.root, names[part], side, workers, part, names[other])
         for part, other in (("train", "test"), ("test", "train"))
@@ -205,10 +211,10 @@ def read_folder(
         side=None if side == image_size else image_size,
     )
     images = found.subset(train_size=train_size, test_size=test_size, seed=seed)
-    return replace(images, source={**found.source, "summary": _summary(listing, found, images)})
+    return replace(images, source={**found.source, "summary": _summary(listing, found, images, median)})
 
 
-def _summary(listing: FolderListing, found: LabelledImages, kept: LabelledImages) -> str:
+def _summary(listing: FolderListing, found: LabelledImages, kept: LabelledImages, median: int) -> str:
     """One line: `3 classes, 144 training, 36 test images (Cats 60, Dogs 84), 2 skipped: ...`."""
     parts, every = kept.labels_by_part(), found.labels_by_part()
     held = {name: len(labels) for name, labels in parts.items() if len(labels)}
@@ -224,6 +230,8 @@ def _summary(listing: FolderListing, found: LabelledImages, kept: LabelledImages
                 line += f", no {WORDS[name]} images of {some(lost)}"
     else:
         line = f"{images} without labels" + (f" ({listing.note})" if listing.note else "")
+    if median >= 2 * found.source["image_size"]:
+        line += f", reduced from {median} to {found.source['image_size']} pixels (image_size)"
     for name in ("train", "test"):
         if more := len(every[name]) - len(parts[name]):
             line += f", {name}_size leaves out {counted(more, f'{WORDS[name]} image')}"
