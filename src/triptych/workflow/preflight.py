@@ -24,6 +24,8 @@ def working_folder(arguments: Sequence[str]) -> Path:
 
 def problem_of_folder(folder: Path) -> str | None:
     """Why a study cannot be kept in a folder, in one line; None: it can."""
+    if (problem := problem_of_name(folder)) is not None:
+        return problem
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if (problem := _problem(there)) is not None:
         return f"{there}: {problem}; free some space there, or choose another folder with --directory"
@@ -40,10 +42,10 @@ def _problem(folder: str | Path) -> str | None:
     return None
 
 
-def problem_of_project(folder: Path) -> str | None:
-    """Why Snakemake cannot run rules of a folder, in one line; None: it can."""
-    if set("{}") & set(str(folder)):
-        return f"{folder}: Snakemake cannot run a project whose path has braces; rename the folder"
+def problem_of_name(folder: Path) -> str | None:
+    """Why Snakemake cannot work in a folder of this name, in one line; None: it can."""
+    if set("{}") & set(str(folder.absolute())):
+        return f"{folder.absolute()}: Snakemake takes the braces for wildcards; rename the folder"
     return None
 
 
@@ -83,7 +85,7 @@ def _is_writable(folder: Path) -> bool:
 def main(arguments: Sequence[str]) -> None:
     """Check project, folder, caches and temporary files; exit with one line about the first problem."""
     try:
-        problem = problem_of_project(PROJECT) or problem_of_folder(working_folder(arguments))
+        problem = problem_of_name(PROJECT) or problem_of_folder(working_folder(arguments))
         notes = [] if problem else [choose_temporary_folder(), choose_cache()]
     except OSError as error:
         problem, notes = f"{error}", []
