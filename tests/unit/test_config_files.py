@@ -25,6 +25,7 @@ MAP_BOMB = "a0: &a0 {x: 1}\n" + "".join(
         (b"grid: {seeds: [0]\n", "line 2, column 1: while parsing a flow mapping expected ',' or '}'"),
         (b"grid:\n\tseeds: [0]\n", "line 2, column 1: while scanning for the next token found character"),
         (b"grid:\n\tseeds: [0]\n", "indent with spaces, not with tabs"),
+        (b'path: "C:\\data"\n', "a backslash has a special meaning: use single quotes"),
         (b"grid:\n  recipe: caf\xe9\n", "line 2 is not UTF-8 text; save the file as UTF-8"),
         ("grid: {}\n".encode("utf-16"), "line 1 is not UTF-8 text"),
         (b"grid: {}\nparts: \x00\n", "line 2: special characters are not allowed (#x0000)"),

@@ -10,11 +10,13 @@ import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000  # with all aliases written out
+MAX_DEPTH = 100
 CALLER = "TRIPTYCH_CALLER"  # as in triptych.workflow.errors
 
 
@@ -68,8 +70,11 @@ def problem_of(path: Path) -> str | None:
 
 
 def _problem_of_yaml(text: str) -> str | None:
-    loader = yaml.SafeLoader(text)
-    root = loader.get_single_node()
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+    except _Refused as refused:
+        return str(refused)
     if root is None:
         return "is empty; write keys with values, such as parts: [grid], or leave the file out"
     if not isinstance(root, yaml.MappingNode):
@@ -86,6 +91,20 @@ def _problem_of_yaml(text: str) -> str | None:
 
 class _Refused(Exception):
     """The reason."""
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that ends early in deeply nested files, whose scanning takes quadratic time."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _Refused("is nested too deeply")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
@@ -119,6 +138,8 @@ def _describe(error: yaml.MarkedYAMLError, text: str) -> str:
     lines = text.splitlines()
     tab = mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]
     hint = "; indent with spaces, not with tabs" if tab else ""
+    if "escape" in reason:
+        hint = "; in double quotes a backslash has a special meaning: use single quotes"
     return f"line {mark.line + 1}, column {mark.column + 1}: {reason}{hint}"
 
 
