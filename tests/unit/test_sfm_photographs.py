@@ -144,6 +144,16 @@ def test_two_images_are_too_few(tmp_path):
         take(tmp_path)
 
 
+def test_images_that_can_show_no_features_are_counted_and_left_out(tmp_path):
+    for number, size in enumerate([(64, 48)] * 3 + [(1, 1), (4000, 1), (3000, 20)]):
+        save(tmp_path / f"in/{number}.png", size=size)
+    rows = take(tmp_path)
+    assert [row["why"] for row in rows[:3]] == ["kept"] * 3
+    assert [row["why"] for row in rows[3:]] == [
+        f"too small or narrow: {size} pixels" for size in ("1 x 1", "4000 x 1", "3000 x 20")
+    ]
+
+
 def phone_exif():
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Maker", "Phone"

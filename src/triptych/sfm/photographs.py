@@ -28,7 +28,7 @@ from triptych.data.image_files import (
     to_8_bits,
     unreadable_images,
 )
-from triptych.scenes.manifest import ManifestRow
+from triptych.scenes.manifest import KEPT, ManifestRow
 from triptych.sfm.sharpness import sharpness
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.folder_fingerprint import files_fingerprint
@@ -40,6 +40,8 @@ REMEDY = "replace them, or take them out of the folder"
 RAW = "camera RAW"
 LOSSY = ("JPEG", "MPO", "HEIF", "AVIF")  # Pillow's names; these are written as JPEG, others as PNG
 NAMED = 5  # file types that a warning names
+# COLMAP crashes if the shorter side becomes no pixel where it makes images smaller.
+LEAST_SIDE, MOST_RATIO = 16, 64
 # Later steps append up to 20 characters; file systems allow 255 bytes.
 LONGEST_STEM = 200  # bytes
 
@@ -200,6 +202,9 @@ def photographs(
         picture, suffix, save = prepare(path, image, max_size)
         name = frame_name(relative.with_suffix(suffix), taken)
         value = sharpness(np.asarray(picture.convert("L")))
-        yield ManifestRow(number, name, None, value, source=printable(relative)), save
+        low, high = sorted(picture.size)
+        useful = low >= LEAST_SIDE and high <= MOST_RATIO * low
+        status = KEPT if useful else f"too small or narrow: {picture.width} x {picture.height} pixels"
+        yield ManifestRow(number, name, None, value, status=status, source=printable(relative)), save
     if errors:
         raise unreadable_images(errors, len(images), folder=folder, unit=UNIT, remedy=REMEDY)
