@@ -1,4 +1,4 @@
-"""Benchmarks: one file a question, each a ratio measured in one run."""
+"""Benchmarks: a file for each question; most answers are ratios of times measured in one run."""
 
 import os
 

@@ -3,8 +3,8 @@
 A benchmark is a module with a docstring, whose first line is its question, and a function
 `measure() -> dict[str, float | str]`. It is printed as one markdown table and written to
 results/benchmarks/NAME.json: a flat object of metrics, and its provenance. A metric that cannot be
-had is text that begins with "missing" and gives the reason. TRIPTYCH_KERNELS in the environment chooses the
-compiled kernels, as `compute.kernels` does for a study: auto, off, amx_bf16, avx512_bf16 or avx2.
+measured is text that begins with "missing" and gives the reason. TRIPTYCH_KERNELS in the environment chooses
+the compiled kernels, as `compute.kernels` does for a study: auto, off, amx_bf16, avx512_bf16 or avx2.
 """
 
 import importlib
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 def names() -> list[str]:
     """All benchmarks, by name."""
-    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(path.stem for path in HERE.glob("*.py") if "\ndef measure(" in path.read_text())
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The ceiling that training steps are held against: a large matrix product in the format they compute in.
+"""The upper limit of a training step's speed: a large matrix product in the same number format.
 
 That is bfloat16, or float32 where the hardware has no units for it.
 """
@@ -15,7 +15,7 @@ PRODUCT_FLOPS = 2 * SIDE**3
 
 
 def matmul_seconds(device: torch.device) -> Callable[[int], float]:
-    """Times a number of products; gives the seconds of one."""
+    """A function that times a number of products and returns the seconds of one."""
     dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
     square = torch.rand(SIDE, SIDE, device=device, dtype=dtype)
 

@@ -1,4 +1,4 @@
-"""Other ways to train SimCLR, each in a process of its own that trains steps on request."""
+"""Other implementations of SimCLR, each in its own process, which trains steps on request."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ def lightly_python() -> Path:
 
 
 class Peer:
-    """A driver's process; `close` ends it.
+    """The process of another implementation; `close` ends it.
 
     Args:
         name: of its log, results/benchmarks/peers/NAME.log.

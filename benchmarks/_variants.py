@@ -1,4 +1,4 @@
-"""Short trainings that compare recipes: which of them are wanted, their data, and one such training."""
+"""Short trainings that compare recipes: which of them to run, their data, and the training."""
 
 import os
 import tempfile
@@ -56,7 +56,7 @@ def fit_and_forget(
     label: str,
     evaluate: Callable[[], Row] | None = None,
 ) -> Fitted:
-    """`fit`, of which no file is kept."""
+    """`fit`, without keeping its files."""
     with tempfile.TemporaryDirectory() as folder:
         return fit(
             model,

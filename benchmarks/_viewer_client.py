@@ -1,4 +1,4 @@
-"""A browser's part of the viewer's conversation, without a browser.
+"""A client of the viewer's server, without a browser.
 
 Messages to the server are MessagePack maps with a `type`. Those from the server come in windows:
 sizes of the unpacked and of the packed text (8 bytes each, little-endian), a MessagePack map packed

@@ -1,10 +1,12 @@
-"""How fast are views of images for SimCLR drawn against torchvision's transforms on PIL images?
+"""How fast are SimCLR's views drawn, compared with torchvision's transforms on PIL images?
 
-On one thread each, in turns in one run: crop to 32 pixels, mirror, colour jitter, grey, normalise, collate.
+Both crop to 32 pixels, mirror, jitter colours, convert to grey, normalise and collate, on one thread each, in
+turns in one run.
 
 - `views_per_second`, `pil_views_per_second` and their ratio, `augment_over_pil`.
-- `two_thread_views_per_second`: ours on two threads.
-- `views_16_per_second`, `blurred_views_per_second`: ours on one thread, 16 pixels; half of them blurred.
+- `two_thread_views_per_second`: the project's on two threads.
+- `views_16_per_second`: the project's on one thread, at 16 pixels.
+- `blurred_views_per_second`: the project's on one thread, half of the views blurred.
 """
 
 import time

@@ -1,9 +1,9 @@
 """Do the grid's cells on a CPU run faster side by side, a core each, or one after the other on all cores?
 
-Both ways in turn in one run: a training step of batches of 128 images, precision auto, without data and
-augmentation.
+Measured is a training step of 128 images, with automatic precision, without data loading and augmentation.
+Both cases are measured in turns in one run.
 
-- `resnet18_together`, `vit_together`: images a second of as many trainings as there are cores, a core each.
+- `resnet18_together`, `vit_together`: images a second, summed over one training for each core.
 - `resnet18_in_turn`, `vit_in_turn`: of one training on all cores.
 - `resnet18_together_over_in_turn`, `vit_together_over_in_turn`: their ratio.
 """
@@ -19,7 +19,7 @@ SECONDS, ROUNDS = 20, 2
 
 
 def together(name: str, trainings: int, threads: int) -> float:
-    """Images a second of so many trainings at once, of so many threads each.
+    """Images a second, summed over a number of simultaneous trainings with a number of threads each.
 
     Raises:
         TriptychError: one of them fails.

@@ -1,23 +1,23 @@
-"""How fast is a SimCLR step against other ways to do it, and against the matrix units?
+"""How fast is a SimCLR step, compared with other implementations and with the hardware's limit?
 
-All are measured alternately in one run, so that other work on the machine hits them alike. Each trains a
-ResNet18 for 32x32 images on batches of 128 images, two views each; loading and augmentation count.
+All are measured in turns in one run, so that other work on the machine slows them down alike. Each trains a
+ResNet18 for 32x32 images on batches of 128 images with two views; loading and augmentation count.
 
 - `images_per_second`: the step that a training takes, with automatic precision, Adam, head 512-512-128.
 - `step_over_float32`: over the same step in float32, NCHW, by PyTorch's own layers.
 - `step_over_report`: over float32, NCHW, torchvision's transforms on PIL images in 2 loader workers.
-- `step_over_lightly_default`, `step_over_lightly_bf16`: over lightly's SimCLR parts in a plain loop with 2
-  loader workers, as its examples run and with bfloat16 autocast added.
-- `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 product's, in bfloat16 or, where the
-  hardware has no units for it, in float32. Counted are those of plain convolutions: where minimal filtering
-  (`triptych.kernels.conv.winograd_bf16`, `winograd_fp32`) needs fewer, it may exceed 1.
+- `step_over_lightly_default`, `step_over_lightly_bf16`: over lightly's SimCLR in a plain loop with 2 loader
+  workers, as in its examples and with bfloat16 autocast.
+- `step_over_matmul_ceiling`: the step's FLOP/s over a 4096 x 4096 x 4096 product's, in bfloat16, or in
+  float32 on hardware without bfloat16 units. FLOPs are those of plain convolutions. Minimal filtering
+  (`triptych.kernels.conv.winograd_bf16`, `winograd_fp32`) needs fewer, so the ratio may exceed 1.
 - `step_outside_model`: share of the step that is not forward, backward or optimizer.
 - `checkpoint_share`: share of a run's time that saving a checkpoint every five minutes takes, if it is killed
   and resumed after each of them.
 
-lightly runs in an environment of its own, made here from benchmarks/peers/lightly.txt. benchmarks/peers/
-has what the others run. One that cannot be installed or run, or runs in a format that the hardware only
-emulates, has no number, for the reason given.
+The scripts of the others are in benchmarks/peers. lightly runs in its own environment, made here from
+benchmarks/peers/lightly.txt. If one cannot be installed or run, or the hardware only emulates its number
+format, its metric has the reason instead of a number.
 """
 
 import logging

@@ -1,9 +1,9 @@
 """How much memory does a training on 100,000 images of 224 pixels take?
 
-The packed images, 256 pixels a side as for random crops, take 19.7 GB. Their file is sparse here: it takes no
-room on the disk, and reading it none of the disk's time. ResNet18 or SimCLR is trained for some steps on this
-machine's CPU. Reported are the largest anonymous memory, which the machine must have; the pages of files that
-are in memory, which the system drops when others need room; and the time to gather a batch.
+The packed images, 256 pixels a side as for random crops, take 19.7 GB. The file is sparse here: it takes no
+space on the disk, and reading it does not load the disk. ResNet18 or SimCLR is trained for some steps on the
+CPU. Reported are the peak of anonymous memory, which the machine must have; the pages of files in memory,
+which the system drops when memory is short; and the time to gather a batch.
 
 python -m benchmarks.large_images [--part simclr] [--batch 128] [--steps 3]
 """

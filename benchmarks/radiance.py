@@ -161,7 +161,7 @@ def _networks(trainer: Trainer) -> dict[str, float]:
 
 
 def _steps(trainer: Trainer) -> dict[str, float]:
-    """Full steps of 2^18 samples: ours, plain PyTorch's, and ours on one core."""
+    """Full steps of 2^18 samples: by the kernels, by plain PyTorch, and by the kernels on one core."""
     for _ in range(20):  # until the number of rays fits
         trainer.advance()
     # between two looks at the occupancy grid, which both would share

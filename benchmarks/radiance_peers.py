@@ -1,19 +1,19 @@
 """How much closer to held-out photographs does a radiance field get than other libraries' on a CPU?
 
-A scene at a quarter of its resolution, every 8th image held out; the same minutes of training on
-all cores for each, one after the other; the same poses, lens and 8-bit pixels. What each renders of
-the held-out views is measured by the same code against the same photographs.
+The scene is read at a quarter of its resolution; every 8th image is held out. The implementations train one
+after the other, each for the same minutes on all cores, with the same poses, lens and 8-bit pixels. The same
+code compares their renderings of the held-out views with the photographs.
 
 - `over_fast_ngp_db`, `over_nerfacto_db`: mean PSNR over all held-out views, minus the peer's.
 - `NAME_psnr`, `NAME_steps_per_second`, `NAME_rays_per_step`, `NAME_peak_gib`, `NAME_render_seconds`
   (of all held-out views; not counted) of each. NAME is `triptych`, `fast_ngp` or `nerfacto`.
 
-The environment decides: SCENE, a transforms.json; BENCH_SECONDS of training each (600);
+Environment variables: SCENE names a transforms.json; BENCH_SECONDS is the time of each training (600);
 BENCH_REUSE=1 takes a peer's pictures from an earlier run on the same scene, with the same seconds
 and the same driver, instead of training it again.
 
-Peers run in environments of their own, made here from benchmarks/peers/*.txt. A peer that cannot
-be installed or run has no number: its metrics are missing, for the reason that stands in their place.
+Peers run in their own environments, made here from benchmarks/peers/*.txt. If a peer cannot be installed or
+run, its metrics have the reason instead of numbers.
 benchmarks/peers/run_*.py say which settings differ from the peers' defaults, and why.
 """
 

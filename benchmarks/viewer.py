@@ -1,9 +1,9 @@
 """How many pictures a second does the viewer show while the camera moves?
 
-The real server runs in a process of its own. A websocket client takes the browser's part, on a canvas
-of 540 x 960: it sends cameras along the scene's own path at the browser's 50 a second, and counts the
-pictures that arrive. So rendering, JPEG and both directions of the connection are included; drawing in
-the browser is not, which on these machines would be WebGL in software. Pictures are at least 135 wide.
+The server runs in its own process. A websocket client stands in for the browser, with a canvas of
+540 x 960. It sends cameras along the scene's path, 50 a second as a browser does, and counts the pictures
+that arrive. The time includes rendering, JPEG and the connection, but not drawing in the browser. Pictures
+are at least 135 pixels wide.
 
 - `viewer_fps`: pictures that arrive a second, while moving.
 - `viewer_short_side`: mean short side of these in pixels.

@@ -1,6 +1,6 @@
-"""How fast is a ViT's training step on this machine, against float32 and against the matrix units?
+"""How fast is a ViT's training step, compared with float32 and with the hardware's limit?
 
-All are measured alternately in one run, so that other work on the machine hits them alike. Each trains the
+All are measured in turns in one run, so that other work on the machine slows them down alike. Each trains the
 config's ViT (patch 4, 512 x 6, MLP 1024; no dropout) by AdamW on batches of 128 images of 32x32 with CutMix;
 augmentation counts.
 

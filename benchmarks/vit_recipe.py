@@ -1,10 +1,10 @@
 """What does each choice in the ViT's recipe give, in three epochs of CIFAR-100 with CutMix?
 
 Each variant changes the `modern` recipe of config.yaml's cell vit-cutmix. The network is trained on 45,000
-training images and answers for the other 5,000; the test images are not read. A variant takes a quarter of
-an hour on 2 cores; BENCH_VARIANTS="adamw preset" runs only these, BENCH_SEEDS="0 1 2" several seeds (0).
+training images and classifies the other 5,000; the test images are not read. A variant takes a quarter of an
+hour on 2 cores. BENCH_VARIANTS="adamw preset" runs only these, BENCH_SEEDS="0 1 2" several seeds (0).
 
-- `VARIANT_error`: percent of those answered wrong, mean over the seeds; `VARIANT_error_std` with several.
+- `VARIANT_error`: percent of wrong classes, mean over the seeds; `VARIANT_error_std` with several.
 - `VARIANT_minutes`: of training, which depends on what else the machine does.
 
 CIFAR-100 must have been packed: `snakemake --cores 1 results/data/cifar100/dataset.json`.
