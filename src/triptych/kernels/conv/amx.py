@@ -88,8 +88,8 @@ def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
         parallel(weight_gradient_by_rows, n // 32, *addresses, *shape, partial.data_ptr())
         return partial.sum(dim=0).permute(0, 3, 1, 2)
     right, left = torch.empty_like(x), torch.empty_like(dy)
-    parallel(pack_inputs, side**2, x.data_ptr(), n, side**2, channels_in, right.data_ptr())
-    parallel(pack_gradients, out**2, dy.data_ptr(), n, out**2, channels, left.data_ptr())
+    parallel(pack_maps, side**2, x.data_ptr(), n, side**2, channels_in, right.data_ptr(), False)
+    parallel(pack_maps, out**2, dy.data_ptr(), n, out**2, channels, left.data_ptr(), True)
     dw = _empty(channels, channels_in, size, torch.float32)
     parallel(
         weight_gradient_by_positions,
@@ -172,23 +172,20 @@ def _transpose_images(source, image, target):
 
 
 @kernel
-def pack_inputs(task, source, images, positions, channels, packed):
-    """A position of a map: [channel / 32][position][image / 32][image / 2 % 16][channel % 32][image % 2]."""
+def pack_maps(task, source, images, positions, channels, packed, gradient):
+    """A position of the maps: [channel / 32][position][image / 32], then as `_pack_images` has it.
+
+    With `gradient`, then as `_transpose_images` has it.
+    """
     image = positions * channels * 2
     for block in range(images // 32):
         for channel in range(0, channels, 32):
             place = packed + ((channel // 32 * positions + task) * (images // 32) + block) * BLOCK
-            _pack_images(source + block * 32 * image + (task * channels + channel) * 2, image, place)
-
-
-@kernel
-def pack_gradients(task, source, images, positions, channels, packed):
-    """A position of a map: [channel / 32][position][image / 32][channel % 32][image % 32]."""
-    image = positions * channels * 2
-    for block in range(images // 32):
-        for channel in range(0, channels, 32):
-            place = packed + ((channel // 32 * positions + task) * (images // 32) + block) * BLOCK
-            _transpose_images(source + block * 32 * image + (task * channels + channel) * 2, image, place)
+            corner = source + block * 32 * image + (task * channels + channel) * 2
+            if gradient:
+                _transpose_images(corner, image, place)
+            else:
+                _pack_images(corner, image, place)
 
 
 @kernel

@@ -24,9 +24,9 @@ from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.compiler.vectors import bytes_of, prefetch, transpose_words
 from triptych.kernels.conv.winograd_transforms import (
     pair_kernels,
-    transform_inputs,
     transform_kernel,
     transform_outputs,
+    transform_window,
 )
 from triptych.kernels.gemm.vector import multiply
 
@@ -186,7 +186,7 @@ def convolve(
             look_around(first + number, corner, tiles_per_side, size, row, nowhere, window, table)
             for channel in range(0, depth, 16):
                 at = left + number * row + channel * item
-                transform_inputs(addresses, channel * item, at, step, window, line, like)
+                transform_window(addresses, channel * item, at, step, window, line, like)
         rows = -(-count // 6) * 6  # whole micro-kernels; what is beyond the last tile is not used
         for begin in range(0, channels, SPAN):
             for place in range(places):

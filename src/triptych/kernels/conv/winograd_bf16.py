@@ -26,8 +26,7 @@ from triptych.kernels.conv.winograd_transforms import (
     INPUTS,
     OUTPUTS,
     line_sums,
-    pair_inputs,
-    pair_output_gradients,
+    pair_line,
     transform_kernel_gradient,
 )
 from triptych.kernels.gemm.vector import multiply
@@ -148,10 +147,10 @@ def accumulate(
                     corners[b + 2 + x] = corner + out_distance + x * out_row
             for channel in range(0, depth, 16):
                 place = right + (channel // PANEL * DEEP + tile) * PANEL * 2 + channel % PANEL * 4
-                pair_inputs(pair.ctypes.data, channel * 2, ONE, factor, place, step, line)
+                pair_line(pair.ctypes.data, channel * 2, ONE, factor, place, step, line, line)
             for channel in range(0, span, 16):
                 place = left + (channel // PANEL * DEEP + tile) * PANEL * 2 + channel % PANEL * 4
-                pair_output_gradients(corners.ctypes.data, channel * 2, top, bottom, place, out_step, line)
+                pair_line(corners.ctypes.data, channel * 2, top, bottom, place, out_step, TWO, line)
         for column in range(lines):
             for tall in range(span // PANEL):
                 for wide in range(depth // PANEL):

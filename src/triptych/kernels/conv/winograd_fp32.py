@@ -21,11 +21,7 @@ from triptych.kernels.conv.winograd import (
     prefetch_rows,
     transformed_convolution,
 )
-from triptych.kernels.conv.winograd_transforms import (
-    transform_inputs,
-    transform_kernel_gradient,
-    transform_output_gradients,
-)
+from triptych.kernels.conv.winograd_transforms import transform_kernel_gradient, transform_window
 from triptych.kernels.gemm.vector import multiply
 
 WEIGHTS = torch.float32  # the number format of the weights
@@ -98,9 +94,9 @@ def transform(task, tasks, source, depth, tiles_per_side, first, count, gradient
         for channel in range(0, depth, 16):
             at = packed + (channel * count + number * 16) * 4
             if gradient:
-                transform_output_gradients(addresses, channel * 4, at, step, FOUR, SIX, ZERO)
+                transform_window(addresses, channel * 4, at, step, FOUR, SIX, ZERO)
             else:
-                transform_inputs(addresses, channel * 4, at, step, SIX, SIX, ZERO)
+                transform_window(addresses, channel * 4, at, step, SIX, SIX, ZERO)
     nothing[0] = table[0]  # uses, as in `convolve`
 
 

@@ -56,6 +56,8 @@ OUTPUTS = {
     (5, 2): [[1, 0, 1, 1, 0], [0, 1, 0, 1, 1]],
     (5, 4): [[1, 0, 0, 0, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1]],
 }
+# By the length of a window (of the input) or a tile (of the output) and of a line of products: B' or A.
+WINDOWS = INPUTS | {(tile, line): np.transpose(matrix) for (line, tile), matrix in OUTPUTS.items()}
 # By the length of a line of products: G.
 KERNELS = {
     4: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
@@ -188,16 +190,8 @@ def _load_square(builder: Any, source: Any, step: Any, width: int) -> list[list[
     return [values[i : i + width] for i in range(0, width * width, width)]
 
 
-def _transform_window(
-    builder: Any, matrix: Any, table: Any, shift: Any, target: Any, step: Any, size: int, like: Any
-) -> None:
-    places = _addresses(builder, table, size, size, shift)
-    values = [[load_floats(builder, a, like) for a in row] for row in places]
-    _store_all(builder, _along_both(builder, matrix, values), target, step, like)
-
-
 @instruction()
-def transform_inputs(
+def transform_window(
     builder: Any,
     kinds: Any,
     table: Any,
@@ -208,18 +202,14 @@ def transform_inputs(
     line: Any,
     like: Any,
 ) -> None:
-    """B' x B of a window whose addresses stand in a table, to places `step` bytes apart."""
-    matrix = INPUTS[kinds[4].count, kinds[5].count]
-    _transform_window(builder, matrix, table, shift, target, step, kinds[4].count, kinds[6])
+    """B' x B of a window, or A dy A' of a tile, to places `step` bytes apart.
 
-
-@instruction()
-def transform_output_gradients(
-    builder: Any, kinds: Any, table: Any, shift: Any, target: Any, step: Any, tile: Any, line: Any, like: Any
-) -> None:
-    """A dy A' of a tile whose addresses stand in a table, to places `step` bytes apart."""
-    matrix = np.transpose(OUTPUTS[kinds[5].count, kinds[4].count])
-    _transform_window(builder, matrix, table, shift, target, step, kinds[4].count, kinds[6])
+    The addresses of its positions stand in a table.
+    """
+    size, like = kinds[4].count, kinds[6]
+    places = _addresses(builder, table, size, size, shift)
+    values = [[load_floats(builder, a, like) for a in row] for row in places]
+    _store_all(builder, _along_both(builder, WINDOWS[size, kinds[5].count], values), target, step, like)
 
 
 @instruction()
@@ -272,62 +262,32 @@ def transform_kernel_gradient(
     _store_all(builder, taps, target, tap, types.float32)
 
 
-def _pair_line(
+@instruction()
+def pair_line(
     builder: Any,
-    matrix: Any,
+    kinds: Any,
     table: Any,
     shift: Any,
-    factors: tuple[Any, Any],
+    upper: Any,
+    lower: Any,
     target: Any,
     step: Any,
-    width: int,
+    window: Any,
+    line: Any,
 ) -> None:
-    """One line of a transform of two tiles, as pairs of bfloat16, to places `step` bytes apart.
+    """One line of `transform_window` of two windows, as pairs of bfloat16, to places `step` bytes apart.
 
-    The table has the addresses of the two rows of positions that are summed, with their factors, first
-    those of one tile, then those of the other.
+    The table has the addresses of the two rows of positions that are summed, with the factors `upper` and
+    `lower`, first those of one window, then those of the other.
     """
-    places, tiles = _addresses(builder, table, 4, width, shift), []
-    first, second = (splat(builder, factor) for factor in factors)
-    for tile in (places[:2], places[2:]):
-        upper, lower = ([load_floats(builder, a, None) for a in row] for row in tile)
+    width, windows = kinds[6].count, []
+    places = _addresses(builder, table, 4, width, shift)
+    first, second = splat(builder, upper), splat(builder, lower)
+    for window_places in (places[:2], places[2:]):
+        above, below = ([load_floats(builder, a, None) for a in row] for row in window_places)
         sums = [
             builder.fadd(builder.fmul(a, first), builder.fmul(b, second), flags=("contract",))
-            for a, b in zip(upper, lower, strict=True)
+            for a, b in zip(above, below, strict=True)
         ]
-        tiles.append(apply(builder, matrix, sums))
-    _store_pairs(builder, zip(*tiles, strict=True), target, step)
-
-
-@instruction()
-def pair_inputs(
-    builder: Any,
-    kinds: Any,
-    table: Any,
-    shift: Any,
-    upper: Any,
-    lower: Any,
-    target: Any,
-    step: Any,
-    line: Any,
-) -> None:
-    """`_pair_line` of B' x B; rows are whole windows."""
-    size = kinds[6].count
-    _pair_line(builder, INPUTS[size, size], table, shift, (upper, lower), target, step, size)
-
-
-@instruction()
-def pair_output_gradients(
-    builder: Any,
-    kinds: Any,
-    table: Any,
-    shift: Any,
-    upper: Any,
-    lower: Any,
-    target: Any,
-    step: Any,
-    line: Any,
-) -> None:
-    """`_pair_line` of A dy A'; rows are two positions."""
-    matrix = np.transpose(OUTPUTS[kinds[6].count, 2])
-    _pair_line(builder, matrix, table, shift, (upper, lower), target, step, 2)
+        windows.append(apply(builder, WINDOWS[width, kinds[7].count], sums))
+    _store_pairs(builder, zip(*windows, strict=True), target, step)
