@@ -38,7 +38,7 @@ collect: $(INSTALLED) ## copy the finished results of a run into study/, checked
 
 study-page: $(INSTALLED) ## page, tables and docs/study.md from the results in study/; nothing is trained
 	$(BIN)/python -m triptych.study document
-	$(SNAKEMAKE) --cores all --directory studies/page --configfile presets/cpu.yaml study/page.yaml
+	$(SNAKEMAKE) --cores all --directory studies/page --configfile presets/cpu.yaml presets/overfitting.yaml study/page.yaml
 	@echo "The page is at file://$(CURDIR)/studies/page/results/report/index.html"
 
 view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit STUDY=studies/mine
@@ -84,7 +84,7 @@ licences: $(INSTALLED) ## the licences of all installed packages
 
 audit: $(INSTALLED) ## known vulnerabilities of the locked packages; asks a public database
 	$(BIN)/python -m pip install --quiet pip-audit==2.10.1
-	$(BIN)/pip-audit --disable-pip --no-deps --require-hashes --requirement requirements.lock --requirement requirements-torch.lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock --requirement requirements-torch.lock
 
 bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 	$(BIN)/python -m benchmarks $(NAME)

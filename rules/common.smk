@@ -38,6 +38,7 @@ from triptych.config.cells import (
     grid_cells,
     image_side,
     modules_of,
+    subset_recipe,
 )
 from triptych.config.parts import choose_parts, unused_definitions
 from triptych.config.sizes import sizes_of, training_mb
@@ -97,7 +98,11 @@ CELLS = [
 SCENES = config["reconstruction"]["scenes"]
 THREADS = config["compute"]["threads"]
 GPU = config["compute"]["gpus"]
-DATASETS = sorted({config[part]["dataset"] for part in ("self_supervision", "grid") if part in PARTS})
+# Data sets with fewer images, on which the baselines are trained, too.
+SUBSETS = list(config["grid"]["subsets"]) if "grid" in PARTS else []
+DATASETS = sorted(
+    {*SUBSETS, *(config[part]["dataset"] for part in ("self_supervision", "grid") if part in PARTS)}
+)
 
 
 # `<logs>` and `<benchmarks>` in the paths of all rules.
@@ -145,9 +150,14 @@ def of_training(recipe, runtime, views=1):
     return {"mem_mb": growing(memory), "runtime": runtime, "gpu": GPU * recipe["gpus"]}
 
 
+def plain(path):
+    """The path of a rule's output below results/, also where outputs are local copies of a storage's objects."""
+    return f"results/{str(path).partition('results/')[2]}"
+
+
 def results_of(rule, **wildcards):
     """Every output of a rule, for all combinations of wildcards, but TensorBoard's files."""
-    return expand([str(path) for name, path in rule.output._allitems() if name != "events"], **wildcards)
+    return expand([plain(path) for name, path in rule.output._allitems() if name != "events"], **wildcards)
 
 
 def shown(paths):

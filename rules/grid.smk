@@ -8,17 +8,15 @@ rule train_cell:
     input:
         data=packed(config["grid"]["dataset"]),
     output:
-        model="results/<cell>/model.safetensors",
-        metrics="results/<cell>/metrics.json",
-        history="results/<cell>/history.csv",
-        predictions="results/<cell>/predictions.npy",
-        events=directory("results/<cell>/tensorboard"),
+        model="results/grid/{architecture}-{augmentation}/seed{seed}/model.safetensors",
+        metrics="results/grid/{architecture}-{augmentation}/seed{seed}/metrics.json",
+        history="results/grid/{architecture}-{augmentation}/seed{seed}/history.csv",
+        predictions="results/grid/{architecture}-{augmentation}/seed{seed}/predictions.npy",
+        events=directory("results/grid/{architecture}-{augmentation}/seed{seed}/tensorboard"),
     log:
-        "<logs>/<cell>.log",
+        "<logs>/grid/{architecture}-{augmentation}/seed{seed}.log",
     benchmark:
-        "<benchmarks>/<cell>.tsv"
-    pathvars:
-        cell="grid/{architecture}-{augmentation}/seed{seed}",
+        "<benchmarks>/grid/{architecture}-{augmentation}/seed{seed}.tsv"
     conda:
         "../envs/learning.yaml"
     threads: config["compute"]["cell_threads"] or THREADS
@@ -34,6 +32,30 @@ rule train_cell:
         "Grid: {wildcards.architecture} with {wildcards.augmentation}, seed {wildcards.seed}"
     script:
         "../workflow/scripts/train_classifier.py"
+
+
+use rule train_cell as train_on_subset with:
+    input:
+        data=lambda wildcards: packed(wildcards.dataset)(wildcards),
+    output:
+        model="results/subsets/{dataset}/{architecture}/seed{seed}/model.safetensors",
+        metrics="results/subsets/{dataset}/{architecture}/seed{seed}/metrics.json",
+        history="results/subsets/{dataset}/{architecture}/seed{seed}/history.csv",
+        predictions="results/subsets/{dataset}/{architecture}/seed{seed}/predictions.npy",
+        events=directory("results/subsets/{dataset}/{architecture}/seed{seed}/tensorboard"),
+    log:
+        "<logs>/subsets/{dataset}/{architecture}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/subsets/{dataset}/{architecture}/seed{seed}.tsv"
+    resources:
+        mem_mb=lambda wildcards: of_training(recipe_on_subset(wildcards), runtime=1440, part="grid")["mem_mb"],
+        runtime=1440,
+        gpu=lambda wildcards: GPU * recipe_on_subset(wildcards)["gpus"],
+    params:
+        code=TrackedCode("train_classifier.py", module_of_row),
+        recipe=recipe_on_subset,
+    message:
+        "Grid: {wildcards.architecture} on {wildcards.dataset}, seed {wildcards.seed}"
 
 
 rule count_parameters:
@@ -120,6 +142,7 @@ rule roll_out_attention:
 
 GRID_TARGETS = [
     *(path for output in ("model", "metrics", "history", "predictions") for path in of_cells(output)),
+    *results_of(rules.train_on_subset, dataset=SUBSETS, architecture=ARCHITECTURES, seed=GRID_SEEDS),
     *([] if OWN_IMAGES else results_of(rules.count_parameters)),
     *results_of(rules.sample_augmentations),
     *results_of(rules.roll_out_attention, architecture=ATTENTIVE),

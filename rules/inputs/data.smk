@@ -148,4 +148,4 @@ def archive_of(wildcards):
     settings = config["datasets"][wildcards.dataset]
     if settings["source"] in OFFICIAL:
         return [f"results/downloads/{download_of(settings).file}"]
-    return archive_files(settings)
+    return [local(file) for file in archive_files(settings)]

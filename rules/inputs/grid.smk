@@ -11,6 +11,11 @@ def recipe_of_cell(wildcards):
     return cell_recipe(config, wildcards.architecture, wildcards.augmentation)
 
 
+def recipe_on_subset(wildcards):
+    """Likewise, of a baseline on fewer training images."""
+    return subset_recipe(config, wildcards.dataset, wildcards.architecture)
+
+
 def columns_of(architecture):
     """The augmentations that an architecture is run with."""
     return [augmentation for augmentation in AUGMENTATIONS if cell_name(architecture, augmentation) in CELLS]
@@ -30,7 +35,7 @@ def of_cells(output, architectures=ARCHITECTURES, seeds=GRID_SEEDS):
         path
         for architecture in architectures
         for path in expand(
-            rules.train_cell.output[output],
+            plain(rules.train_cell.output[output]),
             architecture=architecture,
             augmentation=columns_of(architecture),
             seed=seeds,

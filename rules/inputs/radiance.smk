@@ -78,7 +78,8 @@ def rules_of_field(scene):
 
 def recorded_path(scene):
     """The camera path that the film of a scene follows, or None: along its cameras."""
-    return scene_recipe(scene, "flythrough")["path"]
+    path = scene_recipe(scene, "flythrough")["path"]
+    return path and local(path)
 
 
 def check_paths():

@@ -60,7 +60,7 @@ def film_of(wildcards):
     scene = config["scenes"][wildcards.scene]
     if scene["source"] == "orbit":
         return rules.film_orbit.output.film
-    return scene["path"] if scene["source"] == "video" else []
+    return local(scene["path"]) if scene["source"] == "video" else []
 
 
 def frames_recipe(wildcards):
@@ -131,4 +131,4 @@ def reference_of(wildcards):
     scene = config["scenes"][wildcards.scene]
     if scene["source"] == "orbit":
         return rules.film_orbit.output.truth
-    return scene["reference"]
+    return local(scene["reference"])

@@ -7,7 +7,7 @@ GRID_TABLES = [
     *("differences", "cost"),
 ]
 PUBLISHED = [
-    f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}"
+    local(f"{os.path.relpath(SOURCE)}/triptych/report/published/published_{name}")
     for name in ("results.csv", "curves.csv", "recipes.yaml")
 ]
 TITLES = {
@@ -38,7 +38,7 @@ def table(name):
 
 def filled(path, **wildcards):
     """The path of a rule's output for these wildcards."""
-    return str(path).format(**wildcards)
+    return plain(path).format(**wildcards)
 
 
 def all_seeds(path, **wildcards):
@@ -138,6 +138,16 @@ SELF_SUPERVISION = {
 }
 # Results of part 2 for the tables, some figures and the page.
 GRID = {"dataset": data_of("grid"), "metrics": shown(of_cells("metrics"))}
+# The baselines on parts of the training images.
+ON_SUBSETS = shown(
+    expand(
+        plain(rules.train_on_subset.output.metrics),
+        dataset=SUBSETS,
+        architecture=ARCHITECTURES,
+        seed=GRID_SEEDS,
+    )
+)
+SUBSET_DATA = shown([f"results/data/{name}/dataset.json" for name in SUBSETS])
 # Figures of part 1 for which there are results.
 ENCODER_MAPS = {
     encoder: shown([filled(rules.map_features.output.map, encoder=encoder, seed=SEEDS[0])])

@@ -22,6 +22,7 @@ from triptych.workflow.plugins import in_user_module
 from triptych.workflow.progress import LOG_ONLY
 from triptych.workflow.provenance import provenance
 from triptych.workflow.records import lock_path, remove_record, write_record
+from triptych.workflow.storage import enter_local_copies
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -65,6 +66,7 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
     """
     log.handlers = [logging.StreamHandler()]
     with _one_line_errors(snakemake.rule):
+        enter_local_copies(snakemake)
         _start_log(Path(snakemake.log[0]), snakemake.rule)
         _end_by_exceptions()
         end_with_snakemake()
