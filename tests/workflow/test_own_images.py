@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 TARGET = "results/simclr/seed0/metrics.json"
 PACKING = "Packing mine from a folder of images"
+CHECKING = "Checking that all parts fit the images of mine"
 PRETRAINING = "SimCLR: pretraining without labels, seed 0"
 
 
@@ -99,13 +100,26 @@ def test_an_edited_image_retrains(mine: Study, images: Path) -> None:
     assert mine.plan(TARGET) >= {PACKING, PRETRAINING}
 
 
+def test_all_sizes_are_checked_before_any_target_and_failed_checks_retrain_nothing(mine: Study) -> None:
+    checked = mine.folder / "results/data/mine/checked.json"
+    assert checked.exists(), "although the target was a training"
+    kept = mine.preset.read_bytes()
+    mine.configure(self_supervision={"fine_tune": {"percents": [50], "validation": 999}})
+    failed = mine.snakemake("results/data/mine/checked.json")
+    assert failed.returncode != 0 and not checked.exists()
+    assert "self_supervision.fine_tune.validation is 999" in failed.stdout + failed.stderr
+    mine.preset.write_bytes(kept)
+    output = mine.run(TARGET)
+    assert CHECKING in output and PRETRAINING not in output
+
+
 def test_a_lost_class_stops_everything_beforehand(mine: Study, images: Path) -> None:
     for file in (images / "train/b").iterdir():
         file.unlink()
     done = mine.snakemake(TARGET)
-    assert done.returncode != 0
-    assert "config: datasets.mine: " in done.stdout + done.stderr
-    assert "train/b has no images" in done.stdout + done.stderr
+    assert done.returncode == 1
+    assert f"\ntriptych: config: datasets.mine: {images}/train/b has no images" in done.stderr
+    assert "Error" not in done.stdout + done.stderr  # of Snakemake
 
 
 def test_a_second_study_neither_downloads_nor_packs_again(mine: Study) -> None:

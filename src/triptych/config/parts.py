@@ -72,7 +72,7 @@ def unused_definitions(config: Config, shipped: Config) -> list[str]:
     """
     learning, grid = config["self_supervision"], config["grid"]
     used = {
-        "datasets": [learning["dataset"], grid["dataset"]],
+        "datasets": [learning["dataset"], grid["dataset"], *grid.get("subsets", ())],
         "architectures": [*grid["architectures"], learning["architecture"]],
         "augmentations": [*grid["augmentations"], learning["supervised"]["augmentation"]],
         "scenes": config["reconstruction"]["scenes"],
