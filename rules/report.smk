@@ -62,9 +62,7 @@ PAGE = {
     ),
 }
 if not any(PAGE.values()):
-    raise WorkflowError(
-        f"config: results_from: {RESULTS_FROM} has no results of parts 1 and 2 that this config names"
-    )
+    refuse(f"config: results_from: {RESULTS_FROM} has no results of parts 1 and 2 that this config names")
 
 
 rule write_report:
