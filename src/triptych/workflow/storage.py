@@ -1,6 +1,6 @@
 """Jobs of a study that is kept in object storage (`--default-storage-provider`, see docs/object_storage.md).
 
-Snakemake gives such a job local copies of its files, `.snakemake/storage/s3/BUCKET/PREFIX/results/...`. The job
+Snakemake copies the files of such a job to `.snakemake/storage/s3/BUCKET/PREFIX/results/...`. The job
 runs in the folder above `results/`, so that every path is the same as in a study on a file system.
 """
 
