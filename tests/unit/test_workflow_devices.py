@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from triptych.workflow.devices import autocast, choose_device, describe_precision, has_fast_bfloat16
+from triptych.workflow.devices import (
+    autocast,
+    choose_device,
+    describe_conditions,
+    describe_precision,
+    has_fast_bfloat16,
+)
 from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
@@ -33,3 +39,15 @@ def test_bfloat16_is_used_where_it_is_asked_for_or_fast() -> None:
     assert product_type("auto") == (torch.bfloat16 if has_fast_bfloat16(CPU) else torch.float32)
     for precision in ("bfloat16", "float32", "auto"):
         assert str(product_type(precision)) == f"torch.{describe_precision(CPU, precision)}"
+
+
+def test_conditions_of_a_training_name_format_threads_cpu_and_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from triptych.kernels import registry
+
+    for tier in ("off", "avx2"):  # a machine that has lost its instructions has other conditions
+        monkeypatch.setattr(registry, "_tier", tier)
+        words = describe_conditions(torch.device("cpu"), "float32")
+        assert words.startswith(f"float32 on {torch.get_num_threads()} threads of ")
+        assert words.endswith(f", kernels {tier}")
