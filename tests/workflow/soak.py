@@ -2,8 +2,8 @@
 
     python tests/workflow/soak.py --kills 100 --seed 0
 
-In each round, one kind of job is started on tiny data, killed twice at random moments (the second time while
-it resumes), and then left alone. Afterwards no process is left, `--unlock` was not needed, a saved state was
+In each round, one kind of job is started on tiny data, killed at a random moment, killed again while it
+resumes, and then left alone. Afterwards no process is left, `--unlock` was not needed, a saved state was
 resumed, all results have the same bits as those of an undisturbed run, Snakemake has nothing to do, and no
 temporary files are left.
 """
@@ -43,7 +43,6 @@ CONFIG = {
     },
     "reconstruction": {"radiance": {"steps": 30, "log_every": 3}},
 }
-FIRST = ["results/data/shapes/digest.txt", "results/scenes/orbit/frames"]  # what the kinds need
 # The outputs of each kind of job; the last one is the target.
 KINDS = {
     "simclr": ["results/simclr/seed0/metrics.json"],
@@ -52,6 +51,8 @@ KINDS = {
     "sfm": [f"results/scenes/orbit/{name}" for name in ("database.db", "sfm/images.bin", "sfm.json")],
     "radiance": ["results/scenes/orbit/radiance/metrics.json"],
 }
+INPUTS = {"sfm": "results/scenes/orbit/frames", "radiance": "results/scenes/orbit/transforms.json"}
+DATA = "results/data/shapes/digest.txt"  # the input of the others
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 VICTIMS = ("trainer", "snakemake", "both", "group")
 MARK = "TRIPTYCH_SOAK"  # in the environment of all processes of a run
@@ -89,15 +90,19 @@ class Soak:
         self.study, self.kinds, self.random = study, kinds, random.Random(seed)
         copy_project(study)
         (study / "soak.yaml").write_text(yaml.safe_dump(CONFIG))
-        self.finish(*FIRST)
+        self.finish(*{INPUTS.get(kind, DATA) for kind in kinds})
         self.seconds, self.undisturbed = {}, {}
         for kind in kinds:
-            if kind == "radiance":
-                self.finish("results/scenes/orbit/transforms.json")
+            self.remove(kind)
             began = time.monotonic()
             self.finish(KINDS[kind][-1])
             self.seconds[kind] = time.monotonic() - began
             self.undisturbed[kind] = results(study, kind)
+
+    def remove(self, kind: str) -> None:
+        """Remove the results of a kind, so that its jobs run again."""
+        for output in KINDS[kind]:
+            (self.study / output).unlink(missing_ok=True)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start Snakemake as the leader of a process group; its words are appended to soak.log."""
@@ -159,8 +164,7 @@ class Soak:
 
     def round(self, kind: str, kills: int) -> str:
         """Remove the results of a kind, kill the runs that make them, finish, and compare."""
-        for output in KINDS[kind]:
-            (self.study / output).unlink(missing_ok=True)
+        self.remove(kind)
         done = [self.kill(kind) for _ in range(kills)]
         saved = list((self.study / "results/checkpoints").rglob("step-*.pt"))
         missing = not (self.study / KINDS[kind][-1]).exists()
@@ -187,16 +191,17 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-def soak(study: Path, *, kills: int, seed: int, kinds: Sequence[str] = tuple(KINDS)) -> int:
-    """Kill `kills` runs, twice in each round; returns how many rounds failed."""
+def soak(study: Path, *, kills: int, seed: int, kinds: Sequence[str] = tuple(KINDS), each: int = 2) -> int:
+    """Kill `kills` runs, `each` of them in a round; returns how many rounds failed."""
     runs, failed = Soak(study, kinds, seed), 0
-    for number in range((kills + 1) // 2):
-        kind = kinds[number % len(kinds)]
+    for number, done in enumerate(range(0, kills, each)):
+        kind, count = kinds[number % len(kinds)], min(each, kills - done)
         try:
-            print(f"{2 * number + 2}/{kills} {runs.round(kind, min(2, kills - 2 * number))}", flush=True)
+            words = runs.round(kind, count)
         except AssertionError as problem:
             failed += 1
-            print(f"{2 * number + 2}/{kills} FAILED {kind}: {problem}", flush=True)
+            words = f"FAILED {kind}: {problem}"
+        print(f"{done + count}/{kills} {words}", flush=True)
     return failed
 
 
