@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 NAME ?=
+MINUTES ?= 10
 SCENE ?= orbit
 STUDY ?= .
 TARGET ?= results/grid/vit-cutmix/seed0/metrics.json
@@ -63,6 +64,9 @@ lint: $(INSTALLED) ## format, lint and types
 	$(BIN)/mypy
 	$(SNAKEMAKE) --lint
 
+fuzz: $(INSTALLED) ## mutated files for every reader, MINUTES=10 each; for one of them NAME=image
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(NAME)
+
 dag: $(INSTALLED) ## draw the graph of rules as results/dag.svg (needs graphviz) or print it
 	@mkdir -p results
 	@if command -v dot >/dev/null; then $(SNAKEMAKE) --rulegraph | dot -Tsvg > results/dag.svg && echo results/dag.svg; else $(SNAKEMAKE) --rulegraph; fi
@@ -98,4 +102,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study collect study-page view test test-all test-cluster soak lint dag plan tracked lock licences audit bench docs site clean
+.PHONY: fuzz help demo study collect study-page view test test-all test-cluster soak lint dag plan tracked lock licences audit bench docs site clean

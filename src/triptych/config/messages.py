@@ -44,7 +44,7 @@ def explain(errors: Sequence[ErrorDetails]) -> list[str]:
 
 def did_you_mean(value: object, known: Iterable[object]) -> str:
     """`; did you mean 'folder'?`, or nothing if no known value is similar."""
-    close = difflib.get_close_matches(str(value).lower(), map(str, known), n=1)
+    close = difflib.get_close_matches(str(value)[:100].lower(), map(str, known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

@@ -11,7 +11,9 @@ from triptych.config.checks import check_budgets, check_cells, check_names, chec
 from triptych.config.grid import Recipe
 from triptych.config.messages import explain
 from triptych.config.study import Study
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, printable
+
+MAX_PROBLEMS = 50  # that a message lists
 
 
 def validate_config(config: dict[str, Any]) -> None:
@@ -38,7 +40,10 @@ def validate_config(config: dict[str, Any]) -> None:
 
 def refuse(problems: Iterable[str]) -> None:
     """Raise `TriptychError` if there are any problems of the config: a line for each."""
-    if lines := [f"config: {problem}" for problem in dict.fromkeys(problems)]:
+    lines = [f"config: {printable(problem, 1000)}" for problem in dict.fromkeys(problems)]
+    if len(lines) > MAX_PROBLEMS:
+        lines[MAX_PROBLEMS:] = [f"config: {len(lines) - MAX_PROBLEMS} more problems are not listed"]
+    if lines:
         raise TriptychError("\n".join(lines))
 
 

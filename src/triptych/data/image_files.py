@@ -33,8 +33,12 @@ FORMATS = (
 )
 NAMED = 100  # most files that a message names
 
-# Pillow refuses twice as many, as a decompression bomb. Its own limit is below the 200 megapixels of phones.
-Image.MAX_IMAGE_PIXELS = 2**29
+MAX_PIXELS = 2**28  # above the 200 megapixels of phones, for which Pillow's own limit is too low
+MAX_MEMORY = 2**30  # bytes of a decoder, beside the image
+# Memory of the decoders in bytes per pixel, as measured; the other formats need next to none.
+DECODERS = {"JPEG2000": 16, "WEBP": 13, "AVIF": 6, "HEIF": 5}
+PROGRESSIVE = 7  # of a progressive JPEG
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 class UnreadableImage(TriptychError):
@@ -163,6 +167,14 @@ def _fewer_bits(image: Image.Image) -> Image.Image:
     return result
 
 
+def _check_size(image: Image.Image) -> None:
+    """Raise `ValueError` if an image, by its header, takes too much memory to decode."""
+    memory = PROGRESSIVE if image.info.get("progressive") else DECODERS.get(image.format or "", 1)
+    if image.width * image.height > (most := min(MAX_PIXELS, MAX_MEMORY // memory)):
+        size = f"{image.width} x {image.height} pixels"
+        raise ValueError(f"{size}; at most {most // 10**6} megapixels of its type can be read")
+
+
 def load_image(
     path: Path, *, remedy: str = "replace it", header_only: bool = False, min_side: int | None = None
 ) -> Image.Image:
@@ -180,6 +192,7 @@ def load_image(
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
+            _check_size(image)
             if header_only:
                 return image
             if min_side is not None:

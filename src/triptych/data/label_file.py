@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, printable
 
 PARTS = {
     "train": ("train", "training"),
@@ -38,7 +38,8 @@ def read_labels(path: Path) -> dict[str, tuple[str, str | None]]:
     rows.fieldnames = columns
     if not {"file", "label"} <= set(columns):
         raise TriptychError(
-            f"{path} has the columns {', '.join(columns) or '(none)'}; the labels need 'file' and 'label'"
+            f"{path} has the columns {printable(', '.join(columns)) or '(none)'}; "
+            "the labels need 'file' and 'label'"
         )
     found: dict[str, tuple[str, str | None]] = {}
     for row in rows:
@@ -49,9 +50,9 @@ def read_labels(path: Path) -> dict[str, tuple[str, str | None]]:
                 f"{where}: the {'label' if name else 'file'} is empty; fill it or remove the line"
             )
         if name in found:
-            raise TriptychError(f"{where}: {name} is there twice; remove one of the lines")
+            raise TriptychError(f"{where}: {printable(name)} is there twice; remove one of the lines")
         part = part_named(split) if split else None
         if split and part is None:
-            raise TriptychError(f"{where}: split is '{split}' but must be train, val or test")
+            raise TriptychError(f"{where}: split is '{printable(split)}' but must be train, val or test")
         found[name] = label, part
     return found

@@ -24,8 +24,9 @@ from triptych.workflow.files import atomic_path
 log = logging.getLogger("triptych")
 
 MAX_FAILURES = 1000  # a reader that fails without advancing would never end
-MAX_PIXELS = 100_000_000  # a decoder holds many frames: of 100 megapixels, each takes 150 MB or more
-MAX_THREADS = 8  # a decoder holds a frame per thread
+# 8K. A decoder holds up to 16 frames of 1.5 bytes per pixel or more, and one per thread: 1 GiB or so.
+MAX_PIXELS = 36_000_000
+MAX_THREADS = 8  # with 8K 2
 SEEK_AFTER = 10  # seconds: nearer frames are reached sooner by decoding on than from the last key frame
 MAX_GAP = 10  # seconds between frames of a broadcast stream; longer ones are restarts of its clock
 
@@ -152,7 +153,8 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 def _prepare(stream: VideoStream, threads: int) -> None:
     stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = min(threads, MAX_THREADS)
+    pixels = max(1, stream.width * stream.height)
+    stream.codec_context.thread_count = min(threads, MAX_THREADS, max(1, 2 * MAX_PIXELS // pixels))
 
 
 def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:

@@ -8,7 +8,7 @@ from triptych.config.reconstruction import Radiance
 from triptych.radiance.render import RadianceField
 from triptych.radiance.trainer import Trainer
 from triptych.scenes.scene import Scene
-from triptych.training.checkpoint import Checkpoints
+from triptych.training.checkpoint import Checkpoints, restoring
 from triptych.training.history import History
 from triptych.training.memory import keep_large_allocations
 from triptych.workflow.errors import TriptychError
@@ -52,9 +52,10 @@ def train(
         keep_large_allocations()
     trainer.warm_up()
     saved = checkpoints.load()
-    if saved is not None:
-        trainer.load_state(saved["trainer"])
-    curves = History(events, key="step", rows=saved["rows"] if saved else ())
+    with restoring(checkpoints):
+        if saved is not None:
+            trainer.load_state(saved["trainer"])
+        curves = History(events, key="step", rows=saved["rows"] if saved else ())
     unit, total = ("step", recipe.steps) if recipe.steps else ("second", round(60 * (recipe.minutes or 0)))
     with Progress(total, "radiance", unit=unit, start=round(total * trainer.progress())) as progress:
         while trainer.progress() < 1:

@@ -77,13 +77,15 @@ def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dic
     """The facts at the head of the page, each of one or more lines."""
     records = [result.provenance for result in {result.path: result for result in results}.values()]
     seeds = sorted({record["seed"] for record in records if record.get("seed") is not None})
-    finished = sorted(datetime.fromisoformat(record["finished"]) for record in records)
+    finished = sorted(
+        datetime.fromisoformat(record["finished"]) for record in records if record.get("finished")
+    )
     facts = {
         "Configuration": list(configuration),
         "Data sets": [
-            f"{result.values['name']}: {images_of(result.values)}"
+            f"{result.values.get('name', '?')}: {images_of(result.values)}"
             for result in results
-            if "counts" in result.values
+            if result.values.get("counts")
         ],
         "Seeds": [", ".join(map(str, seeds))],
         "Computing time": [

@@ -4,14 +4,51 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import AfterValidator, BaseModel, FiniteFloat, NonNegativeInt, PositiveInt
 
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, printable
 from triptych.workflow.files import read_json
+
+
+def _time(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time without its zone")
+    return text
+
+
+class _Hardware(BaseModel, strict=True):
+    memory_gib: FiniteFloat | None = None
+
+
+class _Provenance(BaseModel, strict=True):
+    """The types of what the page needs of a provenance; whatever else there is may be anything."""
+
+    seed: int | None = None
+    wall_seconds: FiniteFloat | None = None
+    finished: Annotated[str, AfterValidator(_time)] | None = None
+    hardware: _Hardware | None = None
+    versions: dict[str, str] | None = None
+    revision: str | None = None
+
+
+class _Counts(BaseModel, strict=True):
+    train: PositiveInt
+    test: NonNegativeInt
+
+
+class _Values(BaseModel, strict=True):
+    """The types of what the page needs of any result and of a data set's description."""
+
+    name: str = "?"
+    counts: _Counts | None = None
+    validation: NonNegativeInt = 0
+    test_looks: int = 1
 
 
 @dataclass(frozen=True)
@@ -27,11 +64,15 @@ class Result:
         if key not in self.values:
             raise TriptychError(f"{self.path}: no '{key}' in this result; delete the file and run again")
         value = self.values[key]
+        if value is not None and not isinstance(value, int | float):
+            raise TriptychError(f"{self.path}: '{key}' is no number; delete the file and run again")
         return math.nan if value is None else float(value)
 
     @property
     def seed(self) -> int:
         """The seed of the run."""
+        if self.provenance.get("seed") is None:
+            raise TriptychError(f"{self.path}: its provenance has no seed; delete the file and run again")
         return int(self.provenance["seed"])
 
     @property
@@ -73,7 +114,9 @@ def read_result(path: str | Path) -> Result:
     try:
         values = read_json(path)
         provenance = values.pop("provenance")
-    except (ValueError, KeyError, AttributeError) as error:
+        _Provenance.model_validate(provenance)
+        _Values.model_validate(values)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise TriptychError(f"{path}: not a result file of this study; delete it and run again") from error
     return Result(path, values, provenance)
 
@@ -95,7 +138,9 @@ def read_history(path: str | Path) -> pd.DataFrame:
             raise ValueError("its last line is incomplete")
         return pd.read_csv(StringIO(text))
     except ValueError as error:  # pandas' errors are, too
-        raise TriptychError(f"{path} cannot be read ({error}); delete it and run again") from error
+        raise TriptychError(
+            f"{path} cannot be read ({printable(str(error).strip())}); delete it and run again"
+        ) from error
 
 
 def duration(seconds: float) -> str:

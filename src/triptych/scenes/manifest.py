@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from triptych.workflow.errors import TriptychError, malformed, printable
 from triptych.workflow.files import atomic_path
 
 COLUMNS = ("frame", "file", "time", "sharpness", "kept", "why", "source")
@@ -49,13 +50,33 @@ def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
             writer.writerow((row.frame, file, time, sharpness, row.kept, row.status, row.source))
 
 
+def _rows(manifest: str | Path) -> list[dict[str, str]]:
+    """The rows of kept frames.
+
+    Raises:
+        TriptychError: the file is damaged.
+    """
+    try:
+        with open(manifest, newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["file"]]
+        for row in rows:
+            float(row["sharpness"] or "nan")
+            if row.keys() != set(COLUMNS) or None in row.values():
+                raise ValueError(f"a row does not have the columns {', '.join(COLUMNS)}")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise TriptychError(
+            f"{manifest}: not a list of frames ({printable(malformed(error))}); delete it and run again"
+        ) from error
+    return rows
+
+
 def sharpness_of_files(manifest: str | Path) -> dict[str, float]:
     """The measured sharpness of each kept frame, by file name."""
-    with open(manifest, newline="", encoding="utf-8") as stream:
-        return {row["file"]: float(row["sharpness"]) for row in csv.DictReader(stream) if row["file"]}
+    return {row["file"]: float(row["sharpness"] or "nan") for row in _rows(manifest)}
 
 
 def sources_of_files(manifest: str | Path) -> dict[str, str]:
     """The path of each kept frame's photograph in the scene's folder, "" for films, by file name."""
-    with open(manifest, newline="", encoding="utf-8") as stream:
-        return {row["file"]: row["source"] for row in csv.DictReader(stream) if row["file"]}
+    return {row["file"]: row["source"] for row in _rows(manifest)}

@@ -9,7 +9,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from triptych.scenes.coordinates import Array
-from triptych.workflow.errors import TriptychError
+from triptych.workflow.errors import TriptychError, printable
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ def read_points(file: Path) -> SparsePoints | None:
         with file.open("rb") as stream:
             if b"element vertex 0" in stream.read(1000).splitlines():
                 return None
-        loaded: Any = trimesh.load(file, process=False)
+            stream.seek(0)
+            # As a stream: of a file, trimesh would follow its links to textures, and choose by its suffix.
+            loaded: Any = trimesh.load(stream, file_type="ply", process=False)
         points = np.asarray(loaded.vertices, dtype=np.float64).reshape(-1, 3)
         colours = loaded.colors if hasattr(loaded, "colors") else loaded.visual.vertex_colors
         colours = np.asarray(colours, dtype=np.uint8)[:, :3]
@@ -38,7 +40,9 @@ def read_points(file: Path) -> SparsePoints | None:
             raise ValueError(f"{len(points)} points, {len(colours)} colours")
         if not np.isfinite(points).all():
             raise ValueError("a point is not finite")
-    except (OSError, ValueError, AttributeError, IndexError, KeyError, TypeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except MemoryError:
+        raise
+    except Exception as error:  # trimesh raises almost anything
+        reason = printable(str(error) or type(error).__name__)
         raise TriptychError(f"{file}: not a coloured point cloud ({reason}); write it again") from error
     return SparsePoints(points, colours)

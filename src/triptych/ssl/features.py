@@ -86,8 +86,11 @@ def load_features(source: str | Path) -> LabelledFeatures:
     """
     try:
         tensors = load_file(source)
-        return LabelledFeatures(tensors["features"], tensors["labels"])
-    except (OSError, SafetensorError, KeyError) as error:
+        features, labels = tensors["features"], tensors["labels"]
+        if features.ndim != 2 or labels.shape != features.shape[:1] or labels.is_floating_point():
+            raise ValueError(f"shapes {tuple(features.shape)} and {tuple(labels.shape)}")
+        return LabelledFeatures(features, labels)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise TriptychError(
             f"{source}: cannot be read as features ({error}); delete the file and run again"
         ) from error

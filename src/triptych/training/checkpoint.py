@@ -8,13 +8,15 @@ import hashlib
 import io
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from triptych.training.stopping import stop_if_requested, stop_requested
-from triptych.workflow.errors import is_out_of_memory
+from triptych.workflow.errors import TriptychError, is_out_of_memory, printable
 from triptych.workflow.files import atomic_path
 
 log = logging.getLogger("triptych")
@@ -131,5 +133,21 @@ def _read(path: Path) -> dict[str, Any]:
     content = memoryview(path.read_bytes())
     if hashlib.sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
         raise ValueError("its checksum is wrong")
-    saved: dict[str, Any] = torch.load(io.BytesIO(content[:-DIGEST]), map_location="cpu", weights_only=True)
+    saved: Any = torch.load(io.BytesIO(content[:-DIGEST]), map_location="cpu", weights_only=True)
+    if not isinstance(saved, dict) or not {"fingerprint", "conditions", "state"} <= saved.keys():
+        raise ValueError("it is no checkpoint of a training")
     return saved
+
+
+@contextmanager
+def restoring(checkpoints: Checkpoints) -> Iterator[None]:
+    """Within it, a state that does not fit the training becomes a `TriptychError`."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise TriptychError(
+            f"{checkpoints.folder}: the checkpoint is none of this training "
+            f"({printable(str(error) or type(error).__name__)}); delete the folder and run again"
+        ) from error

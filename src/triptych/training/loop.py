@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.training.batches import Batch, Batches
-from triptych.training.checkpoint import Checkpoints
+from triptych.training.checkpoint import Checkpoints, restoring
 from triptych.training.compilation import (
     compile_in_place,
     leave_uncompiled,
@@ -132,7 +132,8 @@ def fit(
     state = TrainState(model, make_optimizer(model, recipe), WeightAverage(model, recipe["ema"]))
     training_step = TrainingStep(state, prepare, loss_of, batches, recipe)
     if (saved := broadcast_object(checkpoints.load() if rank() == 0 else None)) is not None:
-        state.load_state_dict(saved)
+        with restoring(checkpoints):
+            state.load_state_dict(saved)
     runner = _EpochRunner(state, training_step, checkpoints, recipe)
     curves = History(folder / "tensorboard", key="epoch", rows=state.rows) if rank() == 0 else None
     epochs, images = batches.epochs, batches.steps * batches.batch_size

@@ -41,10 +41,10 @@ def one_line(text: str) -> str:
     return re.sub(odd, lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def printable(text: str) -> str:
-    """Text for messages and tables: one line of at most 200 characters."""
+def printable(text: str, length: int = 200) -> str:
+    """Text for messages and tables: one line of at most `length` characters; its middle may be missing."""
     plain = one_line(text)
-    return plain if len(plain) <= 200 else f"{plain[:100]}...{plain[-90:]}"
+    return plain if len(plain) <= length else f"{plain[: length // 2]}...{plain[10 - length // 2 :]}"
 
 
 def without_passwords(text: str) -> str:

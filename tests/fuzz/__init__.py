@@ -1,0 +1,1 @@
+"""Mutated files for every reader of files that people bring."""
