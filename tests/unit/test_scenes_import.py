@@ -195,8 +195,10 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     assert "frame frames/001.png: transform_matrix does not turn a camera but mirrors" in mirrored
     content["frames"][1]["transform_matrix"] = pose
     change(source, frames=content["frames"])
-    (source.parent / "frames/001.png").write_bytes(b"no image")
-    assert "001.png: cannot be read as an image" in message_of(source)
+    for number in (1, 2):
+        (source.parent / f"frames/00{number}.png").write_bytes(b"no image")
+    both = "2 of 3 images cannot be read: frames/001.png, frames/002.png (damaged or of an unknown type)"
+    assert both in message_of(source)
     for number in (1, 2):
         (source.parent / f"frames/00{number}.png").unlink()
     assert "1 of 3 listed images exist (tried first: " in (message := message_of(source))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from triptych.data.image_files import plain_name
+from triptych.data.image_files import UnreadableImage, plain_name, unreadable_images
 from triptych.scenes.colmap_export import colmap_model, write_model
 from triptych.scenes.colmap_scene import read_colmap_scene
 from triptych.scenes.import_frame import import_frame
@@ -79,10 +79,12 @@ def import_scene(
     Raises:
         TriptychError: see `read_known_poses`; or if an image, mask, lens or pose cannot be used.
     """
-    content, points = _read(Path(source), colmap=colmap)
+    source = Path(source)
+    content, points = _read(source, colmap=colmap)
     entries: list[dict[str, Any]] = []
     rows: list[ManifestRow] = []
     done: Counter[str] = Counter()
+    unreadable: list[UnreadableImage] = []
     masked = any(frame.mask for frame in content.used)
     with (
         atomic_folder(frames) as temporary,
@@ -92,12 +94,21 @@ def import_scene(
             if frame.image is None:
                 rows.append(ManifestRow(number, "", status=f"{frame.name} {frame.left_out}"))
             else:
-                entry = import_frame(
-                    *(frame, frame.image, temporary, name), world=content.world, masked=masked, done=done
-                )
+                try:
+                    entry = import_frame(
+                        *(frame, frame.image, temporary, name), world=content.world, masked=masked, done=done
+                    )
+                except UnreadableImage as error:
+                    unreadable.append(error)
+                    continue
                 entries.append(entry)
                 rows.append(ManifestRow(number, Path(entry["file_path"]).name))
             progress.update()
+        if unreadable:
+            folder = source if source.is_dir() else source.parent
+            raise unreadable_images(
+                unreadable, len(content.used), folder=folder, unit="images", remedy="replace them"
+            )
         write_manifest(manifest, rows)
     content.log_notes(source)
     for what, count in done.items():
