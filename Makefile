@@ -102,4 +102,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: fuzz help demo study collect study-page view test test-all test-cluster soak lint dag plan tracked lock licences audit bench docs site clean
+.PHONY: help demo study collect study-page view test test-all test-cluster soak fuzz lint dag plan tracked lock licences audit bench docs site clean
