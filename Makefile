@@ -49,7 +49,7 @@ test: $(INSTALLED) ## the tests, without those that take minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cluster" --cov=triptych --cov-report=
 
 test-all: test ## the slow tests as well, and the coverage of all
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --cov=triptych --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -rs --cov=triptych --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 test-cluster: $(INSTALLED) ## the cluster profiles on real schedulers, as root: see docs/cluster.md
 	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster
