@@ -162,7 +162,7 @@ def _check_count(source: Path, rows: Sequence[ManifestRow], *, film: bool) -> No
     dropped = "".join(f", {count} {reason}" for reason, count in reasons.items() if reason != "blurry")
     summary = f"{kept} of {len(rows)} frames kept ({reasons['blurry']} too blurry{dropped})"
     if kept < MIN_FRAMES:
-        more = "raise the scene's fps, film for longer" if film else "add images"
+        more = "raise frames.fps, film for longer" if film else "add images"
         raise TriptychError(
             f"{source}: only {summary}, at least {MIN_FRAMES} are needed; {more}, or lower "
             "frames.reject_below"
