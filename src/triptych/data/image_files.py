@@ -90,14 +90,6 @@ def _is_file(path: Path) -> bool:
     return path.is_file() or (path.is_symlink() and not path.exists())
 
 
-def list_images(folder: Path) -> tuple[list[Path], list[str]]:
-    """The images directly in a folder, in natural order, and the types of its other files; no hidden ones."""
-    files = [path for path in folder.iterdir() if _is_file(path) and not path.name.startswith(".")]
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    types = {path.suffix.lower() or path.name for path in files} - set(SUFFIXES)
-    return sorted(images, key=lambda path: natural_order(path.name)), sorted(types)
-
-
 def find_files(folder: Path) -> list[Path]:
     """All files in a folder and its sub-folders, in natural order; no hidden ones.
 

@@ -13,7 +13,6 @@ from triptych.report.figures import COLOURS, INK, MUTED, shorten
 
 LARGEST = 64  # pixels a side; more would make the page heavy
 WIDTH, LEFT, TOP, GAP, LINE = 10.0, 1.5, 0.26, 0.08, 0.135  # inches; LINE is a line of a caption
-LETTERS = 17  # per line of a caption
 PURE = 0.995  # a label with this weight is not mixed
 DARKEST = 0.12  # brightness of patches without attention
 
