@@ -83,6 +83,8 @@ try:
         say(f"{path} is not as its job wrote it; it is computed again")
 except TriptychError as error:
     refuse(error)
+except OSError as error:  # the results are on a disk that is full or cannot be written
+    refuse(f"{error.filename or Path.cwd()}: {error.strerror}; check the disk and run again")
 
 PARTS = config["parts"]
 SEEDS = config["self_supervision"]["seeds"]
@@ -193,6 +195,16 @@ def packed(dataset, checked=True):
         return [*map(ancient, arrays), digest]
 
     return files
+
+
+def expect_times():
+    """Weigh the bar on the terminal by the expected time of each job."""
+    from triptych.workflow.plan import plan_jobs
+    from triptych.workflow.rates import read_rates
+    from triptych.workflow.terminal import expect
+
+    jobs, _ = plan_jobs(workflow.dag, config, read_rates(None))
+    expect((job.rule, job.wildcards, job.seconds) for job in jobs)
 
 
 def print_errors():

@@ -48,7 +48,8 @@ use rule train_cell as train_on_subset with:
     benchmark:
         "<benchmarks>/subsets/{dataset}/{architecture}/seed{seed}.tsv"
     resources:
-        mem_mb=lambda wildcards: of_training(recipe_on_subset(wildcards), runtime=1440, part="grid")["mem_mb"],
+        mem_mb=lambda wildcards, attempt: attempt
+        * training_mb(recipe_on_subset(wildcards), image_side(config, "grid")),
         runtime=1440,
         gpu=lambda wildcards: GPU * recipe_on_subset(wildcards)["gpus"],
     params:

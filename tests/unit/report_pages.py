@@ -101,6 +101,7 @@ def _figures(results: Path) -> dict[str, Any]:
         "grid": {
             "gallery": str(figures / "augmentations.svg"),
             "overview": str(figures / "grid.svg"),
+            "overfitting": str(figures / "overfitting.svg"),
             "confusion": str(figures / "confusion.svg"),
             "curves": {name: str(figures / f"grid_{name}.svg") for name in ARCHITECTURES},
             "attention": {"vit": str(figures / "attention_vit.svg")},
@@ -135,11 +136,13 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
     inputs = SimpleNamespace(
         dataset=dataset,
         metrics=grid_files(results)["metrics"],
+        subsets=[],
+        subset_data=[],
         labels=str(Path(dataset).with_name("test_labels.npy")),
         examples=str(results / "grid/augmentations.npz"),
         rollouts=str(results / "grid/attention/vit.npz"),
     )
-    for name in ("overview", "confusion"):
+    for name in ("overview", "confusion", "overfitting"):
         part2(name, inputs, SimpleNamespace(titles=TITLES), figures["grid"][name])
     columns = SimpleNamespace(titles=AUGMENTATIONS)
     part2("gallery", inputs, columns, figures["grid"]["gallery"])

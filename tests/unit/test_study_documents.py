@@ -63,6 +63,7 @@ def small(tmp_path: Path) -> Path:
     for result in found:
         path = tmp_path / result.path.relative_to("results")
         write_json(path, {**result.values, "provenance": result.provenance})
+        path.with_name("history.csv").write_text("epoch,train_loss,validation_loss\n1,2.0,2.5\n")
     for seed, accuracy in enumerate((79.0, 79.4, 78.9)):
         values = {"test_top1_accuracy": accuracy, "provenance": {"seed": seed}}
         write_json(tmp_path / f"probe/simclr/seed{seed}/metrics.json", values)

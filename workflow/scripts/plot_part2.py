@@ -12,6 +12,7 @@ from triptych.report.figures import report_style, save_svg
 from triptych.report.part2_confusion import confusion_figure
 from triptych.report.part2_curves import architecture_figure, overview_figure
 from triptych.report.part2_grid import read_grid
+from triptych.report.part2_overfitting import overfitting_figure, read_overfitting
 from triptych.report.part2_pictures import attention_figure, augmentation_figure
 from triptych.report.results import read_history, read_result
 from triptych.workflow.files import read_arrays
@@ -35,6 +36,12 @@ def overview(inputs: Any, params: Any) -> Figure:
         augmentations=grid.augmentations,
         with_published=grid.comparison.same_dataset,
     )
+
+
+def overfitting(inputs: Any, params: Any) -> Figure:
+    """Train and validation losses, and errors by share of the training images."""
+    grid = read_grid(dataset=inputs.dataset, metrics=inputs.metrics, **params.titles)
+    return overfitting_figure(read_overfitting(grid, inputs.subsets, inputs.subset_data))
 
 
 def curves(inputs: Any, params: Any) -> Figure:
@@ -77,6 +84,7 @@ def attention(inputs: Any, params: Any) -> Figure:
 
 FIGURES = {
     "overview": overview,
+    "overfitting": overfitting,
     "curves": curves,
     "confusion": confusion,
     "gallery": gallery,

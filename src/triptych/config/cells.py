@@ -67,6 +67,20 @@ def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[st
     }
 
 
+def subset_recipe(config: Config, dataset: str, architecture: str) -> dict[str, Any]:
+    """The baseline's recipe on a data set of `grid.subsets`: as many steps as on all images.
+
+    All lengths in epochs and the number of validation images follow the data set's factor.
+    """
+    recipe, factor = cell_recipe(config, architecture, "baseline"), config["grid"]["subsets"][dataset]
+    for knob in ("epochs", "warmup_epochs", "schedule_epochs"):
+        recipe[knob] = recipe[knob] and recipe[knob] * factor
+    recipe["milestones"] = [epoch * factor for epoch in recipe["milestones"]]
+    if recipe["validation"] != "auto":
+        recipe["validation"] = max(1, recipe["validation"] // factor)
+    return recipe
+
+
 def image_side(config: Config, part: str) -> int:
     """Side in pixels of the images that the networks of `self_supervision` or `grid` read."""
     side: int = config["datasets"][config[part]["dataset"]].get("image_size", CIFAR_SIDE)

@@ -21,6 +21,7 @@ def check_names(config: Config) -> Iterator[str]:
         ("self_supervision.architecture", [learning["architecture"]], "architectures"),
         ("self_supervision.supervised.augmentation", filter(None, [augmentation]), "augmentations"),
         ("grid.dataset", [grid["dataset"]], "datasets"),
+        ("grid.subsets", grid["subsets"], "datasets"),
         ("grid.architectures", grid["architectures"], "architectures"),
         ("grid.augmentations", grid["augmentations"], "augmentations"),
         ("reconstruction.scenes", config["reconstruction"]["scenes"], "scenes"),

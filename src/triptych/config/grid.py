@@ -131,6 +131,10 @@ class Grid(Section):
     cells: dict[str, Annotated[Recipe, ONLY_GIVEN]] = knob(
         {}, "changes to the recipes of single cells, such as {vit-mixup: {epochs: 200}}"
     )
+    subsets: dict[Name, Positive] = knob(
+        {},
+        "data sets with a part of the training images, on which the baselines are trained, too: times the epochs",
+    )
     leave_out: Annotated[list[Text], UNIQUE] = knob(
         [], "cells that are not trained, such as [vit-mixup]; the tables say so"
     )

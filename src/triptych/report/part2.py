@@ -10,6 +10,7 @@ from triptych.report.part2_confusion import confusable_groups
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_costs import cost_table, parameter_tables
 from triptych.report.part2_grid import Grid, read_grid
+from triptych.report.part2_overfitting import overfitting_answer, read_overfitting
 from triptych.report.part2_tables import balanced_table, error_table, published_tables
 from triptych.report.published import published_epochs
 from triptych.report.results import read_results
@@ -27,6 +28,8 @@ def grid_section(
     parameters: str | Path | None,
     figures: Mapping[str, Any],
     checked: Sequence[str | Path] = (),
+    subsets: Sequence[str | Path] = (),
+    subset_data: Sequence[str | Path] = (),
 ) -> Section:
     """Part II of the page.
 
@@ -34,15 +37,18 @@ def grid_section(
         results: arguments of `read_grid`.
         parameters: counts of the report's networks; None: they are not shown.
         checked: what the checks of the data set wrote.
-        figures: `overview`, `confusion` and, if it was drawn, `gallery`; `curves` and `attention` by
-            architecture.
+        figures: `overview`, `overfitting`, `confusion` and, if it was drawn, `gallery`; `curves` and
+            `attention` by architecture.
+        subsets: metrics of the baselines on parts of the training images.
+        subset_data: `dataset.json` of each part.
     """
     grid, counted = read_grid(**results), read_results([parameters] if parameters else [])
+    overfitting = read_overfitting(grid, subsets, subset_data)
     shown, own, dataset = grid.shown_cells(), grid.comparison.own, grid.dataset.values
     by_class = [balanced_table(grid), class_table(shown, dataset, all_classes=False)] if own else []
     return Section(
         headline=_headline(grid),
-        results=[grid.dataset, *read_results(results["metrics"]), *counted],
+        results=[grid.dataset, *read_results(results["metrics"]), *read_results(subsets), *counted],
         tables={
             "errors": [error_table(grid, metric) for metric in grid.metrics] + by_class,
             "published": published_tables(grid) if grid.comparison.same_dataset else [],
@@ -53,7 +59,9 @@ def grid_section(
             ],
         },
         drawings=list(_drawings(grid, figures)),
-        answers=[grid_answer(grid), *conclusions(grid)] if grid.comparison.same_dataset else [],
+        answers=[grid_answer(grid), *conclusions(grid), overfitting_answer(overfitting)]
+        if grid.comparison.same_dataset
+        else [],
         title="architecture × augmentation",
         verdict=grid.comparison.verdict,
         likeness=grid.comparison.likeness,
@@ -104,6 +112,12 @@ def _drawings(grid: Grid, figures: Mapping[str, Any]) -> Iterable[Drawing]:
             f"{_lines(grid.seeds, has_published)}.{ABOUT_LOGS if has_published else ''}",
             description=f"Training loss, validation loss and validation errors of {title}",
         )
+    yield drawing(
+        figures["overfitting"],
+        caption="Loss on training images (dashed) and on validation images, mean over the seeds. Mixed "
+        "labels and label smoothing raise the loss on augmented training images.",
+        description="Train and validation loss by architecture and augmentation",
+    )
     groups = confusable_groups(grid.dataset.values)
     runs = "the run" if grid.seeds == 1 else f"all {grid.seeds} seeds together"
     yield drawing(

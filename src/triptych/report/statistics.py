@@ -133,7 +133,11 @@ def paired_difference(
 
 def difference_from(results: Sequence[Result], constant: float, metric: str) -> Difference:
     """`metric` of results, over the seeds, minus a constant."""
-    values = [result.number(metric) - constant for result in results]
+    return difference_of([result.number(metric) - constant for result in results])
+
+
+def difference_of(values: Sequence[float]) -> Difference:
+    """The mean of differences, each of another seed; their own variance is that of the test."""
     std = statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else 0.0
     return _mean_difference(values, Noise(std, len(values) - 1) if std > ROUNDING else None)
 

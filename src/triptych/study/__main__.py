@@ -32,8 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     collecting.add_argument(
         "--configfile",
         nargs="+",
-        default=["presets/cpu.yaml"],
-        help="the preset that the results must be of (default: presets/cpu.yaml)",
+        default=["presets/cpu.yaml", "presets/overfitting.yaml"],
+        help="the presets that the results must be of (default: %(default)s)",
     )
     collecting.add_argument("--replace", action="store_true", help="overwrite results that differ")
     collecting.set_defaults(run_it=_collect)

@@ -16,7 +16,7 @@ from triptych.workflow.files import atomic_path, digest_of_file, read_json, writ
 from triptych.workflow.records import RECORDS
 
 KINDS = (
-    *("data", "grid", "supervised", "simclr", "random", "features"),
+    *("data", "grid", "subsets", "supervised", "simclr", "random", "features"),
     *("probe", "knn", "label_fraction", "feature_map", "fine_tune", "scenes"),
 )
 NUMBERS = ("metrics.json", "dataset.json", "views.json")  # of a result one of these
@@ -106,8 +106,7 @@ def check(found: Sequence[Finished], config: Mapping[str, Any]) -> None:
         if result.name.startswith("scenes/"):
             result.problems += recipe_differences(config, result.name, result.provenance["recipe"], None)
             continue
-        part = "grid" if result.name.startswith("grid/") else "self_supervision"
-        used, wanted = result.provenance.get("data", {}), config[part]["dataset"]
+        used, wanted = result.provenance.get("data", {}), _dataset_of(config, result)
         packed = data.get(wanted)
         if packed is None or used.get("name") != wanted:
             result.problems.append(f"it is of the data set {used.get('name')}, the preset's is {wanted}")
@@ -117,6 +116,15 @@ def check(found: Sequence[Finished], config: Mapping[str, Any]) -> None:
         images = packed.values["counts"]["train"]
         recipe = result.provenance["recipe"]
         result.problems += recipe_differences(config, result.name, recipe, images)
+
+
+def _dataset_of(config: Mapping[str, Any], result: Finished) -> str:
+    """The data set that a result must be of."""
+    kind, name = result.name.split("/")[:2]
+    if kind == "subsets":
+        return name
+    dataset: str = config["grid" if kind == "grid" else "self_supervision"]["dataset"]
+    return dataset
 
 
 def _data_differences(config: Mapping[str, Any], result: Finished) -> list[str]:

@@ -13,6 +13,7 @@ from triptych.report.answers import (
 from triptych.report.part1 import METHODS
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_grid import NOT_RUN, Grid, read_grid
+from triptych.report.part2_overfitting import Overfitting, overfitting_answer, read_overfitting
 from triptych.report.part2_tables import error_table, published_tables
 from triptych.report.published import CELL_TITLES, published_value
 from triptych.report.results import Result, duration, read_result, read_results, test_looks_note
@@ -63,6 +64,15 @@ def read_cells(study: Path) -> Grid | None:
     )
 
 
+def read_subsets(study: Path, grid: Grid | None) -> Overfitting | None:
+    """The histories of the cells, and the baselines on parts of the training images."""
+    if grid is None:
+        return None
+    subsets = sorted((study / "subsets").glob("*/*/seed*/metrics.json"))
+    datasets = sorted({study / "data" / path.parts[-4] / "dataset.json" for path in subsets})
+    return read_overfitting(grid, subsets, datasets)
+
+
 def study_page(study: Path) -> str:
     """The text of `docs/study.md`."""
     grid = read_cells(study)
@@ -76,7 +86,7 @@ def study_page(study: Path) -> str:
     for number, answer in zip(("I", "II", "III"), parts, strict=True):
         lines.append(f"## {number}. {answer.question}\n\n{answer.text}\n")
     lines.append("## The report's conclusions\n")
-    for answer in conclusions(grid):
+    for answer in [*conclusions(grid), overfitting_answer(read_subsets(study, grid))]:
         verdict = answer.verdict[:1].upper() + answer.verdict[1:]
         lines.append(f"- {answer.question} **{verdict}.** {answer.text}")
     lines.append(

@@ -12,6 +12,7 @@ from triptych.config.cells import (
     cell_recipe,
     encoder_architecture,
     image_side,
+    subset_recipe,
     training_recipe,
 )
 from triptych.config.grid import Augmentation, Recipe
@@ -61,6 +62,12 @@ def recipe_differences(
         cell = _cell(config, name)
         expected, defaults = cell_recipe(config, *cell), Recipe().model_dump()
         options = config["architectures"][cell[0]]["options"] | training_recipe(config, *cell)["options"]
+    elif kind == "subsets":
+        row = run.split("/")[2]
+        if name not in config["grid"]["subsets"] or row not in config["grid"]["architectures"]:
+            return [f"the preset does not train {row} on {name}"]
+        expected, defaults = subset_recipe(config, name, row), Recipe().model_dump()
+        options = config["architectures"][row]["options"]
     elif kind == "scenes":
         section = "radiance" if run.endswith("radiance") else "views"
         if name not in config["scenes"]:

@@ -1,0 +1,163 @@
+"""Part 2's overfitting: both losses by augmentation, and the error by share of the training images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from triptych.report.figures import COLOURS, DASHES, MUTED, label_axes, mean_curve, new_figure, whole_epochs
+from triptych.report.part2_grid import NOT_RUN, Cell, Grid
+from triptych.report.results import Result, read_history, read_result, read_results
+from triptych.report.sections import Answer
+from triptych.report.statistics import difference_of, estimate
+
+CLEAN, AUGMENTED = "clean_train_loss", "train_loss"
+VALIDATION = "validation_loss"
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    """Histories of the grid's cells, and the baselines' results by share of the training images.
+
+    Attributes:
+        histories: of all seeds by cell.
+        shares: results of all seeds by architecture and percentage of the training images.
+    """
+
+    grid: Grid
+    histories: Mapping[Cell, Sequence[pd.DataFrame]]
+    shares: Mapping[str, Mapping[float, Sequence[Result]]] = field(default_factory=dict)
+
+    @property
+    def train_loss(self) -> str:
+        """The column of the train loss: of the images as they are, or, in older histories, as augmented."""
+        every = [history for seeds in self.histories.values() for history in seeds]
+        return CLEAN if all(CLEAN in history for history in every) else AUGMENTED
+
+
+def read_overfitting(
+    grid: Grid, subsets: Sequence[str | Path] = (), datasets: Sequence[str | Path] = ()
+) -> Overfitting:
+    """Read the histories beside the metrics of a grid, and results on parts of its training images.
+
+    Args:
+        grid: the grid; the baselines on all images are among its cells.
+        subsets: `…/{dataset}/{architecture}/seed{seed}/metrics.json` of each result on a part.
+        datasets: `dataset.json` of each part.
+    """
+    total = grid.dataset.values["counts"]["train"]
+    counts = {Path(path).parent.name: read_result(path).values["counts"]["train"] for path in datasets}
+    shares: dict[str, dict[float, list[Result]]] = {}
+    for result in read_results(subsets):
+        dataset, architecture = result.path.parts[-4:-2]
+        by_share = shares.setdefault(architecture, {})
+        by_share.setdefault(100 * counts[dataset] / total, []).append(result)
+    for architecture in shares:
+        if whole := grid.cells.get((architecture, "baseline")):
+            shares[architecture][100.0] = list(whole)
+    histories = {
+        cell: [read_history(result.path.with_name("history.csv")) for result in results]
+        for cell, results in grid.cells.items()
+    }
+    return Overfitting(grid, histories, {name: dict(sorted(found.items())) for name, found in shares.items()})
+
+
+def overfitting_figure(found: Overfitting) -> Figure:
+    """A panel per architecture with both losses, and one with the errors by share of the images."""
+    grid, train = found.grid, found.train_loss
+    rows = [name for name in grid.architectures if any(cell[0] == name for cell in found.histories)]
+    panels = len(rows) + bool(found.shares)
+    figure = new_figure(10.0, 3.4)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for panel, row in zip(axes, rows, strict=False):
+        for colour, column in zip(COLOURS, grid.augmentations, strict=False):
+            if (row, column) in found.histories:
+                for name, style in ((train, DASHES), (VALIDATION, "-")):
+                    curve = mean_curve(found.histories[row, column], name)
+                    panel.plot(curve.index, curve, color=colour, linestyle=style, linewidth=1.5)
+        label_axes(panel, title=f"{grid.architectures[row]}: loss (nats)", x="epoch")
+        whole_epochs(panel)
+    if found.shares:
+        _draw_shares(axes[-1], found)
+    lines = [
+        Line2D([], [], color=colour, linewidth=1.5, label=title)
+        for colour, title in zip(COLOURS, grid.augmentations.values(), strict=False)
+    ]
+    kind = "training images as they are" if train == CLEAN else "augmented training images"
+    lines += [
+        Line2D([], [], color=MUTED, linewidth=1.5, label="validation images"),
+        Line2D([], [], color=MUTED, linewidth=1.5, linestyle=DASHES, label=kind),
+    ]
+    figure.legend(handles=lines, loc="outside lower left", ncols=min(6, len(lines)), fontsize=8.5)
+    return figure
+
+
+def _draw_shares(axes: Axes, found: Overfitting) -> None:
+    for marker, (name, by_share) in zip("osD^v", found.shares.items(), strict=False):
+        means = [estimate(results, "test_top1_error").mean for results in by_share.values()]
+        axes.plot(list(by_share), means, color=COLOURS[0], marker=marker, linewidth=1.5, markersize=5)
+        axes.annotate(
+            f" {found.grid.architectures.get(name, name)}", (list(by_share)[-1], means[-1]), color=MUTED
+        )
+    axes.set_xscale("log")
+    ticks = sorted({share for by_share in found.shares.values() for share in by_share})
+    axes.set_xticks(ticks, [f"{tick:g} %" for tick in ticks])
+    axes.minorticks_off()
+    label_axes(axes, title="Baselines: test top-1 error (%)", x="share of the training images, as many steps")
+
+
+def overfitting_answer(found: Overfitting | None) -> Answer:
+    """Whether overfitting explains why the ViT's error is higher than ResNet18's.
+
+    It does if the ViT fits the training images at least as well. It does not if its loss is higher on these,
+    too: then it fits worse. Tested with the baselines, paired by seed.
+    """
+    claim = "The ViT is worse because it overfits."
+    cells = [(row, "baseline") for row in ("resnet18", "vit")]
+    if found is None or not all(cell in found.histories for cell in cells):
+        return Answer(claim, "The baselines of both architectures have not been run.", NOT_RUN)
+    train = found.train_loss
+    last = {name: [_by_seed(found, cell, name) for cell in cells] for name in (train, VALIDATION)}
+    differences = [
+        vit - last[train][0][seed] for seed, vit in last[train][1].items() if seed in last[train][0]
+    ]
+    difference = difference_of(differences)
+    verdict = f"undecided at this number of seeds ({difference.n})"
+    if difference.low is not None and difference.high is not None:
+        verdict = "refuted" if difference.low > 0 else "confirmed" if difference.high < 0 else verdict
+    means = {name: [sum(seeds.values()) / len(seeds) for seeds in both] for name, both in last.items()}
+    kind = "training images as they are" if train == CLEAN else "augmented training images"
+    (resnet_train, vit_train), (resnet_validation, vit_validation) = means[train], means[VALIDATION]
+    text = (
+        f"Baselines, last epoch: loss on {kind} {resnet_train:.2f} (ResNet18) and {vit_train:.2f} (ViT), on "
+        f"validation images {resnet_validation:.2f} and {vit_validation:.2f} nats; train loss of the ViT "
+        f"minus that of ResNet18: {difference}."
+    )
+    return Answer(claim, f"{text} {shares_sentence(found)}".strip(), verdict)
+
+
+def _by_seed(found: Overfitting, cell: Cell, column: str) -> dict[int, float]:
+    """The last value of a history's column by seed."""
+    results = found.grid.cells[cell]
+    return {
+        result.seed: float(history[column].dropna().iloc[-1])
+        for result, history in zip(results, found.histories[cell], strict=True)
+    }
+
+
+def shares_sentence(found: Overfitting) -> str:
+    """The test errors of the baselines by share of the training images."""
+    sentences = []
+    for name, by_share in found.shares.items():
+        errors = ", ".join(
+            f"{estimate(results, 'test_top1_error').mean:.1f} % with {share:g} %"
+            for share, results in by_share.items()
+        )
+        sentences.append(
+            f"{found.grid.architectures.get(name, name)}, test error by share of images: {errors}."
+        )
+    return " ".join(sentences)
