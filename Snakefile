@@ -41,6 +41,10 @@ rule all:
         "All of it is there"
 
 
+onstart:
+    expect_times()
+
+
 onsuccess:
     remove_finished_checkpoints()
     print_report()

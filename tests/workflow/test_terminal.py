@@ -93,5 +93,5 @@ def test_on_a_terminal_a_bar_shows_jobs_and_the_steps_of_the_running_one(folder:
     except OSError:  # the terminal is closed
         pass
     assert process.wait() == 0
-    assert "1/2 jobs" in screen.decode()
+    assert "/2 jobs, ETA" in screen.decode()
     assert "Training, seed 0  step 133/300, ETA 0:01:23" in screen.decode()

@@ -11,8 +11,10 @@ import argparse
 import heapq
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.rates import Rate, Work, measured_rates, read_rates, save_rates, work_of
@@ -30,6 +32,7 @@ class PlannedJob:
         rate: what one unit of work costs; None if that is not known.
         threads, gpus: what it reserves.
         needs: positions in the plan of the jobs that must finish before.
+        wildcards: values of the rule's wildcards.
     """
 
     rule: str
@@ -38,6 +41,7 @@ class PlannedJob:
     threads: int = 1
     gpus: int = 0
     needs: tuple[int, ...] = ()
+    wildcards: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def core_seconds(self) -> float:
@@ -100,19 +104,24 @@ def read_dag(arguments: list[str], rates: dict[str, Rate]) -> tuple[list[Planned
             dag_api.execute_workflow(executor="dryrun")
         except WorkflowError as error:  # the API's own messages are silent: all others are not wanted here
             raise TriptychError(str(error)) from None
-        dag, config = workflow_api._workflow.dag, workflow_api._workflow.globals["config"]
-        scripts = [job for job in dag.jobs if job.rule.script]
-        waiting = [job for job in scripts if dag.needrun(job)]
-        measured = measured_rates(config, [job for job in scripts if not dag.needrun(job)])
-        rates = rates | measured
-        position = {job: number for number, job in enumerate(waiting)}
-        planned = []
-        for job in waiting:
-            work = work_of(config, job)
-            needs = tuple(position[other] for other in dag.dependencies[job] if other in position)
-            rate = work.budget or rates.get(work.kind)
-            gpus = job.resources.get("gpu", 0)
-            planned.append(PlannedJob(job.rule.name, work, rate, job.threads, gpus, needs))
+        return plan_jobs(workflow_api._workflow.dag, workflow_api._workflow.globals["config"], rates)
+
+
+def plan_jobs(
+    dag: Any, config: Mapping[str, Any], rates: Mapping[str, Rate]
+) -> tuple[list[PlannedJob], dict[str, Rate]]:
+    """The jobs of Snakemake's DAG that would run, and the rates of the finished ones."""
+    scripts = [job for job in dag.jobs if job.rule.script]
+    waiting = [job for job in scripts if dag.needrun(job)]
+    measured = measured_rates(config, [job for job in scripts if not dag.needrun(job)])
+    position = {job: number for number, job in enumerate(waiting)}
+    planned = []
+    for job in waiting:
+        work = work_of(config, job)
+        needs = tuple(position[other] for other in dag.dependencies[job] if other in position)
+        rate = work.budget or measured.get(work.kind) or rates.get(work.kind)
+        gpus = job.resources.get("gpu", 0)
+        planned.append(PlannedJob(job.rule.name, work, rate, job.threads, gpus, needs, job.wildcards_dict))
     return planned, measured
 
 

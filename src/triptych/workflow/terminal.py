@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -30,7 +31,16 @@ NOISE = re.compile(  # the failed job has its own line
     r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
 )
 
-expected_seconds: dict[str, float] = {}  # of one job of a rule; a rule that is missing counts one second
+_expected: dict[str, float] = {}  # seconds, by `_key`
+
+
+def expect(seconds: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
+    """Weigh the bar by these jobs' rule, wildcards and expected seconds; others count one second."""
+    _expected.update({_key(rule, wildcards): max(1.0, value) for rule, wildcards, value in seconds})
+
+
+def _key(rule: str, wildcards: Mapping[str, str]) -> str:
+    return f"{rule} {sorted(wildcards.items())}"
 
 
 def _concerns_user(record: logging.LogRecord) -> bool:
@@ -42,10 +52,11 @@ def _concerns_user(record: logging.LogRecord) -> bool:
 
 @dataclass
 class Running:
-    """A running job: its title, its rule, its log and what of the log was shown."""
+    """A running job: its title, its rule, its expected seconds, its log and what of the log was shown."""
 
     title: str
     rule: str
+    seconds: float
     log: Path | None
     began: float = field(default_factory=time.monotonic)
     shown: int = 0
@@ -113,7 +124,7 @@ class LogHandler(LogHandlerBase):
         self.running: dict[int, Running] = {}
         self.began = time.monotonic()
         self.done_jobs = self.total_jobs = 0
-        self.done_seconds = self.worked_seconds = self.total_seconds = 0.0
+        self.done_seconds = self.worked_seconds = 0.0
         self.ended = threading.Event()
         self.interrupted = False
         self.live = Live(
@@ -135,7 +146,8 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_INFO:
             log = Path(fields["log"][0]) if fields["log"] else None
             title = fields["rule_msg"] or fields["rule_name"]
-            self.running[fields["jobid"]] = Running(title, fields["rule_name"], log)
+            seconds = _expected.get(_key(fields["rule_name"], fields["wildcards"]), 1.0)
+            self.running[fields["jobid"]] = Running(title, fields["rule_name"], seconds, log)
         elif event == LogEvent.JOB_FINISHED:
             self._finished(fields["job_id"])
         elif event == LogEvent.JOB_ERROR:
@@ -159,11 +171,7 @@ class LogHandler(LogHandlerBase):
 
     def _plan(self, jobs_of_rules: dict[str, int]) -> None:
         """Begin a bar over these jobs."""
-        jobs_of_rules = {rule: count for rule, count in jobs_of_rules.items() if rule not in ("all", "total")}
-        self.total_jobs = sum(jobs_of_rules.values())
-        self.total_seconds = sum(
-            expected_seconds.get(rule, 1.0) * count for rule, count in jobs_of_rules.items()
-        )
+        self.total_jobs = sum(count for rule, count in jobs_of_rules.items() if rule not in ("all", "total"))
         if self.console.is_terminal and self.total_jobs:
             self.live.start()
 
@@ -173,12 +181,10 @@ class LogHandler(LogHandlerBase):
         if job is None or job.rule == "all":
             return
         self._warn(job)
-        seconds = expected_seconds.get(job.rule, 1.0)
         self.done_jobs += 1
-        self.done_seconds += seconds
-        self.worked_seconds += seconds * (1 - (job.resumed or 0.0))
+        self.done_seconds += job.seconds
+        self.worked_seconds += job.seconds * (1 - (job.resumed or 0.0))
         self.total_jobs = max(self.total_jobs, self.done_jobs)  # a checkpoint adds jobs
-        self.total_seconds = max(self.total_seconds, self.done_seconds)
         took = format_seconds(time.monotonic() - job.began)
         self._say(f"[{self.done_jobs}/{self.total_jobs}] {job.title} ({took})")
 
@@ -221,11 +227,12 @@ class LogHandler(LogHandlerBase):
         """Share of the expected time that is over, 0 to 1, and the time that is left as text."""
         done, worked = self.done_seconds, self.worked_seconds
         for job in list(self.running.values()):
-            seconds, share = expected_seconds.get(job.rule, 1.0), job.progress()[0]
-            done, worked = done + seconds * share, worked + seconds * (share - (job.resumed or 0.0))
-        left = self.total_seconds - done
+            share = job.progress()[0]
+            done += job.seconds * share
+            worked += job.seconds * (share - (job.resumed or 0.0))
+        total = max(sum(_expected.values()) or self.total_jobs, done, 1e-9)
         rate = worked / (time.monotonic() - self.began)
-        return done / max(self.total_seconds, 1e-9), format_seconds(left / rate if rate > 0 else float("inf"))
+        return done / total, format_seconds((total - done) / rate if rate > 0 else float("inf"))
 
     def _picture(self) -> Group:
         """The bar over all jobs and a line for each running one."""
