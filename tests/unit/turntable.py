@@ -33,7 +33,7 @@ def photograph_turntable(folder: Path, *, turns: int = 14, size: tuple[int, int]
     """
     width, height = size
     camera = intrinsics(width, height)
-    scene = still_life(0, density=camera["fl_x"] / DISTANCE)
+    scene = still_life(density=camera["fl_x"] / DISTANCE)
     painted, room = _painted(scene), replace(scene, solids=())
     frames = []
     for elevation in np.radians([22, 44]):

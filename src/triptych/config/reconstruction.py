@@ -33,7 +33,7 @@ class Orbit(Section):
     height: Integer = knob(300, "in pixels, even", ge=64, le=4096, multiple_of=2)
     frames: Integer = knob(90, "number of frames in the film", ge=3, le=10000)
     fps: Number = knob(15, "frames per second", gt=0, le=240)
-    sweep: Number = knob(300, "degrees of the circle around the still life", gt=0, le=360)
+    sweep: Number = knob(360, "degrees of the circle around the still life", gt=0, le=360)
     blurred: Number = knob(0.2, "fraction of the frames with motion blur", ge=0, le=0.6)
     seed: Natural = knob(0, "seed of the choice of blurred frames")
 

@@ -135,12 +135,12 @@ def film_orbit(
         fps: frames per second.
         sweep: degrees walked around the still life.
         blurred: share of frames with motion blur, 0 to 0.6.
-        seed: seed of the textures and of the shaky moments.
+        seed: seed of the shaky moments.
         threads: number of frames rendered at once.
         provenance: added to `truth`.
     """
     camera = intrinsics(width, height)
-    scene = still_life(seed, density=camera["fl_x"] / DISTANCE)
+    scene = still_life(density=camera["fl_x"] / DISTANCE)
     poses = orbit_poses(frames, sweep=sweep)
     rng = numpy_generator("orbit", seed)
     shaky = blurred_frames(frames, blurred, rng)

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 Rays = NDArray[np.float32]
 Vector = tuple[float, float, float]
@@ -18,7 +17,6 @@ DOME_RADIUS = 5.5
 MISS = np.float32(np.inf)
 # Shadow rays start this far from the surface, so that rounding does not let it shade itself.
 LIFT = 1e-3
-OVERSAMPLING = 2  # PIL draws hard edges; shrinking the picture afterwards smooths them
 
 
 @dataclass(frozen=True)
@@ -41,42 +39,6 @@ class Texture:
         c, d = flat.take(y1 * width + x0, axis=0), flat.take(y1 * width + x1, axis=0)
         upper = a + (b - a) * fx
         return np.asarray(upper + (c + (d - c) * fx - upper) * fy, np.float32)
-
-
-def terrazzo(
-    rng: np.random.Generator, *, size: tuple[float, float], density: float, base: Vector, chip: float
-) -> Texture:
-    """Soft mottling under irregular chips of colour.
-
-    Args:
-        rng: random generator for mottling and chips.
-        size: width and height in world units.
-        density: texels per unit; about one texel per pixel looks best.
-        base: the ground colour, 0..255.
-        chip: the chips' mean radius in world units.
-    """
-    width, height = (max(8, round(side * density)) for side in size)
-    canvas = np.zeros((height, width), np.float32)
-    for octave in range(4):
-        cells = rng.random((3 * 2**octave + 2, 3 * 2**octave + 2)).astype(np.float32)
-        mottle = Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC)
-        canvas += np.asarray(mottle) / 2**octave
-    canvas = 0.6 + 0.4 * (canvas - canvas.min()) / np.ptp(canvas)
-    ground = canvas[..., None] * np.array(base, np.float32)
-
-    large = width * OVERSAMPLING, height * OVERSAMPLING
-    image = Image.fromarray(ground.astype(np.uint8)).resize(large, Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(image)
-    for _ in range(int(0.9 * size[0] * size[1] / (np.pi * chip**2))):
-        x, y = rng.random(2) * large
-        radius = chip * density * OVERSAMPLING * rng.lognormal(-0.3, 0.6)
-        angles = np.sort(rng.random(rng.integers(4, 8))) * 2 * np.pi
-        radii = radius * (0.7 + 0.6 * rng.random(angles.size))
-        corners = np.stack([x + radii * np.cos(angles), y + radii * np.sin(angles)], axis=1)
-        colour = tuple(int(value) for value in np.clip(rng.normal(base, 70), 10, 250))
-        draw.polygon([tuple(corner) for corner in corners], fill=colour)
-    small = image.resize((width, height), Image.Resampling.BOX)
-    return Texture(np.asarray(small, np.float32) / np.float32(255), density)
 
 
 class Surface(Protocol):
@@ -122,14 +84,18 @@ class Sphere:
     def surface(self, point: Rays) -> tuple[Rays, NDArray[np.float32]]:
         """See `Surface`."""
         normal = (point - _column(self.centre)) / np.float32(self.radius)
-        u = np.arctan2(normal[1], normal[0]) * self.radius
+        azimuth = np.arctan2(normal[1], normal[0])
+        u = (-azimuth if self.inside else azimuth) * self.radius
         v = np.arccos(np.clip(normal[2], -1, 1)) * self.radius
         return normal, self.texture.at(u, v)
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box with half sides `half`, turned by `angle` radians about the vertical."""
+    """A box with half sides `half`, turned by `angle` radians about the vertical.
+
+    The texture is a row of six squares, one for each face, upright and as wide as the box's longest side.
+    """
 
     centre: Vector
     half: Vector
@@ -157,10 +123,11 @@ class Box:
         side = np.sign(np.take_along_axis(local, axis[None], axis=0)[0])
         normal = np.zeros_like(local)
         np.put_along_axis(normal, axis[None], side[None], axis=0)
-        # Every face has its own piece of the texture: equal faces would be mistaken for one another.
-        piece = (2 * axis + (side > 0)) * 1.7
-        u = np.where(axis == 0, local[1], local[0]) + piece
-        v = np.where(axis == 2, local[1], local[2]) + self.half[2]
+        reach = max(self.half)
+        piece = (2 * axis + (side > 0)) * 2 * reach
+        rightwards = np.where(axis == 0, side * local[1], np.where(axis == 1, -side * local[0], local[0]))
+        downwards = np.where(axis == 2, -local[1], -local[2])
+        u, v = piece + rightwards + reach, downwards + reach
         return self._rotate(normal, 1), self.texture.at(u, v)
 
 
