@@ -50,7 +50,7 @@ class UnreadableImage(TriptychError):
     """
 
     def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        super().__init__(f"{printable(path)}: cannot be read as an image ({reason}); {remedy}")
+        super().__init__(one_line(f"{printable(path)}: cannot be read as an image ({reason}); {remedy}"))
         self.path, self.reason = path, reason
 
 
@@ -74,7 +74,9 @@ def unreadable_images(
     listed = ", ".join(f"{', '.join(files)} ({reason})" for reason, files in names.items())
     more = f" and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
     return TriptychError(
-        f"{printable(folder)}: {len(errors)} of {total} {unit} cannot be read: {listed}{more}; {remedy}"
+        one_line(
+            f"{printable(folder)}: {len(errors)} of {total} {unit} cannot be read: {listed}{more}; {remedy}"
+        )
     )
 
 
@@ -117,8 +119,8 @@ def find_files(folder: Path) -> list[Path]:
 
 
 def printable(path: str | Path) -> str:
-    r"""A path as text that can be printed; line breaks and bytes that are no UTF-8 become `\x..`."""
-    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    r"""A path as text that can be printed; its bytes that are no UTF-8 become `\x..`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def plain_name(name: str) -> str:

@@ -87,7 +87,7 @@ def load_features(source: str | Path) -> LabelledFeatures:
     try:
         tensors = load_file(source)
         features, labels = tensors["features"], tensors["labels"]
-        if features.ndim != 2 or labels.shape != features.shape[:1] or labels.is_floating_point():
+        if features.ndim != 2 or labels.shape != features.shape[:1]:
             raise ValueError(f"shapes {tuple(features.shape)} and {tuple(labels.shape)}")
         return LabelledFeatures(features, labels)
     except (OSError, SafetensorError, KeyError, ValueError) as error:

@@ -36,9 +36,9 @@ def with_absolute_paths(message: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Text in which characters that move the cursor or the line, or are no Unicode, are `\x..`."""
+    r"""Text with spaces for tabs and line breaks, and `\x..` for what moves the cursor or is no Unicode."""
     odd = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-    return re.sub(odd, lambda match: f"\\x{ord(match[0]):02x}", text)
+    return re.sub(odd, lambda match: f"\\x{ord(match[0]):02x}", re.sub(r"[\t-\r]", " ", text))
 
 
 def printable(text: str, length: int = 200) -> str:
