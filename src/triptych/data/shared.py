@@ -63,9 +63,8 @@ def share_pack(shared: Path, folder: Path, *, name: str, path: str | None, make:
         make()
         _keep(_visible(folder), shared)
         return _remove_unused(shared.parent)
-    log.info(
-        "%s: %s is taken from %s", name, description["source"].get("summary", "the packed data set"), shared
-    )
+    summary = description["source"].get("summary", "packed already")
+    log.info("%s is taken from %s: %s", name, shared, summary)
     link_files([file for file in _visible(shared) if file.name != "dataset.json"], folder)
     source = description["source"] | ({"path": path} if path else {})
     write_json(folder / "dataset.json", description | {"name": name, "source": source})
