@@ -132,6 +132,7 @@ checkpoint check_sizes:
         runtime=growing(30),
     params:
         recipe=lambda wildcards: sizes_of(config, wildcards.dataset),
+        layout="notes by part",  # of the output; files of older versions are written anew
     message:
         "Checking that all parts fit the images of {wildcards.dataset}"
     script:
