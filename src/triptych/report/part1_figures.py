@@ -91,7 +91,7 @@ def accuracy_figure(
             draw_runs(axes, histories[name], error, colour=colour, label=title, subtract_from=100.0)
     if with_published:
         axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
-    label_axes(axes, title="Top-1 accuracy on images held out", x="epoch", y="%")
+    label_axes(axes, title="Top-1 accuracy on training images with labels held out", x="epoch", y="%")
     whole_epochs(axes)
     figure.legend(loc="outside lower left", ncols=4, fontsize=8)
     return figure
