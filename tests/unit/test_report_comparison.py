@@ -10,8 +10,9 @@ from report_results import CIFAR100, grid_of
 from snakemake.utils import update_config
 
 from triptych.config.cells import cell_recipe, encoder_architecture
+from triptych.config.grid import Recipe
 from triptych.config.validation import validate_config
-from triptych.report.comparison import Comparison, compare
+from triptych.report.comparison import Comparison, compare, grid_differences
 from triptych.report.part1 import SelfSupervision
 from triptych.report.published import published_curve, published_epochs, published_value
 from triptych.report.results import Result
@@ -170,3 +171,19 @@ def test_published_facts_are_those_of_the_report() -> None:
     assert (curve["epoch"].iloc[0], curve["epoch"].iloc[-1], curve["value"].iloc[-1]) == (2, 100, 28.66)
     assert (published_epochs("vit-baseline"), published_epochs("vit-mixup")) == (200, 100)
     assert published_epochs("mixer-baseline") is None
+
+
+# Knobs that change no number, or none of SGD with steps; epochs are compared on their own.
+NOT_COMPARED = {
+    *("device", "precision", "compile", "gpus", "options"),
+    *("adam_learning_rate", "schedule_epochs", "epochs"),
+}
+
+
+@pytest.mark.parametrize("knob", sorted(set(Recipe.model_fields) - NOT_COMPARED))
+def test_every_knob_that_decides_a_result_is_compared(config: dict[str, Any], knob: str) -> None:
+    recipe = cell_recipe(config, "resnet18", "mixup")
+    assert grid_differences({("resnet18", "mixup"): recipe}) == []
+    assert grid_differences({("resnet18", "mixup"): {**recipe, knob: "another"}}) == [
+        f"resnet18 trained with another {knob.replace('_', ' ')}"
+    ]
