@@ -3,11 +3,15 @@
 `make fuzz` tries many more.
 """
 
+import json
 import re
+import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +21,7 @@ from tests.fuzz.readers import READERS, check  # noqa: E402
 
 from triptych.data.image_files import load_image  # noqa: E402
 from triptych.scenes.sparse_points import read_points  # noqa: E402
+from triptych.training.checkpoint import Checkpoints, restoring  # noqa: E402
 from triptych.workflow.errors import TriptychError  # noqa: E402
 
 SLOW = ("config",)  # of which fewer files are read
@@ -73,3 +78,40 @@ def test_an_image_of_absurd_size_is_refused_by_its_header(tmp_path: Path, size: 
     (tmp_path / "a.png").write_bytes(b"P6 %d %d 255\n" % size)
     with pytest.raises(TriptychError, match="pixels"):
         load_image(tmp_path / "a.png", header_only=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"levels": 10**9},
+        {"log2_table": 60},
+        {"features": 2**40},
+        {"images": 10**6, "appearance": 1000},
+        {"aabb_scale": 3},
+        {"levels": 3},
+        {"base_resolution": 0},
+        {"finest_resolution": 1.5},
+        {"modules": "os"},
+    ],
+)
+def test_the_shapes_of_a_foreign_field_are_checked_before_anything_is_allocated(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    READERS["field_description"].beside(tmp_path)
+    description = json.loads((tmp_path / "field.json").read_text())
+    description["shape"] |= changes
+    (tmp_path / "field.json").write_text(json.dumps(description))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TriptychError, match="cannot be loaded"):
+        READERS["field_description"].read(tmp_path / "field.json")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+@pytest.mark.parametrize("state", [{}, {"model": 1}, {"optimizer": {}}, [1], {"epoch": "x", "model": {}}])
+def test_a_checkpoint_that_is_none_of_this_training_is_named_in_one_line(tmp_path: Path, state: Any) -> None:
+    checkpoints = Checkpoints(tmp_path / "run", "run")
+    checkpoints.save(1, state)
+    saved: Any = checkpoints.load()
+    message = "run: the checkpoint is none of this training"
+    with pytest.raises(TriptychError, match=message), restoring(checkpoints):
+        torch.nn.Linear(2, 2).load_state_dict(saved["model"])
