@@ -113,6 +113,15 @@ pathvars:
     benchmarks="results/benchmarks/jobs",
 
 
+# Jobs of a group that is submitted to a cluster run one after the other: the profiles give every job a slot, and each
+# group has one. Here, because submitted jobs do not get such limits of a profile.
+resource_scopes:
+    slot="local",
+
+
+workflow.register_resource("slot", 1)
+
+
 wildcard_constraints:
     architecture="|".join(config["architectures"]),
     augmentation="|".join(config["augmentations"]),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from cluster_machine import end_daemon, free_ports
 
@@ -65,11 +66,15 @@ class GridEngine:
     def cancel(self, job: str) -> None:
         self.command("qdel", job)
 
-    def reschedule(self, job: str) -> None:
-        self.command("qmod", "-rj", job)
+    def kill(self, job: str) -> None:
+        """Kill all processes of a job, as the system does when memory is exhausted."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(self.job_variable) == job and process.name() != "sge_shepherd":
+                    process.kill()
 
     def jobs(self) -> list[dict[str, str]]:
-        """Grid Engine's records of the jobs that ended, a rescheduled one once for each start."""
+        """Grid Engine's records of the jobs that ended."""
         listing = self.command("qacct", "-j", "*", check=False)
         records = re.split(r"^=+$", listing, flags=re.MULTILINE)
         jobs = [dict(re.findall(r"^(\w+) +(.*?) *$", record, re.MULTILINE)) for record in records]

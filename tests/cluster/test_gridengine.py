@@ -17,7 +17,7 @@ PROFILE = (
     "--seconds-between-status-checks",
     "2",
 )
-NAMES = ("cancelled", "rescheduled", "out_of_time")
+NAMES = ("cancelled", "killed", "out_of_time")
 TWO_MINUTES = "train_cell:runtime=2 if wildcards.augmentation == 'out_of_time' and attempt == 1 else 60"
 
 
@@ -33,7 +33,7 @@ def gridengine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GridEngine]
 def disturbed(gridengine: GridEngine) -> ClusterStudy:
     study = prepare_study(gridengine.folder.parent / "project", NAMES)
     study.environment = gridengine.environment
-    disturb = {"cancelled": gridengine.cancel, "rescheduled": gridengine.reschedule}
+    disturb = {"cancelled": gridengine.cancel, "killed": gridengine.kill}
     options = (*PROFILE, "--set-resources", TWO_MINUTES)
     run_disturbed(study, NAMES, disturb, gridengine.ended_early, gridengine.job_variable, *options)
     return study

@@ -24,8 +24,19 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 
 
 @pytest.fixture(scope="module")
-def disturbed(slurm: Slurm) -> ClusterStudy:
-    study = prepare_study(slurm.folder.parent / "project", NAMES)
+def study(slurm: Slurm) -> ClusterStudy:
+    return prepare_study(slurm.folder.parent / "project", NAMES)
+
+
+def test_jobs_of_a_group_run_one_after_the_other_in_one_submission(slurm: Slurm, study: ClusterStudy) -> None:
+    study.run("results/tables/parameters.md", "results/figures/augmentations.svg", *PROFILE)
+    (job,) = slurm.jobs()  # of four rules
+    assert (job["JobState"], job["ProcCnt"], job["TimeLimit"]) == ("COMPLETED", "1", "40")
+    assert "mem=2000M" in job["Tres"]
+
+
+@pytest.fixture(scope="module")
+def disturbed(slurm: Slurm, study: ClusterStudy) -> ClusterStudy:
     disturb = {"cancelled": slurm.cancel, "requeued": slurm.requeue, "out_of_time": slurm.end_its_time}
     run_disturbed(study, NAMES, disturb, slurm.ended_early, slurm.job_variable, *PROFILE)
     return study

@@ -49,7 +49,7 @@ def test_a_gpu_of_the_model_that_is_named(slurm: Slurm, study: ClusterStudy) -> 
 
 
 def test_small_jobs_are_submitted_together(slurm: Slurm, study: ClusterStudy) -> None:
-    """53 jobs (`snakemake -n` lists them) are 24 submissions."""
+    """54 jobs (`snakemake -n` lists them) are 24 submissions."""
     submissions = Counter(job["rule"] for job in slurm.jobs())
     print(dict(submissions))
     assert submissions.total() == 24
