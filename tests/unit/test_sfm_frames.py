@@ -82,8 +82,6 @@ def test_fox_handheld_gives_exactly_the_sharp_photographs(tmp_path):
 
 
 def test_too_few_frames_say_how_many_there_were_and_leave_nothing(video, tmp_path):
-    with pytest.raises(
-        TriptychError, match=r"only 2 of 28 frames kept \(0 too blurry\).*raise frames\.fps"
-    ):
+    with pytest.raises(TriptychError, match=r"only 2 of 28 frames kept \(0 too blurry\).*raise frames\.fps"):
         extract_frames(video, tmp_path / "frames", tmp_path / "frames.csv", fps=0.5, **FILM)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
