@@ -146,7 +146,15 @@ def load_field(
         field.load_state_dict(tensors)
         if precision == "auto":
             precision = _precision_on(device, str(about.get("precision", "auto")))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        ArithmeticError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RuntimeError,
+    ) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         raise TriptychError(f"{weights}: cannot be loaded ({reason}); train this scene again") from error
     occupancy = OccupancyGrid(aabb_scale=shape.aabb_scale, resolution=occupied.shape[-1], device=device)
