@@ -88,7 +88,7 @@ def test_an_interval_needs_three_seeds() -> None:
 def test_published_errors_that_ours_are_not_below_are_named() -> None:
     found = published_sentence(grid_of({"resnet18-cutmix": [24.0], "vit-baseline": [24.63]}))
     assert found == (  # the made-up top-5 errors equal the top-1 errors
-        "Of the 16 published errors, ours are lower than 2; 12 belong to cells not run. "
+        "Of the 16 published errors, 2 are higher than ours; 12 belong to cells not run. "
         "Not lower than published: ResNet18 with CutMix, top-5 error; ViT with baseline, top-5 error."
     )
 
