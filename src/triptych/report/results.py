@@ -64,7 +64,7 @@ class Result:
         if key not in self.values:
             raise TriptychError(f"{self.path}: no '{key}' in this result; delete the file and run again")
         value = self.values[key]
-        if value is not None and not (isinstance(value, int | float) and abs(value) < 1e300):
+        if value is not None and (not isinstance(value, int | float) or abs(value) > 1e300):
             raise TriptychError(f"{self.path}: '{key}' is no number; delete the file and run again")
         return math.nan if value is None else float(value)
 
