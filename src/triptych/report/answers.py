@@ -94,7 +94,9 @@ def published_sentence(grid: Grid | None) -> str:
             else:
                 not_lower.append(f"{ROWS[row]} with {COLUMNS[column]}, {title.lower()}")
     total = lower + len(not_lower) + missing
-    text = f"Of the {total} published errors, {lower} are higher than ours; {missing} belong to cells not run."
+    text = (
+        f"Of the {total} published errors, {lower} are higher than ours; {missing} belong to cells not run."
+    )
     return f"{text} Not lower than published: {'; '.join(not_lower)}." if not_lower else text
 
 
