@@ -51,7 +51,7 @@ class Study:
     def plan(self, *arguments: str) -> set[str]:
         """The messages of the jobs that would run now, besides the final target itself."""
         output = self.run("--dry-run", *arguments)
-        jobs = set(re.findall(r"^Job \d+: (.+)$", output, flags=re.MULTILINE))
+        jobs = set(re.findall(r"^\s*Job \d+: (.+)$", output, flags=re.MULTILINE))
         assert jobs or "Nothing to be done" in output, output[-3000:]
         return jobs - {"All of it is there"}
 
