@@ -133,7 +133,7 @@ class Grid(Section):
     )
     subsets: dict[Name, Positive] = knob(
         {},
-        "data sets with a part of the training images, on which the baselines are trained, too: times the epochs",
+        "data sets with a part of the training images, for the baselines as well: times the epochs",
     )
     leave_out: Annotated[list[Text], UNIQUE] = knob(
         [], "cells that are not trained, such as [vit-mixup]; the tables say so"

@@ -5,7 +5,6 @@ A few views fit a wrong lens as well as the right one: with four photographs, th
 """
 
 import logging
-import math
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +16,9 @@ log = logging.getLogger("triptych")
 OPENCV = pycolmap.CameraModelId.OPENCV  # fx, fy, cx, cy, k1, k2, p1, p2
 SIMPLE = pycolmap.CameraModelId.SIMPLE_RADIAL  # f, cx, cy, k
 ENOUGH_VIEWS = 12  # for OPENCV, and for the principal point
+# Reduction of the reprojection error by which another principal point is believed. Noise alone reduces it by
+# 0.02 % in the embedded film, whose principal point is the centre; in the fox scene, it falls by 0.4 %.
+MIN_GAIN = 0.001
 FAR = 0.05  # of the image's width or height: a principal point is nowhere further from the centre
 
 
@@ -74,13 +76,6 @@ def _off_centre(camera: pycolmap.Camera) -> float:
     return float(np.abs(np.array(offset) - 0.5).max())
 
 
-def _is_better(adjusted: pycolmap.Reconstruction, model: pycolmap.Reconstruction, *, parameters: int) -> bool:
-    """Whether so many more parameters are worth it, by the Bayesian information criterion (Schwarz 1978)."""
-    residuals = 2 * model.compute_num_observations()
-    before, after = (one.compute_mean_reprojection_error() for one in (model, adjusted))
-    return after > 0 and 2 * residuals * math.log(before / after) > parameters * math.log(residuals)
-
-
 def refine(model: pycolmap.Reconstruction) -> tuple[pycolmap.Reconstruction, dict[int, str]]:
     """Final bundle adjustment: with the whole lens and the principal point, as far as views determine them.
 
@@ -110,7 +105,8 @@ def refine(model: pycolmap.Reconstruction) -> tuple[pycolmap.Reconstruction, dic
             notes[number] = f"centre: adjustment moves it by {offset:.0%} of the image"
             log.warning("camera %d: principal point kept at the centre; %s", number, notes[number])
         if not far:
-            if _is_better(adjusted, model, parameters=2 * len(free)):
+            before, after = (one.compute_mean_reprojection_error() for one in (model, adjusted))
+            if after < (1 - MIN_GAIN) * before:
                 return adjusted, notes
             return model, notes | dict.fromkeys(free, "centre: another place explains the images no better")
         free -= far.keys()
