@@ -79,7 +79,7 @@ tracked: $(INSTALLED) ## source files whose edits make a result stale: make trac
 
 lock: $(INSTALLED) ## pin every package with its hashes: requirements.lock and, for PyTorch and CUDA, requirements-torch.lock
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(BIN)/uv pip compile pyproject.toml --all-extras --constraint constraints.txt --universal --python-version 3.11.5 \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --constraint constraints.txt --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --quiet | awk '/^[a-z]/ {torch = /^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/} \
 		{print > (torch ? "requirements-torch.lock" : "requirements.lock")}'
 

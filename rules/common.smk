@@ -16,9 +16,6 @@ from snakemake.utils import update_config
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-# Snakemake has imported the logger from where the library is installed, which may be another checkout.
-for name in [name for name in sys.modules if name.partition(".")[0] == "triptych"]:
-    del sys.modules[name]
 # The library reaches every job on every executor without an install step: children inherit this,
 # and Snakemake processes on other machines parse this file, too.
 if str(SOURCE) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
@@ -208,9 +205,9 @@ def packed(dataset, checked=True):
 
 def expect_times():
     """Weigh the bar on the terminal by the expected time of each job."""
+    from snakemake_logger_plugin_triptych import expect
     from triptych.workflow.plan import plan_jobs
     from triptych.workflow.rates import read_rates
-    from triptych.workflow.terminal import expect
 
     jobs, _ = plan_jobs(workflow.dag, config, read_rates(None))
     expect((job.rule, job.wildcards, job.seconds) for job in jobs)

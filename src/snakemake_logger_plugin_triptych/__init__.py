@@ -1,5 +1,254 @@
-"""Snakemake finds logger plugins by this package's name; the plugin is `triptych.workflow.terminal`."""
+"""What a study's terminal shows: a line for each finished job, one bar over all, warnings and errors.
 
-from triptych.workflow.terminal import LogHandler
+Snakemake finds this plugin by its name, where it is installed, before it reads the Snakefile. It imports
+nothing of `triptych`: the Snakefile may be that of another checkout.
+"""
 
-__all__ = ["LogHandler"]
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # as in `triptych.workflow.progress`
+EVERY = 60.0  # seconds between two lines of progress where there is no terminal
+TAIL = 4096  # bytes at the end of a log in which its latest line of progress is looked for
+PROGRESS = re.compile(r" INFO .*: (\d+)/(\d+) \(\d+ %\), .* (\w+)/s, ETA (\S+)")
+NOISE = re.compile(  # the failed job has its own line
+    r"Exiting because a job execution failed|Job failed, going on|At least one job did not complete"
+    r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
+)
+
+_expected: dict[str, float] = {}  # seconds, by `_key`
+
+
+def expect(seconds: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
+    """Weigh the bar by these jobs' rule, wildcards and expected seconds; others count one second."""
+    _expected.update({_key(rule, wildcards): max(1.0, value) for rule, wildcards, value in seconds})
+
+
+def _key(rule: str, wildcards: Mapping[str, str]) -> str:
+    return f"{rule} {sorted(wildcards.items())}"
+
+
+def _concerns_user(record: logging.LogRecord) -> bool:
+    """Whether one of Snakemake's messages that belong to no job is shown."""
+    message = record.getMessage()
+    important = record.levelno >= logging.WARNING or message.startswith("Nothing to be done")
+    return important and not NOISE.search(message)
+
+
+@dataclass
+class Running:
+    """A running job: its title, its rule, its expected seconds, its log and what of the log was shown."""
+
+    title: str
+    rule: str
+    seconds: float
+    log: Path | None
+    began: float = field(default_factory=time.monotonic)
+    shown: int = 0
+    resumed: float | None = None  # share that was done when progress was first seen
+
+    def elapsed(self) -> str:
+        """Time since the job began."""
+        return str(timedelta(seconds=round(time.monotonic() - self.began)))
+
+    def progress(self) -> tuple[float, str]:
+        """Share that is done, 0 to 1, and the same in words, by the latest line of progress in the log."""
+        found = PROGRESS.findall(self._tail())
+        if not found:
+            return 0.0, self.elapsed()
+        count, total, unit, eta = found[-1]
+        share = int(count) / max(int(total), 1)
+        self.resumed = share if self.resumed is None else self.resumed
+        return share, f"{unit} {count}/{total}, ETA {eta}"
+
+    def lines(self, level: str) -> list[str]:
+        """What the log says after this mark, ` WARNING ` or ` ERROR `."""
+        if self.log is None or not self.log.exists():
+            return []
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line.split(level, 1)[1] for line in lines if level in line]
+
+    def new_warnings(self) -> list[str]:
+        """Warnings that no earlier call has returned."""
+        found = self.lines(" WARNING ")
+        new, self.shown = found[self.shown :], len(found)
+        return new
+
+    def _tail(self) -> str:
+        if self.log is None:
+            return ""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+                return file.read().decode("utf-8", errors="replace")
+        except OSError:  # not written yet
+            return ""
+
+
+class LogHandler(LogHandlerBase):
+    """Snakemake's logger plugin. Dry runs and verbose runs look as Snakemake's own."""
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        settings = self.common_settings
+        self.plain: logging.Handler | None = None
+        if settings.dryrun or settings.verbose or settings.debug_dag or settings.quiet:
+            quiet = set(settings.quiet or ())
+            self.plain = ColorizingTextHandler(
+                nocolor=settings.nocolor,
+                stream=sys.stdout if settings.stdout else sys.stderr,
+                formatter=DefaultFormatter(quiet, settings.show_failed_logs),
+                filter=DefaultFilter(
+                    quiet, settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds
+                ),
+            )
+            return
+        os.environ[LOG_ONLY] = "1"
+        self.console = Console(stderr=not settings.stdout, no_color=settings.nocolor, highlight=False)
+        self.running: dict[int, Running] = {}
+        self.began = time.monotonic()
+        self.done_jobs = self.total_jobs = 0
+        self.done_seconds = self.worked_seconds = 0.0
+        self.ended = threading.Event()
+        self.interrupted = False
+        self.live = Live(
+            console=self.console, get_renderable=self._picture, refresh_per_second=2, transient=True
+        )
+        threading.Thread(target=self._watch, daemon=True).start()
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what concerns the user of one of Snakemake's messages."""
+        if self.plain is not None:
+            self.plain.handle(record)
+            return
+        fields = vars(record)
+        event = fields.get("event")
+        if event == LogEvent.RUN_INFO:
+            self._plan(fields["stats"])
+        elif event == LogEvent.JOB_INFO:
+            log = Path(fields["log"][0]) if fields["log"] else None
+            title = fields["rule_msg"] or fields["rule_name"]
+            seconds = _expected.get(_key(fields["rule_name"], fields["wildcards"]), 1.0)
+            self.running[fields["jobid"]] = Running(title, fields["rule_name"], seconds, log)
+        elif event == LogEvent.JOB_FINISHED:
+            self._finished(fields["job_id"])
+        elif event == LogEvent.JOB_ERROR:
+            self._failed(fields["jobid"])
+        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR) and _concerns_user(record):
+            self._say(record.getMessage(), "yellow" if record.levelno == logging.WARNING else "")
+
+    def close(self) -> None:
+        """Remove the bar; the lines above it stay."""
+        if self.plain is None:
+            self.ended.set()
+            self.live.stop()
+        super().close()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Stop Snakemake once; a second Ctrl-C is for the jobs, which receive it, too."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.interrupted = True
+        self._say("stopping; trainings save their state first (Ctrl-C again: they do not)")
+        raise KeyboardInterrupt
+
+    def _plan(self, jobs_of_rules: dict[str, int]) -> None:
+        """Begin a bar over these jobs."""
+        self.total_jobs = sum(count for rule, count in jobs_of_rules.items() if rule not in ("all", "total"))
+        if self.console.is_terminal and self.total_jobs:
+            self.live.start()
+
+    def _finished(self, jobid: int) -> None:
+        """A line for the job, after its last warnings."""
+        job = self.running.pop(jobid, None)
+        if job is None or job.rule == "all":
+            return
+        self._warn(job)
+        self.done_jobs += 1
+        self.done_seconds += job.seconds
+        self.worked_seconds += job.seconds * (1 - (job.resumed or 0.0))
+        self.total_jobs = max(self.total_jobs, self.done_jobs)  # a checkpoint adds jobs
+        self._say(f"[{self.done_jobs}/{self.total_jobs}] {job.title} ({job.elapsed()})")
+
+    def _failed(self, jobid: int) -> None:
+        """The error at once; Snakefile's `onerror` repeats it at the end."""
+        job = self.running.pop(jobid, None)
+        if job is None:  # it could not be started
+            return
+        errors = job.lines(" ERROR ")
+        if self.interrupted and not errors:
+            self._say(f"stopped: {job.title}")
+            return
+        log = f" (log: {job.log.absolute()})" if job.log else ""
+        self._say(f"failed: {job.title}: {errors[-1] if errors else 'no reason in its log'}{log}", "red")
+
+    def _warn(self, job: Running) -> None:
+        for warning in job.new_warnings():
+            self._say(f"{job.title}: {warning}", "yellow")
+
+    def _say(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style), soft_wrap=True)
+
+    def _watch(self) -> None:
+        """Show warnings while their jobs run and, where no bar is drawn, a line of progress now and then."""
+        spoke = time.monotonic()
+        while not self.ended.wait(1.0):
+            for job in list(self.running.values()):
+                self._warn(job)
+            if not self.console.is_terminal and time.monotonic() - spoke >= EVERY:
+                spoke = time.monotonic()
+                share, eta = self._share()
+                jobs = [
+                    f"{job.title}: {words}"
+                    for job in list(self.running.values())
+                    if (words := job.progress()[1])
+                ]
+                self._say("; ".join([f"{share:.0%} of the study, ETA {eta}", *jobs]))
+
+    def _share(self) -> tuple[float, str]:
+        """Share of the expected time that is over, 0 to 1, and the time that is left as text."""
+        done, worked = self.done_seconds, self.worked_seconds
+        for job in list(self.running.values()):
+            share = job.progress()[0]
+            done += job.seconds * share
+            worked += job.seconds * (share - (job.resumed or 0.0))
+        total = max(sum(_expected.values()) or self.total_jobs, done, 1e-9)
+        rate = worked / (time.monotonic() - self.began)
+        return done / total, str(timedelta(seconds=round((total - done) / rate))) if rate > 0 else "?"
+
+    def _picture(self) -> Group:
+        """The bar over all jobs and a line for each running one."""
+        share, eta = self._share()
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            f"{share:4.0%}",
+            ProgressBar(total=1.0, completed=share, width=min(40, self.console.width // 3)),
+            f"{self.done_jobs}/{self.total_jobs} jobs, ETA {eta}",
+        )
+        jobs = [f"  {job.title}  {job.progress()[1]}" for job in list(self.running.values())]
+        return Group(bar, *(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in jobs))
