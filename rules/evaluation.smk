@@ -16,8 +16,6 @@ rule encode_images:
         "<logs>/features/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/features/{encoder}/seed{seed}.tsv"
-    group:
-        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
@@ -76,8 +74,6 @@ else:
             "<logs>/probe/{encoder}/seed{seed}.log",
         benchmark:
             "<benchmarks>/probe/{encoder}/seed{seed}.tsv"
-        group:
-            "evaluation"
         conda:
             "../envs/learning.yaml"
         threads: THREADS
@@ -107,8 +103,6 @@ rule evaluate_knn:
         "<logs>/knn/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/knn/{encoder}/seed{seed}.tsv"
-    group:
-        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
@@ -135,8 +129,6 @@ rule probe_label_fraction:
         "<logs>/label_fraction/{encoder}/percent{percent}/seed{seed}.log",
     benchmark:
         "<benchmarks>/label_fraction/{encoder}/percent{percent}/seed{seed}.tsv"
-    group:
-        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
@@ -168,8 +160,6 @@ rule map_features:
         "<logs>/feature_map/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/feature_map/{encoder}/seed{seed}.tsv"
-    group:
-        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS
@@ -200,8 +190,6 @@ rule find_nearest_images:
         "<logs>/nearest_images/{encoder}/seed{seed}.log",
     benchmark:
         "<benchmarks>/nearest_images/{encoder}/seed{seed}.tsv"
-    group:
-        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS

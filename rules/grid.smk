@@ -66,8 +66,6 @@ rule count_parameters:
         "<logs>/grid/parameters.log",
     benchmark:
         "<benchmarks>/grid/parameters.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -91,8 +89,6 @@ rule sample_augmentations:
         "<logs>/grid/augmentations.log",
     benchmark:
         "<benchmarks>/grid/augmentations.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -124,8 +120,6 @@ rule roll_out_attention:
         "<logs>/grid/attention/{architecture}.log",
     benchmark:
         "<benchmarks>/grid/attention/{architecture}.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1

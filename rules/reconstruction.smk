@@ -14,8 +14,6 @@ rule film_orbit:
         "<benchmarks>/scenes/{scene}/film.tsv"
     wildcard_constraints:
         scene=ORBITS,
-    group:
-        "frames"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -44,8 +42,6 @@ rule extract_frames:
         "<benchmarks>/scenes/{scene}/frames.tsv"
     wildcard_constraints:
         scene=MAPPED,
-    group:
-        "frames"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -74,8 +70,6 @@ rule prepare_masks:
         "<benchmarks>/scenes/{scene}/masks.tsv"
     wildcard_constraints:
         scene=MASKED,
-    group:
-        "frames"
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -134,8 +128,6 @@ rule map_scene:
         "<benchmarks>/scenes/{scene}/sfm.tsv"
     wildcard_constraints:
         scene=MAPPED,
-    group:
-        "poses"
     conda:
         "../envs/reconstruction.yaml"
     threads: THREADS
@@ -167,8 +159,6 @@ rule write_transforms:
         "<benchmarks>/scenes/{scene}/transforms.tsv"
     wildcard_constraints:
         scene=MAPPED,
-    group:
-        "poses"
     conda:
         "../envs/reconstruction.yaml"
     threads: 1
@@ -225,8 +215,6 @@ rule compare_poses:
         "<benchmarks>/scenes/{scene}/pose_error.tsv"
     wildcard_constraints:
         scene=pattern(filter(has_reference, config["scenes"])),
-    group:
-        "poses"
     conda:
         "../envs/reconstruction.yaml"
     threads: 1

@@ -11,8 +11,6 @@ rule tabulate_self_supervision:
         "<logs>/tables/self_supervision.log",
     benchmark:
         "<benchmarks>/tables/self_supervision.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -46,8 +44,6 @@ rule plot_self_supervision:
         "<logs>/figures/self_supervision.log",
     benchmark:
         "<benchmarks>/figures/self_supervision.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1

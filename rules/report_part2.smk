@@ -10,8 +10,6 @@ rule tabulate_parameters:
         "<logs>/tables/parameters.log",
     benchmark:
         "<benchmarks>/tables/parameters.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -56,8 +54,6 @@ rule plot_grid_overview:
         "<logs>/figures/grid.log",
     benchmark:
         "<benchmarks>/figures/grid.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1

@@ -10,8 +10,6 @@ rule plot_radiance:
         "<logs>/figures/scenes/{scene}/training.log",
     benchmark:
         "<benchmarks>/figures/scenes/{scene}/training.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -52,8 +50,6 @@ rule plot_views:
         "<logs>/figures/scenes/{scene}/views.log",
     benchmark:
         "<benchmarks>/figures/scenes/{scene}/views.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1

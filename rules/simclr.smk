@@ -66,8 +66,6 @@ rule initialise_encoder:
         "<logs>/random/seed{seed}.log",
     benchmark:
         "<benchmarks>/random/seed{seed}.tsv"
-    group:
-        "evaluation"
     conda:
         "../envs/learning.yaml"
     threads: THREADS

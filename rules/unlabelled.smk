@@ -15,8 +15,6 @@ rule plot_unlabelled:
         "<logs>/figures/unlabelled.log",
     benchmark:
         "<benchmarks>/figures/unlabelled.tsv"
-    group:
-        "figures"
     conda:
         "../envs/learning.yaml"
     threads: 1

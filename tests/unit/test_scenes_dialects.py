@@ -220,7 +220,7 @@ def test_impossible_values_are_one_clear_line(tmp_path: Path, text: str, message
         ("camera_model", "EQUIRECTANGULAR", "camera_model EQUIRECTANGULAR is not supported"),
         ("camera_model", ["\ud800"], "is not supported"),
         ("latlong", True, "lenses by latlong are not supported"),
-        ("mask_path", "a\nb", "its mask a\\x0ab does not exist"),
+        ("mask_path", "a\nb", "its mask a b does not exist"),
         ("split", {"a": 1}, "it must be train or test"),
     ],
 )

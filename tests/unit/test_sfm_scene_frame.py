@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
+from triptych.scenes.manifest import ManifestRow, write_manifest
 from triptych.scenes.normalisation import middle_of_view, normalisation, rotation_between
 from triptych.sfm.scene_frame import write_transforms
 
@@ -107,8 +108,8 @@ def model(tmp_path, cameras=1, change=lambda made: None):
     (tmp_path / "sfm").mkdir()
     made.write_binary(tmp_path / "sfm")
     names = sorted(image.name for image in made.images.values())
-    lines = [f"{n},{name},,{n + 0.5},True,kept" for n, name in enumerate(names)]
-    (tmp_path / "frames.csv").write_text("frame,file,time,sharpness,kept,why\n" + "\n".join(lines) + "\n")
+    rows = [ManifestRow(n, name, sharpness=n + 0.5) for n, name in enumerate(names)]
+    write_manifest(tmp_path / "frames.csv", rows)
     write_transforms(
         tmp_path / "sfm",
         tmp_path / "frames.csv",

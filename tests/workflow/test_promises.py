@@ -16,6 +16,7 @@ VIT_REPORT = {
     "Tables: architecture x augmentation",
     "Figure: curves of vit",
     "Figure: all cells and confusion matrices",
+    "Figure: overfitting",
     "Attention rollout of vit",
     "Figure: attention of vit",
     PAGE,
@@ -30,8 +31,9 @@ ALL_CELLS = cells("resnet18 with baseline", "resnet18 with cutmix", "vit with ba
 
 
 def test_a_fresh_checkout_can_be_planned_without_data_or_network(checkout: Study) -> None:
-    checkout.preset = checkout.folder / "config.yaml"
-    plan = checkout.plan()
+    study = Study(checkout.folder)
+    study.preset = study.folder / "config.yaml"
+    plan = study.plan()
     assert "Downloading cifar-10-python.tar.gz" in plan
     assert "Grid: vit with cutmix, seed 2" in plan
 
@@ -278,7 +280,7 @@ def test_bad_config_is_one_clear_line_and_exit_code_not_zero(study: Study) -> No
     study.configure(self_supervision={"simclr": {"epoch": 3}})
     done = study.snakemake("--dry-run")
     assert done.returncode != 0
-    assert "unknown key 'epoch' in self_supervision.simclr; did you mean 'epochs'?" in done.stdout
+    assert "unknown key 'epoch' in self_supervision.simclr; did you mean 'epochs'?" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -286,5 +288,5 @@ def test_a_missing_data_folder_is_one_clear_line(study: Study) -> None:
     study.configure(datasets={"mine": {"source": "folder", "path": "/nowhere"}}, grid={"dataset": "mine"})
     done = study.snakemake("--dry-run")
     assert done.returncode != 0
-    assert "config: datasets.mine: /nowhere does not exist; correct `path`" in done.stdout
+    assert "config: datasets.mine: /nowhere does not exist; correct `path`" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
