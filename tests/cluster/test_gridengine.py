@@ -8,7 +8,7 @@ from cluster_study import ClusterStudy
 from disturbances import cell, prepare_study, run_disturbed
 from gridengine_cluster import PROGRAMS, GridEngine, running_gridengine
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 PROFILE = (
     "--workflow-profile",
     "profiles/sge",

@@ -9,7 +9,7 @@ from cluster_study import ClusterStudy
 from disturbances import cell, prepare_study, run_disturbed
 from slurm_cluster import Slurm, running_slurm
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 PROFILE = ("--workflow-profile", "profiles/slurm", "--latency-wait", "5")
 # The cluster is small and its files are local: look often, keep the evidence.
 PROFILE += ("--slurm-init-seconds-before-status-checks", "2", "--slurm-keep-successful-logs")
