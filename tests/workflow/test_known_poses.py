@@ -75,5 +75,5 @@ def test_a_scene_file_that_is_cut_short_is_one_clear_line(imported: Study, balls
     finally:
         file.write_bytes(kept)
     assert done.returncode != 0
-    assert "config: scenes.balls: " in done.stdout and "not a valid transforms.json" in done.stdout
+    assert "config: scenes.balls: " in done.stderr and "not a valid transforms.json" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
