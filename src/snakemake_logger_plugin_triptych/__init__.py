@@ -26,9 +26,9 @@ from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultForma
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # as in `triptych.workflow.progress`
+LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # as in `triptych.workflow.job`
 EVERY = 60.0  # seconds between two lines of progress where there is no terminal
-TAIL = 4096  # bytes at the end of a log in which its latest line of progress is looked for
+CLOCKS_DIFFER = 1.0  # seconds by which the time of a new log may lie before the start of its job
 PROGRESS = re.compile(r" INFO .*: (\d+)/(\d+) \(\d+ %\), .* (\w+)/s, ETA (\S+)")
 NOISE = re.compile(  # the failed job has its own line
     r"Exiting because a job execution failed|Job failed, going on|At least one job did not complete"
@@ -56,52 +56,62 @@ def _concerns_user(record: logging.LogRecord) -> bool:
 
 @dataclass
 class Running:
-    """A running job: its title, its rule, its expected seconds, its log and what of the log was shown."""
+    """A running job.
+
+    Attributes:
+        title: what it does, by the rule's message.
+        rule: name of its rule.
+        seconds: expected.
+        log: its log file.
+        began: when it was started, in seconds since 1970.
+        share, words: its progress, 0 to 1 and in words, by the log.
+        resumed: `share` when progress was first seen; None until then.
+        errors: those in the log.
+    """
 
     title: str
     rule: str
     seconds: float
     log: Path | None
-    began: float = field(default_factory=time.monotonic)
-    shown: int = 0
-    resumed: float | None = None  # share that was done when progress was first seen
+    began: float = field(default_factory=time.time)
+    share: float = 0.0
+    words: str = ""
+    resumed: float | None = None
+    errors: list[str] = field(default_factory=list)
+    _read: int = 0  # bytes of the log
 
     def elapsed(self) -> str:
         """Time since the job began."""
-        return str(timedelta(seconds=round(time.monotonic() - self.began)))
+        return str(timedelta(seconds=round(time.time() - self.began)))
 
-    def progress(self) -> tuple[float, str]:
-        """Share that is done, 0 to 1, and the same in words, by the latest line of progress in the log."""
-        found = PROGRESS.findall(self._tail())
-        if not found:
-            return 0.0, self.elapsed()
-        count, total, unit, eta = found[-1]
-        share = int(count) / max(int(total), 1)
-        self.resumed = share if self.resumed is None else self.resumed
-        return share, f"{unit} {count}/{total}, ETA {eta}"
+    def read_log(self) -> list[str]:
+        """Take progress and errors from what is new in the log; return the new warnings."""
+        warnings = []
+        for line in self._new_lines():
+            if " WARNING " in line:
+                warnings.append(line.split(" WARNING ", 1)[1])
+            elif " ERROR " in line:
+                self.errors.append(line.split(" ERROR ", 1)[1])
+            elif found := PROGRESS.search(line):
+                count, total, unit, eta = found.groups()
+                self.share, self.words = int(count) / max(int(total), 1), f"{unit} {count}/{total}, ETA {eta}"
+                self.resumed = self.share if self.resumed is None else self.resumed
+        return warnings
 
-    def lines(self, level: str) -> list[str]:
-        """What the log says after this mark, ` WARNING ` or ` ERROR `."""
-        if self.log is None or not self.log.exists():
-            return []
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line.split(level, 1)[1] for line in lines if level in line]
-
-    def new_warnings(self) -> list[str]:
-        """Warnings that no earlier call has returned."""
-        found = self.lines(" WARNING ")
-        new, self.shown = found[self.shown :], len(found)
-        return new
-
-    def _tail(self) -> str:
-        if self.log is None:
-            return ""
+    def _new_lines(self) -> list[str]:
+        """Complete lines that were added; none while the log is still that of an earlier run."""
         try:
+            if self.log is None or (found := self.log.stat()).st_mtime < self.began - CLOCKS_DIFFER:
+                return []
+            if found.st_size < self._read:  # it is written anew
+                self._read = 0
             with self.log.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-                return file.read().decode("utf-8", errors="replace")
+                file.seek(self._read)
+                added, newline, _ = file.read().rpartition(b"\n")
         except OSError:  # not written yet
-            return ""
+            return []
+        self._read += len(added) + len(newline)
+        return added.decode("utf-8", errors="replace").splitlines()
 
 
 class LogHandler(LogHandlerBase):
@@ -134,6 +144,7 @@ class LogHandler(LogHandlerBase):
         self.done_jobs = self.total_jobs = 0
         self.done_seconds = self.worked_seconds = 0.0
         self.ended = threading.Event()
+        self.reading = threading.Lock()  # `_watch` is a thread of its own
         self.interrupted = False
         self.live = Live(
             console=self.console, get_renderable=self._picture, refresh_per_second=2, transient=True
@@ -200,15 +211,18 @@ class LogHandler(LogHandlerBase):
         job = self.running.pop(jobid, None)
         if job is None:  # it could not be started
             return
-        errors = job.lines(" ERROR ")
-        if self.interrupted and not errors:
+        self._warn(job)
+        if self.interrupted and not job.errors:
             self._say(f"stopped: {job.title}")
             return
         log = f" (log: {job.log.absolute()})" if job.log else ""
-        self._say(f"failed: {job.title}: {errors[-1] if errors else 'no reason in its log'}{log}", "red")
+        self._say(f"failed: {job.title}: {job.errors[-1] if job.errors else 'it left no error'}{log}", "red")
 
     def _warn(self, job: Running) -> None:
-        for warning in job.new_warnings():
+        """Read what is new in a job's log, and show its warnings."""
+        with self.reading:
+            warnings = job.read_log()
+        for warning in warnings:
             self._say(f"{job.title}: {warning}", "yellow")
 
     def _say(self, text: str, style: str = "") -> None:
@@ -223,20 +237,15 @@ class LogHandler(LogHandlerBase):
             if not self.console.is_terminal and time.monotonic() - spoke >= EVERY:
                 spoke = time.monotonic()
                 share, eta = self._share()
-                jobs = [
-                    f"{job.title}: {words}"
-                    for job in list(self.running.values())
-                    if (words := job.progress()[1])
-                ]
+                jobs = [f"{job.title}: {job.words or job.elapsed()}" for job in list(self.running.values())]
                 self._say("; ".join([f"{share:.0%} of the study, ETA {eta}", *jobs]))
 
     def _share(self) -> tuple[float, str]:
         """Share of the expected time that is over, 0 to 1, and the time that is left as text."""
         done, worked = self.done_seconds, self.worked_seconds
         for job in list(self.running.values()):
-            share = job.progress()[0]
-            done += job.seconds * share
-            worked += job.seconds * (share - (job.resumed or 0.0))
+            done += job.seconds * job.share
+            worked += job.seconds * (job.share - (job.resumed or 0.0))
         total = max(sum(_expected.values()) or self.total_jobs, done, 1e-9)
         rate = worked / (time.monotonic() - self.began)
         return done / total, str(timedelta(seconds=round((total - done) / rate))) if rate > 0 else "?"
@@ -250,5 +259,5 @@ class LogHandler(LogHandlerBase):
             ProgressBar(total=1.0, completed=share, width=min(40, self.console.width // 3)),
             f"{self.done_jobs}/{self.total_jobs} jobs, ETA {eta}",
         )
-        jobs = [f"  {job.title}  {job.progress()[1]}" for job in list(self.running.values())]
+        jobs = [f"  {job.title}  {job.words or job.elapsed()}" for job in list(self.running.values())]
         return Group(bar, *(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in jobs))

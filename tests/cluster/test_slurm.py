@@ -1,26 +1,17 @@
 """The profile for Slurm on a real Slurm of one node. `make test-cluster` runs all; see docs/cluster.md."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from cluster_machine import skip_unless
 from cluster_study import ClusterStudy
 from disturbances import cell, prepare_study, run_disturbed
-from slurm_cluster import Slurm, running_slurm
+from slurm_cluster import Slurm
 
 pytestmark = pytest.mark.cluster
 PROFILE = ("--workflow-profile", "profiles/slurm", "--latency-wait", "5")
 # The cluster is small and its files are local: look often, keep the evidence.
 PROFILE += ("--slurm-init-seconds-before-status-checks", "2", "--slurm-keep-successful-logs")
 NAMES = ("cancelled", "requeued", "out_of_memory", "out_of_time")
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    skip_unless("slurmctld", "slurmd", "sbatch", packages="slurmctld slurmd slurm-client")
-    with running_slurm(tmp_path_factory.mktemp("slurm") / "cluster") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

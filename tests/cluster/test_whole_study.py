@@ -1,25 +1,16 @@
 """The whole test preset through Slurm, with GPUs. `make test-cluster` runs it; it takes minutes."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from cluster_machine import skip_unless
 from cluster_study import ClusterStudy, copy_project
-from slurm_cluster import Slurm, running_slurm
+from slurm_cluster import Slurm
 
 pytestmark = pytest.mark.cluster
 PROFILE = ("--workflow-profile", "profiles/slurm", "--latency-wait", "5", "--retries", "0", "--jobs", "4")
 PROFILE += ("--slurm-init-seconds-before-status-checks", "2", "--slurm-keep-successful-logs")
 # The first word of the rules and groups that need a GPU.
 ON_GPU = {"pretrain", "evaluation", "fine", "train", "render", "export"}
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
-    skip_unless("slurmctld", "slurmd", "sbatch", packages="slurmctld slurmd slurm-client")
-    with running_slurm(tmp_path_factory.mktemp("slurm") / "cluster") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,16 @@ rule broken:
         "Training, seed 1"
     shell:
         "echo '10:00:00 ERROR error: the images are gone' > {log}; exit 1"
+
+rule silent:
+    output:
+        "silent.txt",
+    log:
+        "logs/silent.log",
+    message:
+        "Training, seed 2"
+    shell:
+        "exit 1"
 """
 
 
@@ -75,6 +85,14 @@ def test_a_failed_job_is_named_with_its_error_and_the_path_of_its_log(folder: Pa
     assert lines(folder, "broken.txt") == [
         f"failed: Training, seed 1: error: the images are gone (log: {log})"
     ]
+
+
+def test_the_log_of_an_earlier_run_is_not_shown(folder: Path) -> None:
+    log = folder / "logs/silent.log"
+    log.parent.mkdir()
+    log.write_text("10:00:00 WARNING old\n10:00:00 ERROR error: old\n")
+    os.utime(log, (0, 0))
+    assert lines(folder, "silent.txt") == [f"failed: Training, seed 2: it left no error (log: {log})"]
 
 
 def test_a_dry_run_looks_as_snakemakes_own(folder: Path) -> None:

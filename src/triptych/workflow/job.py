@@ -19,7 +19,6 @@ from triptych.workflow.locks import locked
 from triptych.workflow.machine_memory import memory_limit
 from triptych.workflow.parent import end_with_snakemake
 from triptych.workflow.plugins import in_user_module
-from triptych.workflow.progress import LOG_ONLY
 from triptych.workflow.provenance import provenance
 from triptych.workflow.records import lock_path, remove_record, write_record
 from triptych.workflow.storage import enter_local_copies
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("triptych")
 
+LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # set by `snakemake_logger_plugin_triptych`, which shows what is in the logs
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -10,8 +10,6 @@ from tqdm import tqdm
 
 log = logging.getLogger("triptych")
 
-LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # set in the environment of jobs whose terminal shows the whole study
-
 
 class Progress:
     """Count units of work towards a total.
