@@ -26,6 +26,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,onnx,cloud]'
 	@touch $@
 
+env: $(INSTALLED) ## install everything into .venv, and nothing else
+	@echo "To use it: source $(VENV)/bin/activate"
+
 demo: $(INSTALLED) ## all three parts in minutes, offline, on embedded data
 	$(SNAKEMAKE) --cores all --configfile presets/demo.yaml
 	@echo "The report is at file://$(CURDIR)/results/report/index.html"
@@ -102,4 +105,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help demo study collect study-page view test test-all test-cluster soak fuzz lint dag plan tracked lock licences audit bench docs site clean
+.PHONY: help env demo study collect study-page view test test-all test-cluster soak fuzz lint dag plan tracked lock licences audit bench docs site clean

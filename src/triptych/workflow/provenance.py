@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,13 +24,22 @@ PACKAGES = (
     "pycolmap",
     "av",
     "snakemake",
-    "triptych",
 )
+ROOT = Path(__file__).parents[3]
+
+
+def project_version() -> str:
+    """The version of the running source, which in a second checkout is not that of the installed package."""
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except FileNotFoundError:  # installed without its folder
+        return version("triptych")
+    return str(project["version"])
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that can change a number."""
-    versions = {"python": platform.python_version()}
+    """Versions of the project, of Python and of the installed packages that can change a number."""
+    versions = {"triptych": project_version(), "python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)
@@ -83,8 +93,7 @@ def kernel_tier(device: str) -> str | None:
 
 def source_revision() -> str | None:
     """The git commit of the running source, with `+changes` if the tree is dirty; None outside git."""
-    root = Path(__file__).parents[3]
-    git = ["git", "-C", str(root)]
+    git = ["git", "-C", str(ROOT)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         status = subprocess.run(
