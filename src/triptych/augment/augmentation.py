@@ -32,7 +32,6 @@ def make_augmentation(
     or the function of a user's module.
 
     Args:
-        base: `padding`, `flip`, `degrees`.
         augmentation: `method` and its parameters (see `mix`) or `module` and `options`; with either of them,
             optionally, `rand_augment` (operations, magnitude) and `random_erasing` (probability).
         normalise: function from pixels in 0..1 to the network's inputs.

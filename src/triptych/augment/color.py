@@ -58,17 +58,15 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
 def draw_jitter(
     n: int, *, strength: tuple[float, float, float, float], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Factors and order of torchvision's ColorJitter.
+    """Factors and order of torchvision's ColorJitter for n images.
 
     Args:
-        n: number of images.
-        strength: brightness, contrast and saturation factors are uniform this much around 1 (but
-            not below 0), and the shift of the hue around 0.
-        generator: source of the random numbers.
+        strength: brightness, contrast and saturation factors are uniform this much around 1 (but not below
+            0), and the shift of the hue around 0.
 
     Returns:
-        (N, 4) factors of brightness, contrast, saturation and hue; (N, 4) int64, the order in
-        which they are applied.
+        (N, 4) factors of brightness, contrast, saturation and hue; (N, 4) int64, the order in which they are
+        applied.
     """
     device = generator.device
     low = [max(0.0, 1 - width) for width in strength[:3]] + [-strength[3]]

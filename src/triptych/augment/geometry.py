@@ -17,17 +17,9 @@ def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Ten
 def resize_matrix(start: Tensor, length: Tensor, size_in: int, size_out: int) -> Tensor:
     """Weights that crop [start, start + length) of a line and resize it with the triangle filter.
 
-    This is Pillow's bilinear resampling: the filter widens when it shrinks an image, and
-    pixels outside the crop do not contribute.
-
-    Args:
-        start: (N,) first pixel of each crop.
-        length: (N,) pixels of each crop.
-        size_in: pixels of the line.
-        size_out: pixels of the result.
-
-    Returns:
-        (N, size_out, size_in) rows that sum to one.
+    This is Pillow's bilinear resampling: the filter widens when it shrinks an image, and pixels outside the
+    crop do not contribute. First pixels and lengths of the crops are (N,); the result is (N, size_out,
+    size_in), with rows that sum to one.
     """
     scale = (length / size_out).view(-1, 1, 1)
     centre = (torch.arange(size_out, device=start.device) + 0.5).view(1, -1, 1) * scale + start.view(-1, 1, 1)
@@ -74,16 +66,9 @@ def draw_crops(
 
 
 def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int) -> Tensor:
-    """Crop, resize and flip, as two small matrix products per image.
+    """Crop, resize and flip images (N, C, H, W), as two small matrix products per image: (N, C, size, size).
 
-    Args:
-        images: (N, C, H, W) float.
-        boxes: (N, 4) int64: top, left, height, width of each crop.
-        mirrored: (N,) bool, whether to flip horizontally.
-        size: side of the result in pixels.
-
-    Returns:
-        (N, C, size, size).
+    Boxes are (N, 4) int64, top, left, height, width; `mirrored` is (N,) bool.
     """
     top, left, tall, wide = boxes.unbind(1)
     rows = resize_matrix(top, tall, images.shape[2], size)
@@ -93,14 +78,10 @@ def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int)
 
 
 def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Which rows and columns of an image lie in a box; boxes may extend beyond the border.
+    """Which rows (N, height) and columns (N, width) of an image lie in a box; boxes may extend beyond the
+    border.
 
-    Args:
-        boxes: (N, 4) int64: top, left, height, width.
-        height, width: size of the images in pixels.
-
-    Returns:
-        (N, height) bool and (N, width) bool: a pixel is inside if both are true.
+    Boxes are (N, 4) int64: top, left, height, width. A pixel is inside if both are true.
     """
     top, left, tall, wide = boxes.unsqueeze(2).unbind(1)
     rows, columns = torch.arange(height, device=boxes.device), torch.arange(width, device=boxes.device)
@@ -112,15 +93,13 @@ def random_shift_flip_rotate(
 ) -> Tensor:
     """Random crop from a zero-padded image, horizontal flip and rotation, as one resampling.
 
-    Without rotation the pixels are exact copies (shifts are whole pixels); with it they are
-    interpolated bilinearly, and pixels from outside are zero.
+    Without rotation the pixels are exact copies (shifts are whole pixels); with it they are interpolated
+    bilinearly, and pixels from outside are zero.
 
     Args:
         images: (N, C, H, W) float.
         padding: largest shift in pixels, in both directions.
-        flip: probability of a flip.
         degrees: largest rotation, in both directions.
-        generator: source of the random numbers, on the device of the images.
     """
     n, _, height, width = images.shape
     device = images.device
@@ -147,17 +126,7 @@ def random_crop_flip_rotate(
     """Random crop resized to `size` pixels, horizontal flip and rotation, as one bilinear resampling.
 
     The crop covers a quarter of the image or more, see `draw_crops`; it turns about its own centre, and
-    pixels from outside the image are zero.
-
-    Args:
-        images: (N, C, H, W) float.
-        size: side of the result in pixels.
-        flip: probability of a flip.
-        degrees: largest rotation, in both directions.
-        generator: source of the random numbers, on the device of the images.
-
-    Returns:
-        (N, C, size, size).
+    pixels from outside the image are zero. Arguments are those of `random_shift_flip_rotate`.
     """
     n, channels, height, width = images.shape
     boxes = draw_crops(n, height, width, scale=CROP_SCALE, generator=generator)
@@ -187,17 +156,14 @@ def random_geometry(
     size: int | None = None,
     generator: torch.Generator,
 ) -> Tensor:
-    """The base of all augmentations: small images are shifted, larger ones are cropped and resized.
+    """The base of all augmentations, (N, C, H, W) to (N, C, size, size): small images are shifted, larger
+    ones are cropped and resized.
 
     Args:
-        images: (N, C, H, W) float; larger than `size` only above `SMALL` pixels.
+        images: larger than `size` only above `SMALL` pixels.
         padding: largest shift of images of up to `SMALL` pixels.
-        flip, degrees: see `random_shift_flip_rotate`.
-        size: side of the result in pixels; None: that of the images.
-        generator: source of the random numbers, on the device of the images.
-
-    Returns:
-        (N, C, size, size).
+        flip, degrees, generator: see `random_shift_flip_rotate`.
+        size: None: that of the images.
     """
     size = size or images.shape[-1]
     if size <= SMALL:
@@ -220,12 +186,7 @@ def blur_weights(sigma: Tensor, size: int) -> Tensor:
 
 
 def blur(images: Tensor, weights: Tensor) -> Tensor:
-    """Separable convolution of each image with its own kernel, with reflected borders.
-
-    Args:
-        images: (N, C, H, W) float.
-        weights: (N, 2 * radius + 1).
-    """
+    """Separable convolution of each image with its own (N, 2 * radius + 1) kernel, with reflected borders."""
     n, channels, height, width = images.shape
     radius = weights.shape[1] // 2
     # All images as channels of one grouped convolution, each with its own kernel.

@@ -88,10 +88,7 @@ OPERATIONS = ("identity", *MOVES, *COLOURS)
 def move(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
     """Shear, shift or rotate each image in one resampling; pixels from outside are black.
 
-    Args:
-        images: (N, C, H, W).
-        which: (N,) int64, indices into `OPERATIONS`; all are in `MOVES`.
-        strength: (N,).
+    `which` has (N,) indices into `OPERATIONS`, all of `MOVES`.
     """
     height, width = images.shape[2:]
     shear_x, shear_y, shift_x, shift_y, rotation = (
@@ -111,12 +108,9 @@ def move(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
 
 
 def apply(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
-    """Apply one operation to each image.
+    """Apply one operation to each image (3, H, W) in 0..1, given by its index in `OPERATIONS`.
 
-    Args:
-        images: (N, 3, H, W) float in 0..1.
-        which: (N,) int64, indices into `OPERATIONS`.
-        strength: (N,) float in -1..1; operations without a direction ignore its sign.
+    Strengths are (N,) in -1..1; operations without a direction ignore the sign.
     """
     images = images.clone()
     moved = ((which >= 1) & (which <= len(MOVES))).nonzero().squeeze(1)
@@ -136,7 +130,6 @@ def rand_augment(images: Tensor, *, operations: int, magnitude: float, generator
         images: (N, 3, H, W) float in 0..1.
         operations: number of operations per image, each drawn from all 14, including the identity.
         magnitude: strength of all operations, from 0 to 30; directions are drawn.
-        generator: source of the random numbers, on the device of the images.
     """
     shape = (operations, len(images))
     device = images.device

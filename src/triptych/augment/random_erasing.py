@@ -14,8 +14,6 @@ def random_erasing(images: Tensor, *, probability: float, generator: torch.Gener
 
     Args:
         images: (N, C, H, W), normalised: the noise is normal with mean 0 and deviation 1 at each pixel.
-        probability: probability of erasing an image.
-        generator: source of the random numbers, on the device of the images.
     """
     n, _, height, width = images.shape
     device = images.device

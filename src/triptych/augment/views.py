@@ -92,10 +92,7 @@ def draw_views(
         images: (B, 3, H, W) uint8; channels_last saves a copy.
         views: `crop_scale` (range of the area's share), `jitter` (strengths of brightness, contrast,
             saturation, hue), `jitter_probability`, `grayscale_probability`, `blur_probability`.
-        size: side of a view in pixels.
         mean, std: channel means and standard deviations, for pixels in 0..1.
-        generator: random generator on the device of the images.
-        count: views per image.
         render: another implementation of `render_views`, such as a compiled one.
 
     Returns:

@@ -34,11 +34,7 @@ def build_model(module: str, num_classes: int, image_size: int, options: Mapping
 
 
 def call_build(module: str, num_classes: int, image_size: int, options: Mapping[str, Any]) -> nn.Module:
-    """The module's network, not tried.
-
-    Raises:
-        TriptychError: see `build_model`.
-    """
+    """The module's network, not tried. Raises `TriptychError` as `build_model` does."""
     name = f"architecture module '{module}'"
     build = user_function("architecture", module, "build", "build(num_classes, image_size, ...)")
     arguments = [num_classes, image_size]
@@ -59,11 +55,7 @@ def call_build(module: str, num_classes: int, image_size: int, options: Mapping[
 
 
 def try_network(model: nn.Module, name: str, image_size: int) -> Any:
-    """What a network in eval mode returns for two black images.
-
-    Raises:
-        TriptychError: it fails.
-    """
+    """What a network in eval mode returns for two black images. Raises `TriptychError` if it fails."""
     training = model.training
     model.eval()
     try:
@@ -78,17 +70,8 @@ def try_network(model: nn.Module, name: str, image_size: int) -> Any:
 def try_training(model: nn.Module, name: str, image_size: int, outputs: int, kind: str = LOGITS) -> None:
     """Run a network on two random images in training mode, forward and backward.
 
-    Weights, buffers, gradients and random numbers are afterwards as before.
-
-    Args:
-        model: the network, on the CPU.
-        name: names it in errors.
-        image_size: side of the images in pixels.
-        outputs: number of outputs for each image.
-        kind: what the outputs are.
-
-    Raises:
-        TriptychError: it fails, does not return (2, `outputs`), or has no weights to train.
+    Weights, buffers, gradients and random numbers are afterwards as before. Raises `TriptychError` if it
+    fails, does not return (2, `outputs`), or has no weights to train; `kind` says what the outputs are.
     """
     training, buffers = model.training, [buffer.clone() for buffer in model.buffers()]
     model.train()

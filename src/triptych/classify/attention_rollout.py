@@ -24,12 +24,11 @@ COUNT = 8  # images in the figure
 def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
     """softmax(Q K^T / sqrt(width)) of every attention layer, in the order of their calls.
 
-    An attention layer is a module with the number of its `heads` and a layer `qkv` that gives queries,
-    keys and values, each by head (see `triptych.models.vit`). The weights are computed from the outputs of
-    the `qkv` layers, by forward hooks.
+    An attention layer is a module with the number of its `heads` and a layer `qkv` that gives queries, keys
+    and values, each by head (see `triptych.models.vit`). The weights are computed from the outputs of the
+    `qkv` layers, by forward hooks.
 
     Args:
-        model: the network, in eval mode.
         images: (N, 3, H, W), normalised.
 
     Returns:
@@ -114,7 +113,6 @@ def attention_maps(
     """Run the networks in float32 on the CPU on eight test images, in the proportions of the classes.
 
     Args:
-        dataset: the data set that the networks were trained on.
         networks: `module` and `options` of each network, by augmentation.
         weights: each network's file of weights, by augmentation.
 
@@ -150,14 +148,7 @@ def attention_maps(
 
 def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[str, Any]) -> None:
     """Roll out the attention of an untrained network, before its training.
-
-    Args:
-        dataset: the data set for the training.
-        architecture: the network's name in the config.
-        network: `module` and `options` of the network.
-
-    Raises:
-        TriptychError: its attention cannot be rolled out (see `class_token_maps`).
+    Raises `TriptychError` if it cannot be rolled out (see `class_token_maps`).
     """
     side = dataset.image_size[0]
     model = build_model(network["module"], dataset.num_classes, side, network["options"]).eval()

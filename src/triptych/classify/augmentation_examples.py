@@ -26,7 +26,6 @@ def augmentation_examples(
     only the augmentation itself differs. Partners of mixed images are other images of the batch.
 
     Args:
-        dataset: the data set; eight training images are drawn in the proportions of the classes.
         base: `padding`, `flip` and `degrees` of all augmentations.
         augmentations: each augmentation's own part (see `make_augmentation`), by name.
 

@@ -36,8 +36,6 @@ class Classification:
         recipe: `architecture` (module, options), `base_augmentation` (padding, flip, degrees), `augmentation`
             (the cell's own; see `make_augmentation`), `validation`, `label_smoothing`, `class_weights` (see
             `class_weights`), `precision`.
-        dataset: its training images are used, its test images are not.
-        device: device of the model and the images.
 
     Raises:
         TriptychError: the data set is too small for the validation split.
@@ -93,12 +91,10 @@ def fitted_images(
 def train_classifier(experiment: Experiment) -> None:
     """Train, choose the epoch on the validation split, evaluate once on the test images.
 
-    The recipe holds what `Classification` and `fit` need.
-    Writes `metrics.json` (errors and accuracies in percent), `history.csv`, `tensorboard/`,
-    `model.safetensors` and `predictions.npy` (the class predicted for each test image).
-
-    Raises:
-        TriptychError: the recipe does not fit the data (see `fit` and `training_and_validation`).
+    The recipe holds what `Classification` and `fit` need. Writes `metrics.json` (errors and accuracies in
+    percent), `history.csv`, `tensorboard/`, `model.safetensors` and `predictions.npy` (the class predicted
+    for each test image).
+    Raises `TriptychError` if the recipe does not fit the data (see `fit` and `training_and_validation`).
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()

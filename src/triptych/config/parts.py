@@ -27,14 +27,8 @@ def own_data(config: Config) -> dict[str, list[str]]:
 def choose_parts(config: Config) -> tuple[list[str], str | None]:
     """The parts that the config names; else those that use data of one's own; else all.
 
-    Args:
-        config: as `validate_config` leaves it.
-
-    Returns:
-        The parts, and one line that says which ones were left out although the config does not say so.
-
-    Raises:
-        TriptychError: the config defines data of one's own, and no part uses it.
+    Returns the parts, and one line that says which ones were left out although the config does not say so.
+    Raises `TriptychError` if the config defines data of one's own, and no part uses it.
     """
     if config["parts"] is not None:
         return list(config["parts"]), None
@@ -64,12 +58,7 @@ def _uses(config: Config, part: str, own: Mapping[str, list[str]]) -> bool:
 
 
 def unused_definitions(config: Config, shipped: Config) -> list[str]:
-    """A line for each section with definitions of the user's own that nothing uses.
-
-    Args:
-        config: as `validate_config` leaves it.
-        shipped: the project's config.yaml, whose definitions are there to choose from.
-    """
+    """A line for each section with definitions of the user's own, not in config.yaml, that nothing uses."""
     learning, grid = config["self_supervision"], config["grid"]
     used = {
         "datasets": [learning["dataset"], grid["dataset"], *grid.get("subsets", ())],

@@ -40,9 +40,7 @@ def _superclasses(
     meta: Mapping[str, Any], batches: Iterable[Mapping[str, Any]], layout: Layout, where: str
 ) -> Superclasses | None:
     """The superclass of each class, from the two labels of CIFAR-100's images; None if some class has none.
-
-    Raises:
-        TriptychError: images of one class have several superclasses, or unnamed ones.
+    Raises `TriptychError` if images of one class have several superclasses, or unnamed ones.
     """
     names = meta.get("coarse_label_names")
     if not isinstance(names, list):
@@ -82,7 +80,6 @@ def read_cifar(
     """Read an archive or its unpacked folder.
 
     Args:
-        path: the `.tar.gz`, the unpacked folder, or the folder that contains it.
         expect: `cifar10` or `cifar100` if it must be that one; else it is recognised by its content.
         hashes: `{algorithm: hex digest}` that an archive file must have.
 

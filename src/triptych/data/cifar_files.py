@@ -61,9 +61,7 @@ LAYOUTS = (CIFAR10, CIFAR100)
 
 def find_unpacked(path: Path) -> tuple[Layout, Path]:
     """Recognise an unpacked archive by its content, at `path` or in the official folder inside it.
-
-    Raises:
-        TriptychError: neither archive's files are there, or both are, or some are missing.
+    Raises `TriptychError` if neither archive's files are there, or both are, or some are missing.
     """
     found = [
         (layout, folder)
@@ -103,11 +101,7 @@ class _Bounded:
 
 
 def read_file(path: Path) -> bytes:
-    """The content of an unpacked file.
-
-    Raises:
-        TriptychError: it is too large to be a file of CIFAR.
-    """
+    """The content of an unpacked file. Raises `TriptychError` if it is too large to be a file of CIFAR."""
     try:
         return read_bytes(path, MAX_MEMBER_BYTES)
     except ValueError as error:

@@ -18,10 +18,7 @@ class DeviceImages:
 
     Args:
         images: (N, P, P, 3) uint8, usually mapped.
-        labels: (N,) int64.
         mean: channel means for pixels in 0..1.
-        std: channel standard deviations, likewise.
-        device: the device of the batches.
         indices: indices of the images to use; all by default.
         side: side of the images that networks read, in pixels, P or less.
     """

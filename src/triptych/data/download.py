@@ -112,17 +112,14 @@ def download(
 
     Mirrors are tried in turn, each from where the last one stopped. If the whole is wrong then, the last
     mirror is tried alone from the start, so that a mirror with wrong bytes spoils no other. After a round
-    without progress comes a pause, twice as long each time; mirrors that answer 4xx or deliver another
-    file are not tried again.
+    without progress comes a pause, twice as long each time; mirrors that answer 4xx or deliver another file
+    are not tried again.
 
     Args:
         target: path of the complete, checked file.
-        mirrors: addresses of the same file.
         hashes: `{algorithm: hex digest}`, all of which must be right.
         part: file that gathers the bytes; it stays after a failure, and the next call continues it.
         size: bytes of the file, if known: a mirror that announces or sends another number is cut off.
-        rounds: number of rounds without progress before giving up.
-        backoff: first pause in seconds.
         timeout: seconds to wait for a connection and for the next bytes.
         least_speeds: bytes per second, as a mean over the second timeout, below which the next mirror is
             tried: in the first round, in the second, and so on; the last one stands for all later rounds.

@@ -74,7 +74,6 @@ def open_stream(
     sending bytes one by one, in headers or between blocks, holds the caller.
 
     Args:
-        url: the address.
         start: number of bytes to leave out; a server may ignore it (status 200 instead of 206).
         timeout: seconds to wait for a connection, and for the next bytes.
         least_speed: bytes per second, as a mean over the second timeout.

@@ -42,12 +42,7 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 class UnreadableImage(TriptychError):
-    """A file that is no readable image.
-
-    Attributes:
-        path: the file.
-        reason: what is wrong with it, in a few words.
-    """
+    """A file that is no readable image; `reason` says in a few words what is wrong with it."""
 
     def __init__(self, path: Path, reason: str, remedy: str) -> None:
         super().__init__(one_line(f"{printable(path)}: cannot be read as an image ({reason}); {remedy}"))
@@ -59,12 +54,8 @@ def unreadable_images(
 ) -> TriptychError:
     """One error that names all unreadable images of a folder: "3 of 40 photographs cannot be read: ...".
 
-    Args:
-        errors: at least one.
-        total: number of images that should have been read.
-        folder: the folder, relative to which the images are named.
-        unit: what the images are called, in the plural.
-        remedy: the end of the message.
+    `total` should have been read; `unit` is what the images are called, in the plural; `remedy` ends the
+    message.
     """
     named = sorted((os.path.relpath(error.path, folder), error.reason) for error in errors)
     named.sort(key=lambda error: [natural_order(part) for part in Path(error[0]).parts])
@@ -96,9 +87,7 @@ def find_files(folder: Path) -> list[Path]:
     """All files in a folder and its sub-folders, in natural order; no hidden ones.
 
     Links to folders are followed, but no folder is entered twice.
-
-    Raises:
-        TriptychError: a folder may not be listed.
+    Raises `TriptychError` if a folder may not be listed.
     """
 
     def refuse(error: OSError) -> None:
@@ -175,7 +164,6 @@ def load_image(
     """Open and decode an image file; of several pictures in it, the first.
 
     Args:
-        path: the file.
         remedy: the end of the error message.
         header_only: read size and mode, but no pixels.
         min_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if both sides keep this many pixels,

@@ -124,12 +124,8 @@ class _Plain:
 def load_pickled_dict(content: bytes, where: str) -> dict[str, Any]:
     """A pickled dictionary of text, numbers, lists and uint8 arrays, from Python 2 or 3.
 
-    Args:
-        content: the pickle.
-        where: its name in error messages.
-
-    Raises:
-        TriptychError: damaged, something else than such a dictionary, or in need of code.
+    `where` is its name in messages. Raises `TriptychError` if it is damaged, something else, or in need of
+    code.
     """
     try:
         _check_instructions(content)

@@ -104,9 +104,7 @@ def archive_files(settings: Settings) -> list[str]:
 
 def check_dataset(name: str, settings: Settings) -> None:
     """Find out whether a data set can be made, before the workflow plans anything with it.
-
-    Raises:
-        TriptychError: a path is missing, or holds something else than the source needs.
+    Raises `TriptychError` if a path is missing, or holds something else than the source needs.
     """
     where, source = f"config: datasets.{name}", settings["source"]
     if source not in ("archive", "folder"):

@@ -19,17 +19,15 @@ def stratified_split(
 ) -> tuple[Indices, Indices]:
     """Hold out `held_out` of the items, from every class its share.
 
-    A class with the share q = held_out * size / N gives floor(q) or ceil(q) items, so a balanced set is
-    split into two sets whose class counts differ by one at most. The seats left by rounding down go first to
+    A class with the share q = held_out * size / N gives floor(q) or ceil(q) items, so a balanced set is split
+    into two sets whose class counts differ by one at most. The seats left by rounding down go first to
     classes without one, then to the largest remainders. Which items of a class are held out is drawn from
     (seed, class) alone: a larger `held_out` keeps what a smaller one held out, up to that rounding.
 
     Args:
-        labels: (N,) integers.
         held_out: number of items, 0 to N.
-        seed: seed of the draw.
-        every_class: keep and hold out at least one item of each class that has two, even if this changes
-            the number of items held out.
+        every_class: keep and hold out at least one item of each class that has two, even if this changes the
+            number of items held out.
         at_least: hold out at least so many items of each class that has them, even if this raises the number.
 
     Returns:

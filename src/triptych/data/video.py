@@ -56,9 +56,7 @@ def _open(path: Path) -> InputContainer:
 
 def _film_stream(path: Path, container: InputContainer) -> VideoStream:
     """The stream that holds the film: no attached picture; of several, the one with the most pixels.
-
-    Raises:
-        TriptychError: there is none, no decoder is available, or its frames are too large.
+    Raises `TriptychError` if there is none, no decoder is available, or its frames are too large.
     """
     no_film = Disposition.attached_pic | Disposition.timed_thumbnails
     films = [stream for stream in container.streams.video if not stream.disposition & no_film]
@@ -162,9 +160,7 @@ def read_video(path: str | Path, *, threads: int = 1) -> Iterator[Picture]:
 
     Damaged stretches are left out with a warning: a film cut short by a full phone still makes a scene. Where
     the film's clock begins again, time goes on; frames without a time follow at the stream's own rate.
-
-    Raises:
-        TriptychError: if the file is missing, empty, not a film, or nothing in it decodes.
+    Raises `TriptychError` if the file is missing, empty, not a film, or nothing in it decodes.
     """
     path = Path(path)
     with _open(path) as container:
@@ -210,17 +206,10 @@ def _say_conversions(path: Path, frame: VideoFrame) -> None:
 def read_pictures(
     path: str | Path, wanted: Sequence[tuple[int, int | None]], *, threads: int = 1
 ) -> Iterator[Picture]:
-    """The pictures of some frames of a film, in their order, each decoded again.
+    """The pictures of some frames of a film, in their order, each decoded again; their time is 0.
 
-    Stretches of more than 10 seconds between them are skipped, if the film's times allow it.
-
-    Args:
-        path: the film.
-        wanted: `Picture.number` and `Picture.stamp` of each, as `read_video` gave them, in order.
-        threads: number of threads of the decoder.
-
-    Yields:
-        The pictures; their time is 0.
+    Stretches of more than 10 seconds between them are skipped, if the film's times allow it. `wanted` has the
+    `Picture.number` and `Picture.stamp` of each, as `read_video` gave them, in order.
     """
     done = 0
     if all(stamp is not None for _, stamp in wanted):
@@ -270,17 +259,12 @@ def write_video(
 ) -> int:
     """Encode pictures as H.264 in MP4 that browsers play (4:2:0, BT.709, index at the front); atomically.
 
-    The same pictures and number of threads give the same file.
+    The same pictures and number of threads give the same file. Returns the number of frames written.
 
     Args:
-        target: .mp4.
         pictures: (height, width, 3) uint8 each, all of one size with even sides.
-        fps: frames per second.
         crf: x264's constant rate factor: 0 is lossless, 14 visually so, 23 its default, 51 the worst.
         threads: number of encoder threads, which changes the file; 0 uses all cores.
-
-    Returns:
-        The number of frames written.
     """
     count = 0
     with (

@@ -77,8 +77,6 @@ def class_weights(kind: str | None, labels: Tensor, num_classes: int) -> Tensor 
     Args:
         kind: `balanced`: N / (C * n), where C classes have images and a class has n, so that every class has
             the same total weight; None: no weights.
-        labels: (N,) int64.
-        num_classes: number of classes, with and without images.
 
     Returns:
         (num_classes,) float32 on the device of the labels, or None.

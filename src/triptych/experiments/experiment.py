@@ -31,15 +31,12 @@ class Experiment:
 
     Args:
         label: name shown in progress and errors, for example `simclr seed 0`.
-        data: folder of a packed data set.
         recipe: everything from the config that decides the result.
-        seed: the run's seed.
         folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
         checkpoints: folder for checkpoints, outside every output.
-        test_outcomes: file that lists what this run found on the test images, whatever its recipe was; it
-            is no output, so that it outlives a change of the recipe.
+        test_outcomes: file that lists what this run found on the test images, whatever its recipe was; it is
+            no output, so that it outlives a change of the recipe.
         checkpoint_minutes: time between two checkpoints; not in the recipe, because it changes no result.
-        running: the workflow's job.
     """
 
     label: str
@@ -146,9 +143,7 @@ def training_and_validation(
     dataset: PackedDataset, validation: int | Literal["auto"], device: torch.device
 ) -> tuple[DeviceImages, DeviceImages]:
     """Split the training images (see `PackedDataset.validation_split`).
-
-    Raises:
-        TriptychError: the data set is too small for the validation split.
+    Raises `TriptychError` if the data set is too small for the validation split.
     """
     train, held_out = dataset.validation_split(validation)
     return training_images(dataset, device, train), training_images(dataset, device, held_out)
@@ -169,9 +164,7 @@ def save_weights(model: nn.Module, target: Path) -> None:
 
 def load_weights(model: nn.Module, source: str | Path) -> None:
     """Load what `save_weights` wrote.
-
-    Raises:
-        TriptychError: the file does not belong to this architecture, or is damaged.
+    Raises `TriptychError` if the file does not belong to this architecture, or is damaged.
     """
     try:
         found = load_file(source)

@@ -9,15 +9,13 @@ TRAINING = 3  # forward and backward pass together, relative to forward: backwar
 
 
 def forward_flops(model: nn.Module, image_size: int) -> int:
-    """Floating-point operations of the forward pass for one image, two per multiply-add.
+    """Floating-point operations of the forward pass for one image (3, `image_size`, `image_size`), two per
+    multiply-add.
 
-    Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent
-    more. The pass is in eval mode, float32 and without gradients. Attention runs as plain products, since
-    fused forms escape the count, as the products inside of recurrent layers and compiled kernels do.
-
-    Args:
-        model: the network, on the CPU, not accelerated, for images (N, 3, `image_size`, `image_size`).
-        image_size: side of the images in pixels.
+    Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent more.
+    The pass is on the CPU in eval mode, float32 and without gradients, not accelerated. Attention runs as
+    plain products, since fused forms escape the count, as the products inside of recurrent layers and
+    compiled kernels do.
     """
     training, fast = model.training, torch.backends.mha.get_fastpath_enabled()
     model.eval()

@@ -18,9 +18,7 @@ def run_training(function: Callable[..., None], experiment: Experiment, *argumen
     """Call `function(experiment, *arguments)` in as many workers as the recipe's `gpus` says.
 
     Each worker trains on its shard of every batch; all but worker 0 must return after `fit`.
-
-    Raises:
-        TriptychError: the recipe names one device for several workers; see also `run_workers`.
+    Raises `TriptychError` if the recipe names one device for several workers; see also `run_workers`.
     """
     workers, kind = experiment.recipe["gpus"], "cpu"
     if workers > 1:

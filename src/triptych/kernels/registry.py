@@ -84,7 +84,7 @@ def configure(setting: str | bool) -> str:
         setting: `auto` for the best tier of this CPU, `off` (which YAML reads as false), or a tier.
 
     Returns:
-        The tier: one of `TIERS`, or `off`.
+        One of `TIERS`, or `off`.
 
     Raises:
         TriptychError: the CPU or this installation lacks the tier.

@@ -53,14 +53,8 @@ def mimetic_init(positions: Tensor, attentions: Iterable[Any]) -> None:
 
 
 def sinusoids(side: int, dim: int) -> Tensor:
-    """Positions of a square of patches, row by row: sines and cosines of the column, then of the row.
-
-    Args:
-        side: patches along a side.
-        dim: a multiple of 4.
-
-    Returns:
-        (side * side, dim)
+    """Positions (side * side, dim) of a square of patches, row by row: sines and cosines of the column, then
+    of the row.
     """
     at = torch.arange(side).float()
     rows, columns = torch.meshgrid(at, at, indexing="ij")

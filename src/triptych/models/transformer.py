@@ -26,12 +26,9 @@ class Attention(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Drop the residual branch of each image with probability p during training.
+    """Drop the residual branch of each image with probability p, below 1, during training.
 
     Branches that stay are multiplied by 1 / (1 - p), so the expectation is unchanged.
-
-    Args:
-        probability: p, from 0 to below 1.
     """
 
     def __init__(self, probability: float) -> None:

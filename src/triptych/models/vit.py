@@ -15,9 +15,6 @@ class ViT(nn.Module):
         num_classes: number of classes; 0: the features of the class token instead of logits.
         image_size: side of the square images in pixels.
         patch: side of a patch in pixels; None: the smallest that gives at most 14 patches a side.
-        dim: width of a token.
-        depth: number of blocks.
-        heads: attention heads per block.
         mlp: hidden units of each block's MLP.
         dropout: dropout probability after the positions, after attention and in the MLP.
         stochastic_depth: block b of `depth`, from 1, drops with probability stochastic_depth * b / depth.

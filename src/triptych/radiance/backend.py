@@ -23,9 +23,7 @@ log = logging.getLogger("triptych")
 
 def choose_radiance_device(name: str) -> torch.device:
     """Like `choose_device`, but `auto` never chooses MPS, which lacks the float64 sums used here.
-
-    Raises:
-        TriptychError: this machine lacks the device, or the device lacks float64.
+    Raises `TriptychError` if this machine lacks the device, or the device lacks float64.
     """
     device = choose_device(name)
     if device.type == "mps":
@@ -49,11 +47,8 @@ def compiled_operation(name: str, field: Field) -> Any:
 def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Tracer:
     """The fastest implementation of `trace_rays` for this field.
 
-    Args:
-        field: the field that will be traced.
-        precision: number format of the networks.
-        compiled: whether torch.compile fuses the field's operations if no compiled kernel runs them; if it
-            fails (no C++ compiler, no Triton), a warning says so.
+    With `compiled`, torch.compile fuses the field's operations if no compiled kernel runs them; if it fails
+    (no C++ compiler, no Triton), a warning says so.
     """
     tracer = compiled_operation("radiance_tracer", field)
     if tracer is not None:

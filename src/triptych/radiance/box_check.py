@@ -24,14 +24,7 @@ ADVISED = (1, 2, 4, 8, 16)  # in a larger box the field is coarse, so the scene 
 
 
 class TrainingRays:
-    """A sample of the training rays of opaque pixels.
-
-    Args:
-        cameras: the training cameras, in unit-cube coordinates.
-        sampler: their pixels.
-        near: distance from the camera at which rays begin.
-        generator: source of the pixels.
-    """
+    """A sample of the training rays of opaque pixels; cameras are in unit-cube coordinates."""
 
     def __init__(
         self, cameras: Cameras, sampler: RaySampler, *, near: float, generator: torch.Generator
@@ -43,12 +36,9 @@ class TrainingRays:
             self.image, self.pixels = self.image[opaque], self.pixels[opaque]
 
     def crossing(self, aabb_scale: int, *, near: float | None = None, reversed_axes: bool = False) -> float:
-        """Share of the rays that cross a box of this side.
+        """Share of the rays that cross a box of this side, beginning at `near` (by default the training's).
 
-        Args:
-            aabb_scale: side of the box.
-            near: instead of the training's.
-            reversed_axes: as if the poses had the axes of OpenCV, y down and z forward.
+        With `reversed_axes`, as if the poses had the axes of OpenCV, y down and z forward.
         """
         cameras = self.cameras
         if reversed_axes:
@@ -81,9 +71,7 @@ def _fitting_values(world: World) -> str:
 
 def check_box(scene: Scene, rays: TrainingRays) -> float:
     """The share of training rays that cross the scene's box; below half, a warning says what would help.
-
-    Raises:
-        TriptychError: no ray crosses the box.
+    Raises `TriptychError` if no ray crosses the box.
     """
     share = rays.crossing(scene.aabb_scale)
     if share >= ENOUGH:

@@ -25,11 +25,9 @@ def rotate(directions: Tensor, axis_angle: Tensor) -> Tensor:
 class CameraOptimizer(nn.Module):
     """A small rotation, translation and log exposure for each image, all zero at first.
 
-    Args:
-        images: number of training images.
-        poses: whether cameras are rotated and translated.
-        exposure: whether colours are scaled, channel by channel. The first image keeps its exposure as
-            the reference, since otherwise field and exposures could drift together.
+    With `poses` cameras are rotated and translated, with `exposure` colours are scaled, channel by channel.
+    The first image keeps its exposure as the reference, since otherwise field and exposures could drift
+    together.
     """
 
     def __init__(self, images: int, *, poses: bool, exposure: bool) -> None:

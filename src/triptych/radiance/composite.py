@@ -8,14 +8,10 @@ from torch import Tensor
 
 
 def exclusive_sum(values: Tensor, ray_index: Tensor) -> Tensor:
-    """For each sample, the sum over the samples before it on its ray, in float64.
+    """For each sample, the sum of the values (n,) before it on its ray, in float64.
 
-    It is a difference of one cumulative sum over all samples: precise enough in float64, without
-    loops, and independent of the number of threads.
-
-    Args:
-        values: (n,).
-        ray_index: (n,) int64, ascending: the ray of each sample.
+    It is a difference of one cumulative sum over all samples: precise enough in float64, without loops, and
+    independent of the number of threads. The rays of the samples (n,) int64 ascend.
     """
     if len(ray_index) == 0:
         return values.double()

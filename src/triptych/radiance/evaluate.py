@@ -67,9 +67,7 @@ def normal_colours(picture: RenderedImage, cameras: Cameras, index: int) -> np.n
 def error_colours(image: np.ndarray, truth: np.ndarray, unmasked: np.ndarray | None) -> np.ndarray:
     """Mean absolute difference of the channels as colours, (h, w, 3) uint8; masked pixels are grey.
 
-    Args:
-        image, truth: (h, w, 3) in [0, 1].
-        unmasked: (h, w) bool, or None for all.
+    Images are (h, w, 3) in [0, 1]; `unmasked` is (h, w) bool, or None for all.
     """
     error = np.abs(image - truth).mean(axis=-1)
     colours = to_bytes(matplotlib.colormaps[ERROR_COLOURMAP](error / MAX_ERROR)[..., :3])
@@ -79,10 +77,7 @@ def error_colours(image: np.ndarray, truth: np.ndarray, unmasked: np.ndarray | N
 class HeldoutPixels:
     """A fixed random sample of each held-out view's unmasked pixels, for the curve of a training.
 
-    Args:
-        scene: the photographs and their cameras.
-        index: positions of the held-out views in the scene.
-        generator: source of the sample; its device keeps the pixels.
+    The generator's device keeps the pixels.
     """
 
     def __init__(self, scene: Scene, index: list[int], *, generator: torch.Generator) -> None:
@@ -123,7 +118,6 @@ def save_view(
     Args:
         folder: existing folder for the pictures.
         folder_name: folder in the file names of the result.
-        name: name of the view.
         render: (h, w, 3) uint8; this 8-bit picture is measured.
         truth: (h, w, 3) in [0, 1].
         unmasked: (h, w) bool, the pixels that are measured, or None for all.
@@ -162,9 +156,6 @@ def evaluate_views(
     Images with alpha are compared over the field's background, masked pixels not at all.
 
     Args:
-        scene: the photographs and their cameras.
-        radiance: the trained field.
-        index: positions of the views in the scene.
         folder: existing folder for the pictures; it may be temporary.
         folder_name: folder in the file names of the result.
 

@@ -48,21 +48,14 @@ def export_scene(
 ) -> dict[str, Any]:
     """Write `cloud.ply`, `mesh.ply` and `mesh.glb`.
 
-    Positions are in the world coordinates of transforms.json; the .glb has y up instead of z. If nothing
-    is opaque or there is no surface, a warning says so and the files are valid and empty.
+    Positions are in the world coordinates of transforms.json; the .glb has y up instead of z. If nothing is
+    opaque or there is no surface, a warning says so and the files are valid and empty.
 
     Args:
-        radiance: the trained field.
-        world: the world coordinates of its scene.
         cameras: the cameras that see the cloud, on the field's device.
-        folder: folder of the files.
-        box: the part to export, see `export_box`.
         resolution: cells along the longest side of the box, for the mesh.
         density: density at the mesh's surface, per unit-cube length; None: `surface_density` of the cloud.
-        min_component_fraction: see `extract_mesh`.
-        max_faces: see `simplify`.
         points: approximate number of pixels rendered for the cloud; some of them show nothing in the box.
-        masks: see `extract_points`.
 
     Returns:
         Figures of the written files; `box` and `cell` in world units.
@@ -117,11 +110,9 @@ def export_box(
     """Lowest and highest corner of the box to export, (3,) float32 each in unit-cube coordinates.
 
     Args:
-        radiance: the trained field.
-        world: the coordinates of `box`.
-        box: lowest and highest corner in world coordinates, clipped to the field. None: the
-            bounding box of the occupied cells in the cube of side `DEFAULT_SIDE` around the scene's
-            middle, or all of that cube if none is occupied.
+        box: both corners in world coordinates, clipped to the field. None: the bounding box of the occupied
+            cells in the cube of side `DEFAULT_SIDE` around the scene's middle, or all of that cube if none is
+            occupied.
 
     Raises:
         TriptychError: a side of `box` has no length, or `box` lies outside the field.
@@ -155,13 +146,9 @@ def write_ply(
     colours: NDArray[np.uint8],
     faces: NDArray[np.integer] | None = None,
 ) -> None:
-    """Write a binary PLY file atomically: points, or a mesh if `faces` are given.
+    """Write a binary PLY file atomically: points, or a mesh if `faces` (m, 3) are given.
 
-    Args:
-        target: the file.
-        positions, normals: (n, 3).
-        colours: (n, 3) sRGB.
-        faces: (m, 3) corners.
+    Positions and normals are (n, 3), colours (n, 3) sRGB.
     """
     if faces is not None:
         content = export_ply(_trimesh(positions, normals, faces, vertex_colors=colours), vertex_normal=True)
@@ -180,14 +167,9 @@ def write_glb(
 ) -> None:
     """Write a mesh as binary glTF 2.0, atomically; one without faces becomes a valid, empty file.
 
-    The world is rotated from z up to y up. The format requires linear vertex colours, stored as float32,
-    since 8 bits are too coarse for dark ones. The material is unlit.
-
-    Args:
-        target: the file.
-        positions, normals: (n, 3), with +z up.
-        colours: (n, 3) sRGB in [0, 1].
-        faces: (m, 3) corners.
+    Positions and normals (n, 3) are rotated from z up to y up. The format requires linear vertex colours,
+    made from (n, 3) sRGB in [0, 1] and stored as float32, since 8 bits are too coarse for dark ones. The
+    material is unlit.
     """
 
     def make_unlit(tree: dict[str, Any]) -> None:

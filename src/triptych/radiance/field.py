@@ -88,11 +88,9 @@ class Field(nn.Module):
         return self._density(self._geometry(positions))
 
     def ray_features(self, directions: Tensor, images: Tensor | None = None) -> Tensor:
-        """Inputs (n, m) of the colour network that depend on the ray alone: direction and appearance.
+        """Inputs (n, m) of the colour network that depend on the ray alone: unit direction and appearance.
 
-        Args:
-            directions: (n, 3) unit vectors.
-            images: (n,) int64 image of each ray; None: the mean of all appearances.
+        `images` has each ray's (n,) int64; None: the mean of all appearances.
         """
         harmonics = spherical_harmonics(directions)
         if self.appearance is None:

@@ -24,14 +24,9 @@ PIXELS_PER_SAMPLE = 0.1
 
 
 def affordable_width(samples: float, *, frames: int, aspect: float) -> int:
-    """Width in pixels of a film that takes no longer than its field's training.
+    """Width in pixels of a film that takes no longer than its field's training, which was on so many samples.
 
-    It is counted rather than timed, so that a rerun gives the same film.
-
-    Args:
-        samples: samples along rays that the field was trained on.
-        frames: length of the film.
-        aspect: width of the pictures, divided by their height.
+    It is counted rather than timed, so that a rerun gives the same film. `aspect` is width over height.
     """
     pixels = samples * PIXELS_PER_SAMPLE / frames
     return int(min(WIDEST, max(NARROWEST, math.sqrt(pixels * aspect))))
@@ -50,10 +45,8 @@ def film_cameras(
     """Cameras of a film, and its frames per second: along a recorded path, or past the training cameras.
 
     Args:
-        transforms: the scene file.
-        scene: what is in it.
         training: positions of the training images in the scene, which the film passes in this order.
-        name: name of the scene.
+        name: of the scene.
         path: the recorded path, or None.
         options: the film's `seconds`, `fps` and `width`; a recorded path has its own seconds and fps.
         samples: see `affordable_width`, for a `width` of None.
@@ -79,16 +72,10 @@ def film_cameras(
 def render_flythrough(
     cameras: Cameras, radiance: RadianceField, target: Path, *, fps: float, quality: int
 ) -> None:
-    """Render a film, one frame per camera.
+    """Render a film, one frame per camera; the cameras share an image size with even sides.
 
-    H.264 in 4:2:0, with the index at the front, so that a browser starts playing at once.
-
-    Args:
-        cameras: cameras of one image size, with even sides.
-        radiance: the trained field.
-        target: the `.mp4` file.
-        fps: frames per second.
-        quality: x264's constant rate factor: 0 is lossless, 18 hard to tell from it, 51 the worst.
+    H.264 in 4:2:0, with the index at the front, so that a browser starts playing at once. `quality` is x264's
+    constant rate factor: 0 is lossless, 18 hard to tell from it, 51 the worst.
     """
     cameras = cameras.to(radiance.background.device)
 

@@ -18,21 +18,11 @@ def level_resolutions(levels: int, base: int, finest: int) -> list[int]:
 
 
 class HashGrid(nn.Module):
-    """Learned features on the corners of nested grids, interpolated trilinearly.
+    """Learned features on the corners of nested grids, interpolated trilinearly: (n, 3) to (n, levels *
+    features).
 
-    Levels whose corners fit into the table are stored densely; finer ones are hashed, and
-    training resolves collisions.
-
-    Args:
-        levels: number of grids.
-        features: features per corner.
-        log2_table: base-2 logarithm of the largest number of rows of a level's table.
-        base_resolution, finest_resolution: cells per side of the coarsest and of the finest grid.
-        generator: source of the initial values, uniform in ±1e-4.
-
-    Example:
-        grid = HashGrid(levels=8, features=4, log2_table=19)
-        grid(torch.rand(10, 3)).shape  # (10, 32)
+    Levels whose corners fit into a table of 2^log2_table rows are stored densely; finer ones are hashed, and
+    training resolves collisions. Resolutions are cells per side; initial values are uniform in ±1e-4.
     """
 
     def __init__(
@@ -56,9 +46,7 @@ class HashGrid(nn.Module):
     def corners(self, level: int, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Table rows (n, 8) int32 and trilinear weights (n, 8) of the cell around each point.
 
-        Args:
-            level: index of the grid.
-            coordinates: (3, n) in [0, 1]; one row per axis keeps the arithmetic vectorised.
+        Coordinates are (3, n) in [0, 1]; one row per axis keeps the arithmetic vectorised.
         """
         resolution, rows = self.resolutions[level], self.tables[level].shape[0]
         scaled, side = coordinates * resolution, resolution + 1

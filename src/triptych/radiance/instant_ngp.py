@@ -45,23 +45,14 @@ def gpu_visible() -> bool:
 
 @dataclass(frozen=True)
 class Program:
-    """A build of instant-ngp.
-
-    Attributes:
-        root: folder of its checkout, built with Python bindings.
-        python: the interpreter that the bindings were built for.
-    """
+    """A build of instant-ngp in the folder `root`, and the Python that its bindings were built for."""
 
     root: str
     python: str
 
     @property
     def script(self) -> Path:
-        """Its `run.py`.
-
-        Raises:
-            TriptychError: there is none.
-        """
+        """Its `run.py`. Raises `TriptychError` if there is none."""
         script = Path(self.root).resolve() / "scripts/run.py"
         if not script.is_file():
             raise TriptychError(
@@ -72,9 +63,7 @@ class Program:
 
     def check(self) -> str:
         """The version; it starts, and has the arguments that are used here.
-
-        Raises:
-            TriptychError: it is missing, does not start, or lacks an argument.
+        Raises `TriptychError` if it is missing, does not start, or lacks an argument.
         """
         output = "\n".join(self._lines(["--help"], folder=self.script.parent))
         missing = [flag for flag in FLAGS if not re.search(rf"(?<![\w-]){flag}(?!\w)", output)]
@@ -93,7 +82,7 @@ class Program:
         Args:
             arguments: of `run.py`; paths must be absolute.
             folder: its working directory, to which it may write.
-            steps: number of training steps, for the progress; 0: it does not train.
+            steps: for the progress; 0: it does not train.
 
         Returns:
             The last training loss that it printed, or None.

@@ -81,18 +81,9 @@ def compatibility(scene: Scene) -> list[str]:
 def train(
     program: Program, scene: Scene, index: list[int], snapshot: Path, scratch: Path, *, steps: int
 ) -> float:
-    """Train on these images of a scene and write the snapshot; return the seconds that this took.
+    """Train on these images of a scene and write the `.ingp` snapshot; return the seconds that this took.
 
-    Args:
-        program: the checked build.
-        scene: the images and their cameras.
-        index: positions of the training images.
-        snapshot: the `.ingp` file to write.
-        scratch: an empty folder.
-        steps: number of training steps.
-
-    Raises:
-        TriptychError: the training fails or diverges.
+    `scratch` is an empty folder. Raises `TriptychError` if the training fails or diverges.
     """
     dataset = write_dataset(scene, index, scratch)
     with atomic_path(snapshot) as temporary:
@@ -127,20 +118,10 @@ def evaluate_views(
 ) -> dict[str, Any]:
     """Like `evaluate.evaluate_views`, without depth and normals, which `run.py` does not give.
 
-    Each view is a run of its own, since `run.py` keeps the picture of the first of its test views only; these
-    are the pictures that it renders with the view's own lens. Images with alpha are compared over black.
-
-    Args:
-        program: the checked build.
-        scene: the photographs and their cameras.
-        snapshot: the trained field.
-        index: positions of the views in the scene.
-        folder: existing folder for the pictures; it may be temporary.
-        scratch: an empty folder.
-        folder_name: folder in the file names of the result.
-
-    Raises:
-        TriptychError: a run fails, or renders no picture of the photograph's size.
+    Each view is a run of its own in the empty folder `scratch`, since `run.py` keeps the picture of the first
+    of its test views only; these are the pictures that it renders with the view's own lens. Images with alpha
+    are compared over black. Raises `TriptychError` if a run fails, or renders no picture of the photograph's
+    size.
     """
     views = []
     with Progress(len(index), "held-out views", unit="view") as progress:
@@ -184,10 +165,8 @@ def render_flythrough(
     fps: float,
     quality: int,
 ) -> None:
-    """Like `flythrough.render_flythrough`, of a snapshot.
-
-    Raises:
-        TriptychError: a run fails, or the field of view changes along the path, which `run.py` cannot render.
+    """Like `flythrough.render_flythrough`, of a snapshot. Raises `TriptychError` if a run fails, or the field
+    of view changes along the path, which `run.py` cannot render.
     """
     width, height = cameras.size[0].tolist()
     focal = cameras.focal[:, 0]

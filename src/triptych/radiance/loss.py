@@ -21,8 +21,7 @@ def radiance_loss(
     """The loss of a batch of rays, a scalar.
 
     Args:
-        predicted: (rays, 3) rendered sRGB colours over the background.
-        target: (rays, 3) the photographs' colours over the same background.
+        predicted, target: (rays, 3) sRGB colours, rendered and photographed, over the same background.
         distortion: (rays,), from `distortion_loss`.
         distortion_weight: weight of the mean distortion in the sum. At 0 it is not added; the tracer computes
             it all the same.
@@ -34,21 +33,14 @@ def radiance_loss(
 def distortion_loss(
     weight: Tensor, distance: Tensor, step_length: Tensor, ray_index: Tensor, num_rays: int
 ) -> Tensor:
-    """Spread of each ray's weights: small for a single thin surface, large with floaters in front of it.
+    """Spread of each ray's weights (rays,): small for a single thin surface, large with floaters in front of
+    it.
 
         sum_ij w_i w_j |t_i - t_j| + 1/3 sum_i w_i² step_i
 
-    with weights w, distances t and step lengths (Barron et al. 2022, Mip-NeRF 360, equation 15). Samples of a
-    ray are sorted by distance, so prefix sums replace the sum over pairs.
-
-    Args:
-        weight: (n,) compositing weight of each sample.
-        distance, step_length: (n,), in units of the unit cube's side.
-        ray_index: (n,) int64, ascending: the ray of each sample.
-        num_rays: number of rays.
-
-    Returns:
-        (num_rays,), 0 for a ray without samples.
+    with weights w, distances t and step lengths (Barron et al. 2022, Mip-NeRF 360, equation 15), (n,) each.
+    Samples of a ray are sorted by distance, so prefix sums replace the sum over pairs. Rays, (n,) int64,
+    ascend.
     """
     gaps = distance * exclusive_sum(weight, ray_index) - exclusive_sum(weight * distance, ray_index)
     spread = 2 * weight * gaps.to(weight.dtype) + weight * weight * step_length / 3

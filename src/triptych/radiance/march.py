@@ -68,13 +68,8 @@ def march(
     A dilated grid first skips empty segments of 16 steps; then single steps are tested.
 
     Args:
-        origins: (rays, 3).
-        directions: (rays, 3), of unit length.
+        origins, directions: (rays, 3); directions have unit length.
         jitter: (rays,) shift of each ray's steps, in steps, in [0, 1).
-        occupancy: the occupied cells.
-        schedule: lengths of the steps.
-        aabb_scale: side of the scene's box.
-        near: distance at which samples begin.
 
     Returns:
         The samples, at the middle of their steps, inside the box and not nearer than `near`.

@@ -29,7 +29,6 @@ def sample_density(
     """Density at the nodes of a cubic grid in a box, 0 in unoccupied cells, as in renderings.
 
     Args:
-        radiance: the trained field.
         low, high: (3,) corners of the box, in unit-cube coordinates.
         resolution: cells along the longest side of the box.
 
@@ -84,17 +83,14 @@ def extract_mesh(
     """The surface of equal density (Lorensen and Cline 1987; Lewiner et al. 2003), in unit-cube coordinates.
 
     Training constrains density only through integrals along rays, so it is rough from one node to the next
-    and jumps by orders of magnitude. It is therefore clamped at twice the surface's density and
-    smoothed: the surface of a solid stays in place, and parts thinner than a cell disappear.
-    The surface is open at the border of the grid.
+    and jumps by orders of magnitude. It is therefore clamped at twice the surface's density and smoothed: the
+    surface of a solid stays in place, and parts thinner than a cell disappear. The surface is open at the
+    border of the grid.
 
     Args:
         values: (nx, ny, nz) density at the nodes of a grid, from `sample_density`.
-        low: (3,) position of its first node.
-        cell: width of its cells.
-        density: density at the surface, per unit-cube length.
-        min_component_fraction: connected components with fewer faces than this fraction of the
-            largest one's are left out.
+        min_component_fraction: connected components with fewer faces than this fraction of the largest one's
+            are left out.
 
     Returns:
         The mesh; it has no faces if the values never cross `density`.
@@ -133,13 +129,8 @@ def simplify(mesh: Mesh, *, max_faces: int) -> Mesh:
 def surface_colours(radiance: RadianceField, mesh: Mesh, *, cell: float) -> Tensor:
     """Colours (n, 3), sRGB in [0, 1], of the vertices, each rendered along its normal from just outside.
 
-    At the surface of equal density itself, in the outer fringe of opaque matter, colours are
-    hardly trained; a ray renders those of the layer beneath, as a camera does.
-
-    Args:
-        radiance: the trained field.
-        mesh: in unit-cube coordinates.
-        cell: width of a cell of the mesh's grid.
+    At the surface of equal density itself, in the outer fringe of opaque matter, colours are hardly trained;
+    a ray renders those of the layer beneath, as a camera does.
     """
     if not len(mesh.vertices):
         return mesh.vertices

@@ -45,12 +45,7 @@ class RayBatch:
 class RadianceModel:
     """A field that learns from a scene's training images.
 
-    Args:
-        scene: the images and their cameras.
-        recipe: the knobs of the training.
-
-    Raises:
-        TriptychError: too few images are left for training, or no camera sees the scene's box.
+    Raises `TriptychError` if too few images are left for training, or no camera sees the scene's box.
     """
 
     def __init__(self, scene: Scene, recipe: Radiance) -> None:
@@ -102,10 +97,7 @@ class RadianceModel:
     def loss(self, num_rays: int, *, step_scale: float, generator: torch.Generator) -> RayBatch:
         """Draw pixels, trace their rays, and compare the colours with the photographs'.
 
-        Args:
-            num_rays: number of pixels.
-            step_scale: factor on the step lengths along rays.
-            generator: source of the pixels, backgrounds and jitter.
+        The generator is the source of the pixels, backgrounds and jitter.
         """
         recipe = self.recipe
         image, centres, values = self.sampler.sample(num_rays, generator)

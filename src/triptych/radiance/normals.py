@@ -16,17 +16,12 @@ def neighbour_distance(width: int, height: int) -> int:
 
 
 def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, above: Tensor) -> Tensor:
-    """Normals of a surface known at points and at their neighbours in an image.
+    """Unit normals (…, 3), facing the camera, of a surface known at points (…, 3) and their neighbours in an
+    image.
 
-    The tangents along rows and columns are means of the differences to both sides, weighted by
-    the inverse of their squared length: central differences on smooth surfaces; at the edge of an
-    object only the side that lies on it counts.
-
-    Args:
-        centre, right, left, below, above: (…, 3) positions, named as in the image.
-
-    Returns:
-        (…, 3) unit normals that face the camera.
+    The tangents along rows and columns are means of the differences to both sides, weighted by the inverse of
+    their squared length: central differences on smooth surfaces; at the edge of an object only the side that
+    lies on it counts.
     """
 
     def tangent(one: Tensor, other: Tensor) -> Tensor:
@@ -42,19 +37,11 @@ def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, 
 
 
 def image_normals(picture: RenderedImage, cameras: Cameras, index: int) -> Tensor:
-    """Normal map of a rendering.
+    """Normal map (h, w, 3) of a rendering: unit vectors that face the camera, in the axes of the world.
 
-    Pixels are placed at their expected depth and compared with their neighbours. The gradient of
-    density would also give normals, but at single points, which is noisier and costs a backward pass.
-
-    Args:
-        picture: the rendering.
-        cameras: the cameras, at the rendering's size.
-        index: index of the rendering's camera.
-
-    Returns:
-        (h, w, 3) unit vectors that face the camera, in the axes of the unit cube, which are the
-        world's; meaningless at pixels that are not opaque.
+    Pixels are placed at their expected depth and compared with their neighbours; where they are not opaque,
+    normals are meaningless. The gradient of density would also give normals, but at single points, which is
+    noisier and costs a backward pass.
     """
     origins, directions = cameras.image_rays(index)
     height, width = picture.depth.shape

@@ -20,14 +20,10 @@ SEQUENCE = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
 class OccupancyGrid:
     """Nested cubes around (0.5, 0.5, 0.5) of `resolution`³ cells, each twice as wide as the next inner one.
 
-    Every cell keeps a decaying maximum of the optical thickness of a shortest step in it
-    (`density_ema`), and is occupied while that exceeds a threshold. A cell of an outer cube is also
-    occupied if any cell within it is, so that long steps can read coarse cells.
-
-    Args:
-        aabb_scale: side of the outermost cube, a power of two.
-        resolution: cells per side, a multiple of 8.
-        device: device of the tensors.
+    Every cell keeps a decaying maximum of the optical thickness of a shortest step in it (`density_ema`), and
+    is occupied while that exceeds a threshold. A cell of an outer cube is also occupied if any cell within it
+    is, so that long steps can read coarse cells. The outermost cube has the side `aabb_scale`, a power of
+    two; the resolution is a multiple of 8.
     """
 
     def __init__(self, *, aabb_scale: int, resolution: int, device: torch.device) -> None:
@@ -90,11 +86,8 @@ class OccupancyGrid:
     ) -> None:
         """Decay the values of some cells, and raise them to the density at a random point in each.
 
-        Args:
-            density: maps (n, 3) positions to (n,) densities.
-            generator: source of the random points.
-            turn: number of this update; it covers every `turns`-th cell, beginning with this one.
-            turns: number of updates that cover all cells.
+        The densities (n,) are those at (n, 3) positions. Update number `turn` covers every `turns`-th cell,
+        beginning with this one.
         """
         chosen = slice(turn % turns, None, turns)
         cells, index, extent = self._cells[chosen], self._index[:, chosen], self._extent[chosen]
@@ -128,11 +121,10 @@ class OccupancyGrid:
         self._nearby: Tensor | None = None
 
     def crop(self, low: Sequence[float], high: Sequence[float]) -> "OccupancyGrid":
-        """A copy that is empty outside a box, which is enlarged to whole cells.
+        """A copy that is empty outside a box, given by its corners in the unit cube and enlarged to whole
+        cells.
 
-        Args:
-            low, high: the box's opposite corners, three unit-cube coordinates each. The copy
-                is empty if `high` is not above `low`.
+        It is empty everywhere if `high` is not above `low`.
         """
         side = self.resolution
         edges = torch.arange(side + 1, device=self.device) / side - 0.5

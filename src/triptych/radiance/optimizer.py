@@ -29,15 +29,12 @@ def bias_corrections(steps: Tensor) -> Tensor:
 
 
 class TableAdam(torch.optim.Optimizer):
-    """Lazy Adam (Kingma and Ba 2015) for hash tables: only rows with a gradient are updated.
+    """Lazy Adam (Kingma and Ba 2015) for hash tables (rows, features): only rows with a gradient are updated.
 
-    A step touches a small part of a table. If the other rows followed their momentum, as in ordinary
-    Adam, a single gradient would move its row many times. Each row counts its own steps for the bias
-    correction, so that its first update has full length.
-
-    Args:
-        tables: (rows, features) parameters.
-        compiled: a compiled CPU implementation, which also clears the gradients; None: plain PyTorch.
+    A step touches a small part of a table. If the other rows followed their momentum, as in ordinary Adam, a
+    single gradient would move its row many times. Each row counts its own steps for the bias correction, so
+    that its first update has full length. `compiled` is a CPU implementation, which also clears the
+    gradients; None: plain PyTorch.
     """
 
     def __init__(self, tables: Iterable[nn.Parameter], *, compiled: Compiled | None = None) -> None:
@@ -89,10 +86,7 @@ def field_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Adam with the constants of Müller et al. 2022 (section 4): one for the tables, one for the networks.
 
-    Args:
-        field: the field to train.
-        weight_decay: L2 penalty on the networks.
-        compiled: see `TableAdam`.
+    The weight decay is an L2 penalty on the networks; `compiled`: see `TableAdam`.
     """
     tables = list(field.grid.tables)
     table_ids = {id(table) for table in tables}
@@ -106,11 +100,7 @@ def field_optimizers(
 def moving_average(field: Field, decay: float) -> AveragedModel:
     """An exponential moving average of the field's parameters, to be updated every `AVERAGE_EVERY` steps.
 
-    Its first update copies the field, so the random initial values do not count.
-
-    Args:
-        field: the field to average.
-        decay: decay per step.
+    `decay` is that of one step. The first update copies the field, so the random initial values do not count.
     """
     average = AveragedModel(field, multi_avg_fn=get_ema_multi_avg_fn(decay**AVERAGE_EVERY))
     average.requires_grad_(False)

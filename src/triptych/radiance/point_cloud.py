@@ -45,11 +45,9 @@ def extract_points(
     """Points at the expected depth of evenly spaced pixels, in unit-cube coordinates.
 
     Args:
-        radiance: the trained field.
-        cameras: the views, on the field's device.
         low, high: (3,) corners of the box whose points are kept.
-        points: approximate number of rays of all cameras together; a ray that hits nothing opaque in the
-            box gives no point.
+        points: approximate number of rays of all cameras together; a ray that hits nothing opaque in the box
+            gives no point.
         masks: the pixels of each view that the field was trained on, (h, w) bool, or None for all of a view;
             others give no points. None: all pixels of all views.
     """

@@ -27,9 +27,8 @@ class RaySampler:
 
     Args:
         images: (h, w, 3 or 4) uint8 each. If one has alpha, the others get opaque alpha.
-        device: device of the pixels.
-        masks: the pixels that may be drawn, (h, w) bool per image, or None for all of an image. Masks cost
-            4 bytes per such pixel of all images, nothing if all are None.
+        masks: the pixels that may be drawn, (h, w) bool per image, or None for all of an image. Masks cost 4
+            bytes per such pixel of all images, nothing if all are None.
     """
 
     def __init__(

@@ -26,8 +26,6 @@ class RadianceField:
     """A trained scene: everything that rendering needs.
 
     Attributes:
-        field: density and colour.
-        occupancy: the cells worth sampling.
         near: distance from the camera, in unit cubes, at which samples begin.
         background: (3,) sRGB background colour.
         step_scale: factor on the step lengths along rays.
@@ -54,12 +52,10 @@ def render_rays(
     *,
     min_transmittance: float = MIN_TRANSMITTANCE,
 ) -> RenderedRays:
-    """Render any number of rays, by the compiled renderer if it supports the field.
+    """Render any number of rays (rays, 3), with unit directions, by the compiled renderer if it supports the
+    field.
 
-    Args:
-        radiance: the trained field.
-        origins, directions: (rays, 3); directions have unit length.
-        min_transmittance: transmittance below which a ray ends.
+    A ray ends where its transmittance is below `min_transmittance`.
     """
     compiled, chunks = compiled_operation("radiance_renderer", radiance.field), []
     renderer = None if compiled is None else compiled(radiance.field, radiance.precision)

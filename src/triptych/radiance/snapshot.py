@@ -23,14 +23,7 @@ OCCUPANCY = "occupancy"
 
 
 def save_field(weights: Path, description: Path, radiance: RadianceField, **facts: Any) -> None:
-    """Write a field in float32.
-
-    Args:
-        weights: the `.safetensors` file.
-        description: the `.json` file.
-        radiance: the trained field.
-        facts: more entries of the description (how the images were split, provenance).
-    """
+    """Write a field in float32: weights as `.safetensors`, its description, with more `facts`, as `.json`."""
     tensors = {
         name: value.detach().float().cpu().contiguous() for name, value in radiance.field.state_dict().items()
     }
@@ -121,14 +114,8 @@ def load_field(
 ) -> RadianceField:
     """Read what `save_field` wrote.
 
-    Args:
-        weights: the `.safetensors` file.
-        description: the `.json` file.
-        device: device to render on.
-        precision: number format of the networks; `auto` is that of the training, if the device supports it.
-
-    Raises:
-        TriptychError: a file is missing, unreadable or of another format.
+    The precision `auto` is that of the training, if the device supports it. Raises `TriptychError` if a file
+    is missing, unreadable or of another format.
     """
     try:
         about = read_json(description)

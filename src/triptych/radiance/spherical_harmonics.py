@@ -9,13 +9,9 @@ WIDTH = 16
 
 
 def spherical_harmonics(directions: Tensor) -> Tensor:
-    """Real spherical harmonics with Condon-Shortley phase, ordered (l, m) = (0,0), (1,-1), (1,0), …
+    """Real spherical harmonics (n, 16) of unit vectors (n, 3), with Condon-Shortley phase.
 
-    Args:
-        directions: (n, 3) unit vectors.
-
-    Returns:
-        (n, 16): sqrt(2) Im Y_l^|m| for m < 0, Y_l^0, sqrt(2) Re Y_l^m for m > 0.
+    Ordered (l, m) = (0,0), (1,-1), (1,0), …: sqrt(2) Im Y_l^|m| for m < 0, Y_l^0, sqrt(2) Re Y_l^m for m > 0.
     """
     x, y, z = directions.unbind(-1)
     xx, yy, zz = x * x, y * y, z * z

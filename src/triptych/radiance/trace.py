@@ -27,7 +27,6 @@ class Rays:
         features: (rays, m), from `Field.ray_features`.
         jitter: (rays,) offset of each ray's samples, in steps, in [0, 1).
         near: distance at which samples begin.
-        schedule: lengths of the steps.
     """
 
     origins: Tensor
@@ -43,7 +42,6 @@ class Traced:
     """The result of tracing rays.
 
     Attributes:
-        rendered: colour, opacity and depth.
         distortion: (rays,), see `loss.distortion_loss`.
         marched: number of samples in occupied cells.
         used: number of samples with enough transmittance, which get gradients.

@@ -35,13 +35,6 @@ def train(
 ) -> TrainingResult:
     """Train a field on the scene's training images until the budget is used up.
 
-    Args:
-        scene: the images and their cameras.
-        recipe: the knobs of the training.
-        checkpoints: where to save and resume.
-        events: folder for TensorBoard.
-        history: the `history.csv` to write.
-
     Raises:
         TriptychError: the recipe has no budget, or the images cannot be used.
     """

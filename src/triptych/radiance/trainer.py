@@ -41,11 +41,8 @@ def next_ray_count(num_rays: int, batch: RayBatch, target: int) -> int:
 class Trainer:
     """The state of a training, from the first step to the last.
 
-    All random numbers follow from (seed, step), so a training that continues from a saved state
-    has exactly the result of an uninterrupted one.
-
-    Raises:
-        TriptychError: see `RadianceModel`.
+    All random numbers follow from (seed, step), so a training that continues from a saved state has exactly
+    the result of an uninterrupted one. Raises `TriptychError` as `RadianceModel` does.
     """
 
     def __init__(self, scene: Scene, recipe: Radiance) -> None:
@@ -125,9 +122,7 @@ class Trainer:
 
     def advance(self) -> None:
         """Do one training step and count its time.
-
-        Raises:
-            TriptychError: the loss is not finite, or the gradients always overflow float16.
+        Raises `TriptychError` if the loss is not finite, or the gradients always overflow float16.
         """
         began = time.monotonic()
         seed, step, model = self.recipe.seed, self.step, self.model
@@ -163,9 +158,7 @@ class Trainer:
 
     def apply_gradients(self) -> None:
         """Step all optimizers; if gradients overflowed float16, only lower the loss scale.
-
-        Raises:
-            TriptychError: the loss scale is too small to be of use.
+        Raises `TriptychError` if the loss scale is too small to be of use.
         """
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:

@@ -22,9 +22,7 @@ MAX_DISTANCE = 1e9  # of a camera from the unit cube, in its sides; float32 over
 
 def is_fisheye(frame: Frame) -> bool:
     """Whether a frame's lens is a fisheye (`is_fisheye`, or its `camera_model`).
-
-    Raises:
-        TriptychError: the lens model is unknown.
+    Raises `TriptychError` if the lens model is unknown.
     """
     if panorama := next((key for key in PANORAMAS if frame.values.get(key)), None):
         raise TriptychError(f"{frame.where}: lenses by {panorama} are not supported; calibrate as OPENCV")
@@ -42,11 +40,7 @@ def is_fisheye(frame: Frame) -> bool:
 
 
 def lens_number(frame: Frame, key: str, default: float | None = None) -> float:
-    """A finite number of the frame.
-
-    Raises:
-        TriptychError: it is none.
-    """
+    """A finite number of the frame. Raises `TriptychError` if it is none."""
     value = frame.values.get(key, default)
     try:
         return number(value)
@@ -106,8 +100,6 @@ def intrinsics(frame: Frame, size: tuple[int, int], downscale: int) -> list[floa
 
     Args:
         frame: the frame; its `w` and `h`, if given, are the size of the calibration.
-        size: width and height of the image file.
-        downscale: whole number by which the image's sides are divided.
 
     Raises:
         TriptychError: a number is missing or not finite, the image has another shape than the calibrated
@@ -127,9 +119,7 @@ def intrinsics(frame: Frame, size: tuple[int, int], downscale: int) -> list[floa
 
 def pose(frame: Frame) -> Array:
     """Camera-to-world (3, 4), OpenGL axes, as the file has it, with axes of unit length.
-
-    Raises:
-        TriptychError: there is no such matrix, or it mirrors, flattens or stretches what it maps.
+    Raises `TriptychError` if there is no such matrix, or it mirrors, flattens or stretches what it maps.
     """
     try:
         matrix = np.asarray(frame.values.get("transform_matrix"), dtype=np.float64)
@@ -162,9 +152,7 @@ def pose(frame: Frame) -> Array:
 
 def unit_cube_pose(frame: Frame, world: World) -> tuple[Array, Array]:
     """Rotation (3, 3) with OpenCV axes and position (3,) in the unit cube.
-
-    Raises:
-        TriptychError: see `pose`; or the camera is too far away for single precision.
+    Raises `TriptychError` as `pose` does, and if the camera is too far away for single precision.
     """
     rotation, position = world.camera(pose(frame))
     if np.abs(position).max() > MAX_DISTANCE:

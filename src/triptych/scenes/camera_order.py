@@ -30,14 +30,12 @@ def path_length(distances: Array, order: Order) -> float:
 
 
 def short_path(distances: Array) -> Order:
-    """An order (n,) of n points whose path is short: from one to the nearest next, then improved.
+    """An order (n,) of n points whose path is short, by their distances (n, n): from one to the nearest next,
+    then improved.
 
     2-opt (Croes, "A method for solving traveling-salesman problems", 1958) reverses a part of the path as
-    long as that makes it shorter. If its ends are nearer than two neighbours in it, it is cut between
-    these and joined at the ends.
-
-    Args:
-        distances: (n, n), symmetric.
+    long as that makes it shorter. If its ends are nearer than two neighbours in it, it is cut between these
+    and joined at the ends.
     """
     count = len(distances)
     # one more point, at no distance from the others, closes the path
@@ -68,11 +66,7 @@ def film_order(positions: Array, rotations: Rotation) -> tuple[Order, bool]:
     """The order of cameras in a film, and whether it is that in which they are given.
 
     They keep it if it is a path, as that of capture is; else the film goes from neighbour to neighbour. Of
-    many cameras, some are left out, evenly.
-
-    Args:
-        positions: (n, 3).
-        rotations: n camera-to-world rotations.
+    many cameras, some are left out, evenly. Positions are (n, 3), rotations camera-to-world.
     """
     given = np.unique(np.linspace(0, len(positions) - 1, MOST).round().astype(np.intp))
     distances = camera_distances(positions[given], rotations[given])

@@ -72,7 +72,6 @@ def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) ->
 
     Args:
         cameras: at least two cameras, in the order of capture; see `film_order`.
-        frames: number of cameras of the result.
         seconds: length of the film, which decides by how many of the cameras the path passes.
         width: width of the pictures in pixels; the height keeps the first camera's shape. Both are made even.
 
@@ -92,16 +91,11 @@ def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) ->
 
 
 def keyframe_path(path: CameraPath, world: World, *, frames: int, width: int) -> Cameras:
-    """Cameras of a film through recorded keyframes.
+    """Cameras of a film through recorded keyframes, in the coordinates `world`, with pictures `width` pixels
+    wide.
 
-    Args:
-        path: the keyframes, and the shape of the pictures.
-        world: the coordinates of the scene in which it was recorded.
-        frames: number of cameras of the result.
-        width: width of the pictures in pixels. Both sides are made even.
-
-    Returns:
-        Pinhole cameras without distortion; the field of view is interpolated between the keyframes.
+    They are pinholes without distortion; the field of view is interpolated between the keyframes. Both sides
+    of the pictures are made even.
     """
     poses = [world.camera(keyframe.pose) for keyframe in path.keyframes]
     fov = np.radians([keyframe.fov for keyframe in path.keyframes])

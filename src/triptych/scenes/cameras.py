@@ -64,14 +64,11 @@ class Cameras:
         return torch.where(self.fisheye[index][:, None], fisheye_undistort(plane, coefficients), local)
 
     def rays(self, index: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Rays through image points.
+        """Origins and unit directions, (m, 3) each, of rays through image points.
 
         Args:
             index: (m,) int64, the ray's camera.
             pixels: (m, 2) image coordinates, `.5` at pixel centres.
-
-        Returns:
-            Origins and unit directions, (m, 3) each.
         """
         local = self.local_directions(index, pixels)
         directions = torch.einsum("mij,mj->mi", self.rotation[index], local)

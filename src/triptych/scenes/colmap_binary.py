@@ -70,9 +70,7 @@ def _check_length(file: Path) -> None:
 
 def read_model(folder: Path) -> pycolmap.Reconstruction:
     """Read a model; of COLMAP's two formats, the binary one if there are both. Points may be missing.
-
-    Raises:
-        ValueError: a file is damaged. COLMAP raises other exceptions, too.
+    Raises `ValueError` if a file is damaged. COLMAP raises other exceptions, too.
     """
     suffix = ".bin" if (folder / "cameras.bin").is_file() else ".txt"
     # without the files on rigs, which say nothing about a single image

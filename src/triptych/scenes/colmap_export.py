@@ -29,7 +29,6 @@ def colmap_model(
 
     Args:
         frames: one per image: `file_path`, the keys of `write_scene.lens_entry`, `transform_matrix`.
-        points: points in the same coordinates.
     """
     model = pycolmap.Reconstruction()
     cameras: dict[tuple[Any, ...], int] = {}

@@ -21,9 +21,7 @@ def _has_model(folder: Path) -> bool:
 
 def find_models(path: Path) -> list[Path]:
     """The folders of a project that hold a model: `cameras` and `images`, .bin or .txt.
-
-    Raises:
-        TriptychError: there is none.
+    Raises `TriptychError` if there is none.
     """
     if _has_model(path):
         return [path]
@@ -47,9 +45,7 @@ def image_root(path: Path) -> Path:
     """The folder that the names of a model's images are relative to: `images` if there is one.
 
     It is looked for in the project's folder and, if that is the model's own, in those above.
-
-    Raises:
-        TriptychError: there is no such folder above a model.
+    Raises `TriptychError` if there is no such folder above a model.
     """
     above = [path, *(path.absolute().parents[:3] if _has_model(path) else ())]
     for folder in above:
@@ -83,9 +79,7 @@ def check_colmap(path: str | Path) -> None:
 
 def colmap_fingerprint(path: str | Path) -> str:
     """A value that changes if a file of a model, or an image, is added, removed or edited.
-
-    Raises:
-        TriptychError: see `check_colmap`.
+    Raises `TriptychError` as `check_colmap` does.
     """
     path = Path(path)
     names = [f"{part}{suffix}" for part in PARTS for suffix in (".bin", ".txt")]

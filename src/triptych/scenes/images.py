@@ -14,9 +14,7 @@ from triptych.workflow.errors import TriptychError
 
 def read_image(file: Path, size: tuple[int, int]) -> Tensor:
     """One image at `size` (width, height): (h, w, 3 or 4) uint8; area-averaged when it shrinks.
-
-    Raises:
-        TriptychError: the file is not a readable image.
+    Raises `TriptychError` if the file is not a readable image.
     """
     image = to_8_bits(load_image(file, remedy="extract the frames again"))
     if image.size != size:
@@ -38,9 +36,7 @@ def read_mask(mask: Mask, size: tuple[int, int]) -> Tensor:
     """Which pixels of an image are used, at `size` (width, height): (h, w) bool.
 
     If several pixels of the file become one, it is used only if all of them are.
-
-    Raises:
-        TriptychError: the file is not a readable image, or no pixel is used.
+    Raises `TriptychError` if the file is not a readable image, or no pixel is used.
     """
     white = np.array(load_image(mask.file).convert("L")) > 0
     used = white if mask.hides == "black" else ~white

@@ -52,11 +52,8 @@ def import_frame(
     """Check a frame, copy its image and mask to `folder`, and return its entry of the new scene file.
 
     Args:
-        frame: the frame.
-        source: its image.
         folder: the folder of the copies, which is to be called `frames`.
         name: the copy's name, without suffix.
-        world: the conversion to the unit cube.
         masked: whether to write a mask also if the frame has none.
         done: counts what was done to images that could not be copied as they are.
 

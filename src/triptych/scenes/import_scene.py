@@ -70,11 +70,7 @@ def import_scene(
         transforms: the scene file to write, in the folder that also holds `frames`.
         frames: the folder of images to write, called `frames`, with masks (black is ignored) in `masks/`.
         manifest: frames.csv, with one row per listed image, without time and sharpness.
-        model: the folder for COLMAP's model of the cameras.
         cloud: the PLY file to write, with the source's points; it may be without any.
-        colmap: whether the source is a COLMAP model.
-        aabb_scale: side of the box that the radiance field covers; None keeps the source's.
-        provenance: added to `transforms`.
 
     Raises:
         TriptychError: see `read_known_poses`; or if an image, mask, lens or pose cannot be used.

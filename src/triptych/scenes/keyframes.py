@@ -63,11 +63,7 @@ def check_camera_path(path: CameraPath) -> None:
 
 
 def write_camera_path(target: Path, path: CameraPath, *, scene: str) -> None:
-    """Write a path atomically.
-
-    Raises:
-        ValueError: see `check_camera_path`.
-    """
+    """Write a path atomically. Raises `ValueError` as `check_camera_path` does."""
     check_camera_path(path)
     keyframes = [{"transform_matrix": one.pose.tolist(), "fov": one.fov} for one in path.keyframes]
     numbers = {"seconds": path.seconds, "fps": path.fps, "aspect": path.aspect}
@@ -75,14 +71,8 @@ def write_camera_path(target: Path, path: CameraPath, *, scene: str) -> None:
 
 
 def read_camera_path(file: Path, *, scene: str | None = None) -> CameraPath:
-    """Read and check a path.
-
-    Args:
-        file: the path.
-        scene: the scene in which it must have been recorded, as coordinates differ between scenes; None: any.
-
-    Raises:
-        TriptychError: the file is missing, not a camera path, or from another scene.
+    """Read and check a path, recorded in the given scene, as coordinates differ between scenes (None: in
+    any). Raises `TriptychError` if the file is missing, not a camera path, or from another scene.
     """
     try:
         content = read_json(file)

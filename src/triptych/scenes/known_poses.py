@@ -133,9 +133,7 @@ def check_known_poses(path: str | Path) -> None:
 
 def poses_fingerprint(path: str | Path) -> str:
     """A value that changes if a file of the scene is added, removed or edited; other files do not count.
-
-    Raises:
-        TriptychError: see `read_known_poses`.
+    Raises `TriptychError` as `read_known_poses` does.
     """
     path = Path(path)
     files = {file: Path(file) for file in _listing(path)}

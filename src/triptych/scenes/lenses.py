@@ -12,12 +12,8 @@ MIN_SLOPE = 0.1  # least slope of a lens's polynomial in Newton's steps: it is l
 def distort(points: Tensor, coefficients: Tensor) -> Tensor:
     """Apply the OPENCV model (Brown 1966: two radial, two tangential terms).
 
-    Args:
-        points: (n, 2) ideal image coordinates x/z, y/z.
-        coefficients: (n, 4) or (4,): k1, k2, p1, p2.
-
-    Returns:
-        (n, 2) distorted coordinates, before focal length and principal point.
+    Points (n, 2) are ideal image coordinates x/z, y/z; coefficients, (n, 4) or (4,), are k1, k2, p1, p2. The
+    result (n, 2) has neither focal length nor principal point.
     """
     x, y = points.unbind(-1)
     k1, k2, p1, p2 = coefficients.unbind(-1)
@@ -33,15 +29,10 @@ def distort(points: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def max_radius(coefficients: Tensor) -> Tensor:
-    """The radius up to which the radial part of `distort` is one-to-one.
+    """The radius, (n,) or (), up to which the radial part of `distort` is one-to-one; infinite if it is
+    everywhere.
 
     There r (1 + k1 r² + k2 r⁴) stops growing with r: farther points would be folded back into the image.
-
-    Args:
-        coefficients: (n, 4) or (4,): k1, k2, p1, p2.
-
-    Returns:
-        (n,) or (), infinite if no radius is folded back.
     """
     a, b = 5 * coefficients[..., 1], 3 * coefficients[..., 0]
     # the smallest positive root u = r² of a u² + b u + 1, written so that a may be 0
@@ -78,16 +69,11 @@ def undistort(points: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def fisheye_distort(points: Tensor, coefficients: Tensor) -> Tensor:
-    """Apply the OPENCV_FISHEYE model (Kannala and Brandt 2006, its radial part).
+    """Apply the OPENCV_FISHEYE model (Kannala and Brandt 2006, its radial part): (n, 3) in camera axes to (n,
+    2).
 
-    A point at angle t from the optical axis appears t (1 + k1 t² + k2 t⁴ + k3 t⁶ + k4 t⁸) from the centre.
-
-    Args:
-        points: (n, 3) in camera axes, at any angle: beyond 90 degrees z is negative.
-        coefficients: (n, 4) or (4,): k1, k2, k3, k4.
-
-    Returns:
-        (n, 2) distorted coordinates, before focal length and principal point.
+    A point at angle t from the optical axis, which may exceed 90 degrees, appears t (1 + k1 t² + k2 t⁴ + k3
+    t⁶ + k4 t⁸) from the centre. Coefficients are (n, 4) or (4,).
     """
     k1, k2, k3, k4 = coefficients.unbind(-1)
     across, z = points[..., :2], points[..., 2]

@@ -91,11 +91,8 @@ class _Folders:
     def best(self, parent: Parts, names: Sequence[str], *, relative: bool, exists: bool) -> Parts | None:
         """The folder that a listed folder means, or None if none or several fit.
 
-        Args:
-            parent: parts of the listed folder.
-            names: names listed in it.
-            relative: whether the listed folder is relative to the scene's.
-            exists: whether other listed files are in it.
+        `names` are listed in it; with `exists`, others of its files are there. `relative`: to the scene's
+        folder.
         """
         wanted = _casefold(parent)
         holding = [parts for parts in self.files if any(self.get(parts, name) for name in names)]
@@ -130,14 +127,9 @@ def _common_tail(one: Parts, other: Parts) -> int:
 
 
 def find_listed_files(folder: Path, listed: Sequence[str]) -> list[Found]:
-    """Look up listed paths of images.
+    """Look up the listed paths of a scene file in `folder`; backslashes separate like slashes.
 
-    Args:
-        folder: the folder of the scene file.
-        listed: paths as the scene file has them; backslashes separate like slashes.
-
-    Returns:
-        One per path. A suffix may be missing or in another case. URLs are not opened.
+    One result per path. A suffix may be missing or in another case. URLs are not opened.
     """
     plain = [path.replace("\\", "/") for path in listed]
     direct = [None if is_url(path) else _at_listed_path(folder, path) for path in plain]

@@ -51,11 +51,7 @@ def write_manifest(target: str | Path, rows: Iterable[ManifestRow]) -> None:
 
 
 def _rows(manifest: str | Path) -> list[dict[str, str]]:
-    """The rows of kept frames.
-
-    Raises:
-        TriptychError: the file is damaged.
-    """
+    """The rows of kept frames. Raises `TriptychError` if the file is damaged."""
     try:
         with open(manifest, newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.DictReader(stream) if row["file"]]

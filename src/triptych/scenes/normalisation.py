@@ -37,14 +37,11 @@ def rotation_between(a: Array, b: Array) -> Array:
 
 
 def middle_of_view(poses: Array) -> Array:
-    """The point (3,) whose squared distances to all view axes have the smallest sum.
+    """The point (3,) whose squared distances to all view axes of the poses (n, 4, 4) have the smallest sum.
 
-    With P = I - d d^T projecting off an axis through o along d, the sum of |P (x - o)|^2 is
-    least where (sum P) x = sum P o. If the axes leave a direction undetermined (all parallel), the
-    result is the solution nearest to the mean camera.
-
-    Args:
-        poses: (n, 4, 4) camera-to-world.
+    With P = I - d d^T projecting off an axis through o along d, the sum of |P (x - o)|^2 is least where (sum
+    P) x = sum P o. If the axes leave a direction undetermined (all parallel), the result is the solution
+    nearest to the mean camera.
     """
     centres, axes = poses[:, :3, 3], poses[:, :3, 2]
     mean = centres.mean(axis=0)
@@ -56,12 +53,8 @@ def middle_of_view(poses: Array) -> Array:
 def normalisation(poses: Array) -> Similarity:
     """The similarity that puts a scene upright, in the middle, and to size.
 
-    Args:
-        poses: (n, 4, 4) camera-to-world, y up.
-
-    Returns:
-        The change of world under which the cameras' mean up is +z, `middle_of_view` is the
-        origin, and the cameras' mean distance from it is `CAMERA_DISTANCE`.
+    Under it the mean up of the cameras, (n, 4, 4) poses with y up, is +z, `middle_of_view` is the origin, and
+    the cameras' mean distance from it is `CAMERA_DISTANCE`.
     """
     rotation = rotation_between(poses[:, :3, 1].mean(axis=0), np.array([0.0, 0.0, 1.0]))
     middle = middle_of_view(poses)
@@ -70,11 +63,7 @@ def normalisation(poses: Array) -> Similarity:
 
 
 def fitting_world(poses: Array) -> World:
-    """The conversion to the unit cube that centres and sizes the scene as `normalisation` does; no turn.
-
-    Args:
-        poses: (n, 4, 4) camera-to-world, y up.
-    """
+    """The conversion to the unit cube that centres and sizes the scene as `normalisation` does; no turn."""
     middle = middle_of_view(poses)
     distance = float(np.linalg.norm(poses[:, :3, 3] - middle, axis=1).mean())
     scale = SCALE * CAMERA_DISTANCE / max(distance, 1e-12)

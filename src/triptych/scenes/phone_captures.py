@@ -27,13 +27,9 @@ Z_UP = np.array([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # x
 def record3d_scene(path: Path, content: Mapping[str, Any]) -> SceneFile:
     """The scene of a Record3D capture: `rgb/NUMBER.jpg` or .png, and poses and intrinsics in metadata.json.
 
-    Args:
-        path: metadata.json.
-        content: its object: `poses` (n, 7), a quaternion (x, y, z, w) and a position each; `K` (9,), the
-            camera matrix by columns; `w`, `h`; optionally `perFrameIntrinsicCoeffs` (n, 4) fx, fy, cx, cy.
-
-    Raises:
-        TriptychError: it has another form.
+    Its object has `poses` (n, 7), a quaternion (x, y, z, w) and a position each; `K` (9,), the camera matrix
+    by columns; `w`, `h`; optionally `perFrameIntrinsicCoeffs` (n, 4) fx, fy, cx, cy. Raises `TriptychError`
+    if it has another form.
     """
     try:
         poses = np.asarray(content["poses"], dtype=np.float64).reshape(-1, 7)
@@ -76,9 +72,7 @@ def polycam_scene(folder: Path) -> SceneFile | None:
 
     `keyframes/corrected_images` with `corrected_cameras` are preferred to `images` with `cameras`; their
     borders are cropped. Images with a low `blur_score` are left out.
-
-    Raises:
-        TriptychError: a file of a camera has another form.
+    Raises `TriptychError` if a file of a camera has another form.
     """
     for prefix in ("corrected_", ""):
         cameras = sorted((folder / f"keyframes/{prefix}cameras").glob("*.json"))

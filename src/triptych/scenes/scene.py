@@ -22,7 +22,6 @@ class Scene:
 
     Attributes:
         names: one per image, the file name without suffix.
-        files: the image files.
         masks: one per image, the pixels to ignore, or None.
         splits: one per image, `train` or `test`; all None if the file has no split.
         cameras: intrinsics at the size in use, poses in unit-cube coordinates.

@@ -162,13 +162,8 @@ def _entries(path: Path, content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_scene_file(path: str | Path) -> SceneFile:
-    """Read one scene file and look for the images and masks that it names.
-
-    Args:
-        path: the JSON file; `file_path` and `mask_path` entries are relative to it.
-
-    Raises:
-        TriptychError: it is missing or malformed, or names a mask that does not exist.
+    """Read one scene file and look for the images and masks that it names, relative to it.
+    Raises `TriptychError` if it is missing or malformed, or names a mask that does not exist.
     """
     path = Path(path)
     return scene_of(path, parse_scene_json(path))

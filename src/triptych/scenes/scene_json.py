@@ -21,9 +21,7 @@ COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 def parse_scene_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file in any Unicode encoding; comments are allowed, as in instant-ngp.
-
-    Raises:
-        TriptychError: it is missing, too large, or not a JSON object.
+    Raises `TriptychError` if it is missing, too large, or not a JSON object.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -52,11 +50,7 @@ def invalid(path: Path, reason: str) -> TriptychError:
 
 
 def number(value: object) -> float:
-    """A finite number, also one that is written as text.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A finite number, also one that is written as text. Raises `ValueError` if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("not a number")
     try:
@@ -88,9 +82,7 @@ def _points(path: Path, key: str, value: object, shape: tuple[int, ...]) -> Arra
 
 def world_of(path: Path, content: Mapping[str, Any]) -> World:
     """The conversion to the unit cube, by instant-ngp's keys `scale`, `offset` and `aabb`.
-
-    Raises:
-        TriptychError: one of them is not finite, or the scale is not above 0.
+    Raises `TriptychError` if one of them is not finite, or the scale is not above 0.
     """
     if "aabb" in content:
         low, high = _points(path, "aabb", content["aabb"], (2, 3))
@@ -108,9 +100,7 @@ def world_of(path: Path, content: Mapping[str, Any]) -> World:
 
 def aabb_scale_of(path: Path, content: Mapping[str, Any]) -> int:
     """The side of the box, 1 if the file does not say.
-
-    Raises:
-        TriptychError: it is not one of `AABB_SCALES`.
+    Raises `TriptychError` if it is not one of `AABB_SCALES`.
     """
     scale = _top_level(path, content, "aabb_scale", 1)
     if scale not in AABB_SCALES:

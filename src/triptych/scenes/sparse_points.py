@@ -21,11 +21,7 @@ class SparsePoints:
 
 
 def read_points(file: Path) -> SparsePoints | None:
-    """Read a coloured point cloud; None if it has no points.
-
-    Raises:
-        TriptychError: the file is not one.
-    """
+    """Read a coloured point cloud; None if it has no points. Raises `TriptychError` if it is not one."""
     try:
         with file.open("rb") as stream:
             if b"element vertex 0" in stream.read(1000).splitlines():

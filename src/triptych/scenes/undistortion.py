@@ -46,9 +46,7 @@ def needs_undistortion(frame: Frame) -> bool:
 
 def colmap_camera(frame: Frame, size: tuple[int, int]) -> pycolmap.Camera:
     """The camera of a frame whose lens has another model, for images of `size` (width, height).
-
-    Raises:
-        TriptychError: a number is missing or not finite, or the image has another shape.
+    Raises `TriptychError` if a number is missing or not finite, or the image has another shape.
     """
     model = _model(frame.values)
     model = model if model in OTHER_MODELS else "FULL_OPENCV"
@@ -76,18 +74,10 @@ def _warp(pixels: NDArray[np.uint8], camera: pycolmap.Camera) -> tuple[NDArray[n
 def undistort(
     frame: Frame, image: Image.Image, used: NDArray[np.bool_] | None
 ) -> tuple[Frame, Image.Image, NDArray[np.bool_] | None]:
-    """An image as a pinhole camera would have taken it, without empty borders.
+    """An image (RGB or RGBA) as a pinhole camera would have taken it, without empty borders.
 
-    Args:
-        frame: the frame, for which `needs_undistortion`.
-        image: RGB or RGBA.
-        used: (h, w) bool, the pixels that are not masked, or None.
-
-    Returns:
-        The frame with the pinhole's values, the image, and the mask.
-
-    Raises:
-        TriptychError: the lens sees too wide for a pinhole, or its values are impossible.
+    Returns the frame with the pinhole's values, the image, and the mask `used` (h, w) of pixels that count.
+    Raises `TriptychError` if the lens sees too wide for a pinhole, or its values are impossible.
     """
     camera = colmap_camera(frame, image.size)
     pixels = np.asarray(image)

@@ -34,11 +34,8 @@ LENS = (
 
 
 def lens_entry(intrinsics: Sequence[float], *, fisheye: bool) -> dict[str, Any]:
-    """The keys of a lens.
-
-    Args:
-        intrinsics: fx, fy, cx, cy, four distortion coefficients, width and height.
-        fisheye: whether the coefficients are those of a fisheye.
+    """The keys of a lens: fx, fy, cx, cy, four distortion coefficients (of a fisheye or not), width and
+    height.
     """
     names = ("fl_x", "fl_y", "cx", "cy", *COEFFICIENTS[fisheye])
     flag = {"is_fisheye": True} if fisheye else {}
@@ -83,13 +80,10 @@ def write_scene_file(
     """Write transforms.json.
 
     Args:
-        target: the file.
         frames: one per image: `file_path`, the keys of `lens_entry`, `transform_matrix`, and optionally
             `mask_path`, `split` and others.
-        aabb_scale: side of the box that the radiance field covers.
         world: the conversion to the unit cube, unless it is instant-ngp's.
         cloud: path of a PLY file of points, relative to `target`.
-        provenance: added to the file.
     """
     frames = [dict(frame) for frame in frames]
     common = _move_common_lens(frames)

@@ -46,11 +46,8 @@ class Attempt(NamedTuple):
 
 
 def attempts(settings: Mapping[str, Any], counts: MatchCounts) -> list[Attempt]:
-    """The attempts for a scene, cheap ones first.
-
-    Args:
-        settings: those of `config.reconstruction.SfM`.
-        counts: of the matches made with these settings.
+    """The attempts for a scene, cheap ones first, by `config.reconstruction.SfM` and the matches made with
+    it.
     """
     mapper: Mapper = settings["mapper"]
     other: Mapper = "global" if mapper == "incremental" else "incremental"
@@ -102,12 +99,9 @@ def run_mapper(
     nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
 
     Args:
-        attempt: its mapper and tolerance; its matches are those of `database`.
         database: COLMAP database with verified matches; its lenses may be simplified.
-        images: the folder of images.
         scratch: an empty folder, for COLMAP.
         names: the images to map.
-        seed: seed of RANSAC.
     """
     simplify_lenses(database, everywhere=attempt.tolerant)
     if attempt.mapper == "global":

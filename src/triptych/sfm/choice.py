@@ -128,7 +128,6 @@ def choose(
         rows: all frames; those that are no candidates keep their reason, or are not the sharpest.
         candidates: the sharpest frame of each window and the forced ones, in order of time.
         film: whether neighbours show nearly the same: if not, exposure jumps and near-duplicates stay.
-        reject_below, neighbours: see `mark_kept`.
         max_frames: number of frames to keep at most, spread over the camera's motion; None: no limit.
     """
     reasons: dict[int, str] = {}

@@ -41,17 +41,9 @@ def film_candidates(
 ) -> Iterator[tuple[Candidate, Picture]]:
     """The sharpest frame of each window of a film, and those that are kept in any case, with their pictures.
 
-    The candidate of a window without any is a rejected frame, for its picture.
-
-    Args:
-        film: any film that FFmpeg decodes.
-        rows: a row for each frame is appended here.
-        fps: see `window_of`.
-        selection: the frames that the user chose.
-        threads: number of threads of the decoder.
-
-    Raises:
-        TriptychError: the film cannot be read, or an entry of `selection` matches no frame.
+    The candidate of a window without any is a rejected frame, for its picture. A row for each frame is
+    appended to `rows`. Raises `TriptychError` if the film cannot be read, or an entry of `selection` matches
+    no frame.
     """
 
     def measured() -> Iterator[tuple[ManifestRow, tuple[Candidate, Picture]]]:

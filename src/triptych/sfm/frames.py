@@ -88,18 +88,12 @@ def extract_frames(
 
     Args:
         source: any film that FFmpeg decodes; or a folder, see `find_photographs`.
-        folder: the folder of kept frames to write.
-        manifest: frames.csv, to write.
         thumbnails: a folder to write, of a small picture of each photograph or of a frame in each window of
             the film, named by the frame's number; None: it is not written.
-        film: whether `source` is a film.
         fps: frames of a film to keep per second: the sharpest of each window of 1/fps seconds.
-        reject_below, neighbours: see `mark_kept`; neighbours in a folder may show different things.
         max_size: longer side of the written frames in pixels; None keeps their size.
         max_frames: number of frames to keep at most, spread over the camera's motion; None: no limit.
-        include, exclude: frames to keep and to leave out in any case, see `Selection`.
         leave_out: a sub-folder of `source` without photographs, relative to it; None: there is none.
-        threads: number of threads of the film's decoder.
 
     Raises:
         TriptychError: the source is missing or unreadable, fewer than three frames remain, or an entry of

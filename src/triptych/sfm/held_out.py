@@ -44,14 +44,7 @@ def register_held_out(
 ) -> list[str]:
     """Add the poses of held-out images to a model, whose poses, points and lenses do not change.
 
-    Args:
-        model: the finished model of the other images.
-        database: COLMAP database with all images.
-        names: the held-out images.
-        seed: seed of RANSAC.
-
-    Returns:
-        The names of those that got a pose.
+    The model is that of the other images; the database has all. Returns the names of those that got a pose.
     """
     estimation = pycolmap.AbsolutePoseEstimationOptions()
     estimation.ransac.max_error = MAX_ERROR

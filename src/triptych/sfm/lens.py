@@ -49,12 +49,9 @@ def _complete_lenses(model: pycolmap.Reconstruction) -> None:
 
 
 def _adjust(model: pycolmap.Reconstruction, free: set[int]) -> None:
-    """Bundle adjustment in place.
+    """Bundle adjustment in place; the principal points of the cameras `free` are adjusted, and no other lens.
 
-    Args:
-        model: the model.
-        free: ids of cameras whose principal points are adjusted, while the lenses of the others stay as they
-            are. If it is empty, all lenses are adjusted, without their principal points.
+    If `free` is empty, all lenses are adjusted, without their principal points.
     """
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
@@ -82,9 +79,6 @@ def refine(model: pycolmap.Reconstruction) -> tuple[pycolmap.Reconstruction, dic
     While the model grows, the principal point is fixed at the image's centre: the first few views do not
     determine it. It stays there if all views together do not, either: in the embedded film, it moves by a
     pixel, and turns all cameras by 0.15 degrees, with hardly a smaller reprojection error.
-
-    Args:
-        model: is adjusted with the principal points at the centre.
 
     Returns:
         The model to use, `model` or another, and for each camera what happened to its principal point.

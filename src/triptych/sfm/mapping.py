@@ -119,13 +119,8 @@ def map_scene(
     unless the matches show that none can help. The attempt that places most images counts.
 
     Args:
-        images: the folder of images of the database.
         database: COLMAP database with verified matches, made with `settings`.
-        folder: the folder of the model to write.
-        settings: those of `config.reconstruction.SfM`.
-        masks: as for `match_features`, for further attempts.
         holdout: every `holdout`-th image takes no part and is registered afterwards; None: all take part.
-        threads: for further attempts; the result does not depend on it.
 
     Returns:
         images, registered, points, observations, mean_reprojection_error in pixels, mean_track_length, camera

@@ -48,9 +48,7 @@ def mask_file(frame: str) -> str:
 def _find_masks(folder: Path, sources: Mapping[str, str]) -> dict[str, Path]:
     """The mask of each frame that has one; what fits nothing is named in a warning.
 
-    Args:
-        folder: the user's folder of masks.
-        sources: by frame, the path of its photograph, or "" for a frame of a film.
+    `sources` has by frame the path of its photograph, or "" for a frame of a film.
     """
     masks = [path for path in find_files(folder) if path.suffix.lower() in SUFFIXES]
     by_name: dict[str, Path] = {}
@@ -113,8 +111,6 @@ def prepare_masks(source: str | Path, frames: str | Path, manifest: str | Path, 
         source: the user's folder of masks. Each has the name of its photograph, in the same sub-folder, with
             any suffix, also after the photograph's own: `a/b.png` or `a/b.jpg.png` for `a/b.jpg`. Names of
             frames are also accepted.
-        frames: the folder of frames.
-        manifest: frames.csv.
         target: the folder to write, with a file `mask_file` for each frame; all white if it has no mask.
 
     Raises:

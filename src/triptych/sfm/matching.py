@@ -91,21 +91,14 @@ def match_features(
     """Make the COLMAP database of a folder of frames: features, matches, verified pairs.
 
     Args:
-        images: folder with nothing but images.
-        database: written atomically.
         matcher: `exhaustive` tries every pair; `sequential` tries pairs that are near in order of name, and
             those that look alike; `auto`: see `choose_matcher`.
-        overlap: number of following images that sequential matching pairs each image with.
-        max_image_size: longer side in pixels at which features are detected.
-        max_features: largest number of features per image.
-        first_octave: -1 doubles the image first: more and finer features, four times the work.
-            None does so for images of up to 640 pixels, and if larger ones have few features.
-        seed: seed of RANSAC.
-        threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on
-            a busy machine, led to poses 1e-5 away, for a reason that was not found).
+        first_octave: -1 doubles the image first: more and finer features, four times the work. None does so
+            for images of up to 640 pixels, and if larger ones have few features.
+        threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on a
+            busy machine, led to poses 1e-5 away, for a reason that was not found).
         masks: a folder with a mask NAME.png for each image, where NAME includes the image's suffix. No
             features are found where it is black. None: no masks.
-        peak_threshold: smallest contrast of a feature.
         affine: affine shape and domain-size pooling of features, for large changes of view: much slower.
         guided: match again along the epipolar lines of a first match: slower, more matches.
 

@@ -95,15 +95,9 @@ def _join(target: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> bo
 def merge_models(
     models: list[pycolmap.Reconstruction], database: str | Path, images: str | Path, *, seed: int
 ) -> list[pycolmap.Reconstruction]:
-    """Merge models into the largest if they share enough images, and triangulate its points anew.
+    """Merge models into the largest, the first, if they share enough images, and triangulate its points anew.
 
-    Args:
-        models: the largest first; they may be changed.
-        database, images: those that the models were made from.
-        seed: seed of RANSAC.
-
-    Returns:
-        The merged model, and the models that are not in it.
+    Returns the merged model, and the models that are not in it; those given may be changed.
     """
     if len(models) < 2:
         return models

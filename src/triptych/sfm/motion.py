@@ -31,15 +31,12 @@ def _standardised(small: Small) -> Small:
 
 
 def motion(first: Small, second: Small) -> float:
-    """How far the picture moved, as a fraction of its longer side; infinite if the sizes differ.
+    """How far the picture of a `small_version` moved to another, as a fraction of its longer side.
 
     A small motion is the ratio of the change in time to the change in space, as in optical flow (Horn and
     Schunck, "Determining optical flow", 1981). From about one cell on this ratio saturates; there the shift
     by phase correlation (Kuglin and Hines, 1975) is used if it is larger. Brightness and contrast do not
-    count.
-
-    Args:
-        first, second: results of `small_version`.
+    count. Infinite if the sizes differ.
     """
     if first.shape != second.shape:
         return np.inf

@@ -37,13 +37,7 @@ def matching_seconds(pairs: int, features: float, threads: int) -> float:
 
 
 def choose_matcher(matcher: Matcher, images: int, features: float) -> Matcher:
-    """`exhaustive` or `sequential` for `auto`, by the estimated time of all pairs; else what was given.
-
-    Args:
-        matcher: the setting.
-        images: number of images.
-        features: mean number of features per image.
-    """
+    """`exhaustive` or `sequential` for `auto`, by the estimated time of all pairs; else what was given."""
     if matcher != "auto":
         return matcher
     seconds = matching_seconds(images * (images - 1) // 2, features, REFERENCE_CORES)
@@ -96,14 +90,7 @@ def _vlad(features: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[
 def images_alike(database: pycolmap.Database, images: list[int], *, beyond: int, seed: int) -> list[Pair]:
     """Each image with the `ALIKE` most similar of those more than `beyond` positions away.
 
-    Args:
-        database: COLMAP database with features.
-        images: its image ids, in order.
-        beyond: nearer images are matched anyway.
-        seed: seed of the vocabulary.
-
-    Returns:
-        Pairs of positions in `images`, first < second.
+    Returns pairs of positions in `images` (image ids of a database with features, in order), first < second.
     """
     rng = numpy_generator("vocabulary", seed)
     share = max(WORD_FEATURES // len(images), 1)

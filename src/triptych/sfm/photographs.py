@@ -63,7 +63,6 @@ def find_photographs(folder: Path, *, leave_out: str | None = None) -> tuple[lis
     """The photographs in a folder and its sub-folders, in natural order, and those that cannot be read.
 
     Args:
-        folder: the folder. Hidden files are left out, and files of other types with a warning.
         leave_out: a sub-folder without photographs, such as one of masks, relative to the folder.
 
     Returns:
@@ -112,9 +111,7 @@ def find_photographs(folder: Path, *, leave_out: str | None = None) -> tuple[lis
 
 def photographs_fingerprint(folder: str | Path, *, leave_out: str | None = None) -> str:
     """Hex digest of the names and contents of the images in a folder; other files do not count.
-
-    Raises:
-        TriptychError: a folder may not be listed.
+    Raises `TriptychError` if a folder may not be listed.
     """
     root = Path(folder)
     files = {
@@ -128,11 +125,8 @@ def photographs_fingerprint(folder: str | Path, *, leave_out: str | None = None)
 def frame_name(path: Path, taken: set[str]) -> str:
     """A file name for a photograph, whose stem differs from those in `taken`; it is added there.
 
-    Folders become parts of the name. Names differ also where case does not count, and are never too long.
-
-    Args:
-        path: relative to the scene's folder, with the suffix of the new file.
-        taken: stems of other frames, without case and in one Unicode form.
+    Folders, relative to the scene's, become parts of the name, which is never too long. Names differ also
+    where case does not count and in one Unicode form.
     """
     stem = plain_name("_".join(path.with_suffix("").parts))
     stem = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
@@ -159,14 +153,9 @@ def _lens_exif(image: Image.Image) -> Image.Exif:
 def prepare(path: Path, image: Image.Image, max_size: int | None) -> tuple[Image.Image, str, Save]:
     """A photograph as a frame.
 
-    Args:
-        path: its file.
-        image: the file's image.
-        max_size: longer side of the frame in pixels; None keeps the photograph's size.
-
     Returns:
-        The picture, upright and at most `max_size` large; the suffix of its file, with the dot; and a
-        function that writes the file.
+        The picture, upright and with its longer side at most `max_size` (None: as it is); the suffix of its
+        file, with the dot; and a function that writes the file.
     """
     jpeg, suffix = image.format in LOSSY, path.suffix
     if suffix.lower() not in ((".jpg", ".jpeg") if jpeg else (".png",)):
@@ -186,9 +175,8 @@ def photographs(
     folder: Path, images: Sequence[Path], *, max_size: int | None
 ) -> Iterator[tuple[ManifestRow, Save]]:
     """The images of a folder as frames: turned upright by their EXIF orientation, in 8-bit RGB on white.
-
-    Raises:
-        TriptychError: an image cannot be read; once all others were read, so that the message names each.
+    Raises `TriptychError` if an image cannot be read; once all others were read, so that the message names
+    each.
     """
     taken: set[str] = set()
     errors = []

@@ -17,9 +17,7 @@ def read_poses(path: str | Path) -> dict[str, Array]:
     """Camera-to-world (4, 4) matrices of a transforms.json, by file name without folder and suffix.
 
     Names are made plain, as those of frames are.
-
-    Raises:
-        TriptychError: if the file cannot be read or is no transforms.json.
+    Raises `TriptychError` if the file cannot be read or is no transforms.json.
     """
     try:
         return {
@@ -36,23 +34,19 @@ def read_poses(path: str | Path) -> dict[str, Array]:
 
 
 def compare_poses(estimated: dict[str, Array], reference: dict[str, Array]) -> dict[str, float]:
-    """Align the estimated cameras with the reference cameras and measure what remains.
+    """Align the estimated cameras with the reference cameras, by name, and measure what remains.
 
-    The similarity has the least squared distance between camera centres: Umeyama, "Least-squares
-    estimation of transformation parameters between two point patterns", PAMI 13(4), 1991.
-
-    Args:
-        estimated: poses by name, from `read_poses`.
-        reference: poses by name; only names that occur in both are compared.
+    The similarity has the least squared distance between camera centres: Umeyama, "Least-squares estimation
+    of transformation parameters between two point patterns", PAMI 13(4), 1991. Only names that occur in both
+    are compared.
 
     Returns:
-        images (compared), median_rotation_degrees, max_rotation_degrees,
-        median_position_percent, max_position_percent, camera_span in the reference's units.
-        Position errors are in percent of the span, the greatest distance between two compared
-        reference cameras.
+        images (compared), median_rotation_degrees, max_rotation_degrees, median_position_percent,
+        max_position_percent, camera_span in the reference's units. Position errors are in percent of the
+        span, the greatest distance between two compared reference cameras.
 
     Raises:
-        TriptychError: if fewer than three frames are in both, or all cameras are on one line.
+        TriptychError: fewer than three frames are in both, or all cameras are on one line.
     """
     names = sorted(estimated.keys() & reference.keys())
     if len(names) < 3:

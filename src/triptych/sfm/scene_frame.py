@@ -56,15 +56,11 @@ def write_transforms(
 
     Args:
         model_folder: COLMAP binary model with perspective cameras.
-        manifest: frames.csv, from which the sharpness is copied.
         target: transforms.json, in the folder that also holds `frames/`.
-        cloud: the .ply to write.
-        scene_model: the folder for the COLMAP model.
         aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
         masks: the folder of the frames' masks, beside `target`; None if there are none.
         held_out: images whose poses were found afterwards; the file says that they are for testing. If there
             are none, the file has no split.
-        provenance: added to `target`.
     """
     model = pycolmap.Reconstruction(model_folder)
     registered = sorted(

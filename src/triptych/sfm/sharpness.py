@@ -23,10 +23,7 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 
     The variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR
     2000) adds up all directions. Motion blur removes detail along one direction only, to which the minimum is
-    more sensitive.
-
-    Args:
-        grey: (height, width) uint8 image. The result is 0 for images smaller than 3 x 3.
+    more sensitive. The image is (height, width) uint8; the result is 0 below 3 x 3.
     """
     factor = max(1, round(max(grey.shape) / MEASURED_SIZE))
     height, width = (side // factor for side in grey.shape)
@@ -69,12 +66,8 @@ def sharpest_of_windows(
 ) -> Iterator[tuple[ManifestRow, Item]]:
     """The sharpest frame of every window, as soon as the next window begins; of equals, the first.
 
-    A frame that is rejected already is only given where all frames of its window are.
-
-    Args:
-        frames: the frames in order of time, each with any object that belongs to it.
-        fps: see `window_of`.
-        forced: the frames to give instead of the sharpest, however many of a window.
+    A frame that is rejected already is only given where all frames of its window are. Frames are in order of
+    time, each with any object that belongs to it; those `forced` are given instead of the sharpest.
     """
     for _, window in groupby(frames, key=lambda one: window_of(one[0], fps)):
         best, any_forced = None, False
@@ -98,7 +91,6 @@ def mark_kept(
     the same. The median ignores other blurry frames as long as they are the minority.
 
     Args:
-        frames: all frames, in order of time.
         chosen: the sharpest frame of each window, in order of time.
         reject_below: from 0 (keep all) to 1.
         neighbours: number of chosen frames on either side that count as neighbours.

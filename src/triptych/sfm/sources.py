@@ -60,13 +60,8 @@ SOURCES = {
 def check_scene(name: str, settings: Mapping[str, Any]) -> None:
     """Check a scene's settings before the workflow plans anything with it.
 
-    Args:
-        name: the scene's name in the config.
-        settings: `source` (a key of `SOURCES`), and `path`, `masks` and `reference`, which may be None.
-
-    Raises:
-        TriptychError: a path is needed and not given, not needed, missing, or of the wrong kind; or a
-            scene of known poses cannot be read.
+    `path`, `masks` and `reference` may be None. Raises `TriptychError` if a path is needed and not given, not
+    needed, missing, or of the wrong kind; or a scene of known poses cannot be read.
     """
     where, source, path = f"config: scenes.{name}", settings["source"], settings["path"]
     reference = settings["reference"]

@@ -15,12 +15,8 @@ CLASSES = 97  # of a classifier that is built only to take its last layer away
 def build_encoder(architecture: Mapping[str, Any], image_size: int) -> tuple[nn.Module, int]:
     """Build the encoder of an architecture.
 
-    It is what the module's `build` returns for 0 classes, as in timm. If that is not a vector for each
-    image, the last linear layer is taken away from a classifier, as is usual with torchvision's networks.
-
-    Args:
-        architecture: `module` and `options`.
-        image_size: side of the images in pixels.
+    It is what the module's `build` returns for 0 classes, as in timm. If that is not a vector for each image,
+    the last linear layer is taken away from a classifier, as is usual with torchvision's networks.
 
     Returns:
         The encoder, on the CPU: (N, 3, `image_size`, `image_size`) images to (N, features); and the number of

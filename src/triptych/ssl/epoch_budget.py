@@ -35,9 +35,7 @@ UNTIMED = {"learning_rate": 1e-3, "weight_decay": 0.0, "temperature": 0.5}
 
 def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float, monitor_every: int) -> int:
     """Epochs that take at most `minutes`, with an evaluation by the monitor every `monitor_every` of them.
-
-    Raises:
-        TriptychError: not even one fits.
+    Raises `TriptychError` if not even one fits.
     """
     each = epoch_seconds + monitor_seconds / monitor_every
     epochs = int((60 * minutes - monitor_seconds) / each)  # there is always an evaluation at the end
@@ -66,8 +64,6 @@ def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torc
 
     Args:
         recipe: the pretraining's recipe; `epochs` and the keys of `UNTIMED` are not needed.
-        dataset: its training images are used.
-        device: the device to measure.
 
     Returns:
         `epochs`; `step_seconds`, one per stage of `progressive_resizing`; `epoch_seconds`, their mean

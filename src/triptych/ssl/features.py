@@ -33,9 +33,7 @@ def compute_features(experiment: Experiment, encoder_file: str) -> None:
 
     The recipe holds `architecture` (module, options), `device` and `precision`. Writes `train.safetensors`,
     `test.safetensors` and `metrics.json`.
-
-    Raises:
-        TriptychError: the weights do not fit the architecture, or a feature is not finite.
+    Raises `TriptychError` if the weights do not fit the architecture, or a feature is not finite.
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()
@@ -80,9 +78,7 @@ def save_features(examples: LabelledFeatures, target: Path) -> None:
 
 def load_features(source: str | Path) -> LabelledFeatures:
     """Read what `save_features` wrote, onto the CPU.
-
-    Raises:
-        TriptychError: the file is damaged or holds something else.
+    Raises `TriptychError` if the file is damaged or holds something else.
     """
     try:
         tensors = load_file(source)

@@ -30,11 +30,8 @@ def fine_tune(experiment: Experiment, encoder_file: str) -> None:
     `label_smoothing`, `class_weights` and what `fit` needs. The fraction is drawn from the training images
     without the validation split. The last epoch's weights are kept: selection by thousands of validation
     labels would contradict having few. Writes `metrics.json` (percent), `history.csv`, `tensorboard/` and
-    `model.safetensors`.
-
-    Raises:
-        TriptychError: the recipe does not fit the data (see `fit`, `training_and_validation` and
-            `labelled_images`), or the weights do not fit the architecture.
+    `model.safetensors`. Raises `TriptychError` if the recipe does not fit the data (see `fit`,
+    `training_and_validation` and `labelled_images`), or the weights do not fit the architecture.
     """
     recipe, device = experiment.recipe, experiment.device
     dataset = experiment.dataset()

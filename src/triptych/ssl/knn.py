@@ -17,19 +17,16 @@ def knn_scores(
 ) -> Tensor:
     """Votes of the nearest neighbours of each query for each class.
 
-    Each of the k neighbours with the greatest cosine similarity s votes for its class with weight
-    exp(s / temperature). If the bank is smaller than k, all of it votes.
+    Each of the k neighbours with the greatest cosine similarity s votes for its class with weight exp(s /
+    temperature). If the bank is smaller than k, all of it votes.
 
     Args:
         bank: (N, D) float, features with known labels.
-        labels: (N,) int64, the bank's classes, below `num_classes`.
+        labels: (N,) int64, the bank's classes.
         queries: (Q, D) float.
-        num_classes: C.
-        k: number of neighbours.
-        temperature: the smaller it is, the more weight the nearest neighbours have.
 
     Returns:
-        (Q, C) float32, relative to a weight of 1 for the nearest neighbour.
+        (Q, num_classes) float32, relative to a weight of 1 for the nearest neighbour.
     """
     bank = F.normalize(bank.float(), dim=1)
     scores = []

@@ -13,21 +13,11 @@ LABELLED = 2  # least number of labelled images of a class
 
 
 def labelled_images(labels: Tensor, *, percent: float, seed: int) -> Tensor:
-    """Indices of `percent` of the images, in the proportions of the classes.
+    """Sorted indices of `percent` of the images with these (N,) labels, in the proportions of the classes.
 
-    A larger fraction contains a smaller one of the same seed, up to rounding.
-
-    Args:
-        labels: (N,) int64.
-        percent: above 0, at most 100.
-        seed: seed of the draw.
-
-    Returns:
-        (M,) int64, sorted. M is larger than `percent` of N if some class would have fewer than two: none of
-        its labels could be held out.
-
-    Raises:
-        TriptychError: a class has fewer than two images.
+    A larger fraction contains a smaller one of the same seed, up to rounding. There are more if some class
+    would have fewer than two: none of its labels could be held out. Raises `TriptychError` if a class has
+    fewer than two images.
     """
     known = labels.cpu().numpy()
     counts = np.bincount(known)

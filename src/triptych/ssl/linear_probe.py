@@ -26,11 +26,9 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
 
     The recipe holds `validation` (training images held out for the choice; the same for all seeds) and
     `weight_decays` (see `weight_decay_grid`). `validation_top1_accuracy` is that of the fit without the
-    held-out images; the test accuracies are those of the final fit, with all training images.
-    Writes `metrics.json` (percent; with the path of all weight decays) and `classifier.safetensors`.
-
-    Raises:
-        TriptychError: the data set is too small for the validation split.
+    held-out images; the test accuracies are those of the final fit, with all training images. Writes
+    `metrics.json` (percent; with the path of all weight decays) and `classifier.safetensors`.
+    Raises `TriptychError` if the data set is too small for the validation split.
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
     train, test = load_features(train_file), load_features(test_file)
@@ -57,12 +55,10 @@ def probe(experiment: Experiment, *, train_file: str, test_file: str) -> None:
 def probe_label_fraction(experiment: Experiment, *, train_file: str, test_file: str) -> None:
     """Fit a linear classifier to a fraction of the training images; test it once.
 
-    The recipe holds `percent` (of the labels), `folds` and `weight_decays`. The weight decay is
-    chosen by cross-validation inside the fraction, so no other label is used; there are at most as many
-    folds as images of the rarest class. Writes `metrics.json`.
-
-    Raises:
-        TriptychError: the fraction has fewer than two images of a class.
+    The recipe holds `percent` (of the labels), `folds` and `weight_decays`. The weight decay is chosen by
+    cross-validation inside the fraction, so no other label is used; there are at most as many folds as images
+    of the rarest class. Writes `metrics.json`.
+    Raises `TriptychError` if the fraction has fewer than two images of a class.
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
     train, test = load_features(train_file), load_features(test_file)

@@ -19,12 +19,8 @@ def find_nearest_images(experiment: Experiment, *, train_file: str, test_file: s
 
     Nothing is trained and no label is read. Writes `features.npy`, (N, D) float32; `files.csv` (file, split),
     its rows in the same order; `neighbours.csv` (query, query_file, rank, image, file, similarity), where
-    query and image are rows of the former; and `metrics.json`.
-
-    Args:
-        experiment: its recipe is that of the features.
-        train_file, test_file: what `compute_features` writes; the latter may be empty.
-        names_file: `files.csv` of the packed data set.
+    query and image are rows of the former; and `metrics.json`. The test features may be empty; `names_file`
+    is `files.csv` of the packed data set.
     """
     dataset, names = experiment.dataset(), pd.read_csv(names_file, keep_default_na=False)
     features = torch.cat([load_features(file).features for file in (train_file, test_file)])

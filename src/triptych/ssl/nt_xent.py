@@ -8,15 +8,12 @@ from torch import Tensor
 def nt_xent(z: Tensor, temperature: float, *, views: int = 2, decoupled: bool = False) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Chen et al. 2020, SimCLR, equation 1).
 
-    For a positive pair (i, j), two views of one image, with cosine similarities s and temperature t:
-    l(i, j) = -log( exp(s_ij / t) / (exp(s_ij / t) + sum_k exp(s_ik / t)) ),
-    where k runs over the views of all other images. The loss is the mean over all positive pairs (the report
-    sums over views).
+    For a positive pair (i, j), two views of one image, with cosine similarities s and temperature t: l(i, j)
+    = -log( exp(s_ij / t) / (exp(s_ij / t) + sum_k exp(s_ik / t)) ), where k runs over the views of all other
+    images. The loss is the mean over all positive pairs (the report sums over views).
 
     Args:
         z: (views * N, d) projections; row v * N + i is view v of image i.
-        temperature: t.
-        views: number of views per image.
         decoupled: leave the positive pair out of the denominator (Yeh et al. 2022, Decoupled Contrastive
             Learning, equation 6), so that gradients do not vanish where pairs are already close.
 

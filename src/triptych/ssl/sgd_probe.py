@@ -52,11 +52,8 @@ def sgd_probe(experiment: Experiment, encoder_file: str) -> None:
 
     The recipe holds `architecture` (module, options), `validation` and what `fit` needs. The last epoch's
     weights are kept; validation only draws the curve. Writes `metrics.json` (percent), `history.csv`,
-    `tensorboard/` and `classifier.safetensors`.
-
-    Raises:
-        TriptychError: the recipe does not fit the data (see `fit` and `training_and_validation`), or the
-            weights do not fit the architecture.
+    `tensorboard/` and `classifier.safetensors`. Raises `TriptychError` if the recipe does not fit the data
+    (see `fit` and `training_and_validation`), or the weights do not fit the architecture.
     """
     recipe, device = experiment.recipe, experiment.device
     precision = recipe["precision"]

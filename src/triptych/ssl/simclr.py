@@ -45,8 +45,6 @@ class SimCLR:
         recipe: `architecture` (module, options), `head_hidden`, `head_out`, `head_norm`, `temperature`,
             `batch_norm_per_view`, `decoupled`, `views` (the keys of `triptych.augment.views.draw_views`, and
             `count`: views per image), `progressive_resizing` (see `size_at`).
-        dataset: its training images are used, without their labels.
-        device: device of the model and the images.
     """
 
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:

@@ -43,16 +43,12 @@ class Solution:
 
 
 class SoftmaxRegression:
-    """Labelled features, prepared once for fits with any number of weight decays.
+    """Labelled features (N, D), prepared once for fits with any number of weight decays.
 
-    Features are standardised (a constant one is only centred) and rotated onto their principal axes.
-    The rotation changes neither optimum nor penalty, but makes the curvature nearly diagonal, so that one
-    factor per axis preconditions the problem: L-BFGS then needs tens of steps instead of hundreds.
-
-    Args:
-        features: (N, D) float.
-        labels: (N,) int64.
-        num_classes: C; a class may have no examples.
+    Features are standardised (a constant one is only centred) and rotated onto their principal axes. The
+    rotation changes neither optimum nor penalty, but makes the curvature nearly diagonal, so that one factor
+    per axis preconditions the problem: L-BFGS then needs tens of steps instead of hundreds. A class may have
+    no examples.
     """
 
     def __init__(self, features: Tensor, labels: Tensor, num_classes: int) -> None:

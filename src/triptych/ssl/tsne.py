@@ -65,16 +65,12 @@ def kl_gradient(embedding: Tensor, affinities: Tensor, exaggeration: float = 1.0
 
 @torch.no_grad()
 def tsne(features: Tensor, *, perplexity: float = 30.0, steps: int = 750) -> tuple[Tensor, float]:
-    """A two-dimensional map of (N, D) float features.
+    """A two-dimensional map (N, 2) of (N, D) features, N at least 4, and its Kullback-Leibler divergence.
 
     Args:
-        features: (N, D) with N of at least 4.
         perplexity: effective number of neighbours of each point; at most (N - 1) / 3.
-        steps: number of steps of gradient descent with momentum and a gain for each coordinate; the first
-            250 exaggerate the affinities, so that clusters can move past each other.
-
-    Returns:
-        (N, 2) float32 and the remaining Kullback-Leibler divergence.
+        steps: of gradient descent with momentum and a gain for each coordinate; the first 250 exaggerate the
+            affinities, so that clusters can move past each other.
     """
     affinities = neighbour_probabilities(features.float(), perplexity)
     embedding = principal_components(features.float())

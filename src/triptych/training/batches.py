@@ -46,12 +46,9 @@ class Batches:
     examples than `batch_size`, all of them are one batch.
 
     Args:
-        num_examples: number of training examples.
         recipe: `epochs`, `batch_size` (examples per optimizer step, over all workers), `accumulate`
             (micro-batches per batch).
-        seed: the run's seed.
         device: the training's device, for the generators of the augmentation.
-        label: the run's name in errors.
 
     Raises:
         TriptychError: there are too few examples for a batch, or for its micro-batches.

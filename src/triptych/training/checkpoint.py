@@ -34,7 +34,6 @@ class Checkpoints:
         fingerprint: digest of everything that decides the result (recipe, seed, data, code); a checkpoint
             with another fingerprint belongs to another training. It stays until this one has its first, so
             that a change which is undone at once costs nothing.
-        every: seconds between two checkpoints.
         conditions: precision and hardware in words. They may differ when a run resumes, which changes the
             last bits of the result: `load` then warns.
     """

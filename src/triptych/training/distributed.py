@@ -31,9 +31,7 @@ def rank() -> int:
 
 def shard(batch: Tensor) -> Tensor:
     """The worker's part of a global batch: the `rank()`-th of equal contiguous slices of (B, ...).
-
-    Raises:
-        TriptychError: the batch cannot be divided equally.
+    Raises `TriptychError` if the batch cannot be divided equally.
     """
     workers = world_size()
     if len(batch) % workers:
@@ -48,11 +46,8 @@ def data_parallel(model: nn.Module) -> nn.Module:
     """The model with gradients averaged over workers and batch norms over the global batch.
 
     Parameters and buffers stay the same tensors under the same names in `model`, whose batch norms are
-    replaced in place.
-
-    Raises:
-        TriptychError: the model has batch norms and is not on a CUDA device: torch synchronises them there
-            only.
+    replaced in place. Raises `TriptychError` if the model has batch norms and is not on a CUDA device: torch
+    synchronises them there only.
     """
     if world_size() == 1:
         return model
@@ -67,20 +62,14 @@ def data_parallel(model: nn.Module) -> nn.Module:
 
 
 def gather_views(z: Tensor, *, views: int) -> Tensor:
-    """Gather view-major projections into the view-major projections of the global batch.
+    """Gather view-major projections (views * n, d), float32, into those of the global batch, (views * workers
+    * n, d).
 
-    Row v * n + i of a worker is view v of image i of its shard; row v * N + j of the result is view v
-    of image j of the global batch, so a contrastive loss of the result is that of one process.
-    Every worker computes the loss L of the whole batch. The gradient in a worker's rows is the sum of what
-    all workers' losses contribute, which is `workers` times dL/dz; the mean over workers of gradients that
-    each cover one shard only makes it dL/dparameters.
-
-    Args:
-        z: (views * n, d), float32 even under autocast: gradients are summed in this dtype.
-        views: number of views per image.
-
-    Returns:
-        (views * N, d) with N = workers * n.
+    Row v * n + i of a worker is view v of image i of its shard; row v * N + j of the result is view v of
+    image j of the global batch, so a contrastive loss of the result is that of one process. Every worker
+    computes the loss L of the whole batch. The gradient in a worker's rows is the sum of what all workers'
+    losses contribute, which is `workers` times dL/dz; the mean over workers of gradients that each cover one
+    shard only makes it dL/dparameters.
     """
     if world_size() == 1:
         return z

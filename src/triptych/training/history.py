@@ -14,13 +14,8 @@ Row = dict[str, float]
 class History:
     """Rows of numbers keyed by one of them (an epoch or a step).
 
-    Every row is written to TensorBoard at once, so that a run can be watched. A resumed run replays
-    the rows of its earlier part.
-
-    Args:
-        events: folder for the TensorBoard events.
-        key: the column that counts, for example `epoch`.
-        rows: rows of an earlier part of this run, from a checkpoint.
+    Every row is written to TensorBoard at once, so that a run can be watched. A resumed run replays the rows
+    of its earlier part, which are in its checkpoint.
     """
 
     def __init__(self, events: str | Path, *, key: str, rows: Sequence[Row] = ()) -> None:

@@ -11,13 +11,9 @@ TRUST = 0.001  # a layer's step at a learning rate of 1, relative to the norm of
 class LARS(torch.optim.Optimizer):
     """Layer-wise adaptive rate scaling (You et al. 2017), in the form that SimCLR trains with.
 
-    For a layer with weights w and gradient g (with weight decay: g + decay * w), and with the trust
-    ratio r = TRUST * |w| / |g|, or 1 if a norm is zero:
+    For a layer with weights w and gradient g (with weight decay: g + decay * w), and with the trust ratio r =
+    TRUST * |w| / |g|, or 1 if a norm is zero or its group has `adapt: False` (biases and norms):
     v <- momentum * v + lr * r * g;  w <- w - v  (Nesterov: w - (momentum * v + lr * r * g)).
-
-    Args:
-        groups: parameter groups; those with `adapt: False` (biases and norms) have r = 1.
-        lr, momentum, weight_decay, nesterov: lr, momentum, decay and the Nesterov form above.
     """
 
     def __init__(

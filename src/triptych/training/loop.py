@@ -93,34 +93,27 @@ def fit(
 ) -> Fitted:
     """Train `model` in place.
 
-    Within `run_workers` each worker calls this with the same arguments and gets its shard of every
-    batch; worker 0 evaluates and writes files.
+    Within `run_workers` each worker calls this with the same arguments and gets its shard of every batch;
+    worker 0 evaluates and writes files.
 
     Args:
-        model: the model, on `device`; its parameters with `requires_grad` are trained.
         prepare: returns the augmented inputs of a batch or micro-batch; called without gradients and in
             float32.
         loss_of: returns the scalar loss of the model on such inputs, under the recipe's precision. It must
             call the module that it is given, which may wrap `model`.
-        num_examples: number of training examples; each epoch visits them in a new order and drops the
-            last incomplete batch.
         recipe: `epochs`, `batch_size`, `accumulate`, `clip_norm`, `ema`, `compile`, `precision`, and what
             `make_optimizer` and `learning_rate` need.
-        seed: seed of order, augmentation and dropout.
-        device: the model's device.
-        label: name in the progress bar and in errors.
         folder: receives the TensorBoard events, `tensorboard/`, and `history.csv`: for every epoch
             `train_loss`, the columns of `evaluate`, `learning_rate` (of the last step), `images_per_second`
             (without evaluation), `seconds` (with evaluation) and `model_share` (see `Fitted`).
         checkpoints: this run's checkpoints; the caller removes them once its outputs are written.
-        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one; its numbers
-            are added to the epoch's row. With `ema` the model has the averaged weights during the call.
-        evaluate_every: number of epochs; must be 1 if `select` is given.
-        select: column of `evaluate` to minimise; the weights of its best epoch are restored at the
-            end. Without it the last epoch's weights stay (with `ema`, their average).
+        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one; its numbers are
+            added to the epoch's row. With `ema` the model has the averaged weights during the call.
+        select: column of `evaluate` to minimise; the weights of its best epoch are restored at the end.
+            Without it the last epoch's weights stay (with `ema`, their average).
         check_loss: called with the mean training loss of every epoch, before the evaluation.
-        cost: cost(p) is the relative time of the first fraction p of the training, for the ETA; None if
-            all steps take equally long.
+        cost: cost(p) is the relative time of the first fraction p of the training, for the ETA; None if all
+            steps take equally long.
 
     Raises:
         TriptychError: the batch is larger than the data or than the memory, or the loss is no
@@ -214,9 +207,7 @@ class _EpochRunner(Generic[Inputs]):
 
     def finish_epoch(self, progress: Progress) -> None:
         """Run the remaining steps of the epoch.
-
-        Raises:
-            TriptychError: the loss is no longer finite, or a batch does not fit in memory.
+        Raises `TriptychError` if the loss is no longer finite, or a batch does not fit in memory.
         """
         state, steps = self.state, self.batches.steps
         shown: dict[str, float | str] = {}  # next to the progress bar

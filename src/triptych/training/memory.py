@@ -66,16 +66,9 @@ def largest_that_fits(attempt: Callable[[int], object], size: int) -> int:
 def out_of_memory_advice(
     try_size: Callable[[int], object], *, label: str, device: torch.device, batch_size: int, accumulate: int
 ) -> Iterator[None]:
-    """Turn exhausted memory in the body, a step with a batch, into an error that names what fits.
+    """Turn exhausted memory in the body, a step with a batch, into a `TriptychError` that names what fits.
 
-    Args:
-        try_size: try_size(n) runs forward and backward on n images.
-        label: the run's name in the error.
-        device: the training's device.
-        batch_size, accumulate: the recipe's values.
-
-    Raises:
-        TriptychError: the batch does not fit.
+    `try_size(n)` runs forward and backward on n images; `batch_size` and `accumulate` are the recipe's.
     """
     try:
         yield

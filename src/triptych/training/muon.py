@@ -18,12 +18,9 @@ BETAS = 0.9, 0.95  # for AdamW, as its authors use it with Muon
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """About the orthogonal matrix nearest to `matrix`: U V^T of its singular value decomposition.
+    """About the orthogonal matrix nearest to `matrix` (m, n): U V^T of its singular value decomposition.
 
     Newton-Schulz: X <- a X + b (X X^T) X + c (X X^T)^2 X, which only multiplies matrices.
-
-    Args:
-        matrix: (m, n), in the dtype to compute in.
     """
     wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (wide.norm() + 1e-7)  # the spectral norm is at most this one
@@ -61,16 +58,15 @@ def _product_of_steps(square: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon for the hidden layers, with Nesterov momentum; for the rest Nesterov SGD or AdamW.
 
-    A filter bank (out, in, height, width) counts as a matrix (out, in * height * width). With the
-    momentum v <- momentum * v + (1 - momentum) * g of a hidden layer's gradient, its step is
-    w <- (1 - lr * weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g'),
-    g' = (1 - momentum) * g + momentum * v. The learning rate is thus the spectral norm of each step
-    whatever the size of the gradient, and the same one suits layers of all shapes.
+    A filter bank (out, in, height, width) counts as a matrix (out, in * height * width). With the momentum v
+    <- momentum * v + (1 - momentum) * g of a hidden layer's gradient, its step is w <- (1 - lr *
+    weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g'), g' = (1 - momentum) * g +
+    momentum * v. The learning rate is thus the spectral norm of each step whatever the size of the gradient,
+    and the same one suits layers of all shapes.
 
     Args:
         groups: parameter groups, each with its own `lr`; those with `hidden: True` hold the hidden layers,
             those with `adam: True` are updated by AdamW, others by SGD (weight decay added to the gradient).
-        lr, momentum, weight_decay: see above.
         dtype: dtype of the orthogonalisation; bfloat16 suffices and is fast if the hardware supports it.
     """
 

@@ -32,10 +32,8 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     In each step a group's rate is the schedule's times its `rate_factor`.
 
     Args:
-        model: the model, on its device, which decides the implementation.
-        recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay`
-            applies to biases, norms and embeddings), `momentum`, `nesterov`, `adam_learning_rate`,
-            `precision`.
+        recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay` applies
+            to biases, norms and embeddings), `momentum`, `nesterov`, `adam_learning_rate`, `precision`.
 
     Raises:
         TriptychError: the optimizer is muon and the model has no hidden matrices.
@@ -114,9 +112,7 @@ def _join(prefix: str, name: str) -> str:
 
 def _declared(module: nn.Module, attribute: str) -> tuple[str, ...]:
     """Names that a module declares; an attribute of that name may be something else, such as a layer.
-
-    Raises:
-        TriptychError: it is not a tuple, or the module does not have what it names.
+    Raises `TriptychError` if it is not a tuple, or the module does not have what it names.
     """
     names = getattr(module, attribute, ())
     what = f"{type(module).__name__}.{attribute}"

@@ -23,12 +23,8 @@ TIME_EVERY, TIME_FIRST = 50, 10  # steps timed on a GPU: waiting for it costs sp
 class Stopwatch:
     """The time of training steps, and the time of forward, backward and optimizer within them.
 
-    On the CPU every step is timed. A GPU computes asynchronously, so a timed step waits for it several
-    times: only every 50th step is timed.
-
-    Args:
-        device: the model's device.
-        steps: number of steps per epoch, at least one of which is timed.
+    On the CPU every step is timed. A GPU computes asynchronously, so a timed step waits for it several times:
+    only every 50th step, and at least one of an epoch, is timed.
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:
@@ -82,13 +78,8 @@ class Stopwatch:
 class TrainingStep(Generic[Inputs]):
     """The optimizer step of a training: micro-batches forward and backward, then one update.
 
-    Args:
-        state: its model is trained; data-parallel if there are several workers.
-        prepare: returns the inputs of a forward pass, augmented; called without gradients and in float32.
-        loss_of: returns the scalar loss of the model on such inputs, under autocast.
-        batches: the training's batches.
-        recipe: `precision` (see `autocast`), `clip_norm` (largest norm of the gradient over all parameters,
-            or None).
+    The model is data-parallel if there are several workers. `prepare`, `loss_of` and the recipe's `precision`
+    and `clip_norm` (largest norm of the gradient over all parameters, or None) are those of `fit`.
     """
 
     def __init__(

@@ -64,15 +64,13 @@ def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers
     """Call `function(*arguments)` in `workers` processes that form a process group.
 
     On `cuda` worker r uses device r and NCCL (gloo for CPU tensors); on `cpu` workers share this process's
-    threads and use gloo. Only log records and progress of worker 0 reach the caller. No worker outlives
-    this process, however it ends. One worker is this process itself, without a group. SIGINT and SIGTERM end
-    the training with a checkpoint (see `stopping`).
+    threads and use gloo. Only log records and progress of worker 0 reach the caller. No worker outlives this
+    process, however it ends. One worker is this process itself, without a group. SIGINT and SIGTERM end the
+    training with a checkpoint (see `stopping`).
 
     Args:
         function: importable by name; it and its arguments are pickled.
         arguments: positional, the same for all workers.
-        workers: number of processes.
-        device_type: `cuda` or `cpu`.
 
     Returns:
         What worker 0 returns.

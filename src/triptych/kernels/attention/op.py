@@ -27,14 +27,8 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
     """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
 
     In bfloat16 by a kernel; in float32 by two plain products, which are faster on a CPU than PyTorch's fused
-    form.
-
-    Args:
-        qkv: (N, tokens, 3 * dim), queries before keys before values, each by head.
-        heads: must divide dim.
-
-    Returns:
-        (N, tokens, dim), in the type of `qkv`.
+    form. `qkv` is (N, tokens, 3 * dim), queries before keys before values, each by head; the result is (N,
+    tokens, dim).
     """
     n, tokens, triple = qkv.shape
     width = triple // 3 // heads

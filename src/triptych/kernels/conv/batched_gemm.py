@@ -95,13 +95,8 @@ def _positions(maps: Tensor) -> Tensor:
 def _gather(
     source: Tensor, lists: list[tuple[Tensor, Tensor]], matrix: Callable[[Tensor], Tensor], channels: int
 ) -> Tensor:
-    """Maps (N, channels, h, h) whose position p is source (N, positions, C), at p's places, by a matrix.
-
-    Args:
-        source: (N, positions, C).
-        lists: (places, taps) of each position of the result.
-        matrix: (places * C, channels) for the taps of a position.
-        channels: of the result.
+    """Maps (N, channels, h, h) whose position p is source (N, positions, C), at p's places, by a matrix
+    (places * C, channels) for p's taps; `lists` has (places, taps) of each p.
     """
     side = round(len(lists) ** 0.5)
     # Not a view of the positions: what a Function returns as a view cannot be changed in place.

@@ -50,12 +50,9 @@ def transformed_convolution(
     """A convolution or, by transposed weights, an input gradient.
 
     Args:
-        source: (N, channels, side, side).
         weights: (out, in, 3, 3) float32.
         shape: how many tiles lie along a side, and how many positions of the source belong to each.
-        kind: window, line, tile.
         at_once: tiles that are transformed at a time, a multiple of 6.
-        panel, like: as above.
         transposed: whether the source's channels are the outputs of the weights.
     """
     (n, depth), (tiles_per_side, size), (_, line, tile) = source.shape[:2], shape, kind

@@ -15,13 +15,9 @@ def composite(task, starts, distances, steps, min_transmittance, density, colour
     """What RAYS rays see.
 
     Args:
-        task: which rays.
         starts: (rays + 1,) int64, where each ray's samples begin.
-        distances: (n,) float32.
         steps: length and cone of the `StepSchedule`.
         min_transmittance: light below which samples are left out.
-        density: (n,) float32.
-        colour: (n, 3) float32.
         rendered: (rays, 6) float32, filled: colour, opacity, depth, distortion.
         seen: (rays,) int64, filled with how many of each ray's samples took part.
     """
@@ -61,11 +57,9 @@ def composite_backward(task, starts, seen_starts, samples, steps, damped, output
     """Gradients of the networks' outputs, for the samples that took part.
 
     Args:
-        task, starts, steps: as of `composite`.
         seen_starts: (rays + 1,) int64, where each ray's samples begin among those that took part.
         samples: distances (n,) and positions (3, n), float32.
         damped: distance below which gradients are scaled down; see `scale_gradients_by_distance`.
-        outputs: density, colour, rendered, as of `composite`.
         incoming: (rays, 6) float32, the gradient of `rendered`.
         gradients: of the m samples that took part, filled: their numbers among all (m,) int32, the gradient
             of the logarithm of density (m,), that of the colour before its sigmoid (m, 3), and their

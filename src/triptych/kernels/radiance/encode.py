@@ -93,14 +93,8 @@ def _store_weights(weight, s, hx, hy, hz):
 
 @kernel
 def encode(task, grid, positions, count, out):
-    """Encode positions at one level; tasks are (level, chunk) pairs, level by level.
-
-    Args:
-        task: level * chunks + chunk.
-        grid: `FieldKernels.grid`.
-        positions: (3, n) float32.
-        count: how many of them to encode.
-        out: (levels, n, features) float32, or uint16 for bfloat16.
+    """Encode the first `count` positions (3, n) at one level into out (levels, n, features), float32 or
+    uint16 for bfloat16. Task: level * chunks + chunk; `grid` is `FieldKernels.grid`.
     """
     chunks = (count + CHUNK - 1) // CHUNK
     level, chunk = task // chunks, task % chunks
@@ -131,15 +125,8 @@ def encode_range(grid, level, positions, begin, end, out):
 
 @kernel
 def encode_backward(task, grid, gradients, positions, count, incoming):
-    """Add to the gradients of one level's table; the task is the level.
-
-    Args:
-        task: the level.
-        grid: `FieldKernels.grid`.
-        gradients: addresses of the tables' gradients.
-        positions: (3, n) float32.
-        count: how many samples.
-        incoming: (levels, n, features), in the type of the activations.
+    """Add to the gradients of the table of level `task`, given by address, from those of the encoding
+    (levels, n, features).
     """
     _, resolutions, rows, scale, shift, lanes = grid
     row, like = len(lanes) * incoming.itemsize, incoming[0, 0, 0]
@@ -162,15 +149,8 @@ def encode_backward(task, grid, gradients, positions, count, incoming):
 
 @kernel
 def position_gradient(task, grid, positions, count, incoming, out):
-    """Gradient of the positions of CHUNK samples: out (3, n) += d encoding / d position * incoming.
-
-    Args:
-        task: which CHUNK samples.
-        grid: `FieldKernels.grid`.
-        positions: (3, n) float32.
-        count: how many samples.
-        incoming: (levels, n, features), in the type of the activations.
-        out: (3, n) float32.
+    """Gradient of the positions of CHUNK samples: out (3, n) += d encoding / d position * incoming (levels,
+    n, features).
     """
     tables, resolutions, rows, scale, shift, lanes = grid
     features = len(lanes)

@@ -17,11 +17,7 @@ MULTIPLE = 32  # of numbers that a product sums over
 
 
 def activation_type(precision: str) -> type:
-    """np.float32, or np.uint16 for bfloat16 bits.
-
-    Raises:
-        TriptychError: the CPU has no such products.
-    """
+    """np.float32, or np.uint16 for bfloat16 bits. Raises `TriptychError` if the CPU has no such products."""
     if precision == "float16":
         raise TriptychError("precision: the CPU's kernels have no float16; use auto, bfloat16 or float32")
     if precision == "bfloat16" and not supports("bfloat16"):
@@ -46,9 +42,7 @@ def _padded(size: int) -> int:
 class FieldKernels:
     """Kernels bound to one field; not for two threads at a time, since buffers are reused.
 
-    Args:
-        field: whose tables and weights are read where they are; call `refresh` when weights change.
-        precision: `auto`, `float32` or `bfloat16`.
+    The field's tables and weights are read where they are; call `refresh` when weights change.
     """
 
     def __init__(self, field: Field, precision: str) -> None:

@@ -75,8 +75,6 @@ def skip_empty_space(ray, number, blocks, steps):
     """Steps from `number`, which lies in an empty cell, to the first one behind that cell or its block.
 
     Args:
-        ray: of `ray_of`.
-        number: of the step.
         blocks: (cascades, side / COARSE, …) bytes, whether any of a block's COARSE³ cells is occupied.
         steps: length and cone of the `StepSchedule`.
     """
@@ -125,15 +123,10 @@ def skip_empty_space(ray, number, blocks, steps):
 
 @kernel
 def look_ahead(ray, number, shape, steps, distances, cells):
-    """Distances and cells of LOOK steps from `number` on.
+    """Fill distances (float32) and cells (uint32 positions of the cells' bits) of LOOK steps from `number`
+    on.
 
-    Without branches, so that the compiler makes vectors of it.
-
-    Args:
-        ray, number, steps: as of `skip_empty_space`.
-        shape: (cascades, side), both uint32.
-        distances: (LOOK,) float32, filled.
-        cells: (LOOK,) uint32, filled with the positions of the cells' bits.
+    Without branches, so that the compiler makes vectors of it. `shape` is (cascades, side), both uint32.
     """
     (ox, oy, oz), (dx, dy, dz), _ = ray
     length, cone = steps
@@ -162,12 +155,9 @@ def find_samples(ray, number, leave, occupancy, steps, room, found, filled, end)
     """Write the distances of a ray's samples from step `number` on to found[filled:end].
 
     Args:
-        ray, steps: as of `skip_empty_space`.
         leave: distance at which the ray leaves the box.
-        occupancy: of `packed_occupancy`.
         room: distances and cells for `look_ahead`.
-        found: (n,) float32.
-        filled, end: where to begin, and where to stop; the last LOOK places may stay free.
+        end: where to stop; the last LOOK places may stay free.
 
     Returns:
         The step to go on with, infinite behind the last one, and the end of what was written.
@@ -207,10 +197,7 @@ def march(task, origins, directions, jitter, occupancy, box, steps, found, count
     """Distances of the samples of RAYS rays.
 
     Args:
-        task: which rays.
-        origins, directions: (rays, 3) float32.
         jitter: (rays,) float32 in [0, 1).
-        occupancy, steps: as of `find_samples`.
         box: low, high, near.
         found: (tasks, capacity) float32, filled with the distances one ray after the other; LOOK more than
             there can be.
@@ -231,16 +218,8 @@ def march(task, origins, directions, jitter, occupancy, box, steps, found, count
 
 @kernel
 def place_samples(task, origins, directions, found, starts, distances, rays, positions):
-    """Pack what `march` found.
-
-    Args:
-        task: which rays.
-        origins, directions: (rays, 3) float32.
-        found: as of `march`.
-        starts: (rays + 1,) int64, where each ray's samples begin.
-        distances: (n,) float32, filled.
-        rays: (n,) int32, filled.
-        positions: (3, n) float32, filled.
+    """Pack what `march` found: distances and rays (n,), positions (3, n); `starts` (rays + 1,) is where each
+    ray's samples begin.
     """
     first = task * RAYS
     base = starts[first]

@@ -19,12 +19,7 @@ ROWS = 64  # whose product is converted while it is in the cache
 
 
 def pack(matrix: np.ndarray, like: type) -> np.ndarray:
-    """A right-hand matrix (k, n) as the products need it: (k, n), or (k / 2, 2 n) for bfloat16.
-
-    Args:
-        matrix: (k, n) float32.
-        like: np.float32, or np.uint16 for bfloat16.
-    """
+    """A right-hand matrix (k, n) of float32 as the products need it: (k, n), or (k / 2, 2 n) for bfloat16."""
     if like is np.float32:
         return aligned(matrix)
     bits = np.ascontiguousarray(matrix).view(np.int32).astype(np.int64)

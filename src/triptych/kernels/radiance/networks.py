@@ -95,15 +95,10 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
     """Density and colour of the samples of one task.
 
     Args:
-        task: which TASK samples.
         encoding: (levels, n, features), in the type of the activations.
-        lanes: a tuple of `features` members.
         samples: (n,) int32 positions in `encoding` and `rays`.
-        count: how many of `samples` to evaluate.
-        rays: (n,) int32, the ray of each sample.
-        features: (rays, m), what the colour network is told of each ray, in the type of the activations;
-            m is a multiple of 16.
-        forward: the packed matrices of the five layers.
+        features: (rays, m), what the colour network is told of each ray, in the type of the activations; m is
+            a multiple of 16.
         density: (n,) float32, filled.
         colour: (n, 3) float32, filled.
     """
@@ -142,7 +137,6 @@ def evaluate_backward(
     """Gradients of the weights, the encoding and the ray features, for one task's samples.
 
     Args:
-        task, encoding, lanes, samples, count, rays, features, forward: as of `evaluate`.
         backward: the packed transposes of the five matrices.
         d_raw: (count,) float32, gradient of the density network's first output.
         d_output: (count, 3) float32, gradient of the colour network's outputs.

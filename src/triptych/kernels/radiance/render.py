@@ -47,13 +47,8 @@ def render(
     """What RAYS rays see, in waves of at most WAVE samples from the camera outwards.
 
     Args:
-        task: which rays.
-        origins, directions: (rays, 3) float32.
         features: (rays, m), in the type of the activations.
-        occupancy, box, steps: as of `march`.
         min_transmittance: light below which a ray is not followed any further.
-        grid, forward: as of `encode` and `evaluate`.
-        like: an empty array of the type of the activations.
         rendered: (rays, 5) float32, filled: colour, opacity, depth.
     """
     tables, lanes = grid[0], grid[5]
@@ -126,12 +121,7 @@ def render(
 
 
 class KernelRenderer:
-    """Renders rays of one field that no longer changes, on the CPU.
-
-    Args:
-        field: in float32 on the CPU.
-        precision: of the networks.
-    """
+    """Renders rays of one field, in float32 on the CPU, that no longer changes."""
 
     def __init__(self, field: Field, precision: str) -> None:
         self.kernels = FieldKernels(field, precision)

@@ -44,12 +44,8 @@ def gather_row(
     like: Any,
     lanes: Any,
 ) -> None:
-    """out[f] = sum over 8 corners c of weight[c * stride] * table[index[c * stride], f].
-
-    Args:
-        table: address of float32 rows.
-        index, weight: addresses of an int32 and of a float32.
-        out: address of as many numbers as `lanes` has members, in the type of `like`.
+    """out[f] = sum over 8 corners c of weight[c * stride] * table[index[c * stride], f], in the type of
+    `like`.
     """
     width = kinds[6].count
     vector = ir.VectorType(FLOAT, width)

@@ -26,14 +26,11 @@ def _starts(counts: np.ndarray) -> np.ndarray:
 
 
 class KernelTracer:
-    """Traces rays through one field, reusing its buffers: one call at a time, each followed by its backward.
+    """Traces rays through one field, in float32 on the CPU: one call at a time, each followed by its
+    backward.
 
-    The gradients of the hash tables are added to `table.grad` directly, since they are too large
-    to be passed around; all others pass through autograd.
-
-    Args:
-        field: in float32 on the CPU.
-        precision: of the networks.
+    Buffers are reused. The gradients of the hash tables are added to `table.grad` directly, since they are
+    too large to be passed around; all others pass through autograd.
     """
 
     def __init__(self, field: Field, precision: str) -> None:

@@ -12,14 +12,11 @@ def _reflected(place, size):
 
 @kernel
 def blur(plane, size, weights, lines, line):
-    """Weigh the neighbours of each pixel in both directions; borders are reflected.
+    """Weigh the neighbours of each pixel in both directions by (2 * radius + 1,) weights; borders are
+    reflected.
 
-    Args:
-        plane: (at least size * size,) float32.
-        size: pixels, in both directions.
-        weights: (2 * radius + 1,) float32.
-        lines: (size, size) float32, overwritten.
-        line: (size + 2 * radius,) float32, overwritten.
+    `plane` has size * size pixels or more; `lines` (size, size) and `line` (size + 2 * radius,) are
+    overwritten.
     """
     radius = len(weights) // 2
     for y in range(size):

@@ -74,13 +74,7 @@ def adjust_hue(red, green, blue, shift):
 
 @kernel
 def jitter(red, green, blue, factors, order):
-    """The four adjustments in an order.
-
-    Args:
-        red, green, blue: the image.
-        factors: (4,) float32, of brightness, contrast, saturation and hue.
-        order: (4,) int64, which of them comes first, and so on.
-    """
+    """The four adjustments, brightness, contrast, saturation and hue, by (4,) factors in a (4,) order."""
     for which in order:
         factor = factors[which]
         if which == 0:

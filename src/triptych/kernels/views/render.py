@@ -22,18 +22,9 @@ ONE = np.float32(1)
 def render(
     task, images, boxes, mirrored, jittered, factors, order, grey, blurred, blur_weights, mean, std, views
 ):
-    """Render VIEWS views; the arguments are named as in `triptych.augment.views.Parameters`.
+    """Render VIEWS of the views (N, size, size, 3) float32, of which v is of image v modulo B.
 
-    Args:
-        task: which VIEWS views.
-        images: (B, H, W, 3) uint8; view v is of image v modulo B.
-        boxes: (N, 4) int64: top, left, height, width.
-        mirrored, jittered, grey, blurred: (N,) bool.
-        factors: (N, 4) float32.
-        order: (N, 4) int64.
-        blur_weights: (N, 2 * radius + 1) float32.
-        mean, std: (3,) float32, of the channels.
-        views: (N, size, size, 3) float32, filled.
+    Other arguments are named as in `triptych.augment.views.Parameters`.
     """
     size = views.shape[1]
     pixels = size * size

@@ -13,8 +13,6 @@ def triangle_filter(start, length, gain, first, taps, weights):
     """Which pixels of a line make up each pixel of the resized crop, and by how much.
 
     Args:
-        start, length: the crop, in whole pixels.
-        gain: what the weights of each new pixel sum to.
         first, taps: (size,) int64, filled: where its run of old pixels begins, and how many they are.
         weights: (size, most taps) float32, filled.
     """
@@ -70,15 +68,9 @@ def resample_buffers(height, width, size):
 
 @kernel
 def crop_resize_flip(image, top, left, height, width, mirrored, size, buffers, planes):
-    """Crop an image, resize the crop and mirror it.
+    """Crop an image (H, W, 3) uint8, resize the crop to `size` pixels in both directions, and mirror it.
 
-    Args:
-        image: (H, W, 3) uint8.
-        top, left, height, width: the crop, in whole pixels.
-        mirrored: whether left and right change places.
-        size: new pixels, in both directions.
-        buffers: of `resample_buffers`.
-        planes: (3, size * size + LANES) float32, filled: values in 0..1, column after column.
+    `planes` (3, size * size + LANES) float32 is filled with values in 0..1, column after column.
     """
     pixels, rows, columns, first, taps, weights = buffers
     row_length = image.shape[1] * 3
