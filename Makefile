@@ -96,8 +96,9 @@ audit: $(INSTALLED) ## known vulnerabilities of the locked packages; asks a publ
 bench: $(INSTALLED) ## benchmarks: make bench NAME=engine; without NAME, a list
 	$(BIN)/python -m benchmarks $(NAME)
 
-docs: $(INSTALLED) ## write docs/config.md, the tables of all knobs
+docs: $(INSTALLED) ## write docs/config.md, all settings, and docs/messages.md, all error messages
 	$(BIN)/python -m triptych.config > docs/config.md
+	$(BIN)/python -m triptych.workflow.list_messages > docs/messages.md
 
 site: $(INSTALLED) ## the documents as a site, in results/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

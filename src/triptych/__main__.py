@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the version, or what there is to run."""
     parser = argparse.ArgumentParser(
         prog="triptych",
-        description="Self-supervision, architecture x augmentation, and reconstruction in one Snakemake workflow.",
+        description="Self-supervision, architecture x augmentation, and reconstruction as one workflow.",
         epilog=COMMANDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

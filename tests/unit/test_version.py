@@ -1,4 +1,4 @@
-"""One version: in pyproject.toml, on the command line, in every result, in CITATION.cff and in CHANGELOG.md."""
+"""One version: in pyproject.toml, the command, every result, CITATION.cff and CHANGELOG.md."""
 
 import tomllib
 from pathlib import Path
