@@ -20,23 +20,15 @@ BLUR = (0.1, 2.0)  # range of the standard deviation in pixels
 
 @dataclass(frozen=True)
 class Parameters:
-    """The random parameters of N views.
+    """The random parameters of N views."""
 
-    Attributes:
-        boxes: (N, 4) int64, the crops: top, left, height, width.
-        mirrored, jittered, grey: (N,) bool.
-        factors: (N, 4) float32, strengths of brightness, contrast, saturation and hue.
-        order: (N, 4) int64, the order in which these four are applied.
-        sigma: (N,) float32, standard deviation of the blur in pixels of the view; 0 for none.
-    """
-
-    boxes: Tensor
-    mirrored: Tensor
-    jittered: Tensor
-    factors: Tensor
-    order: Tensor
-    grey: Tensor
-    sigma: Tensor
+    boxes: Tensor  # (N, 4) int64, the crops: top, left, height, width
+    mirrored: Tensor  # (N,) bool
+    jittered: Tensor  # (N,) bool
+    factors: Tensor  # (N, 4) float32, strengths of brightness, contrast, saturation and hue
+    order: Tensor  # (N, 4) int64, the order in which these four are applied
+    grey: Tensor  # (N,) bool
+    sigma: Tensor  # (N,) float32, standard deviation of the blur in pixels of the view; 0 for none
 
 
 def draw_parameters(

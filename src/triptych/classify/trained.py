@@ -40,19 +40,12 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier.
+    """A trained classifier."""
 
-    Attributes:
-        model: on the CPU, in eval mode.
-        classes: their names.
-        side: side of the images that the model reads, in pixels.
-        pack_side: side to which images are brought before their central square is cut out, as in training.
-    """
-
-    model: Classifier
-    classes: tuple[str, ...]
-    side: int
-    pack_side: int
+    model: Classifier  # on the CPU, in eval mode
+    classes: tuple[str, ...]  # their names
+    side: int  # side of the images that the model reads, in pixels
+    pack_side: int  # side to which images are brought before their central square is cut out, as in training
 
     @torch.no_grad()
     def probabilities(

@@ -13,19 +13,12 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Download:
-    """An archive on the internet.
+    """An archive on the internet."""
 
-    Attributes:
-        file: its name.
-        hashes: `{algorithm: hex digest}`, all of which it must have.
-        mirrors: addresses in the order in which they are tried.
-        size: its bytes, if known.
-    """
-
-    file: str
-    hashes: Mapping[str, str]
-    mirrors: tuple[str, ...]
-    size: int | None = None
+    file: str  # its name
+    hashes: Mapping[str, str]  # `{algorithm: hex digest}`, all of which it must have
+    mirrors: tuple[str, ...]  # addresses in the order in which they are tried
+    size: int | None = None  # its bytes, if known
 
 
 def _official(name: str, file: str, *, size: int, md5: str, sha256: str) -> Download:

@@ -17,18 +17,12 @@ _whole, _small = VideoReformatter(), VideoReformatter()
 
 
 class Picture(NamedTuple):
-    """A decoded frame.
+    """A decoded frame."""
 
-    Attributes:
-        number: from 0.
-        time: seconds since the first frame; never decreases.
-        decoded: its pixels, as stored.
-        stamp: its presentation time in the stream's time base, to find it again; None if it cannot be.
-    """
-
-    number: int
-    time: float
-    decoded: VideoFrame
+    number: int  # from 0
+    time: float  # seconds since the first frame; never decreases
+    decoded: VideoFrame  # its pixels, as stored
+    # its presentation time in the stream's time base, to find it again; None if it cannot be
     stamp: int | None = None
 
     def grey(self, max_side: int | None = None) -> NDArray[np.uint8]:

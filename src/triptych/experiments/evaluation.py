@@ -89,17 +89,11 @@ def class_weights(kind: str | None, labels: Tensor, num_classes: int) -> Tensor 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of a classifier for N images.
+    """Predictions of a classifier for N images."""
 
-    Attributes:
-        loss: mean cross-entropy, in nats.
-        top: (N, 5) int64, see `top_classes`.
-        labels: (N,) int64, the true classes.
-    """
-
-    loss: float
-    top: Tensor
-    labels: Tensor
+    loss: float  # mean cross-entropy, in nats
+    top: Tensor  # (N, 5) int64, see `top_classes`
+    labels: Tensor  # (N,) int64, the true classes
 
     @property
     def classes(self) -> NDArray[np.int64]:

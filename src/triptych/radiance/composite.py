@@ -37,17 +37,11 @@ def transmittance(optical_depth: Tensor, ray_index: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RenderedRays:
-    """Rays with their colours.
+    """Rays with their colours."""
 
-    Attributes:
-        colour: (rays, 3) premultiplied sRGB, without a background.
-        opacity: (rays,) in [0, 1].
-        depth: (rays,) opacity-weighted sum of distances; divide by opacity for a mean distance.
-    """
-
-    colour: Tensor
-    opacity: Tensor
-    depth: Tensor
+    colour: Tensor  # (rays, 3) premultiplied sRGB, without a background
+    opacity: Tensor  # (rays,) in [0, 1]
+    depth: Tensor  # (rays,) opacity-weighted sum of distances; divide by opacity for a mean distance
 
     @classmethod
     def concatenate(cls, batches: Sequence["RenderedRays"]) -> "RenderedRays":

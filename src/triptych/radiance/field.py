@@ -18,23 +18,16 @@ LARGEST = 3e4  # limit of raw densities; float16 overflows above 65504
 
 @dataclass(frozen=True)
 class FieldShape:
-    """Everything that decides the shapes of a field's tensors.
+    """Everything that decides the shapes of a field's tensors; `HashGrid` explains those of the tables."""
 
-    Attributes:
-        aabb_scale: side of the scene's box, in unit cubes.
-        levels, features, log2_table, base_resolution, finest_resolution: see `HashGrid`.
-        images, appearance: number of images with an appearance embedding, and its width;
-            if one of them is 0, there is no embedding.
-    """
-
-    aabb_scale: int = 1
+    aabb_scale: int = 1  # side of the scene's box, in unit cubes
     levels: int = 8
     features: int = 4
     log2_table: int = 19
     base_resolution: int = 16
     finest_resolution: int = 2048
-    images: int = 0
-    appearance: int = 0
+    images: int = 0  # with an appearance embedding
+    appearance: int = 0  # its width; 0: none
 
 
 def _mlp(*widths: int, generator: torch.Generator | None) -> nn.Sequential:

@@ -13,17 +13,11 @@ SEGMENT = 16  # steps that are skipped at once in empty space
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of all rays, packed: ordered by ray, then by distance.
+    """Samples of all rays, packed: ordered by ray, then by distance."""
 
-    Attributes:
-        ray_index: (n,) int64, ascending: the ray of each sample.
-        distance: (n,) distance from the ray's origin.
-        step_length: (n,) length of the step that the sample stands for.
-    """
-
-    ray_index: Tensor
-    distance: Tensor
-    step_length: Tensor
+    ray_index: Tensor  # (n,) int64, ascending: the ray of each sample
+    distance: Tensor  # (n,) distance from the ray's origin
+    step_length: Tensor  # (n,) length of the step that the sample stands for
 
     def __len__(self) -> int:
         return len(self.ray_index)

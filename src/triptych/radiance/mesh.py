@@ -64,17 +64,11 @@ def sample_density(
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh; seen from outside, the corners of a face run counter-clockwise.
+    """A triangle mesh; seen from outside, the corners of a face run counter-clockwise."""
 
-    Attributes:
-        vertices: (n, 3) float32 positions.
-        normals: (n, 3) float32 of unit length, outward.
-        faces: (m, 3) int32 corners.
-    """
-
-    vertices: Tensor
-    normals: Tensor
-    faces: NDArray[np.int32]
+    vertices: Tensor  # (n, 3) float32 positions
+    normals: Tensor  # (n, 3) float32 of unit length, outward
+    faces: NDArray[np.int32]  # (m, 3) int32 corners
 
 
 def extract_mesh(

@@ -28,18 +28,12 @@ log = logging.getLogger("triptych")
 
 @dataclass(frozen=True)
 class RayBatch:
-    """The loss of a batch of rays, with its graph, and figures of the batch.
+    """The loss of a batch of rays, with its graph, and figures of the batch."""
 
-    Attributes:
-        loss: a scalar.
-        squared_error: mean over rays and channels.
-        marched, used: numbers of samples, see `trace.Traced`.
-    """
-
-    loss: Tensor
-    squared_error: float
-    marched: int
-    used: int
+    loss: Tensor  # a scalar
+    squared_error: float  # mean over rays and channels
+    marched: int  # numbers of samples, see `trace.Traced`
+    used: int  # numbers of samples, see `trace.Traced`
 
 
 class RadianceModel:

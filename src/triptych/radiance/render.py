@@ -23,21 +23,14 @@ TILE = 16  # side in pixels of the squares that are rendered one after the other
 
 @dataclass(frozen=True)
 class RadianceField:
-    """A trained scene: everything that rendering needs.
-
-    Attributes:
-        near: distance from the camera, in unit cubes, at which samples begin.
-        background: (3,) sRGB background colour.
-        step_scale: factor on the step lengths along rays.
-        precision: `auto`, `bfloat16`, `float16` or `float32`.
-    """
+    """A trained scene: everything that rendering needs."""
 
     field: Field
     occupancy: OccupancyGrid
-    near: float
-    background: Tensor
-    step_scale: float
-    precision: str
+    near: float  # distance from the camera, in unit cubes, at which samples begin
+    background: Tensor  # (3,) sRGB background colour
+    step_scale: float  # factor on the step lengths along rays
+    precision: str  # `auto`, `bfloat16`, `float16` or `float32`
 
     @property
     def schedule(self) -> StepSchedule:

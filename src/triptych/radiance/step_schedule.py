@@ -24,16 +24,12 @@ def step_scale_for(focal: Tensor) -> float:
 class StepSchedule:
     """A smooth map between the number of steps taken and the distance reached.
 
-    The step at distance t is max(length, cone * t): `number * length` up to number 1 / cone,
-    exponential growth from there.
-
-    Attributes:
-        length: shortest step, in unit cubes.
-        cone: growth of the step with distance; 0 keeps all steps equal.
+    The step at distance t is max(length, cone * t): `number * length` up to number 1 / cone, exponential
+    growth from there.
     """
 
-    length: float
-    cone: float
+    length: float  # shortest step, in unit cubes
+    cone: float  # growth of the step with distance; 0 keeps all steps equal
 
     @classmethod
     def for_scene(cls, aabb_scale: int, *, step_scale: float = 1.0) -> "StepSchedule":

@@ -20,37 +20,24 @@ GRADIENT_SCALE_DISTANCE = 1.0  # unit cubes; nearer to the camera, gradients are
 
 @dataclass(frozen=True)
 class Rays:
-    """Rays to trace.
+    """Rays to trace."""
 
-    Attributes:
-        origins, directions: (rays, 3); directions have unit length.
-        features: (rays, m), from `Field.ray_features`.
-        jitter: (rays,) offset of each ray's samples, in steps, in [0, 1).
-        near: distance at which samples begin.
-    """
-
-    origins: Tensor
-    directions: Tensor
-    features: Tensor
-    jitter: Tensor
-    near: float
+    origins: Tensor  # (rays, 3); directions have unit length
+    directions: Tensor  # (rays, 3); directions have unit length
+    features: Tensor  # (rays, m), from `Field.ray_features`
+    jitter: Tensor  # (rays,) offset of each ray's samples, in steps, in [0, 1)
+    near: float  # distance at which samples begin
     schedule: StepSchedule
 
 
 @dataclass(frozen=True)
 class Traced:
-    """The result of tracing rays.
-
-    Attributes:
-        distortion: (rays,), see `loss.distortion_loss`.
-        marched: number of samples in occupied cells.
-        used: number of samples with enough transmittance, which get gradients.
-    """
+    """The result of tracing rays."""
 
     rendered: RenderedRays
-    distortion: Tensor
-    marched: int
-    used: int
+    distortion: Tensor  # (rays,), see `loss.distortion_loss`
+    marched: int  # number of samples in occupied cells
+    used: int  # number of samples with enough transmittance, which get gradients
 
 
 Tracer = Callable[[Field, OccupancyGrid, Rays], Traced]

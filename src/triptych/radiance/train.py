@@ -17,16 +17,11 @@ from triptych.workflow.progress import Progress
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training.
+    """A finished training."""
 
-    Attributes:
-        radiance: the averaged field, ready to render.
-        metrics: figures of the last step and of the whole training.
-        corrections: by name, three numbers per training image; see `CameraOptimizer`.
-    """
-
-    radiance: RadianceField
-    metrics: dict[str, Any]
+    radiance: RadianceField  # the averaged field, ready to render
+    metrics: dict[str, Any]  # figures of the last step and of the whole training
+    # by name, three numbers per training image; see `CameraOptimizer`
     corrections: dict[str, list[list[float]]]
 
 

@@ -16,25 +16,15 @@ from triptych.scenes.lenses import distort, fisheye_distort, fisheye_undistort, 
 
 @dataclass(frozen=True)
 class Cameras:
-    """n cameras; every tensor has n rows and the same floating-point type.
+    """n cameras; every tensor has n rows and the same floating-point type."""
 
-    Attributes:
-        focal: (n, 2) focal lengths in pixels (fisheye: pixels per radian at the centre).
-        centre: (n, 2) principal points in pixels.
-        distortion: (n, 4) k1, k2, p1, p2 of OPENCV lenses, k1, k2, k3, k4 of fisheyes.
-        rotation: (n, 3, 3) camera axes as columns, in unit-cube coordinates.
-        position: (n, 3) optical centres, in unit-cube coordinates.
-        size: (n, 2) int64 width and height in pixels.
-        fisheye: (n,) bool, whether each lens is a fisheye; None if none is.
-    """
-
-    focal: Tensor
-    centre: Tensor
-    distortion: Tensor
-    rotation: Tensor
-    position: Tensor
-    size: Tensor
-    fisheye: Tensor | None = None
+    focal: Tensor  # (n, 2) focal lengths in pixels (fisheye: pixels per radian at the centre)
+    centre: Tensor  # (n, 2) principal points in pixels
+    distortion: Tensor  # (n, 4) k1, k2, p1, p2 of OPENCV lenses, k1, k2, k3, k4 of fisheyes
+    rotation: Tensor  # (n, 3, 3) camera axes as columns, in unit-cube coordinates
+    position: Tensor  # (n, 3) optical centres, in unit-cube coordinates
+    size: Tensor  # (n, 2) int64 width and height in pixels
+    fisheye: Tensor | None = None  # (n,) bool, whether each lens is a fisheye; None if none is
 
     def __len__(self) -> int:
         return self.focal.shape[0]

@@ -16,15 +16,10 @@ FLIP_YZ = np.array([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True)
 class World:
-    """World positions times `scale` plus `offset` lie in the unit cube; axes are parallel.
+    """World positions times `scale` plus `offset` lie in the unit cube; axes are parallel."""
 
-    Attributes:
-        scale: unit cubes per world unit.
-        offset: (3,) the world's origin in the unit cube.
-    """
-
-    scale: float
-    offset: Array
+    scale: float  # unit cubes per world unit
+    offset: Array  # (3,) the world's origin in the unit cube
 
     def to_cube(self, points: Array) -> Array:
         """Unit-cube coordinates of world points (..., 3)."""

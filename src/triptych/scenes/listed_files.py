@@ -25,17 +25,11 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Found:
-    """Where a listed file is.
+    """Where a listed file is."""
 
-    Attributes:
-        listed: the first path that was tried.
-        file: the file, or None if there is none.
-        elsewhere: whether it is not at the listed path.
-    """
-
-    listed: Path
-    file: Path | None
-    elsewhere: bool = False
+    listed: Path  # the first path that was tried
+    file: Path | None  # the file, or None if there is none
+    elsewhere: bool = False  # whether it is not at the listed path
 
 
 def is_url(listed: str) -> bool:

@@ -14,23 +14,14 @@ KEPT = "kept"
 
 
 class ManifestRow(NamedTuple):
-    """A frame of the source.
+    """A frame of the source."""
 
-    Attributes:
-        frame: its number, from 0.
-        file: name of its image file, if it is kept.
-        time: seconds since the first frame of a film; None for photographs.
-        sharpness: see `triptych.sfm.sharpness`; NaN if it is not measured.
-        status: `KEPT`, or the reason why the frame is not kept; column `why` of the file.
-        source: path of a photograph in the scene's folder.
-    """
-
-    frame: int
-    file: str
-    time: float | None = None
-    sharpness: float = math.nan
-    status: str = KEPT
-    source: str = ""
+    frame: int  # its number, from 0
+    file: str  # name of its image file, if it is kept
+    time: float | None = None  # seconds since the first frame of a film; None for photographs
+    sharpness: float = math.nan  # see `triptych.sfm.sharpness`; NaN if it is not measured
+    status: str = KEPT  # `KEPT`, or the reason why the frame is not kept; column `why` of the file
+    source: str = ""  # path of a photograph in the scene's folder
 
     @property
     def kept(self) -> bool:

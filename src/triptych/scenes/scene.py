@@ -18,24 +18,15 @@ from triptych.workflow.errors import TriptychError
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed images, sorted by name; numbers in names are compared by value: im_2 comes before im_10.
+    """Posed images, sorted by name; numbers in names are compared by value: im_2 comes before im_10."""
 
-    Attributes:
-        names: one per image, the file name without suffix.
-        masks: one per image, the pixels to ignore, or None.
-        splits: one per image, `train` or `test`; all None if the file has no split.
-        cameras: intrinsics at the size in use, poses in unit-cube coordinates.
-        aabb_scale: side of the box that holds the scene, in unit cubes.
-        fitted_world: the conversion to the unit cube that would centre and size the scene.
-    """
-
-    names: list[str]
+    names: list[str]  # one per image, the file name without suffix
     files: list[Path]
-    masks: list[Mask | None]
-    splits: list[str | None]
-    cameras: Cameras
-    aabb_scale: int
-    fitted_world: World
+    masks: list[Mask | None]  # one per image, the pixels to ignore, or None
+    splits: list[str | None]  # one per image, `train` or `test`; all None if the file has no split
+    cameras: Cameras  # intrinsics at the size in use, poses in unit-cube coordinates
+    aabb_scale: int  # side of the box that holds the scene, in unit cubes
+    fitted_world: World  # the conversion to the unit cube that would centre and size the scene
 
     def split(self, holdout: int) -> tuple[list[int], list[int]]:
         """Positions of the training and of the held-out images.

@@ -23,65 +23,38 @@ MAX_FRAMES = 20_000
 
 @dataclass(frozen=True)
 class Mask:
-    """Which pixels of an image are ignored.
+    """Which pixels of an image are ignored."""
 
-    Attributes:
-        file: an image of the photograph's size.
-        hides: "black" if its black pixels (0) are ignored, "white" if its other pixels are.
-    """
-
-    file: Path
-    hides: str
+    file: Path  # an image of the photograph's size
+    hides: str  # "black" if its black pixels (0) are ignored, "white" if its other pixels are
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One entry of a scene file.
+    """One entry of a scene file."""
 
-    Attributes:
-        name: its `file_path`.
-        number: its position in its file.
-        where: file and frame, for messages.
-        values: its own keys, and the file's top-level keys, which apply to all frames.
-        image: the image, or None if the frame is not used.
-        mask: the pixels to ignore, or None.
-        split: `train` or `test`; None if the file has no split.
-        listed: the image's path by the file, which need not exist.
-        left_out: why the frame is not used.
-        crop: pixels to cut off at each side of the image; its lens is that of the cropped image.
-    """
-
-    name: str
-    number: int
-    where: str
-    values: dict[str, Any]
-    image: Path | None
-    mask: Mask | None
-    split: str | None
-    listed: Path
-    left_out: str = ""
-    crop: int = 0
+    name: str  # its `file_path`
+    number: int  # its position in its file
+    where: str  # file and frame, for messages
+    values: dict[str, Any]  # its own keys, and the file's top-level keys, which apply to all frames
+    image: Path | None  # the image, or None if the frame is not used
+    mask: Mask | None  # the pixels to ignore, or None
+    split: str | None  # `train` or `test`; None if the file has no split
+    listed: Path  # the image's path by the file, which need not exist
+    left_out: str = ""  # why the frame is not used
+    crop: int = 0  # pixels to cut off at each side of the image; its lens is that of the cropped image
 
 
 @dataclass(frozen=True)
 class SceneFile:
-    """A scene file, or a pair of them.
+    """A scene file, or a pair of them."""
 
-    Attributes:
-        paths: the path of the file, or of both.
-        aabb_scale: side of the box that holds the scene, in unit cubes.
-        world: the conversion from the file's coordinates to the unit cube's.
-        frames: one per listed image, in the file's order.
-        cloud: a PLY file of points of the scene, or None.
-        notes: what was found and is not used, or was interpreted, one sentence each.
-    """
-
-    paths: tuple[Path, ...]
-    aabb_scale: int
-    world: World
-    frames: list[Frame]
-    cloud: Path | None = None
-    notes: tuple[str, ...] = ()
+    paths: tuple[Path, ...]  # the path of the file, or of both
+    aabb_scale: int  # side of the box that holds the scene, in unit cubes
+    world: World  # the conversion from the file's coordinates to the unit cube's
+    frames: list[Frame]  # one per listed image, in the file's order
+    cloud: Path | None = None  # a PLY file of points of the scene, or None
+    notes: tuple[str, ...] = ()  # what was found and is not used, or was interpreted, one sentence each
 
     @property
     def used(self) -> list[Frame]:

@@ -21,23 +21,17 @@ MORE = 3
 
 
 class Attempt(NamedTuple):
-    """Settings of an attempt.
+    """Settings of an attempt."""
 
-    Attributes:
-        name: what is different from the settings of the config.
-        mapper: see `config.reconstruction.SfM`.
-        tolerant: lenses of one focal length and one coefficient while the model grows; pairs with a short
-            baseline may start it, and few matches suffice to continue.
-        matching: changed arguments of `match_features`; None: the matches of the first attempt.
-        pairs, features: of the new matches, estimated.
-    """
-
-    name: str
-    mapper: Mapper
+    name: str  # what is different from the settings of the config
+    mapper: Mapper  # see `config.reconstruction.SfM`
+    # lenses of one focal length and one coefficient while the model grows; pairs with a short baseline may
+    # start it, and few matches suffice to continue
     tolerant: bool = False
+    # changed arguments of `match_features`; None: the matches of the first attempt
     matching: Mapping[str, Any] | None = None
-    pairs: int = 0
-    features: float = 0
+    pairs: int = 0  # of the new matches, estimated
+    features: float = 0  # of the new matches, estimated
 
     @property
     def seconds(self) -> float:

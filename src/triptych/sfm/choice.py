@@ -23,19 +23,12 @@ NEAR_DUPLICATE = 0.005
 
 
 class Candidate(NamedTuple):
-    """A frame that may be kept.
+    """A frame that may be kept."""
 
-    Attributes:
-        row: its row of frames.csv.
-        small: see `small_version`.
-        stamp: see `Picture`.
-        forced: whether it is kept in any case.
-    """
-
-    row: ManifestRow
-    small: NDArray[np.float32]
-    stamp: int | None = None
-    forced: bool = False
+    row: ManifestRow  # its row of frames.csv
+    small: NDArray[np.float32]  # see `small_version`
+    stamp: int | None = None  # see `Picture`
+    forced: bool = False  # whether it is kept in any case
 
 
 def exposure_jumps(levels: Sequence[float], neighbours: int) -> list[float]:

@@ -38,26 +38,17 @@ FILM_AGAIN = (
 
 
 class Diagnosis(NamedTuple):
-    """Figures of a capture.
+    """Figures of a capture."""
 
-    Attributes:
-        counts: numbers of images, features and pairs.
-        median_features: median number of features per image.
-        one_plane: share of the verified pairs that a plane, or a turn of the camera alone, explains.
-        only_turned: share of the sampled pairs that a turn explains, with one focal length for all.
-        motion: median motion of matched features, as a share of the image's diagonal.
-        stood_still: share of the verified pairs between which features hardly move.
-        still_background: share of the images that have something in the very place where another image has
-            it, while something else moved.
-    """
-
-    counts: MatchCounts
-    median_features: float
-    one_plane: float
-    only_turned: float
-    motion: float
-    stood_still: float
-    still_background: float
+    counts: MatchCounts  # numbers of images, features and pairs
+    median_features: float  # median number of features per image
+    one_plane: float  # share of the verified pairs that a plane, or a turn of the camera alone, explains
+    only_turned: float  # share of the sampled pairs that a turn explains, with one focal length for all
+    motion: float  # median motion of matched features, as a share of the image's diagonal
+    stood_still: float  # share of the verified pairs between which features hardly move
+    still_background: (
+        float  # share of the images with something in its very place, while something else moved
+    )
 
 
 def _moves_before_still(steps: NDArray[np.float64], diagonal: float) -> bool:

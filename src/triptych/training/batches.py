@@ -14,17 +14,11 @@ from triptych.workflow.seeds import derive_seed, torch_generator
 
 @dataclass(frozen=True)
 class Batch:
-    """The input of one forward pass: the batch of a step, or one micro-batch of it.
+    """The input of one forward pass: the batch of a step, or one micro-batch of it."""
 
-    Attributes:
-        indices: (B,) int64 on the CPU, indices of training examples.
-        generator: random generator on the training device, for augmentation.
-        progress: fraction of the training's steps done before this one, from 0 to below 1.
-    """
-
-    indices: Tensor
-    generator: torch.Generator
-    progress: float
+    indices: Tensor  # (B,) int64 on the CPU, indices of training examples
+    generator: torch.Generator  # random generator on the training device, for augmentation
+    progress: float  # fraction of the training's steps done before this one, from 0 to below 1
 
 
 def batch_size(recipe: Mapping[str, Any], num_examples: int) -> int:

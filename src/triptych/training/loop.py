@@ -53,24 +53,14 @@ READ_LOSS_EVERY = 20  # steps: every reading waits for the device
 
 @dataclass(frozen=True)
 class Fitted:
-    """The numbers of a finished training; the model holds the selected weights.
+    """The numbers of a finished training; the model holds the selected weights."""
 
-    Attributes:
-        rows: the history, one row per epoch.
-        best_epoch: the selected epoch, from 1; 0 without selection.
-        seconds: wall time of the whole run, over all its resumed parts.
-        model_share: fraction of the steps' time spent in forward, backward and optimizer, with the exchange
-            between workers.
-        images: number of images that went through forward and backward, over all epochs.
-        images_per_second: training speed, without evaluations.
-    """
-
-    rows: list[Row]
-    best_epoch: int
-    seconds: float
-    model_share: float
-    images: int
-    images_per_second: float
+    rows: list[Row]  # the history, one row per epoch
+    best_epoch: int  # the selected epoch, from 1; 0 without selection
+    seconds: float  # wall time of the whole run, over all its resumed parts
+    model_share: float  # of the steps' time, in forward, backward, exchange between workers, and optimizer
+    images: int  # number of images that went through forward and backward, over all epochs
+    images_per_second: float  # training speed, without evaluations
 
 
 def fit(
