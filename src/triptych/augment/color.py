@@ -58,15 +58,10 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
 def draw_jitter(
     n: int, *, strength: tuple[float, float, float, float], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Factors and order of torchvision's ColorJitter for n images.
+    """(N, 4) factors of torchvision's ColorJitter, and (N, 4) int64, the order in which they are applied.
 
-    Args:
-        strength: brightness, contrast and saturation factors are uniform this much around 1 (but not below
-            0), and the shift of the hue around 0.
-
-    Returns:
-        (N, 4) factors of brightness, contrast, saturation and hue; (N, 4) int64, the order in which they are
-        applied.
+    By `strength` brightness, contrast and saturation are uniform around 1 (but not below 0), the hue around
+    0.
     """
     device = generator.device
     low = [max(0.0, 1 - width) for width in strength[:3]] + [-strength[3]]
@@ -79,10 +74,7 @@ def draw_jitter(
 def jitter(images: Tensor, factors: Tensor, order: Tensor, jittered: Tensor) -> Tensor:
     """Brightness, contrast, saturation and hue, one after the other, clamped after each.
 
-    Args:
-        images: (N, 3, H, W) float in 0..1.
-        factors, order: (N, 4) each, from `draw_jitter`.
-        jittered: (N,) bool; the other images stay as they are.
+    Images are (N, 3, H, W) float in 0..1; those that are not `jittered` (N,) stay as they are.
     """
     operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
     images = images.clone()

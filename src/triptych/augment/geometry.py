@@ -78,10 +78,9 @@ def crop_resize_flip(images: Tensor, boxes: Tensor, mirrored: Tensor, size: int)
 
 
 def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Which rows (N, height) and columns (N, width) of an image lie in a box; boxes may extend beyond the
-    border.
+    """Which rows (N, height) and columns (N, width) of an image lie in a box; both for a pixel inside.
 
-    Boxes are (N, 4) int64: top, left, height, width. A pixel is inside if both are true.
+    Boxes are (N, 4) int64, top, left, height, width, and may extend beyond the border.
     """
     top, left, tall, wide = boxes.unsqueeze(2).unbind(1)
     rows, columns = torch.arange(height, device=boxes.device), torch.arange(width, device=boxes.device)

@@ -22,18 +22,12 @@ COUNT = 8  # images in the figure
 
 @torch.no_grad()
 def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """softmax(Q K^T / sqrt(width)) of every attention layer, in the order of their calls.
+    """softmax(Q K^T / sqrt(width)) of every attention layer, (N, heads, tokens, tokens) each, in the order of
+    calls.
 
     An attention layer is a module with the number of its `heads` and a layer `qkv` that gives queries, keys
     and values, each by head (see `triptych.models.vit`). The weights are computed from the outputs of the
-    `qkv` layers, by forward hooks.
-
-    Args:
-        images: (N, 3, H, W), normalised.
-
-    Returns:
-        For each layer (N, heads, tokens, tokens) float32, rows that sum to one; none for a model
-        without attention.
+    `qkv` layers, by forward hooks. A model without attention has none.
     """
     weights: list[Tensor] = []
 
@@ -60,16 +54,11 @@ def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 def rollout(weights: Sequence[Tensor]) -> Tensor:
-    """How much each token's input contributes to each token's output, by attention alone.
+    """How much each token's input (column) contributes to each token's output (row), by attention alone.
 
-    Heads are averaged. The residual connection is the identity, hence 0.5 A + 0.5 I, with rows normalised to
-    sum to one; the product over the layers is the flow through all of them.
-
-    Args:
-        weights: the attention of each layer, first to last, (N, heads, tokens, tokens) each.
-
-    Returns:
-        (N, tokens, tokens): rows are outputs, columns inputs; rows sum to one.
+    Heads of the layers' (N, heads, tokens, tokens) weights are averaged. The residual connection is the
+    identity, hence 0.5 A + 0.5 I, with rows normalised to sum to one; the product over the layers is the flow
+    through all of them.
     """
     flow = torch.eye(weights[0].shape[-1], device=weights[0].device)
     for layer in weights:
@@ -79,17 +68,10 @@ def rollout(weights: Sequence[Tensor]) -> Tensor:
 
 
 def class_token_maps(model: nn.Module, images: Tensor) -> Tensor:
-    """How much the class token of a ViT attends to each patch, by rollout.
+    """How much the class token of a ViT attends to each patch, by rollout: (N, side, side) float32.
 
-    Args:
-        model: the network, in eval mode; its tokens are the class token, then a square of patches.
-        images: (N, 3, H, W), normalised.
-
-    Returns:
-        (N, side, side) float32, patches in the order of the image.
-
-    Raises:
-        TriptychError: the model has no attention layer, or other tokens.
+    The tokens of the model, in eval mode, are the class token, then a square of patches. Raises
+    `TriptychError` if it has no attention layer, or other tokens.
     """
     weights = attention_weights(model, images)
     if not weights:
@@ -112,13 +94,11 @@ def attention_maps(
 ) -> dict[str, NDArray[Any]]:
     """Run the networks in float32 on the CPU on eight test images, in the proportions of the classes.
 
-    Args:
-        networks: `module` and `options` of each network, by augmentation.
-        weights: each network's file of weights, by augmentation.
+    Networks (`module` and `options`) and files of weights are given by augmentation.
 
     Returns:
         `images`: (8, H, W, 3) uint8; `labels`: (8,) int64; `maps`: (augmentations, 8, side, side) float32,
-        see `class_token_maps`; `predicted`: (augmentations, 8) int64 classes.
+            see `class_token_maps`; `predicted`: (augmentations, 8) int64 classes.
 
     Raises:
         TriptychError: a network has no attention that can be rolled out, or weights do not fit.

@@ -9,8 +9,7 @@ TRAINING = 3  # forward and backward pass together, relative to forward: backwar
 
 
 def forward_flops(model: nn.Module, image_size: int) -> int:
-    """Floating-point operations of the forward pass for one image (3, `image_size`, `image_size`), two per
-    multiply-add.
+    """Floating-point operations of the forward pass for one image of this side, two per multiply-add.
 
     Counts matrix products and convolutions, as is usual; norms, activations and sums are a few percent more.
     The pass is on the CPU in eval mode, float32 and without gradients, not accelerated. Attention runs as

@@ -25,12 +25,7 @@ def exclusive_sum(values: Tensor, ray_index: Tensor) -> Tensor:
 def transmittance(optical_depth: Tensor, ray_index: Tensor) -> Tensor:
     """Fraction of light that passes from each sample to the camera: exp(-optical depth before the sample).
 
-    Args:
-        optical_depth: (n,) density times step length, at least 0.
-        ray_index: (n,) int64, ascending: the ray of each sample.
-
-    Returns:
-        (n,) in (0, 1], of the type of `optical_depth`.
+    The optical depth (n,) is density times step length, at least 0; the result has its type.
     """
     return torch.exp(-exclusive_sum(optical_depth, ray_index)).to(optical_depth.dtype)
 
@@ -60,11 +55,9 @@ def composite(
 
     Args:
         density: (n,) per unit length.
-        colour: (n, 3).
-        distance: (n,) from the ray's origin.
+        colour, distance: (n, 3), and (n,) from the ray's origin.
         step_length: (n,) length of the step that each sample stands for, in unit cubes.
-        ray_index: (n,) int64, ascending: the ray of each sample.
-        num_rays: number of rays; those without samples come out empty.
+        ray_index: (n,) int64, ascending: the ray of each sample; rays without samples come out empty.
 
     Returns:
         The rendered rays, and the weight (n,) of each sample in its ray.

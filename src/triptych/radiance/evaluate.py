@@ -116,11 +116,9 @@ def save_view(
     """Measure a rendering and save it as `NAME_render.png`, with `NAME_truth.png` and `NAME_error.png`.
 
     Args:
-        folder: existing folder for the pictures.
         folder_name: folder in the file names of the result.
         render: (h, w, 3) uint8; this 8-bit picture is measured.
-        truth: (h, w, 3) in [0, 1].
-        unmasked: (h, w) bool, the pixels that are measured, or None for all.
+        truth, unmasked: (h, w, 3) in [0, 1]; (h, w) bool, the pixels that are measured, or None for all.
         others: more pictures, by what they show.
 
     Returns:
@@ -153,14 +151,8 @@ def evaluate_views(
 ) -> dict[str, Any]:
     """Render views, measure them, and save pictures: see `save_view`; `_depth` and `_normal` in addition.
 
-    Images with alpha are compared over the field's background, masked pixels not at all.
-
-    Args:
-        folder: existing folder for the pictures; it may be temporary.
-        folder_name: folder in the file names of the result.
-
-    Returns:
-        Mean `psnr` and `ssim`, and the same with file names for each of `views`.
+    Images with alpha are compared over the field's background, masked pixels not at all. Returns the mean
+    `psnr` and `ssim`, and the same with file names, below `folder_name`, for each of `views`.
     """
     cameras = scene.cameras.to(radiance.background.device)
     views: list[dict[str, Any]] = []

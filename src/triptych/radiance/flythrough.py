@@ -46,8 +46,6 @@ def film_cameras(
 
     Args:
         training: positions of the training images in the scene, which the film passes in this order.
-        name: of the scene.
-        path: the recorded path, or None.
         options: the film's `seconds`, `fps` and `width`; a recorded path has its own seconds and fps.
         samples: see `affordable_width`, for a `width` of None.
 

@@ -10,12 +10,10 @@ BORDER_SAMPLES = 32  # on each side of the image
 
 
 def sphere_in_view(cameras: Cameras, camera: int, centres: Tensor, radius: Tensor) -> Tensor:
-    """Whether spheres, with centres (m, 3) in unit-cube coordinates, reach into one camera's frustum: (m,)
-    bool.
+    """Whether spheres with centres (m, 3) in the unit cube reach into one camera's frustum: (m,) bool.
 
     Never False if the image shows a part of the sphere, occlusion aside; it may be True for a sphere just
-    outside, because the frustum has the bounding rectangle (for a fisheye, circle) of the undistorted image
-    border.
+    outside, because the frustum has the bounding rectangle (for a fisheye, circle) of the undistorted border.
     """
     local = (centres - cameras.position[camera]) @ cameras.rotation[camera]
     border, coefficients = _border(cameras, camera), cameras.distortion[camera]

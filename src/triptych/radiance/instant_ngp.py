@@ -77,18 +77,10 @@ class Program:
         return found[1] if found else "of unknown version"
 
     def run(self, arguments: Sequence[object], *, folder: Path, steps: int = 0) -> float | None:
-        """Run it to its end; everything that it prints but its progress goes to the job's log file.
+        """Run it to its end in `folder`; what it prints, without its progress, goes to the job's log file.
 
-        Args:
-            arguments: of `run.py`; paths must be absolute.
-            folder: its working directory, to which it may write.
-            steps: for the progress; 0: it does not train.
-
-        Returns:
-            The last training loss that it printed, or None.
-
-        Raises:
-            TriptychError: it cannot be started, or fails.
+        Paths in the arguments of `run.py` must be absolute; 0 `steps`: it does not train. Returns the last
+        training loss that it printed, or None. Raises `TriptychError` if it cannot be started, or fails.
         """
         loss: float | None = None
         with Progress(steps, BACKEND) as progress:

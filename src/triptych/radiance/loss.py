@@ -33,14 +33,12 @@ def radiance_loss(
 def distortion_loss(
     weight: Tensor, distance: Tensor, step_length: Tensor, ray_index: Tensor, num_rays: int
 ) -> Tensor:
-    """Spread of each ray's weights (rays,): small for a single thin surface, large with floaters in front of
-    it.
+    """Spread of each ray's weights (rays,): small for a thin surface, large with floaters in front of it.
 
         sum_ij w_i w_j |t_i - t_j| + 1/3 sum_i w_i² step_i
 
     with weights w, distances t and step lengths (Barron et al. 2022, Mip-NeRF 360, equation 15), (n,) each.
-    Samples of a ray are sorted by distance, so prefix sums replace the sum over pairs. Rays, (n,) int64,
-    ascend.
+    Samples of a ray are sorted by distance, so prefix sums replace the sum over pairs.
     """
     gaps = distance * exclusive_sum(weight, ray_index) - exclusive_sum(weight * distance, ray_index)
     spread = 2 * weight * gaps.to(weight.dtype) + weight * weight * step_length / 3

@@ -26,17 +26,11 @@ ABOVE = 1.5  # distance from a vertex to the origin of the ray that renders its 
 def sample_density(
     radiance: RadianceField, low: Tensor, high: Tensor, *, resolution: int
 ) -> tuple[Tensor, float]:
-    """Density at the nodes of a cubic grid in a box, 0 in unoccupied cells, as in renderings.
+    """Density (nx, ny, nz) at the nodes of a cubic grid in a box, beginning at `low`, and the width of a
+    cell.
 
-    Args:
-        low, high: (3,) corners of the box, in unit-cube coordinates.
-        resolution: cells along the longest side of the box.
-
-    Returns:
-        Density (nx, ny, nz) per unit-cube length, beginning at `low`, and the width of a cell.
-
-    Raises:
-        TriptychError: the box is thinner than a cell.
+    0 in unoccupied cells, as in renderings. `resolution` is that of the box's longest side. Raises
+    `TriptychError` if the box is thinner than a cell.
     """
     extent = high - low
     cell = float(extent.max()) / resolution
@@ -79,15 +73,8 @@ def extract_mesh(
     Training constrains density only through integrals along rays, so it is rough from one node to the next
     and jumps by orders of magnitude. It is therefore clamped at twice the surface's density and smoothed: the
     surface of a solid stays in place, and parts thinner than a cell disappear. The surface is open at the
-    border of the grid.
-
-    Args:
-        values: (nx, ny, nz) density at the nodes of a grid, from `sample_density`.
-        min_component_fraction: connected components with fewer faces than this fraction of the largest one's
-            are left out.
-
-    Returns:
-        The mesh; it has no faces if the values never cross `density`.
+    border of the grid. Connected components with fewer faces than `min_component_fraction` of the largest
+    one's are left out. There are no faces if the values never cross `density`.
     """
     level = gaussian_filter((values / density).clamp(max=2).cpu().numpy(), SMOOTHING, mode="nearest") - 1
     if level.min() >= 0 or level.max() <= 0:

@@ -16,8 +16,7 @@ def neighbour_distance(width: int, height: int) -> int:
 
 
 def normals_between(centre: Tensor, right: Tensor, left: Tensor, below: Tensor, above: Tensor) -> Tensor:
-    """Unit normals (…, 3), facing the camera, of a surface known at points (…, 3) and their neighbours in an
-    image.
+    """Unit normals (…, 3), facing the camera, of a surface at points (…, 3) with neighbours in an image.
 
     The tangents along rows and columns are means of the differences to both sides, weighted by the inverse of
     their squared length: central differences on smooth surfaces; at the edge of an object only the side that

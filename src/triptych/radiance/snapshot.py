@@ -63,11 +63,8 @@ MAX_CELLS = 512  # of the occupancy grid, a side
 
 
 def _shape(about: dict[str, Any]) -> FieldShape:
-    """The shape in a description.
-
-    Raises:
-        ValueError: it is no shape of a field of this project.
-        TypeError: it has other keys.
+    """The shape in a description. Raises `ValueError` or `TypeError` if it is none of a field of this
+    project.
     """
     values = dict(about["shape"])
     if (modules := values.pop("modules", "torch")) != "torch":  # an entry of older versions

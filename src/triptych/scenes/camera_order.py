@@ -30,8 +30,7 @@ def path_length(distances: Array, order: Order) -> float:
 
 
 def short_path(distances: Array) -> Order:
-    """An order (n,) of n points whose path is short, by their distances (n, n): from one to the nearest next,
-    then improved.
+    """A short path through n points by their distances (n, n): from one to the nearest next, then improved.
 
     2-opt (Croes, "A method for solving traveling-salesman problems", 1958) reverses a part of the path as
     long as that makes it shorter. If its ends are nearer than two neighbours in it, it is cut between these

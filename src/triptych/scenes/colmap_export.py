@@ -23,12 +23,9 @@ def write_model(model: pycolmap.Reconstruction, folder: str | Path) -> None:
 def colmap_model(
     frames: Sequence[Mapping[str, Any]], points: SparsePoints | None = None
 ) -> pycolmap.Reconstruction:
-    """A model of posed images. Its points have no tracks.
+    """A model of posed images, given by entries of a scene file. Its points have no tracks.
 
     Lenses without distortion are PINHOLE, which more programs read than OPENCV.
-
-    Args:
-        frames: one per image: `file_path`, the keys of `write_scene.lens_entry`, `transform_matrix`.
     """
     model = pycolmap.Reconstruction()
     cameras: dict[tuple[Any, ...], int] = {}

@@ -31,14 +31,9 @@ def _read_model(folder: Path) -> pycolmap.Reconstruction:
 def read_colmap_scene(path: str | Path) -> tuple[SceneFile, SparsePoints | None]:
     """Read a COLMAP model with its images; of several, the one with the most images.
 
-    The model is turned upright, centred and scaled as after structure from motion (`normalisation`),
-    because COLMAP's world has no meaning of its own.
-
-    Args:
-        path: a folder with `images/` and `sparse/0/`, or the model's own folder beside `images/`.
-
-    Returns:
-        The scene, whose frames' lenses may need undistortion, and its points.
+    The model is turned upright, centred and scaled as after structure from motion (`normalisation`), because
+    COLMAP's world has no meaning of its own. The path is that of a folder with `images/` and `sparse/0/`, or
+    of the model's own folder beside `images/`. Lenses may need undistortion.
 
     Raises:
         TriptychError: there is no model, it cannot be read, or fewer than two of its images exist.

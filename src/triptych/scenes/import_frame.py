@@ -49,16 +49,10 @@ def _save_image(image: Image.Image, source: Path | None, folder: Path, name: str
 def import_frame(
     frame: Frame, source: Path, folder: Path, name: str, *, world: World, masked: bool, done: Counter[str]
 ) -> dict[str, Any]:
-    """Check a frame, copy its image and mask to `folder`, and return its entry of the new scene file.
+    """Check a frame, copy its image and mask to `folder`, called `frames`, and return its new entry.
 
-    Args:
-        folder: the folder of the copies, which is to be called `frames`.
-        name: the copy's name, without suffix.
-        masked: whether to write a mask also if the frame has none.
-        done: counts what was done to images that could not be copied as they are.
-
-    Raises:
-        TriptychError: the image, mask, lens or pose cannot be used.
+    With `masked` a mask is written also if the frame has none. `done` counts what was done to images that
+    could not be copied as they are. Raises `TriptychError` if the image, mask, lens or pose cannot be used.
     """
     stored = load_image(source)
     image, turned = _as_calibrated(frame, stored)

@@ -41,17 +41,11 @@ class Scene:
 
 
 def read_scene(path: str | Path, *, downscale: int = 1) -> Scene:
-    """Read a scene file and the sizes of its images.
+    """Read a scene file and the sizes of its images, whose sides are divided by `downscale`.
 
-    Frames whose image does not exist are left out with a warning, since published scenes list
-    such frames. Intrinsics may be at the top level or in a frame, and are scaled to the size in use.
-
-    Args:
-        path: the JSON file; `file_path` entries are relative to it.
-        downscale: whole number by which the images' sides are divided.
-
-    Raises:
-        TriptychError: the file is missing or malformed, or fewer than two images exist.
+    Frames whose image does not exist are left out with a warning, since published scenes list such frames.
+    Intrinsics may be at the top level or in a frame, and are scaled to the size in use. Raises
+    `TriptychError` if the file is missing or malformed, or fewer than two images exist.
     """
     content = read_scene_file(path)
     check_images(path, content)

@@ -87,15 +87,11 @@ class Growth:
 def run_mapper(
     attempt: Attempt, database: Path, images: str | Path, scratch: str | Path, *, names: list[str], seed: int
 ) -> dict[int, pycolmap.Reconstruction]:
-    """COLMAP's models of an attempt.
+    """COLMAP's models of the images `names`; the lenses of the database may be simplified; `scratch` is
+    empty.
 
     It runs in one thread: with more, poses would depend on their number, and a scene of fifty images gains
     nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
-
-    Args:
-        database: COLMAP database with verified matches; its lenses may be simplified.
-        scratch: an empty folder, for COLMAP.
-        names: the images to map.
     """
     simplify_lenses(database, everywhere=attempt.tolerant)
     if attempt.mapper == "global":

@@ -60,17 +60,11 @@ def _files(folder: Path, leave_out: str | None) -> list[Path]:
 
 
 def find_photographs(folder: Path, *, leave_out: str | None = None) -> tuple[list[Path], list[ManifestRow]]:
-    """The photographs in a folder and its sub-folders, in natural order, and those that cannot be read.
+    """The photographs in a folder, but not in its part `leave_out`, in natural order, and a row for each RAW
+    file.
 
-    Args:
-        leave_out: a sub-folder without photographs, such as one of masks, relative to the folder.
-
-    Returns:
-        The images, and a row of frames.csv for each camera RAW file. RAW files beside an image of the same
-        name are left out with the other types.
-
-    Raises:
-        TriptychError: there is no such folder, or no image in it.
+    RAW files beside an image of the same name are left out with the other types. Raises `TriptychError` if
+    there is no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise TriptychError(f"{folder}: there is no such folder; correct the scene's path in the config")

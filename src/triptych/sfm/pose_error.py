@@ -38,15 +38,8 @@ def compare_poses(estimated: dict[str, Array], reference: dict[str, Array]) -> d
 
     The similarity has the least squared distance between camera centres: Umeyama, "Least-squares estimation
     of transformation parameters between two point patterns", PAMI 13(4), 1991. Only names that occur in both
-    are compared.
-
-    Returns:
-        images (compared), median_rotation_degrees, max_rotation_degrees, median_position_percent,
-        max_position_percent, camera_span in the reference's units. Position errors are in percent of the
-        span, the greatest distance between two compared reference cameras.
-
-    Raises:
-        TriptychError: fewer than three frames are in both, or all cameras are on one line.
+    are compared. Positions are in percent of the span, the greatest distance between two compared reference
+    cameras. Raises `TriptychError` if fewer than three frames are in both, or all cameras are on one line.
     """
     names = sorted(estimated.keys() & reference.keys())
     if len(names) < 3:

@@ -37,15 +37,8 @@ class Batches:
     """The batches of a training as a function of (seed, epoch, step) and nothing else.
 
     Each epoch visits the examples in a new order and drops the last incomplete batch. If there are fewer
-    examples than `batch_size`, all of them are one batch.
-
-    Args:
-        recipe: `epochs`, `batch_size` (examples per optimizer step, over all workers), `accumulate`
-            (micro-batches per batch).
-        device: the training's device, for the generators of the augmentation.
-
-    Raises:
-        TriptychError: there are too few examples for a batch, or for its micro-batches.
+    examples than `batch_size` (per optimizer step, over all workers), all of them are one batch. Raises
+    `TriptychError` if they are too few for a batch, or for its `accumulate` micro-batches.
     """
 
     def __init__(

@@ -30,10 +30,10 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: the folder of the files, `results/checkpoints/<run>`.
+        folder: `results/checkpoints/<run>`.
         fingerprint: digest of everything that decides the result (recipe, seed, data, code); a checkpoint
-            with another fingerprint belongs to another training. It stays until this one has its first, so
-            that a change which is undone at once costs nothing.
+            with another one belongs to another training. It stays until this one has its first, so that a
+            change which is undone at once costs nothing.
         conditions: precision and hardware in words. They may differ when a run resumes, which changes the
             last bits of the result: `load` then warns.
     """
@@ -100,12 +100,9 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint atomically and drop all but the newest two.
 
-        `state` may hold tensors, numbers, strings, lists and dictionaries only, so that it
-        loads with `weights_only=True`.
-
-        Raises:
-            OSError: the disk is full, for instance.
-            SystemExit: a signal has requested the end (see `stopping`).
+        `state` may hold tensors, numbers, strings, lists and dictionaries only, so that it loads with
+        `weights_only=True`. Raises `OSError` if the disk is full, and `SystemExit` if a signal has requested
+        the end.
         """
         # Into memory first: torch's writer would turn a full disk into an error without an errno.
         content = io.BytesIO()

@@ -62,14 +62,13 @@ def data_parallel(model: nn.Module) -> nn.Module:
 
 
 def gather_views(z: Tensor, *, views: int) -> Tensor:
-    """Gather view-major projections (views * n, d), float32, into those of the global batch, (views * workers
-    * n, d).
+    """Gather view-major projections (views * n, d), float32, into the (views * workers * n, d) of the global
+    batch.
 
-    Row v * n + i of a worker is view v of image i of its shard; row v * N + j of the result is view v of
-    image j of the global batch, so a contrastive loss of the result is that of one process. Every worker
-    computes the loss L of the whole batch. The gradient in a worker's rows is the sum of what all workers'
-    losses contribute, which is `workers` times dL/dz; the mean over workers of gradients that each cover one
-    shard only makes it dL/dparameters.
+    Row v * n + i of a worker is view v of image i of its shard, and so in the global batch: a contrastive
+    loss of the result is that of one process. Every worker computes the loss L of the whole batch. The
+    gradient in its rows is the sum of what all workers' losses contribute, `workers` times dL/dz; the mean
+    over workers of gradients that each cover one shard only makes it dL/dparameters.
     """
     if world_size() == 1:
         return z

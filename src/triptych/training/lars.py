@@ -13,7 +13,8 @@ class LARS(torch.optim.Optimizer):
 
     For a layer with weights w and gradient g (with weight decay: g + decay * w), and with the trust ratio r =
     TRUST * |w| / |g|, or 1 if a norm is zero or its group has `adapt: False` (biases and norms):
-    v <- momentum * v + lr * r * g;  w <- w - v  (Nesterov: w - (momentum * v + lr * r * g)).
+
+        v <- momentum * v + lr * r * g;  w <- w - v  (Nesterov: w - (momentum * v + lr * r * g))
     """
 
     def __init__(

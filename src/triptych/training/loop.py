@@ -93,21 +93,19 @@ def fit(
             call the module that it is given, which may wrap `model`.
         recipe: `epochs`, `batch_size`, `accumulate`, `clip_norm`, `ema`, `compile`, `precision`, and what
             `make_optimizer` and `learning_rate` need.
-        folder: receives the TensorBoard events, `tensorboard/`, and `history.csv`: for every epoch
-            `train_loss`, the columns of `evaluate`, `learning_rate` (of the last step), `images_per_second`
-            (without evaluation), `seconds` (with evaluation) and `model_share` (see `Fitted`).
-        checkpoints: this run's checkpoints; the caller removes them once its outputs are written.
-        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one; its numbers are
-            added to the epoch's row. With `ema` the model has the averaged weights during the call.
+        folder: receives the TensorBoard events and `history.csv`: for every epoch `train_loss`, the columns
+            of `evaluate`, `learning_rate` (of the last step), `images_per_second` (without evaluation),
+            `seconds` (with evaluation) and `model_share` (see `Fitted`).
+        checkpoints: the caller removes them once its outputs are written.
+        evaluate: called in eval mode after every `evaluate_every`-th epoch and the last one, with the
+            averaged weights if there are some; its numbers are added to the epoch's row.
         select: column of `evaluate` to minimise; the weights of its best epoch are restored at the end.
             Without it the last epoch's weights stay (with `ema`, their average).
         check_loss: called with the mean training loss of every epoch, before the evaluation.
-        cost: cost(p) is the relative time of the first fraction p of the training, for the ETA; None if all
-            steps take equally long.
+        cost: cost(p) is the relative time of the first fraction p of the training, for the ETA; None: p.
 
     Raises:
-        TriptychError: the batch is larger than the data or than the memory, or the loss is no
-            longer finite.
+        TriptychError: the batch is larger than the data or than the memory, or the loss is not finite.
     """
     batches = Batches(num_examples, recipe, seed=seed, device=device, label=label)
     if device.type == "cpu":

@@ -58,16 +58,19 @@ def _product_of_steps(square: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon for the hidden layers, with Nesterov momentum; for the rest Nesterov SGD or AdamW.
 
-    A filter bank (out, in, height, width) counts as a matrix (out, in * height * width). With the momentum v
-    <- momentum * v + (1 - momentum) * g of a hidden layer's gradient, its step is w <- (1 - lr *
-    weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g'), g' = (1 - momentum) * g +
-    momentum * v. The learning rate is thus the spectral norm of each step whatever the size of the gradient,
-    and the same one suits layers of all shapes.
+    A filter bank (out, in, height, width) counts as a matrix (out, in * height * width). With the gradient g
+    of a hidden layer and its momentum v, a step is
+
+        v <- momentum * v + (1 - momentum) * g;  g' = (1 - momentum) * g + momentum * v
+        w <- (1 - lr * weight_decay) * w - lr * sqrt(max(1, rows / columns)) * orthogonalise(g')
+
+    The learning rate is thus the spectral norm of each step whatever the size of the gradient, and the same
+    one suits layers of all shapes.
 
     Args:
         groups: parameter groups, each with its own `lr`; those with `hidden: True` hold the hidden layers,
             those with `adam: True` are updated by AdamW, others by SGD (weight decay added to the gradient).
-        dtype: dtype of the orthogonalisation; bfloat16 suffices and is fast if the hardware supports it.
+        dtype: of the orthogonalisation; bfloat16 suffices and is fast if the hardware supports it.
     """
 
     def __init__(

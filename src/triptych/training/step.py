@@ -96,13 +96,10 @@ class TrainingStep(Generic[Inputs]):
         self.stopwatch = Stopwatch(batches.device, batches.steps)
 
     def __call__(self, epoch: int, step: int) -> Tensor:
-        """Run one step.
+        """Run one step and return the loss of the batch, () on the device, without gradient.
 
         Gradients and losses of the micro-batches are averaged by their fractions of the batch, then over
         workers. A contrastive loss therefore compares within a micro-batch only.
-
-        Returns:
-            The loss of the batch: () on the device, without gradient.
         """
         state, losses = self.state, []
         state.optimizer.zero_grad(set_to_none=True)
@@ -133,10 +130,8 @@ class TrainingStep(Generic[Inputs]):
         """Run forward and backward on `size` examples of a micro-batch, with room for the optimizer.
 
         Twice, because later micro-batches of a step run while the gradients of the first one are in memory.
-        The model is not usable afterwards. For one worker only.
-
-        Raises:
-            Exception: the allocator's, if they do not fit.
+        The model is not usable afterwards. For one worker only. Raises the allocator's error if they do not
+        fit.
         """
         batch, _ = next(self.batches.micro_batches(epoch, step))
         trained = [p for p in self.state.model.parameters() if p.requires_grad]

@@ -23,10 +23,8 @@ def saving_when_stopped(request: Callable[[int], None] | None = None) -> Iterato
 
     A second SIGINT (Ctrl-C) ends the process at once. A second signal of another kind has no effect:
     schedulers send several before SIGKILL. SIGHUP stays ignored under nohup. No effect outside the main
-    thread, which alone may handle signals.
-
-    Args:
-        request: called with the first signal's number; by default `request_stop`. It must not fail.
+    thread, which alone may handle signals. `request` is called with the first signal's number; it must not
+    fail.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -12,11 +12,8 @@ class WeightAverage:
 
     Trained parameters and floating-point buffers are averaged, among them the running statistics of batch
     norms: the latest ones would describe the activations of the latest weights. The average is swapped into
-    the model in place, which `torch.optim.swa_utils.AveragedModel`, a copy of the model, does not offer.
-
-    Args:
-        model: the model, on its device; the average starts at its weights.
-        decay: weight of the past at each step; 0 keeps no average, and no method has an effect.
+    the model in place, which `torch.optim.swa_utils.AveragedModel`, a copy of the model, does not offer. A
+    decay of 0 keeps no average, and no method has an effect.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

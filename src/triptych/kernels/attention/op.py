@@ -24,11 +24,10 @@ class Attention(transformer.Attention):
 
 
 def attention(qkv: Tensor, heads: int) -> Tensor:
-    """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1).
+    """softmax(Q K^T / sqrt(width)) V for each head (Vaswani et al. 2017, equation 1): (N, tokens, dim).
 
     In bfloat16 by a kernel; in float32 by two plain products, which are faster on a CPU than PyTorch's fused
-    form. `qkv` is (N, tokens, 3 * dim), queries before keys before values, each by head; the result is (N,
-    tokens, dim).
+    form. `qkv` is (N, tokens, 3 * dim), queries before keys before values, each by head.
     """
     n, tokens, triple = qkv.shape
     width = triple // 3 // heads

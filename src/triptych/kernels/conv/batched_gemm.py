@@ -54,14 +54,9 @@ def _grouped(count: int, entries: list[tuple[int, int, int]]) -> Connections:
 def connections(side: int, size: int, stride: int) -> tuple[Connections, Connections, Connections]:
     """The pairs of an input and an output position that a tap of a square kernel connects.
 
-    Args:
-        side: of the input map; positions are numbered row by row.
-        size: of the kernel, odd; the map is padded by half of it.
-        stride: of the convolution.
-
-    Returns:
-        For each output position (input position, tap); for each input position (output position, tap);
-        for each tap (input position, output position).
+    Positions are numbered row by row; the input map, of `side`, is padded by half of the kernel's odd `size`.
+    Returns for each output position (input position, tap); for each input position (output position, tap);
+    for each tap (input position, output position).
     """
     out = (side - 1) // stride + 1
     triples = []

@@ -12,14 +12,11 @@ TWO = np.float32(2)
 
 @kernel
 def composite(task, starts, distances, steps, min_transmittance, density, colour, rendered, seen):
-    """What RAYS rays see.
+    """What RAYS rays see; their samples begin at `starts` (rays + 1,), and those below a transmittance are
+    left out.
 
-    Args:
-        starts: (rays + 1,) int64, where each ray's samples begin.
-        steps: length and cone of the `StepSchedule`.
-        min_transmittance: light below which samples are left out.
-        rendered: (rays, 6) float32, filled: colour, opacity, depth, distortion.
-        seen: (rays,) int64, filled with how many of each ray's samples took part.
+    Fills `rendered` (rays, 6) with colour, opacity, depth, distortion, and `seen` (rays,) with how many of
+    each ray's samples took part.
     """
     length, cone = steps
     for ray in range(task * RAYS, min(len(seen), (task + 1) * RAYS)):

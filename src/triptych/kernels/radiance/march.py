@@ -74,9 +74,7 @@ def ray_of(origins, directions, ray):
 def skip_empty_space(ray, number, blocks, steps):
     """Steps from `number`, which lies in an empty cell, to the first one behind that cell or its block.
 
-    Args:
-        blocks: (cascades, side / COARSE, …) bytes, whether any of a block's COARSE³ cells is occupied.
-        steps: length and cone of the `StepSchedule`.
+    `blocks` (cascades, side / COARSE, …) says whether any of a block's COARSE³ cells is occupied.
     """
     (ox, oy, oz), (dx, dy, dz), (ix, iy, iz) = ray
     length, cone = steps
@@ -154,13 +152,8 @@ def look_ahead(ray, number, shape, steps, distances, cells):
 def find_samples(ray, number, leave, occupancy, steps, room, found, filled, end):
     """Write the distances of a ray's samples from step `number` on to found[filled:end].
 
-    Args:
-        leave: distance at which the ray leaves the box.
-        room: distances and cells for `look_ahead`.
-        end: where to stop; the last LOOK places may stay free.
-
-    Returns:
-        The step to go on with, infinite behind the last one, and the end of what was written.
+    The last LOOK places may stay free; the ray leaves the box at distance `leave`. Returns the step to go on
+    with, infinite behind the last one, and the end of what was written.
     """
     (bits, blocks), (distances, cells) = occupancy, room
     shape = np.uint32(blocks.shape[0]), np.uint32(blocks.shape[1] << SHIFT)

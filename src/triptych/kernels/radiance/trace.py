@@ -26,8 +26,7 @@ def _starts(counts: np.ndarray) -> np.ndarray:
 
 
 class KernelTracer:
-    """Traces rays through one field, in float32 on the CPU: one call at a time, each followed by its
-    backward.
+    """Traces rays through one float32 field on the CPU: one call at a time, each followed by its backward.
 
     Buffers are reused. The gradients of the hash tables are added to `table.grad` directly, since they are
     too large to be passed around; all others pass through autograd.

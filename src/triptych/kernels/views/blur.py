@@ -12,8 +12,8 @@ def _reflected(place, size):
 
 @kernel
 def blur(plane, size, weights, lines, line):
-    """Weigh the neighbours of each pixel in both directions by (2 * radius + 1,) weights; borders are
-    reflected.
+    """Weigh the neighbours of each pixel in both directions by (2 * radius + 1,) weights, with reflected
+    borders.
 
     `plane` has size * size pixels or more; `lines` (size, size) and `line` (size + 2 * radius,) are
     overwritten.
