@@ -12,9 +12,9 @@ from triptych.data.image_files import shrink
 from triptych.data.video import frame_count, read_pictures, read_video
 from triptych.data.video_frame import Picture
 from triptych.scenes.manifest import ManifestRow
-from triptych.sfm.choice import Candidate
+from triptych.sfm.include_exclude import EXCLUDED, Selection
+from triptych.sfm.kept_frames import Candidate
 from triptych.sfm.motion import cell_means, small_version
-from triptych.sfm.selection import EXCLUDED, Selection
 from triptych.sfm.sharpness import MEASURED_SIZE, sharpest_of_windows, sharpness
 from triptych.workflow.progress import Progress
 

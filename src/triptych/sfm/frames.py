@@ -13,11 +13,11 @@ from PIL import Image
 
 from triptych.data.image_files import FORMATS
 from triptych.scenes.manifest import ManifestRow, write_manifest
-from triptych.sfm.choice import MIN_FRAMES, Candidate, choose
 from triptych.sfm.film import COMBED, film_candidates, write_film_frames
+from triptych.sfm.include_exclude import EXCLUDED, Selection
+from triptych.sfm.kept_frames import MIN_FRAMES, Candidate, choose
 from triptych.sfm.motion import small_version
 from triptych.sfm.photographs import find_photographs, photographs
-from triptych.sfm.selection import EXCLUDED, Selection
 from triptych.sfm.sharpness import NOT_SHARPEST
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder

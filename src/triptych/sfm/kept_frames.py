@@ -1,4 +1,4 @@
-"""The choice among the sharpest frames of a film's windows: no exposure jumps or near-duplicates."""
+"""Which of the sharpest frames of a film's windows are kept: no exposure jumps, no near-duplicates."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter, shift
 
 from triptych.data.video import write_video
 from triptych.scenes.manifest import ManifestRow
-from triptych.sfm.choice import exposure_jumps, spread_over_motion
 from triptych.sfm.frames import extract_frames
+from triptych.sfm.include_exclude import Selection
+from triptych.sfm.kept_frames import exposure_jumps, spread_over_motion
 from triptych.sfm.motion import motion, small_version
-from triptych.sfm.selection import Selection
 from triptych.workflow.errors import TriptychError
 
 HEIGHT, WIDTH, RATE = 96, 128, 8
