@@ -56,11 +56,8 @@ def rules_of(scene):
 
 
 def film_of(wildcards):
-    """The film that frames are extracted from; changes of a folder are noticed by its fingerprint instead."""
-    scene = config["scenes"][wildcards.scene]
-    if scene["source"] == "orbit":
-        return rules.film_orbit.output.film
-    return local(scene["path"]) if scene["source"] == "video" else []
+    """The film that another rule writes; changes of the user's files are noticed by their fingerprint."""
+    return rules.film_orbit.output.film if config["scenes"][wildcards.scene]["source"] == "orbit" else []
 
 
 def frames_recipe(wildcards):
@@ -74,7 +71,7 @@ def frames_recipe(wildcards):
 
 
 def scene_contents(wildcards):
-    """A fingerprint that changes when a file of the scene's folder is added, removed or edited."""
+    """A fingerprint that changes when the scene's film is edited, or a file of its folder added, removed or edited."""
     fingerprint = source_of(wildcards.scene).fingerprint
     try:
         return fingerprint and fingerprint(config["scenes"][wildcards.scene])

@@ -75,11 +75,11 @@ def test_a_module_is_named_with_dots(module: str) -> None:
     assert "must be a module under src/" in complaint(augmentations={"mine": {"module": module}})
 
 
-@pytest.mark.parametrize("path", ["/data/{scene}.mp4", "/data/{ x , .* }/film.mp4", "/d{seed}/film.mp4"])
-def test_inputs_of_jobs_have_no_braces(path: str) -> None:
-    assert "as wildcards; rename" in complaint(scenes={"desk": {"source": "video", "path": path}})
-    assert "as wildcards" in complaint(scenes={"desk": {"source": "orbit", "flythrough": {"path": path}}})
-    assert "as wildcards" in complaint(datasets={"mine": {"source": "archive", "path": path}})
+@pytest.mark.parametrize("path", ["/data/{scene}.json", "/data/{ x , .* }/a.json", "/d{seed}/a", "/d/<b>"])
+def test_inputs_of_jobs_have_no_variables_of_snakemake(path: str) -> None:
+    assert "as variables; rename" in complaint(scenes={"desk": {"source": "orbit", "reference": path}})
+    assert "as variables" in complaint(scenes={"desk": {"source": "orbit", "flythrough": {"path": path}}})
+    assert "as variables" in complaint(datasets={"mine": {"source": "archive", "path": path}})
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,12 @@ def test_paths_are_one_line_of_text(path: str) -> None:
 
 
 def test_other_characters_of_shells_and_templates_are_part_of_a_path() -> None:
-    path = "/data/a b;*[x]?'\"`id`$(id) {{ x"
+    path = "/data/-a b;*[x]?'\"`id`$(id) %s {{ x } <b> {seed}"
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["scenes"]["desk"] = {"source": "folder", "path": path}
-    validate_config(config)
-    assert config["scenes"]["desk"]["path"] == path
+    for source in ("folder", "video"):
+        config["scenes"]["desk"] = {"source": source, "path": path}
+        validate_config(config)
+        assert config["scenes"]["desk"]["path"] == path
 
 
 def test_passwords_of_mirrors_stay_out_of_messages() -> None:

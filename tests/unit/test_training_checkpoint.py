@@ -1,6 +1,8 @@
 """Checkpoints as files: damaged ones, unreadable ones, full disks, and which are kept."""
 
 import errno
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +105,20 @@ def test_a_full_disk_is_known_as_one_where_a_checkpoint_is_saved(tmp_path: Path)
             Checkpoints(tmp_path, "run").save(1, state)
         assert caught.value.errno == errno.EFBIG
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_is_saved_after_the_clock_was_set_back_is_the_newest(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "run")
+    for step in (1, 2):
+        checkpoints.save(step, {"step": step})
+        future = time.time_ns() + step * 10**18
+        os.utime(tmp_path / f"step-{step:09d}.pt", ns=(future, future))
+    resumed = Checkpoints(tmp_path, "run")
+    assert resumed.load() == {"step": 2}
+    for step in (3, 4):
+        resumed.save(step, {"step": step})
+        assert Checkpoints(tmp_path, "run").load() == {"step": step}
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_only_two_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from triptych.workflow.preflight import (
     choose_cache,
     choose_temporary_folder,
     problem_of_folder,
-    problem_of_name,
+    problem_of_project,
     working_folder,
 )
 
@@ -36,12 +36,14 @@ def test_a_folder_without_room_is_named_and_one_that_does_not_exist_yet_is_accep
     assert problem is not None and problem.startswith(f"{tmp_path}: File too large; free some space there")
 
 
-def test_braces_in_the_path_of_the_project_or_the_study_are_refused(tmp_path: Path) -> None:
-    assert "/a{b}/triptych: Snakemake takes the braces for wildcards" in str(
-        problem_of_name(Path("/a{b}/triptych"))
+def test_braces_in_the_path_of_the_project_are_refused_and_in_that_of_a_study_accepted(
+    tmp_path: Path,
+) -> None:
+    assert problem_of_project(Path("/a{b}")) == (
+        "/a{b}: Snakemake takes the braces for variables; rename the project's folder"
     )
-    assert "rename the folder" in str(problem_of_folder(tmp_path / "{1}"))
-    assert problem_of_name(Path("/home/a b/中文")) is None
+    assert problem_of_project(Path("/home/a b/中文")) is None
+    assert problem_of_folder(tmp_path / "{1}") is None
 
 
 def test_caches_go_elsewhere_if_the_home_folder_cannot_be_written(

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.files import read_json
 from triptych.workflow.records import (
+    LATEST,
     METADATA,
     keep_metadata,
     reconcile,
@@ -145,6 +148,27 @@ def test_notes_from_before_and_from_copies_that_followed_links_are_taken_over() 
     Path(".snakemake/metadata/note").write_text("params")
     keep_metadata()
     assert Path(".snakemake/metadata").is_symlink() and (METADATA / "note").read_text() == "params"
+
+
+def test_records_are_later_than_results_and_checkpoints_from_the_future() -> None:
+    def ahead(*paths: Path) -> int:
+        future = time.time_ns() + 10**18
+        for path in paths:
+            os.utime(path, ns=(future, future))
+        return future
+
+    (record,) = Path("results/records/jobs").rglob("*.json")
+    checkpoint = Path("results/checkpoints/cell/step-000000001.pt")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    wrong = ahead(LATEST, checkpoint)
+    write_record(OUTPUTS)
+    first = read_json(record)["finished"]
+    write_record(OUTPUTS)
+    assert wrong < first < read_json(record)["finished"]
+    assert reconcile() == [] and times() == [read_json(record)["finished"]] * len(times())
+    remove_finished_checkpoints()
+    assert not checkpoint.exists()
 
 
 def test_checkpoints_stay_until_the_outputs_of_their_training_are_recorded() -> None:

@@ -13,7 +13,7 @@ if "snakemake" in globals():
         recipe = dict(snakemake.params.recipe)
         path = recipe.pop("path")
         extract_frames(
-            str(snakemake.input.film) if recipe["film"] else path,
+            str(snakemake.input.get("film") or path),
             snakemake.output.frames,
             snakemake.output.manifest,
             snakemake.output.thumbnails,

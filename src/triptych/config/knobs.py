@@ -123,19 +123,12 @@ def _from_caller(path: str) -> str:
     return str(Path(caller, found))
 
 
-def wildcard_problem(path: str) -> str | None:
-    """Why a file cannot be the input of a job, as text that follows its name; None: it can."""
-    if "{" not in path or "}" not in path:
-        return None
-    return (
-        f" is {path!r}: Snakemake reads {{ and }} in the names of its inputs as wildcards; rename the file "
-        "or its folder, or give a link to it"
-    )
-
-
 def _no_wildcards(path: str) -> str:
-    if text := wildcard_problem(path):
-        raise problem(text)
+    if re.search(r"\{.*\}|<[a-z][a-z0-9_]*>", path):
+        raise problem(
+            f" is {path!r}: Snakemake reads {{...}} and <...> in the names of its inputs as variables; rename "
+            "the file or its folder, or give a link to it"
+        )
     return path
 
 
@@ -194,7 +187,9 @@ def _auto_or(value: Any, validate: Callable[[Any], int]) -> int | str:
 
 # For a whole number that may be `auto`.
 OR_AUTO = WrapValidator(_auto_or)
-AutoPositive = Annotated[Positive, OR_AUTO, PlainSerializer(lambda value: value)]
+AS_GIVEN = PlainSerializer(lambda value: value)
+AutoPositive = Annotated[Positive, OR_AUTO, AS_GIVEN]
+AutoSide = Annotated[Integer, Field(ge=8, le=512), OR_AUTO, AS_GIVEN]  # in pixels
 
 # For sections that override another one: keys that are not given stay absent instead of getting a default.
 ONLY_GIVEN = PlainSerializer(_only_given)

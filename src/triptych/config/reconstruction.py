@@ -20,7 +20,6 @@ from triptych.config.knobs import (
     Switch,
     Text,
     knob,
-    wildcard_problem,
 )
 
 Point = Annotated[list[Number], Field(min_length=3, max_length=3)]
@@ -252,10 +251,6 @@ class SceneSection(Section):
     views: Annotated[HeldOutViews, ONLY_GIVEN] = HeldOutViews()
     flythrough: Annotated[Flythrough, ONLY_GIVEN] = Flythrough()
     export: Annotated[Export, ONLY_GIVEN] = Export()
-
-    def _contradiction(self) -> str | None:
-        text = wildcard_problem(self.path or "") if self.source == "video" else None
-        return text and f".path{text}"
 
 
 class Reconstruction(Section):

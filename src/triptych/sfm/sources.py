@@ -9,28 +9,22 @@ from triptych.scenes.colmap_files import check_colmap, colmap_fingerprint
 from triptych.scenes.known_poses import check_known_poses, poses_fingerprint
 from triptych.sfm.photographs import photographs_fingerprint
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import files_fingerprint
 
 
 @dataclass(frozen=True)
 class SceneSource:
-    """A value of a scene's `source` in the config.
+    """A value of a scene's `source` in the config."""
 
-    Attributes:
-        film: whether the source is a film, not a folder of images.
-        known_poses: whether images and poses are imported, without structure from motion.
-        reject_below: the config's default: fraction of its neighbours' sharpness below which a frame is
-            rejected; 0 for a folder, where neighbours may show different things.
-        max_frames: the config's default: number of frames to keep at most; None: all.
-        fingerprint: function of the scene's settings whose value changes with the files at `path`; None for a
-            single file.
-        check: function of `path` that raises `TriptychError` if the scene there cannot be imported.
-    """
-
-    film: bool = False
-    known_poses: bool = False
+    film: bool = False  # whether the source is a film, not a folder of images
+    known_poses: bool = False  # whether images and poses are imported, without structure from motion
+    # the config's default: fraction of its neighbours' sharpness below which a frame is rejected; 0 for a
+    # folder, where neighbours may show different things
     reject_below: float = 0.0
-    max_frames: int | None = None
+    max_frames: int | None = None  # the config's default: number of frames to keep at most; None: all
+    # function of the scene's settings whose value changes with the files at `path`; None if it has no `path`
     fingerprint: Callable[[Mapping[str, Any]], str] | None = None
+    # function of `path` that raises `TriptychError` if the scene there cannot be imported
     check: Callable[[str], None] | None = None
 
 
@@ -44,7 +38,12 @@ def masks_inside(settings: Mapping[str, Any]) -> str | None:
 
 SOURCES = {
     "orbit": SceneSource(film=True, reject_below=0.4, max_frames=500),
-    "video": SceneSource(film=True, reject_below=0.4, max_frames=500),
+    "video": SceneSource(
+        film=True,
+        reject_below=0.4,
+        max_frames=500,
+        fingerprint=lambda scene: files_fingerprint({"film": scene["path"]}),
+    ),
     "folder": SceneSource(
         fingerprint=lambda scene: photographs_fingerprint(scene["path"], leave_out=masks_inside(scene))
     ),

@@ -7,6 +7,7 @@ until Snakemake has accepted the outputs (`triptych.workflow.records.remove_fini
 import hashlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,10 @@ class Checkpoints:
         with atomic_path(target) as temporary:
             content.write(hashlib.sha256(content.getbuffer()).digest())
             temporary.write_bytes(content.getbuffer())
+        newest = self._files()[-1]
+        if newest != target:  # the clock was set back
+            later = newest.stat().st_mtime_ns + 1
+            os.utime(target, ns=(later, later))
         for old in [*(other for other in self._others if other != target), *self._files()[:-KEEP_NEWEST]]:
             old.unlink(missing_ok=True)
         self._others = []

@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def working_folder(arguments: Sequence[str]) -> Path:
     """The folder in which a command line of Snakemake runs."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         option, _, value = argument.partition("=")
         if option in ("-d", "--directory"):
             return Path(value or following)
@@ -24,8 +24,6 @@ def working_folder(arguments: Sequence[str]) -> Path:
 
 def problem_of_folder(folder: Path) -> str | None:
     """Why a study cannot be kept in a folder, in one line; None: it can."""
-    if (problem := problem_of_name(folder)) is not None:
-        return problem
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if (problem := _problem(there)) is not None:
         return f"{there}: {problem}; free some space there, or choose another folder with --directory"
@@ -42,10 +40,10 @@ def _problem(folder: str | Path) -> str | None:
     return None
 
 
-def problem_of_name(folder: Path) -> str | None:
-    """Why Snakemake cannot work in a folder of this name, in one line; None: it can."""
-    if set("{}") & set(str(folder.absolute())):
-        return f"{folder.absolute()}: Snakemake takes the braces for wildcards; rename the folder"
+def problem_of_project(project: Path = PROJECT) -> str | None:
+    """Why Snakemake cannot read the rules in the project's folder, in one line; None: it can."""
+    if set("{}") & set(str(project)):
+        return f"{project}: Snakemake takes the braces for variables; rename the project's folder"
     return None
 
 
@@ -85,7 +83,7 @@ def _is_writable(folder: Path) -> bool:
 def main(arguments: Sequence[str]) -> None:
     """Check project, folder, caches and temporary files; exit with one line about the first problem."""
     try:
-        problem = problem_of_name(PROJECT) or problem_of_folder(working_folder(arguments))
+        problem = problem_of_project() or problem_of_folder(working_folder(arguments))
         notes = [] if problem else [choose_temporary_folder(), choose_cache()]
     except OSError as error:
         problem, notes = f"{error}", []

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from triptych.workflow.errors import TriptychError, malformed
-from triptych.workflow.files import atomic_path, digest_of_file, read_json, write_json
+from triptych.workflow.files import digest_of_file, read_json, remove_temporaries, write_json
 
 RECORDS = Path("results/records")
 METADATA = RECORDS / "metadata"
 CHECKPOINTS = Path("results/checkpoints")
+LATEST = RECORDS / "latest"  # an empty file with the time of the latest record
 TIMESTAMP = ".snakemake_timestamp"  # Snakemake's file in an output folder; it has the folder's time
 CHANGED = "changed after its job"  # stored as the job's id in Snakemake's mark of an incomplete file
 
@@ -39,14 +40,17 @@ def lock_path(outputs: Iterable[str]) -> Path:
 
 
 def remove_record(outputs: Iterable[str]) -> None:
-    """Remove the record of a job before it writes its files again."""
+    """Remove the record of a job before it writes its files again, and what a killed one left of it."""
     record_path(outputs).unlink(missing_ok=True)
+    remove_temporaries(record_path(outputs))
 
 
 def write_record(outputs: Iterable[str]) -> None:
     """Record size and digest of each file that a job has just written, and the time.
 
-    Does nothing if an output is missing; Snakemake reports it.
+    The time is later than that of all records and of the job's checkpoints, even if the clock was set back:
+    what is made from other results is never older than they are. Does nothing if an output is missing;
+    Snakemake reports it.
     """
     paths = [str(path) for path in outputs]
     if not all(map(os.path.exists, paths)):
@@ -56,9 +60,13 @@ def write_record(outputs: Iterable[str]) -> None:
         for path in paths
     }
     target = record_path(paths)
-    # The file system's clock, which all machines of a cluster share.
-    with atomic_path(target) as probe:
-        finished = probe.stat().st_mtime_ns
+    checkpoints = CHECKPOINTS / target.parent.relative_to(RECORDS / "jobs")
+    earlier = [LATEST, *checkpoints.glob("step-*")]
+    times = [path.stat().st_mtime_ns + 1 for path in earlier if path.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    LATEST.touch()  # with the file system's clock, which all machines of a cluster share
+    finished = max([LATEST.stat().st_mtime_ns, *times])
+    os.utime(LATEST, ns=(finished, finished))
     write_json(target, {"finished": finished, "outputs": files})
 
 
