@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
-from cluster_study import PROJECT, ClusterStudy, copy_project
+from cluster_study import ClusterStudy, copy_project
 
 PARAMETERS = "results/grid/parameters.json"
 # Submits the first job to nowhere: it gets a number and never ends properly.
@@ -42,15 +41,3 @@ def test_small_jobs_are_submitted_in_groups(tmp_path: Path) -> None:
     groups = re.findall(r"Group job (\w+) ", said)
     assert sorted(groups) == ["evaluation", "evaluation", "figures", "frames", "poses"]
     assert len(alone) == 20  # of more than 50 jobs; one, `all`, is submitted nowhere
-
-
-@pytest.mark.parametrize("name", ["sge", "generic"])
-def test_all_profiles_have_the_same_settings(name: str) -> None:
-    slurm, other = (
-        yaml.safe_load((PROJECT / f"profiles/{profile}/config.yaml").read_text())
-        for profile in ("slurm", name)
-    )
-    own = {"executor", "default-resources", "__definitions__"}
-    assert {key: other[key] for key in slurm.keys() & other.keys() - own} == {
-        key: value for key, value in slurm.items() if not key.startswith("slurm-") and key not in own
-    }
