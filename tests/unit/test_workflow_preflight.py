@@ -19,6 +19,7 @@ from triptych.workflow.preflight import (
 @pytest.mark.parametrize(
     ("arguments", "folder"),
     [
+        ([], "."),
         (["-n"], "."),
         (["-n", "--directory", "studies/mine", "-c1"], "studies/mine"),
         (["--directory=studies/mine"], "studies/mine"),
