@@ -35,6 +35,7 @@ from triptych.config.cells import (
     grid_cells,
     image_side,
     modules_of,
+    simclr_recipe,
     subset_recipe,
 )
 from triptych.config.parts import choose_parts, unused_definitions

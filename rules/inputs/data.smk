@@ -3,6 +3,7 @@
 import re
 
 from triptych.data.folder_listing import list_folder
+from triptych.data.image_sizes import fitting_size, median_side
 from triptych.data.sources import (
     OFFICIAL,
     archive_files,
@@ -65,6 +66,8 @@ def find_images(dataset, settings):
                 "give that one to go on with them"
             )
         say(f"datasets.{dataset}: {settings['path']} is gone; the packed images are used")
+        if settings.get("image_size") == "auto":
+            settings["image_size"] = WITHOUT_SOURCE[dataset]["image_size"][0]
         return
     check_dataset(dataset, settings)
     if settings["source"] == "folder":
@@ -74,6 +77,17 @@ def find_images(dataset, settings):
                 f"datasets.{dataset}: the images in {settings['path']} have no labels, as {LISTINGS[dataset].note}; "
                 "what needs labels is left out"
             )
+        if settings["image_size"] == "auto":
+            choose_size(dataset, settings)
+
+
+def choose_size(dataset, settings):
+    """Replace `image_size: auto` by a number, on which other recipes depend, too."""
+    median = median_side(LISTINGS[dataset].train_files())
+    settings["image_size"] = fitting_size(median)
+    say(
+        f"datasets.{dataset}: image_size is {settings['image_size']} pixels, as the images have {median} (median)"
+    )
 
 
 check_datasets()

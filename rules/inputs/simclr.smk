@@ -4,7 +4,7 @@ DATASET = config["self_supervision"]["dataset"]
 ENCODER = encoder_architecture(config)
 ENCODER_NAME = config["self_supervision"]["architecture"]
 ENCODER_TITLE = config["architectures"][ENCODER_NAME]["title"] or ENCODER_NAME
-SIMCLR = {"architecture": ENCODER, **without(config["self_supervision"]["simclr"], "width")}
+SIMCLR = simclr_recipe(config)
 SUPERVISED = config["self_supervision"]["supervised"]
 MINUTES = SIMCLR["minutes"]  # time budget of the pretraining; None: `epochs` sets its length
 # Settings that do not change how long an epoch takes; editing them does not make the plan of epochs stale.

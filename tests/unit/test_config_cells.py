@@ -9,7 +9,13 @@ import pytest
 import yaml
 
 from triptych.augment import augmentation, mixing
-from triptych.config.cells import augmentation_recipe, cell_recipe, check_modules, modules_of
+from triptych.config.cells import (
+    augmentation_recipe,
+    cell_recipe,
+    check_modules,
+    modules_of,
+    simclr_recipe,
+)
 from triptych.config.grid import METHODS, Policies
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
@@ -179,3 +185,17 @@ def test_a_policy_is_code_of_the_columns_that_have_it_and_of_no_others() -> None
     assert not any(columns.values())
     closure = {path.name for path in tracked_files(ROOT / "workflow/scripts/train_classifier.py")}
     assert "mixing.py" in closure and not {"rand_augment.py", "erasing.py", "checks.py"} & closure
+
+
+@pytest.mark.parametrize(("source", "sizes"), [({}, [16, 32]), ({"image_size": 224}, [112, 224])])
+def test_progressive_resizing_follows_the_size_of_the_images(
+    source: dict[str, int], sizes: list[int]
+) -> None:
+    config = configured()
+    config["datasets"]["cifar10"] |= source
+    config["self_supervision"]["simclr"]["progressive_resizing"] = [
+        {"share": 0.9, "scale": 0.5},
+        {"share": 0.1, "scale": 1},
+    ]
+    stages = simclr_recipe(config)["progressive_resizing"]
+    assert stages == [{"share": share, "size": size} for share, size in zip([0.9, 0.1], sizes, strict=True)]

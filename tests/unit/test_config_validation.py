@@ -73,8 +73,13 @@ def complaint(config: dict[str, Any]) -> str:
         ("self_supervision.simclr.views.crop_scale", [0, float("inf")], "crop_scale[1] is inf but must be a"),
         (
             "self_supervision.simclr.progressive_resizing",
-            [{"share": 0.5, "size": 16}, {"share": 0.2, "size": 32}],
+            [{"share": 0.5, "scale": 0.5}, {"share": 0.2, "scale": 1}],
             "progressive_resizing has the shares 0.5, 0.2, 0.7 in all; they must add up to 1",
+        ),
+        (
+            "self_supervision.simclr.progressive_resizing",
+            [{"share": 1, "scale": 1, "size": 32}],
+            "progressive_resizing[0].size is now scale; rename it",
         ),
         ("self_supervision.simclr.views.crop_scale", [1.0, 0.2], "the smaller share comes first"),
         (

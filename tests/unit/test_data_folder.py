@@ -178,6 +178,7 @@ def test_one_line_says_what_was_found_and_what_was_not_used(tmp_path):
     (root / "train/b/gone.png").symlink_to("/nowhere/gone.png")
     assert read(root).source["summary"] == (
         "2 classes, 20 training, 2 validation, 3 test images (a 8, b 12), no validation images of b, "
+        "8 pixels, "
         "3 test images are training images, too (test/a/000.png, test/a/001.png, test/b/000.png), "
         "5 skipped: beside the folders (1): README.txt; "
         "in unlabelled/, which is not read (1): unlabelled/0.png; "
@@ -186,18 +187,21 @@ def test_one_line_says_what_was_found_and_what_was_not_used(tmp_path):
     )
 
 
-def test_the_line_says_that_large_images_are_reduced(tmp_path):
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [(8, "reduced from 32 to 8 pixels"), (32, "32 pixels"), (48, "enlarged from 32 to 48 pixels")],
+)
+def test_the_line_says_how_large_the_images_are(tmp_path, side, words):
     for name in ("a/1", "a/2", "b/1", "b/2"):
         picture(tmp_path / f"train/{name}.png", size=(40, 32))
-    assert ", reduced from 32 to 8 pixels (image_size)" in read(tmp_path).source["summary"]
-    assert "reduced" not in read(tmp_path, image_size=24).source["summary"]
+    assert f", {words}" in read(tmp_path, image_size=side).source["summary"]
 
 
 def test_the_line_counts_what_is_kept(tmp_path):
     root = folder_of(tmp_path, train__a=8, train__b=12, val__a=2, val__b=2, test__a=1)
     images = read(root, train_size=5)
     assert images.source["summary"] == (
-        "2 classes, 5 training, 4 validation, 1 test image (a 2, b 3), no test images of b, "
+        "2 classes, 5 training, 4 validation, 1 test image (a 2, b 3), no test images of b, 8 pixels, "
         "train_size leaves out 15 training images, 1 test image is a training image, too (test/a/000.png)"
     )
     save_packed(tmp_path / "packed", images, name="mine", provenance={})

@@ -71,7 +71,7 @@ def values(annotation: Any, limits: Iterable[Any] = ()) -> str:
     """The values that a knob accepts, in words."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return values(inner, [*more, *limits]) + (", or `auto`" if OR_AUTO in more else "")
+        return values(inner, [*more, *limits])
     kind, nullable = plain(annotation)
     if nullable:
         return f"{values(get_args(annotation)[0], limits)}, or null"
@@ -84,6 +84,7 @@ def values(annotation: Any, limits: Iterable[Any] = ()) -> str:
     if _is_section(kind):
         return "a section, below"
     found: dict[str, Any] = {}
+    limits = list(limits)
     for limit in limits:
         for item in limit.metadata if isinstance(limit, FieldInfo) else [limit]:
             if isinstance(item, Matching):
@@ -91,9 +92,8 @@ def values(annotation: Any, limits: Iterable[Any] = ()) -> str:
             found |= {name: getattr(item, name) for name in BOUNDS if hasattr(item, name)}
     if {"ge", "le"} <= found.keys():
         found = {"between": f"{found.pop('ge')} and {found.pop('le')}", **found}
-    return ", ".join(
-        [KINDS.get(kind, "mapping"), *(f"{BOUNDS[name]} {value}" for name, value in found.items())]
-    )
+    bounds = [f"{BOUNDS[name]} {value}" for name, value in found.items()]
+    return ", ".join([KINDS.get(kind, "mapping"), *bounds, *(["or `auto`"] if OR_AUTO in limits else [])])
 
 
 def _default(value: Any) -> str:

@@ -43,13 +43,9 @@ def training_recipe(config: Config, architecture: str, augmentation: str) -> dic
 def cell_recipe(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
     """All settings that the result of one cell depends on, and none of other cells or recipe families.
 
-    Args:
-        config: as `validate_config` leaves it.
-        architecture, augmentation: names of the row and the column.
-
-    Returns:
-        `architecture` (module, options), `base_augmentation` (shift, flip and rotation), `augmentation` (of
-        this column), `validation`, and the knobs of the training.
+    The config is as `validate_config` leaves it. The recipe has `architecture` (module, options),
+    `base_augmentation` (shift, flip and rotation), `augmentation` (of this column), `validation`, and the
+    knobs of the training.
     """
     training = training_recipe(config, architecture, augmentation)
     row = config["architectures"][architecture]
@@ -96,6 +92,17 @@ def encoder_architecture(config: Config) -> dict[str, Any]:
     return {"module": entry["module"], "options": _given(options)}
 
 
+def simclr_recipe(config: Config) -> dict[str, Any]:
+    """All settings that SimCLR's pretraining depends on; `progressive_resizing` has sizes in pixels."""
+    recipe, side = dict(config["self_supervision"]["simclr"]), image_side(config, "self_supervision")
+    del recipe["width"]  # part of the architecture
+    stages = [
+        {"share": stage["share"], "size": round(stage["scale"] * side)}
+        for stage in recipe["progressive_resizing"]
+    ]
+    return {"architecture": encoder_architecture(config), **recipe, "progressive_resizing": stages}
+
+
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those that are null: the module's `build` has the default."""
     return {name: value for name, value in options.items() if value is not None}
@@ -130,9 +137,7 @@ def check_modules(config: Config) -> None:
     """The modules of the grid's rows and columns must lie under `src/` and be Python.
 
     Elsewhere their edits could not be noticed, and results would be stale.
-
-    Raises:
-        TriptychError: one does not, or it or a file that it imports has a syntax error.
+    Raises `TriptychError` if one does not, or it or a file that it imports has a syntax error.
     """
     used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
     used["architectures"].append(config["self_supervision"]["architecture"])

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from triptych.config.knobs import (
+    AutoSide,
     FilePath,
     InputPath,
     Integer,
@@ -80,8 +81,9 @@ class Folder(Images):
         "folders: one per class | none | a csv file in the folder, with the columns file and label | "
         "auto: folders if there are two or more, else none",
     )
-    image_size: Integer = knob(
-        32, "side, in pixels; images are cropped to a square and resized", ge=8, le=512
+    image_size: AutoSide = knob(
+        "auto",
+        "side, in pixels; images are cropped to a square and resized; auto: by the images, 32 to 224",
     )
     pack_size: Integer | None = knob(
         None,
@@ -95,7 +97,10 @@ class Folder(Images):
     )
 
     def _contradiction(self) -> str | None:
-        if self.pack_size is not None and self.pack_size < self.image_size:
+        size: Any = self.image_size  # or "auto"
+        if self.pack_size is not None and size == "auto":
+            return f".pack_size is {self.pack_size}, but image_size is auto; give image_size, too"
+        if self.pack_size is not None and self.pack_size < size:
             return f".pack_size is {self.pack_size}, less than image_size, {self.image_size}; raise it"
         return None
 

@@ -24,6 +24,7 @@ RENAMED_KEYS = {
     "least_share": "min_component_fraction",
     "mixing": "augmentation",
     "most": "max",
+    "size": "scale",
     "stages": "progressive_resizing",
 }
 LIMITS = {

@@ -61,7 +61,7 @@ class ResizingStage(Section):
     """A stage of the training, with views of one size."""
 
     share: Number = knob(..., "fraction of the steps; all stages add up to 1", gt=0)
-    size: Integer = knob(..., "side of the views, in pixels", ge=8, le=512)
+    scale: Number = knob(..., "side of the views, as a fraction of the data set's image_size", gt=0, le=2)
 
 
 class SimCLR(Training):
@@ -86,7 +86,7 @@ class SimCLR(Training):
     monitor_every: Positive = knob(5, "epochs between two kNN evaluations on training images")
     progressive_resizing: list[ResizingStage] = knob(
         [],
-        "train on smaller views first: [{share: 0.8, size: 16}, {share: 0.2, size: 32}], shares of the steps",
+        "train on smaller views first: [{share: 0.8, scale: 0.5}, {share: 0.2, scale: 1}], shares of steps",
     )
     views: Views = Views()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from triptych.config.cells import cell_name, cell_recipe, encoder_architecture, grid_cells
+from triptych.config.cells import cell_name, cell_recipe, encoder_architecture, grid_cells, simclr_recipe
 
 Config = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def sizes_of(config: Config, dataset: str) -> dict[str, Any]:
         sizes["self_supervision"] = {
             "architecture": {"name": learning["architecture"], **encoder_architecture(config)},
             "simclr": {
-                **_only(learning["simclr"], *BATCH, "progressive_resizing"),
+                **_only(simclr_recipe(config), *BATCH, "progressive_resizing"),
                 "views": {"count": learning["simclr"]["views"]["count"]},
             },
             "probe": _only(learning["probe"], *BATCH, "protocol", "validation"),

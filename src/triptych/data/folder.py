@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from triptych.data.image_files import (
     to_8_bits,
     unreadable_images,
 )
-from triptych.data.image_files import image_size as measure
+from triptych.data.image_sizes import median_side, pack_side
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import Indices, stratified_split
 from triptych.workflow.errors import TriptychError
@@ -31,9 +30,7 @@ from triptych.workflow.progress import Progress
 REMEDY = "replace or remove them"
 BLOCK = 256  # images in memory at a time
 OVERSAMPLED = 2  # at least so many pixels a side are decoded for each that is kept
-DETAILED = 64  # pixels; larger images are packed with some more, from which crops are resized
 WORDS = {"train": "training", "validation": "validation", "test": "test"}
-MEASURED = 500  # headers that are read to find out how large the images are
 
 
 def read_image(path: Path, side: int) -> NDArray[np.uint8]:
@@ -115,29 +112,6 @@ class ImageFiles:
             return read_image(self.root / name, self.side)
         except UnreadableImage as error:
             return error
-
-
-def median_side(paths: Sequence[Path]) -> int:
-    """The median of the images' shorter sides, in pixels; of many images, of some."""
-    shorter = []
-    for path in paths[:: max(1, len(paths) // MEASURED)]:
-        with suppress(UnreadableImage):  # named when it is packed
-            shorter.append(min(measure(path)))
-    return int(np.median(shorter or [0]))
-
-
-def pack_side(median: int, image_size: int, pack_size: int | None) -> int:
-    """Side in pixels at which images are packed.
-
-    Args:
-        median: of the images' shorter sides.
-        image_size: side at which networks read them.
-        pack_size: side that the config gives. None: `image_size` up to 64 pixels; above, 8/7 of it as in the
-            usual evaluation (256 for 224), unless half of the images are smaller.
-    """
-    if pack_size is not None or image_size <= DETAILED:
-        return pack_size or image_size
-    return max(image_size, min(round(image_size * 8 / 7), median))
 
 
 def read_folder(
@@ -230,8 +204,7 @@ def _summary(listing: FolderListing, found: LabelledImages, kept: LabelledImages
                 line += f", no {WORDS[name]} images of {some(lost)}"
     else:
         line = f"{images} without labels" + (f" ({listing.note})" if listing.note else "")
-    if median >= 2 * found.source["image_size"]:
-        line += f", reduced from {median} to {found.source['image_size']} pixels (image_size)"
+    line += f", {_resized(median, found.source['image_size'])}"
     for name in ("train", "test"):
         if more := len(every[name]) - len(parts[name]):
             line += f", {name}_size leaves out {counted(more, f'{WORDS[name]} image')}"
@@ -240,6 +213,13 @@ def _summary(listing: FolderListing, found: LabelledImages, kept: LabelledImages
         are = "is a training image" if len(equal) == 1 else "are training images"
         line += f", {counted(len(equal), 'test image')} {are}, too ({some(equal)})"
     return ", ".join(filter(None, [line, listing.skipped_line()]))
+
+
+def _resized(median: int, image_size: int) -> str:
+    if median == image_size:
+        return f"{image_size} pixels"
+    change = "reduced" if median > image_size else "enlarged"
+    return f"{change} from {median} to {image_size} pixels (image_size)"
 
 
 def _equal_images(root: Path, images: LabelledImages) -> list[str]:

@@ -54,6 +54,10 @@ class FolderListing:
         parts = {part: [(image.name, image.label) for image in found] for part, found in self.parts.items()}
         return digest_of_value({"files": files, "classes": self.classes, "parts": parts})
 
+    def train_files(self) -> list[Path]:
+        """The training images."""
+        return [self.root / image.name for image in self.parts["train"]]
+
     def skipped_line(self) -> str:
         """What is not used: `2 skipped: hidden files (2): train/a/.x.png, ...`; empty if there is nothing."""
         if not self.skipped:

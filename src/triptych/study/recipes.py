@@ -12,6 +12,7 @@ from triptych.config.cells import (
     cell_recipe,
     encoder_architecture,
     image_side,
+    simclr_recipe,
     subset_recipe,
     training_recipe,
 )
@@ -83,7 +84,7 @@ def recipe_differences(
         chosen = config["augmentations"].get(learning[kind]["augmentation"], {"method": "none"})
         expected["augmentation"] = augmentation_recipe(chosen, image_side(config, "self_supervision"))
     if kind == "simclr":
-        expected.pop("width")  # part of the architecture
+        expected = simclr_recipe(config)
         if expected["minutes"] is not None:
             expected.pop("epochs")  # as many as fit
     if kind not in TRAININGS:  # evaluations carry the knobs that they read
