@@ -1,13 +1,10 @@
-"""CIFAR archives: what is read, what is refused, and that no pickle runs code."""
+"""CIFAR archives: what is read, and what is refused."""
 
-import gzip
 import hashlib
 import importlib.util
 import io
-import os
 import pickle
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -86,26 +83,6 @@ def test_something_else_than_an_archive_is_refused(tmp_path, content):
         read_cifar(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil", "/etc/evil", f"{BATCHES}/../../evil", "..\\evil", f"./{BATCHES}/../../../evil"]
-)
-def test_a_member_that_escapes_is_refused_and_nothing_is_written(tmp_path, name):
-    folder = tmp_path / "inner"
-    folder.mkdir()
-    path = write_tar(folder / "a.tar.gz", {name: b"x", **member_bytes(random_batches())})
-    with pytest.raises(TriptychError, match="escapes the archive"):
-        read_cifar(path)
-    assert [item.name for item in tmp_path.rglob("*")] == ["inner", "a.tar.gz"]
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_refused(tmp_path, kind):
-    info = tarfile.TarInfo(f"{BATCHES}/data_batch_1")
-    info.type, info.linkname = kind, "/etc/passwd"
-    with pytest.raises(TriptychError, match="no plain file"):
-        read_cifar(write_tar(tmp_path / "a.tar.gz", member_bytes(random_batches()), info))
-
-
 def test_a_missing_member_is_named(tmp_path):
     members = member_bytes(random_batches())
     del members[f"{BATCHES}/data_batch_3"]
@@ -145,45 +122,6 @@ def with_change(**changes):
 def test_contents_that_make_no_sense_are_refused_by_file(tmp_path, change, words):
     with pytest.raises(TriptychError, match=f"data_batch_2.*{words}"):
         read_cifar(write_tar(tmp_path / "a.tar.gz", with_change(**change)))
-
-
-class Attack:
-    """Unpickled without care, it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_a_pickle_runs_no_code(tmp_path):
-    content = pickle.dumps({b"data": Attack(tmp_path / "owned")}, 2)
-    pickle.loads(content)  # the attack works
-    (tmp_path / "owned").rmdir()
-    with pytest.raises(TriptychError, match="mkdir, which no CIFAR file needs"):
-        load_pickled_dict(content, "file")
-    assert not (tmp_path / "owned").exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"garbage",
-        pickle.dumps([1, 2]),
-        pickle.dumps({b"data": np.array([object()])}),
-        pickle.dumps({b"data": np.dtype("u1")})[:-4],
-        b"cbuiltins\neval\n(S'1'\ntR.",
-        b"cnumpy\nload\n(S'/etc/passwd'\ntR.",
-        b"c_codecs\nencode\n(S'x'\nS'zlib'\ntR.",
-        b"\x80\x02]q\x00h\x00a.",  # a list that contains itself: endless recursion
-    ],
-)
-def test_hostile_pickles_end_in_one_clear_line(content):
-    with pytest.raises(TriptychError, match=r"^file is not a CIFAR batch file") as caught:
-        load_pickled_dict(content, "file")
-    assert "\n" not in str(caught.value)
 
 
 def cifar100(without=None, **changes):
@@ -255,107 +193,3 @@ def test_real_images_in_the_official_layout(tmp_path, name):
     meta = next(tmp_path.glob("*/*meta"))
     plain = pickle.load(io.BytesIO(meta.read_bytes()), encoding="latin1")
     assert load_pickled_dict(meta.read_bytes(), "meta") == plain
-
-
-def shared_lists(levels: int) -> bytes:
-    """A pickle of lists in lists, each nine times the one below, in a few hundred bytes."""
-    value: list[object] = [b"x" * 100]
-    for _ in range(levels):
-        value = [value] * 9
-    return pickle.dumps({b"data": value}, 2)
-
-
-BIG_TEXT = b"X" + (10**7).to_bytes(4, "little") + 10**7 * b"a"  # BINUNICODE
-HOSTILE_PICKLES = {
-    "shared lists": shared_lists(30),
-    "a list in itself": b"\x80\x02}(U\x04data]q\x00h\x00au.",
-    "deep lists": b"\x80\x02" + b"]" * 10_000 + b"a" * 9999 + b".",
-    "a far place of the memo": b"\x80\x02}r\xff\xff\xff\x7f.",
-    "a far place of the memo, in digits": b"}p4000000000\n.",
-    "a text of 2^62 bytes": b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"abc.",
-    "millions of lists": b"\x80\x02" + b"]" * 1_000_001 + b".",
-    "one text a million times": b"\x80\x02}(U\x04data](" + BIG_TEXT + b"q\x01" + b"h\x01" * 99_999 + b"eu.",
-    "one text encoded a thousand times": b"\x80\x02}(U\x04datac_codecs\nencode\nq\x00]("
-    + BIG_TEXT
-    + b"q\x01"
-    + b"h\x00h\x01\x85R" * 999
-    + b"eu.",
-    "a number of a million digits": b"}(U\x04dataI" + b"9" * 4000 + b"\nu.",
-    "an array of another size": pickle.dumps({b"data": np.zeros(9, np.uint8)}).replace(b"K\x09", b"K\x08"),
-}
-
-
-@pytest.mark.parametrize("content", HOSTILE_PICKLES.values(), ids=HOSTILE_PICKLES.keys())
-def test_a_small_pickle_of_a_huge_value_is_refused(content):
-    with pytest.raises(TriptychError) as caught:
-        load_pickled_dict(content, "file")
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
-
-
-def odd_member(name="x", size=0, kind=tarfile.REGTYPE, **headers):
-    info = tarfile.TarInfo(name)
-    info.size, info.type, info.pax_headers = size, kind, headers
-    return info
-
-
-def hostile_archive(tmp_path, name):
-    """An archive that takes far more memory or time than its size says."""
-    path = tmp_path / "a.tar.gz"
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        if name == "no members":
-            pass
-        elif name == "many members":
-            for number in range(1001):
-                tar.addfile(odd_member(str(number)))
-        elif name == "a sparse file":
-            sparse = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
-            tar.addfile(
-                odd_member(size=512, **sparse, **{"GNU.sparse.realsize": "9" * 15}), io.BytesIO(b"0\n" * 256)
-            )
-        elif name == "a long name":
-            tar.fileobj.write(odd_member(size=2**22, kind=tarfile.GNUTYPE_LONGNAME).tobuf(tarfile.GNU_FORMAT))
-            tar.fileobj.write(bytes(2**22))
-        elif name == "a huge member":
-            tar.fileobj.write(odd_member(size=2**40).tobuf(tarfile.GNU_FORMAT))
-        elif name == "a negative size":
-            tar.fileobj.write(odd_member(size=-1024).tobuf(tarfile.GNU_FORMAT))
-        elif name == "long names without end":
-            for _ in range(2000):
-                tar.fileobj.write(odd_member(size=1, kind=tarfile.GNUTYPE_LONGNAME).tobuf(tarfile.GNU_FORMAT))
-                tar.fileobj.write(bytes(512))
-    with gzip.open(path, "wb", compresslevel=1) as stream:
-        stream.write(content.getvalue())
-        if name == "trailing zeros":
-            for _ in range(20):
-                stream.write(bytes(2**20))
-    return path
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("no members", "many members", "a sparse file", "a long name", "a huge member", "a negative size"),
-        *("long names without end", "trailing zeros"),
-    ],
-)
-def test_an_archive_out_of_bounds_is_refused_in_one_line(tmp_path, name, monkeypatch):
-    monkeypatch.setattr("triptych.data.cifar_files.MAX_BYTES", 2**24)
-    path = hostile_archive(tmp_path, name)
-    with pytest.raises(TriptychError) as caught:
-        read_cifar(path)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
-
-
-def test_odd_names_of_members_stay_in_one_line(tmp_path):
-    path = write_tar(tmp_path / "a.tar.gz", {"../a\nb\x1b[2J" + 500 * "c": b"x"})
-    with pytest.raises(TriptychError, match="escapes") as caught:
-        read_cifar(path)
-    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value) and len(str(caught.value)) < 500
-
-
-def test_an_unpacked_file_that_is_too_large_is_refused(tmp_path):
-    folder = write_unpacked(tmp_path, member_bytes(random_batches()))
-    os.truncate(folder / BATCHES / "data_batch_1", 2**40)  # takes no space
-    with pytest.raises(TriptychError, match="data_batch_1: it is larger than 256 MiB"):
-        read_cifar(folder)
