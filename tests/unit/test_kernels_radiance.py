@@ -1,95 +1,32 @@
-"""The CPU's kernels do what plain PyTorch does: values, gradients, pictures; on any number of threads."""
+"""The CPU's kernels of radiance fields do what plain PyTorch does, on any number of threads."""
 
 import os
-import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch._dynamo
-import torch._inductor.config
-import torch._inductor.utils
 from cpu_features import pretend_cpu_has
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import bfloat16_tier
-from torch import Tensor
+from lively_field import everything, lively_field, patchy_occupancy, rays_through
 
-from triptych.kernels.compiler.jit import UNUSED, remove_unused
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import composite as composite_kernels
 from triptych.kernels.radiance.field import FieldKernels, activation_type
 from triptych.kernels.radiance.render import KernelRenderer
 from triptych.kernels.radiance.trace import KernelTracer
-from triptych.radiance.backend import compile_shade
 from triptych.radiance.composite import composite
-from triptych.radiance.field import Field, FieldShape
+from triptych.radiance.field import Field
 from triptych.radiance.march import march
-from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField, render_chunk
-from triptych.radiance.step_schedule import StepSchedule
-from triptych.radiance.trace import Rays, trace_rays
+from triptych.radiance.trace import trace_rays
 from triptych.workflow.errors import TriptychError
 
-CPU = torch.device("cpu")
 __all__ = ["bfloat16_tier"]
-
-
-def lively_field(*, seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int) -> Field:
-    """A field that is neither empty nor opaque anywhere, as after some training."""
-    generator = torch.Generator().manual_seed(seed)
-    field = Field(FieldShape(**{"log2_table": 12, "finest_resolution": 64, **shape}), generator=generator).to(
-        dtype
-    )
-    with torch.no_grad():
-        for table in field.grid.tables:
-            table.copy_(torch.randn(table.shape, generator=generator) * 0.5)
-        if field.appearance is not None:
-            field.appearance.normal_(generator=generator)
-        field.density_network[-1].weight[0] += 0.3
-    return field
-
-
-def patchy_occupancy(aabb_scale: int, *, seed: int = 0, share: float = 0.3) -> OccupancyGrid:
-    grid = OccupancyGrid(aabb_scale=aabb_scale, resolution=32, device=CPU)
-    grid.set_cells(
-        (torch.rand(grid.occupied.shape, generator=torch.Generator().manual_seed(seed)) < share) & grid.active
-    )
-    return grid
-
-
-def rays_through(field: Field, count: int, *, seed: int = 0, step_scale: float = 4.0) -> Rays:
-    generator, scale = torch.Generator().manual_seed(seed), field.shape.aabb_scale
-    origins = 0.5 + (torch.rand(count, 3, generator=generator) - 0.5) * 1.4 * scale  # some outside of the box
-    targets = 0.5 + (torch.rand(count, 3, generator=generator) - 0.5) * 0.8 * scale
-    directions = torch.nn.functional.normalize(targets - origins, dim=-1).requires_grad_()
-    images = torch.arange(count) % field.shape.images if field.appearance is not None else None
-    return Rays(
-        origins.requires_grad_(),
-        directions,
-        field.ray_features(directions, images),
-        torch.rand(count, generator=generator),
-        0.1,
-        StepSchedule.for_scene(scale, step_scale=step_scale),
-    )
-
-
-def everything(field: Field, traced: object, rays: Rays) -> list[Tensor]:
-    """What was seen, and the gradients of all there is, of a fixed weighted sum."""
-    rendered = traced.rendered  # type: ignore[attr-defined]
-    seen = torch.cat(
-        [rendered.colour, torch.stack([rendered.opacity, rendered.depth, traced.distortion], 1)],  # type: ignore[attr-defined]
-        dim=1,
-    )
-    weight = torch.randn(seen.shape, generator=torch.Generator().manual_seed(9))
-    (seen * weight).sum().backward()
-    wanted = [rays.origins, rays.directions, *field.parameters()]
-    return [seen.detach(), *[value.grad.clone() for value in wanted if value.grad is not None]]
 
 
 @pytest.fixture
@@ -291,67 +228,3 @@ def test_kernels_work_on_a_cpu_without_amx_or_avx512() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_the_reference_stays_near_float32_in_half_precision(precision: str) -> None:
-    field, grid = lively_field(aabb_scale=2), patchy_occupancy(2)
-    results = []
-    for each in ("float32", precision):
-        field.zero_grad()
-        rays = rays_through(field, 300)
-        results.append(everything(field, trace_rays(field, grid, rays, precision=each), rays))
-    for exact, rounded_ in zip(*results, strict=True):
-        assert torch.nn.functional.cosine_similarity(exact.flatten(), rounded_.flatten(), dim=0) > 0.98
-
-
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
-def test_a_compiled_field_shades_as_the_plain_one() -> None:
-    field = lively_field(levels=2)
-    shade = compile_shade(field, "float32")
-    assert shade is not None
-    generator = torch.Generator().manual_seed(0)
-    points, features = (
-        torch.rand(50, 3, generator=generator),
-        torch.randn(50, field.ray_width, generator=generator),
-    )
-    for found, wanted in zip(shade(points, features), field.shade(points, features), strict=True):
-        assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-5)
-    assert all(parameter.grad is None for parameter in field.parameters())
-
-
-def test_without_a_compiler_the_field_runs_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    torch._dynamo.reset()
-    field = lively_field(levels=3, features=1)
-    without = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
-    with without, torch._inductor.utils.fresh_cache():
-        assert compile_shade(field, "float32") is None
-    assert "torch.compile does not work here" in caplog.text
-
-
-class OnlyFloat32(Field):
-    """A field that cannot be compiled for half precision, as with some compilers."""
-
-    def shade(self, positions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        if torch.is_autocast_enabled(positions.device.type):
-            raise RuntimeError("no half precision")
-        return super().shade(positions, features)
-
-
-def test_compiling_is_tried_in_the_precision_of_training(caplog: pytest.LogCaptureFixture) -> None:
-    torch._dynamo.reset()
-    assert compile_shade(OnlyFloat32(FieldShape(levels=2, log2_table=8)), "bfloat16") is None
-    assert "torch.compile does not work here" in caplog.text and "no half precision" in caplog.text
-
-
-def test_compiled_kernels_of_other_versions_go_after_a_month(tmp_path: Path) -> None:
-    ages = {"kernels-old": UNUSED + 60, "kernels-recent": UNUSED - 60, "something-else": UNUSED + 60}
-    for name, age in ages.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
-    remove_unused(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"kernels-recent", "something-else"}

@@ -5,6 +5,8 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from cpu_features import pretend_cpu_has
 from torch import Tensor, nn
 
 from triptych.kernels import registry
+from triptych.kernels.compiler.jit import UNUSED, remove_unused
 from triptych.models import resnet, vit
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT, imported_names
@@ -247,3 +250,13 @@ def test_kernels_step_aside_while_a_model_is_compiled(network: nn.Module) -> Non
     compiled = torch.compile(copy.deepcopy(fast), backend="eager", fullgraph=True, dynamic=False)
     with torch.no_grad():
         torch.testing.assert_close(compiled(images()), fast(images()), rtol=1e-3, atol=1e-4)
+
+
+def test_compiled_kernels_of_other_versions_go_after_a_month(tmp_path: Path) -> None:
+    ages = {"kernels-old": UNUSED + 60, "kernels-recent": UNUSED - 60, "something-else": UNUSED + 60}
+    for name, age in ages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
+    remove_unused(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"kernels-recent", "something-else"}
