@@ -6,15 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from triptych.checks import networks
-from triptych.checks.networks import check_networks, saved_bytes
+from triptych.checks.networks import check_networks, saved_bytes, smaller_batches
 from triptych.checks.sizes import SizeChecks
+from triptych.config.checks import check_trainings
 from triptych.config.sizes import sizes_of, training_mb
 from triptych.config.validation import validate_config
 from triptych.data.packed import PackedDataset
 from triptych.models import resnet
+from triptych.training.batches import batch_size
 from triptych.workflow.machine_memory import memory_limit
 from triptych.workflow.tracked_code import SOURCE_ROOT
 
@@ -35,6 +39,9 @@ def config(**changes: Any) -> dict[str, Any]:
         update_config(found, part)
     validate_config(found)
     return found
+
+
+CHECKED = config()
 
 
 def dataset(counts: list[int], tests: int = 40, side: int = 8) -> PackedDataset:
@@ -141,7 +148,7 @@ def test_a_batch_beyond_the_memory_is_refused_with_one_that_fits(monkeypatch: py
         problem.startswith(
             "config: self_supervision.simclr.batch_size is 128; 128 images of 96 pixels at a time need"
         )
-        and "this machine has 2; set it to " in problem
+        and "this machine has 1.6; set batch_size to " in problem
         for problem in problems
     )
 
@@ -151,6 +158,33 @@ def test_what_is_saved_for_the_backward_pass_is_counted_for_each_image() -> None
     each = saved_bytes(model, 32, "float32")
     assert each == pytest.approx(4.48 * 2**20 / 8, rel=0.1)  # 4.48 MiB at width 64
     assert saved_bytes(resnet.build(10, 64, width=8), 64, "float32") == pytest.approx(4 * each, rel=0.1)
+
+
+@given(st.data())
+def test_a_batch_that_is_advised_fits_and_is_allowed(data: st.DataObject) -> None:
+    gpus, accumulate = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 40))
+    least = 2 * gpus * accumulate
+    size = gpus * accumulate * data.draw(st.integers(2, 200))
+    images = data.draw(st.integers(least, 3000))
+    recipe = {"batch_size": size, "accumulate": accumulate, "gpus": gpus}
+    batch = batch_size(recipe, images)
+    fits = data.draw(st.integers(0, -(-batch // accumulate) - 1))
+    advice = smaller_batches(recipe, batch, fits)
+    assert advice.keys() == {"batch_size", "accumulate"} or fits < 4 * gpus or gpus > 1
+    learning = CHECKED["self_supervision"]
+    for knob, value in advice.items():
+        changed = {**learning["simclr"], **recipe, knob: value}
+        assert not list(check_trainings({**CHECKED, "self_supervision": {**learning, "simclr": changed}}))
+        smaller = batch_size(changed, images)
+        assert smaller >= 2 * gpus * changed["accumulate"]
+        assert -(-smaller // changed["accumulate"]) <= fits
+
+
+def test_a_machine_without_memory_for_a_network_gets_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "memory_limit", lambda: 500_000_000)
+    problems, _ = check(dataset([300, 120]), self_supervision={"simclr": {"device": "cpu", "batch_size": 16}})
+    about = [problem for problem in problems if "simclr.batch_size is 16" in problem]
+    assert about and about[0].endswith("not even 2 fit: use smaller images or a smaller network")
 
 
 def test_memory_is_reserved_by_image_size_and_batch() -> None:

@@ -58,23 +58,44 @@ def _build(dataset: PackedDataset, training: Training, network: Mapping[str, Any
 
 
 def _check_memory(model: nn.Module, training: Training, side: int) -> Iterator[str]:
-    recipe, accumulate = training.recipe, training.recipe["accumulate"]
-    fixed = BASE + VALUES * 4 * sum(p.numel() for p in model.parameters())
+    recipe, gpus, accumulate = training.recipe, training.recipe["gpus"], training.recipe["accumulate"]
+    side = max((stage["size"] for stage in recipe.get("progressive_resizing", [])), default=side)
+    fixed = gpus * (BASE + VALUES * 4 * sum(p.numel() for p in model.parameters()))
     each = training.views * PEAK * saved_bytes(model, side, recipe["precision"])
     at_once = -(-training.batch // accumulate)
     needed, room = fixed + each * at_once, memory_limit()
     if needed <= room:
         return
-    fits = int((room - fixed) / each)
-    power = 2 ** max(0, fits.bit_length() - 1)
-    problem = (
+    fits = max(0, int((room - fixed) / each))
+    ways = [f"set {knob} to {value}" for knob, value in smaller_batches(recipe, training.batch, fits).items()]
+    yield (
         f"config: {training.place}.batch_size is {recipe['batch_size']}; {at_once} images of {side} pixels "
-        f"at a time need about {needed / 1e9:.0f} GB of memory, and this machine has {room / 1e9:.0f}"
+        f"at a time need about {needed / 1e9:.1f} GB of memory, and this machine has {room / 1e9:.1f}; "
+        + (", or ".join(ways) or f"not even {2 * gpus} fit: use smaller images or a smaller network")
     )
-    if power < 2:
-        yield f"{problem}; not even 2 fit: use smaller images or a smaller network"
-    else:
-        yield f"{problem}; set it to {power * accumulate}, or set accumulate to {-(-training.batch // power)}"
+
+
+def smaller_batches(recipe: Mapping[str, Any], batch: int, fits: int) -> dict[str, int]:
+    """Settings with which at most so many images are in memory at a time; none if there are no such settings.
+
+    Args:
+        recipe: `batch_size`, `accumulate` and `gpus`.
+        batch: images of an optimizer step: `batch_size`, or fewer if the data set has fewer.
+        fits: images that fit, in all processes together.
+
+    Returns:
+        A value of `batch_size` or of `accumulate`, either of which will do.
+    """
+    gpus, accumulate = recipe["gpus"], recipe["accumulate"]
+    found = {}
+    if fits >= 2 * gpus:
+        found["batch_size"] = gpus * accumulate * 2 ** ((fits // gpus).bit_length() - 1)
+    for count in range(accumulate + 1, batch // (2 * gpus) + 1):
+        shared = gpus == 1 or recipe["batch_size"] % (gpus * count) == batch % (gpus * count) == 0
+        if shared and -(-batch // count) <= fits:
+            found["accumulate"] = count
+            break
+    return found
 
 
 def saved_bytes(model: nn.Module, side: int, precision: str) -> float:
