@@ -64,10 +64,7 @@ def _factor(strength: Tensor) -> Tensor:
 
 
 def _bytes(images: Tensor) -> Tensor:
-    """0..1 -> whole numbers of 0..255; every number k / 255 becomes k.
-
-    Values outside 0..1, from rounding in the resampling, become 0 or 255.
-    """
+    """0..1 -> whole numbers of 0..255; k / 255 becomes k, what rounding took outside becomes 0 or 255."""
     return (images * 255.999).floor().clamp_(0, 255)
 
 

@@ -87,10 +87,7 @@ def class_token_maps(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def attention_maps(
-    dataset: PackedDataset,
-    *,
-    networks: Mapping[str, Mapping[str, Any]],
-    weights: Mapping[str, str | Path],
+    dataset: PackedDataset, *, networks: Mapping[str, Mapping[str, Any]], weights: Mapping[str, str | Path]
 ) -> dict[str, NDArray[Any]]:
     """Run the networks in float32 on the CPU on eight test images, in the proportions of the classes.
 
@@ -127,9 +124,7 @@ def attention_maps(
 
 
 def check_attention(dataset: PackedDataset, architecture: str, network: Mapping[str, Any]) -> None:
-    """Roll out the attention of an untrained network, before its training.
-    Raises `TriptychError` if it cannot be rolled out (see `class_token_maps`).
-    """
+    """Roll out the attention of an untrained network; raises `TriptychError` as `class_token_maps` does."""
     side = dataset.image_size[0]
     model = build_model(network["module"], dataset.num_classes, side, network["options"]).eval()
     try:

@@ -109,10 +109,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def augmentation_recipe(augmentation: Mapping[str, Any], side: int = CIFAR_SIDE) -> dict[str, Any]:
-    """The settings that an augmentation of images of `side` pixels depends on.
-
-    They are without its title and the knobs of other methods.
-    """
+    """What an augmentation depends on: neither its title nor the knobs of other methods."""
     if augmentation.get("module"):
         kept = ["module", "options"]
     else:

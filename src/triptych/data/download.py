@@ -67,10 +67,7 @@ def _fetch(url: str, part: Path, size: int | None, timeout: tuple[float, float],
             log.info(
                 "%s at byte %d", "resuming" if position else "not resumed by the server, skipping", start
             )
-        with (
-            part.open("ab") as stream,
-            Progress(size or 0, label, unit="B", start=position) as progress,
-        ):
+        with part.open("ab") as stream, Progress(size or 0, label, unit="B", start=position) as progress:
             for block in blocks:
                 progress.update(len(block))
                 position += len(block)

@@ -10,12 +10,7 @@ Indices = NDArray[np.int64]
 
 
 def stratified_split(
-    labels: NDArray[np.integer],
-    held_out: int,
-    seed: int,
-    *,
-    every_class: bool = False,
-    at_least: int = 0,
+    labels: NDArray[np.integer], held_out: int, seed: int, *, every_class: bool = False, at_least: int = 0
 ) -> tuple[Indices, Indices]:
     """Hold out `held_out` of the items, from every class its share.
 

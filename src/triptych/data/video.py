@@ -90,10 +90,7 @@ def _shown_frames(container: InputContainer, stream: VideoStream) -> int:
 
 
 def frame_count(path: str | Path) -> int:
-    """The number of frames by the file's header, or from duration and rate; 0 if it has none of them.
-
-    Raises as `read_video` does.
-    """
+    """The number of frames by the header, or from duration and rate, else 0. Raises as `read_video` does."""
     path = Path(path)
     with _open(path) as container:
         stream = _film_stream(path, container)

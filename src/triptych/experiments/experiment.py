@@ -142,9 +142,7 @@ def _device_images(
 def training_and_validation(
     dataset: PackedDataset, validation: int | Literal["auto"], device: torch.device
 ) -> tuple[DeviceImages, DeviceImages]:
-    """Split the training images (see `PackedDataset.validation_split`).
-    Raises `TriptychError` if the data set is too small for the validation split.
-    """
+    """Split the training images; a `TriptychError` if too few are left (`PackedDataset.validation_split`)."""
     train, held_out = dataset.validation_split(validation)
     return training_images(dataset, device, train), training_images(dataset, device, held_out)
 
@@ -163,9 +161,7 @@ def save_weights(model: nn.Module, target: Path) -> None:
 
 
 def load_weights(model: nn.Module, source: str | Path) -> None:
-    """Load what `save_weights` wrote.
-    Raises `TriptychError` if the file does not belong to this architecture, or is damaged.
-    """
+    """Load what `save_weights` wrote; a `TriptychError` if it is damaged or of another architecture."""
     try:
         found = load_file(source)
     except SafetensorError as error:

@@ -20,11 +20,7 @@ def forward_flops(model: nn.Module, image_size: int) -> int:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with (
-            torch.no_grad(),
-            sdpa_kernel(SDPBackend.MATH),
-            FlopCounterMode(display=False) as counter,
-        ):
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, 3, image_size, image_size))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

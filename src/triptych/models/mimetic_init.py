@@ -53,9 +53,7 @@ def mimetic_init(positions: Tensor, attentions: Iterable[Any]) -> None:
 
 
 def sinusoids(side: int, dim: int) -> Tensor:
-    """Positions (side * side, dim) of a square of patches, row by row: sines and cosines of the column, then
-    of the row.
-    """
+    """Positions (side * side, dim) of patches, row by row: sines and cosines of column, then of row."""
     at = torch.arange(side).float()
     rows, columns = torch.meshgrid(at, at, indexing="ij")
     frequencies = TEMPERATURE ** -torch.linspace(0, 1, dim // 4)

@@ -36,10 +36,7 @@ def choose_radiance_device(name: str) -> torch.device:
 
 
 def compiled_operation(name: str, field: Field) -> Any:
-    """A compiled operation of `kernels.registry` that supports this field; None: use plain PyTorch.
-
-    The kernels read a field's float32 tensors in place.
-    """
+    """An operation of `kernels.registry` that reads this float32 field in place; None: use plain PyTorch."""
     table = field.grid.tables[0]
     return registry.operation(name, table.device) if table.dtype == torch.float32 else None
 
@@ -58,9 +55,8 @@ def make_tracer(field: Field, precision: str, *, compiled: bool = False) -> Trac
 
 
 def make_density(field: Field, precision: str) -> Callable[[Tensor], Tensor]:
-    """A function from (n, 3) float32 positions in the unit cube to (n,) densities, without gradients.
-
-    It always evaluates the field's current weights.
+    """A function from (n, 3) float32 positions to (n,) densities by the field's current weights; no
+    gradients.
     """
     compiled = compiled_operation("radiance_density", field)
     if compiled is not None:

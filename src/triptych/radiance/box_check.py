@@ -70,9 +70,7 @@ def _fitting_values(world: World) -> str:
 
 
 def check_box(scene: Scene, rays: TrainingRays) -> float:
-    """The share of training rays that cross the scene's box; below half, a warning says what would help.
-    Raises `TriptychError` if no ray crosses the box.
-    """
+    """The share of training rays that cross the scene's box; a warning below half, a `TriptychError` at 0."""
     share = rays.crossing(scene.aabb_scale)
     if share >= ENOUGH:
         if opencv_axes(rays.cameras):

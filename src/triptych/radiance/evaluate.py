@@ -29,10 +29,7 @@ VIEW_PIXELS = 2**10  # pixels of each view that the curve of a training is measu
 
 
 def check_sides(scene: Scene, downscale: int) -> None:
-    """Raise `TriptychError` if an image, made smaller by `downscale`, is too small for SSIM.
-
-    SSIM is measured after hours of training, so this is checked first.
-    """
+    """Raise `TriptychError` if an image is too small for SSIM, which is measured after hours of training."""
     smallest = int(scene.cameras.size.amin())
     if smallest < WINDOW:
         raise TriptychError(
@@ -75,10 +72,7 @@ def error_colours(image: np.ndarray, truth: np.ndarray, unmasked: np.ndarray | N
 
 
 class HeldoutPixels:
-    """A fixed random sample of each held-out view's unmasked pixels, for the curve of a training.
-
-    The generator's device keeps the pixels.
-    """
+    """A fixed random sample of each held-out view's unmasked pixels, on the generator's device."""
 
     def __init__(self, scene: Scene, index: list[int], *, generator: torch.Generator) -> None:
         device = generator.device

@@ -146,10 +146,7 @@ def write_ply(
     colours: NDArray[np.uint8],
     faces: NDArray[np.integer] | None = None,
 ) -> None:
-    """Write a binary PLY file atomically: points, or a mesh if `faces` (m, 3) are given.
-
-    Positions and normals are (n, 3), colours (n, 3) sRGB.
-    """
+    """Write points, or a mesh if `faces` (m, 3) are given, as binary PLY; other arrays are (n, 3)."""
     if faces is not None:
         content = export_ply(_trimesh(positions, normals, faces, vertex_colors=colours), vertex_normal=True)
     else:

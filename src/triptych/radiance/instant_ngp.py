@@ -62,9 +62,7 @@ class Program:
         return script
 
     def check(self) -> str:
-        """The version; it starts, and has the arguments that are used here.
-        Raises `TriptychError` if it is missing, does not start, or lacks an argument.
-        """
+        """The version. Raises `TriptychError` if it does not start, or lacks an argument used here."""
         output = "\n".join(self._lines(["--help"], folder=self.script.parent))
         missing = [flag for flag in FLAGS if not re.search(rf"(?<![\w-]){flag}(?!\w)", output)]
         if missing:

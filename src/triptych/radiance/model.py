@@ -89,10 +89,7 @@ class RadianceModel:
         self.density = make_density(self.field, recipe.precision)
 
     def loss(self, num_rays: int, *, step_scale: float, generator: torch.Generator) -> RayBatch:
-        """Draw pixels, trace their rays, and compare the colours with the photographs'.
-
-        The generator is the source of the pixels, backgrounds and jitter.
-        """
+        """Draw pixels, backgrounds and jitter, trace the rays, and compare with the photographs."""
         recipe = self.recipe
         image, centres, values = self.sampler.sample(num_rays, generator)
         background = background_colours(recipe.background, num_rays, generator)

@@ -121,9 +121,7 @@ class Trainer:
         return max(self.final_step_scale, MAX_STEP_SCALE * 0.5 ** (self.progress() / STEP_SCALE_HALVING))
 
     def advance(self) -> None:
-        """Do one training step and count its time.
-        Raises `TriptychError` if the loss is not finite, or the gradients always overflow float16.
-        """
+        """Do and time one step; a `TriptychError` if the loss or all gradients are not finite."""
         began = time.monotonic()
         seed, step, model = self.recipe.seed, self.step, self.model
         if step % OCCUPANCY_EVERY == 0 and step > 0:
@@ -157,9 +155,7 @@ class Trainer:
         self.seconds += time.monotonic() - began
 
     def apply_gradients(self) -> None:
-        """Step all optimizers; if gradients overflowed float16, only lower the loss scale.
-        Raises `TriptychError` if the loss scale is too small to be of use.
-        """
+        """Step all optimizers; if float16 overflowed, only lower the loss scale, down to a limit."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["lr_scale"] * self.learning_rate()

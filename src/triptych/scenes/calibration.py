@@ -21,9 +21,7 @@ MAX_DISTANCE = 1e9  # of a camera from the unit cube, in its sides; float32 over
 
 
 def is_fisheye(frame: Frame) -> bool:
-    """Whether a frame's lens is a fisheye (`is_fisheye`, or its `camera_model`).
-    Raises `TriptychError` if the lens model is unknown.
-    """
+    """Whether a frame's lens is a fisheye. Raises `TriptychError` if the lens model is unknown."""
     if panorama := next((key for key in PANORAMAS if frame.values.get(key)), None):
         raise TriptychError(f"{frame.where}: lenses by {panorama} are not supported; calibrate as OPENCV")
     model = printable(str(frame.values.get("camera_model") or "")).upper()
@@ -151,9 +149,7 @@ def pose(frame: Frame) -> Array:
 
 
 def unit_cube_pose(frame: Frame, world: World) -> tuple[Array, Array]:
-    """Rotation (3, 3) with OpenCV axes and position (3,) in the unit cube.
-    Raises `TriptychError` as `pose` does, and if the camera is too far away for single precision.
-    """
+    """Rotation (3, 3), OpenCV axes, and position (3,) in the unit cube; a `TriptychError` if far away."""
     rotation, position = world.camera(pose(frame))
     if np.abs(position).max() > MAX_DISTANCE:
         raise TriptychError(

@@ -20,9 +20,7 @@ def _has_model(folder: Path) -> bool:
 
 
 def find_models(path: Path) -> list[Path]:
-    """The folders of a project that hold a model: `cameras` and `images`, .bin or .txt.
-    Raises `TriptychError` if there is none.
-    """
+    """The folders of a project that hold a model, .bin or .txt; a `TriptychError` if there is none."""
     if _has_model(path):
         return [path]
     found = []
@@ -78,9 +76,7 @@ def check_colmap(path: str | Path) -> None:
 
 
 def colmap_fingerprint(path: str | Path) -> str:
-    """A value that changes if a file of a model, or an image, is added, removed or edited.
-    Raises `TriptychError` as `check_colmap` does.
-    """
+    """A digest of the files of all models and all images; raises `TriptychError` as `check_colmap` does."""
     path = Path(path)
     names = [f"{part}{suffix}" for part in PARTS for suffix in (".bin", ".txt")]
     model = {

@@ -13,9 +13,7 @@ from triptych.workflow.errors import TriptychError
 
 
 def read_image(file: Path, size: tuple[int, int]) -> Tensor:
-    """One image at `size` (width, height): (h, w, 3 or 4) uint8; area-averaged when it shrinks.
-    Raises `TriptychError` if the file is not a readable image.
-    """
+    """One image at `size` (width, height), area-averaged: (h, w, 3 or 4) uint8; a `TriptychError` if none."""
     image = to_8_bits(load_image(file, remedy="extract the frames again"))
     if image.size != size:
         image = image.resize(size, Image.Resampling.BOX)

@@ -132,9 +132,7 @@ def check_known_poses(path: str | Path) -> None:
 
 
 def poses_fingerprint(path: str | Path) -> str:
-    """A value that changes if a file of the scene is added, removed or edited; other files do not count.
-    Raises `TriptychError` as `read_known_poses` does.
-    """
+    """A digest of all files of the scene, and no other; raises `TriptychError` as `read_known_poses` does."""
     path = Path(path)
     files = {file: Path(file) for file in _listing(path)}
     root = path if path.is_dir() else path.parent

@@ -29,9 +29,8 @@ class Scene:
     fitted_world: World  # the conversion to the unit cube that would centre and size the scene
 
     def split(self, holdout: int) -> tuple[list[int], list[int]]:
-        """Positions of the training and of the held-out images.
-
-        The file's own split if it has one; else every `holdout`-th image is held out, first included.
+        """Positions of training and held-out images: the file's split, or every `holdout`-th, the first
+        included.
         """
         positions = range(len(self.names))
         if any(self.splits):

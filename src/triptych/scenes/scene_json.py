@@ -81,9 +81,7 @@ def _points(path: Path, key: str, value: object, shape: tuple[int, ...]) -> Arra
 
 
 def world_of(path: Path, content: Mapping[str, Any]) -> World:
-    """The conversion to the unit cube, by instant-ngp's keys `scale`, `offset` and `aabb`.
-    Raises `TriptychError` if one of them is not finite, or the scale is not above 0.
-    """
+    """The conversion to the unit cube, by instant-ngp's `scale`, `offset` and `aabb`, checked."""
     if "aabb" in content:
         low, high = _points(path, "aabb", content["aabb"], (2, 3))
         scale = 1 / max(1e-6, float(np.abs(high - low).max()))
@@ -99,9 +97,7 @@ def world_of(path: Path, content: Mapping[str, Any]) -> World:
 
 
 def aabb_scale_of(path: Path, content: Mapping[str, Any]) -> int:
-    """The side of the box, 1 if the file does not say.
-    Raises `TriptychError` if it is not one of `AABB_SCALES`.
-    """
+    """The side of the box, by default 1. Raises `TriptychError` if it is not one of `AABB_SCALES`."""
     scale = _top_level(path, content, "aabb_scale", 1)
     if scale not in AABB_SCALES:
         raise TriptychError(f"{path}: aabb_scale is {scale:g}; it must be a power of two from 1 to 128")

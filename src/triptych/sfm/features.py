@@ -112,10 +112,7 @@ def extract_features(
     affine: bool,
     threads: int,
 ) -> None:
-    """Make a COLMAP database of cameras and features; arguments as for `match_features`.
-
-    Images of one lens share a camera.
-    """
+    """Make a COLMAP database of features, with a camera for each lens; arguments as for `match_features`."""
     options = pycolmap.FeatureExtractionOptions()
     options.max_image_size = max_image_size
     options.num_threads = threads

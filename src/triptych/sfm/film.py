@@ -68,10 +68,7 @@ def write_film_frames(
     deinterlace: bool,
     threads: int,
 ) -> None:
-    """Write the kept frames of a film as PNG, with their longer side at most `max_size`.
-
-    Those that are marked as interlaced are deinterlaced in any case.
-    """
+    """Write kept frames as PNG, not larger than `max_size`; those marked as interlaced are deinterlaced."""
     wanted = [(candidate.row.frame, candidate.stamp) for candidate in kept]
     files = {candidate.row.frame: candidate.row.file for candidate in kept}
     with Progress(len(wanted), "writing frames", unit="frame") as progress:

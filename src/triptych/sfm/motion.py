@@ -19,10 +19,7 @@ def cell_means(grey: NDArray[np.uint8], cell: int) -> NDArray[np.float32]:
 
 
 def small_version(grey: NDArray[np.uint8]) -> Small:
-    """A (height, width) image as cells, 64 to 127 along its longer side.
-
-    They are smoothed so that differences between cells are a slope.
-    """
+    """A (height, width) image as 64 to 127 cells along its longer side, smoothed to have slopes."""
     return gaussian_filter(cell_means(grey, max(1, max(grey.shape) // SMALL_SIDE)), 1)
 
 

@@ -104,9 +104,7 @@ def find_photographs(folder: Path, *, leave_out: str | None = None) -> tuple[lis
 
 
 def photographs_fingerprint(folder: str | Path, *, leave_out: str | None = None) -> str:
-    """Hex digest of the names and contents of the images in a folder; other files do not count.
-    Raises `TriptychError` if a folder may not be listed.
-    """
+    """Digest of the names and contents of a folder's images; a `TriptychError` if it may not be listed."""
     root = Path(folder)
     files = {
         path.relative_to(root).as_posix(): path

@@ -49,10 +49,7 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 
 
 def window_of(frame: ManifestRow, fps: float | None) -> int:
-    """The number of a frame's window of 1/fps seconds, counted from time zero.
-
-    Without times (photographs) or without `fps`, every frame is a window of its own.
-    """
+    """The number of a frame's window of 1/fps seconds; without times or `fps` each frame is a window."""
     if fps is None or frame.time is None:
         return frame.frame
     # Containers round time stamps: a frame at a window's boundary may be slightly early.

@@ -34,9 +34,7 @@ UNTIMED = {"learning_rate": 1e-3, "weight_decay": 0.0, "temperature": 0.5}
 
 
 def plan_epochs(minutes: float, *, epoch_seconds: float, monitor_seconds: float, monitor_every: int) -> int:
-    """Epochs that take at most `minutes`, with an evaluation by the monitor every `monitor_every` of them.
-    Raises `TriptychError` if not even one fits.
-    """
+    """Epochs, with evaluations by the monitor, that fit into `minutes`; a `TriptychError` if none does."""
     each = epoch_seconds + monitor_seconds / monitor_every
     epochs = int((60 * minutes - monitor_seconds) / each)  # there is always an evaluation at the end
     if epochs < 1:

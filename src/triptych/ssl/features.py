@@ -77,9 +77,7 @@ def save_features(examples: LabelledFeatures, target: Path) -> None:
 
 
 def load_features(source: str | Path) -> LabelledFeatures:
-    """Read what `save_features` wrote, onto the CPU.
-    Raises `TriptychError` if the file is damaged or holds something else.
-    """
+    """Read what `save_features` wrote, onto the CPU. Raises `TriptychError` if the file is damaged."""
     try:
         tensors = load_file(source)
         features, labels = tensors["features"], tensors["labels"]

@@ -74,10 +74,7 @@ class SimCLR:
         )
 
     def loss(self, model: nn.Module, views: Tensor) -> Tensor:
-        """NT-Xent of the projections of all workers.
-
-        With `accumulate` it compares images within a micro-batch only.
-        """
+        """NT-Xent of the projections of all workers; `accumulate` compares within a micro-batch only."""
         count = self.recipe["views"]["count"]
         passes = views.chunk(count) if self.recipe["batch_norm_per_view"] else [views]
         z = gather_views(torch.cat([model(part) for part in passes]).float(), views=count)

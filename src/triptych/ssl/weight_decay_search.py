@@ -99,17 +99,9 @@ def search_held_out(
 
 
 def search_folds(
-    examples: LabelledFeatures,
-    num_classes: int,
-    weight_decays: Sequence[float],
-    *,
-    folds: int,
-    seed: int,
+    examples: LabelledFeatures, num_classes: int, weight_decays: Sequence[float], *, folds: int, seed: int
 ) -> Search:
-    """Choose by cross-validation, for too few examples to hold some out permanently.
-
-    Folds are stratified by class; a trial's numbers are means over all examples.
-    """
+    """Choose by cross-validation, stratified by class; a trial's numbers are means over all examples."""
     searches, sizes = [], []
     for fold in _stratified_folds(examples.labels.numpy(), folds, seed):
         rest = np.setdiff1d(np.arange(len(examples.labels)), fold)

@@ -30,9 +30,7 @@ def rank() -> int:
 
 
 def shard(batch: Tensor) -> Tensor:
-    """The worker's part of a global batch: the `rank()`-th of equal contiguous slices of (B, ...).
-    Raises `TriptychError` if the batch cannot be divided equally.
-    """
+    """The worker's equal contiguous slice of a global batch (B, ...); a `TriptychError` if there is none."""
     workers = world_size()
     if len(batch) % workers:
         raise TriptychError(
@@ -86,10 +84,7 @@ def average(value: Tensor) -> Tensor:
 
 
 def broadcast_object(value: T) -> T:
-    """Worker 0's `value` on all workers; it must be picklable.
-
-    Workers wait on the CPU for it, without a limit that a long evaluation could reach.
-    """
+    """Worker 0's `value`, which is pickled, on all workers; they wait on the CPU, without a limit."""
     if world_size() == 1:
         return value
     box = [value]

@@ -194,9 +194,7 @@ class _EpochRunner(Generic[Inputs]):
         return learning_rate(self.recipe, step, self.batches.steps)
 
     def finish_epoch(self, progress: Progress) -> None:
-        """Run the remaining steps of the epoch.
-        Raises `TriptychError` if the loss is no longer finite, or a batch does not fit in memory.
-        """
+        """Run the remaining steps; a `TriptychError` if the loss is not finite or a batch too large."""
         state, steps = self.state, self.batches.steps
         shown: dict[str, float | str] = {}  # next to the progress bar
         state.model.train()

@@ -28,10 +28,7 @@ def matrix(rows, columns, like):
 
 
 class Scratch:
-    """Named buffers: fresh memory costs more than what a kernel does in it.
-
-    An array is valid until its name is used again; its content is arbitrary.
-    """
+    """Named buffers, valid until a name is used again: fresh memory costs more than a kernel's work in it."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, np.ndarray] = {}

@@ -211,9 +211,7 @@ def march(task, origins, directions, jitter, occupancy, box, steps, found, count
 
 @kernel
 def place_samples(task, origins, directions, found, starts, distances, rays, positions):
-    """Pack what `march` found: distances and rays (n,), positions (3, n); `starts` (rays + 1,) is where each
-    ray's samples begin.
-    """
+    """Pack what `march` found, ray by ray, from `starts` (rays + 1,) on; positions become (3, n)."""
     first = task * RAYS
     base = starts[first]
     for ray in range(first, min(len(starts) - 1, first + RAYS)):

@@ -22,10 +22,7 @@ ONE = np.float32(1)
 def render(
     task, images, boxes, mirrored, jittered, factors, order, grey, blurred, blur_weights, mean, std, views
 ):
-    """Render VIEWS of the views (N, size, size, 3) float32, of which v is of image v modulo B.
-
-    Other arguments are named as in `triptych.augment.views.Parameters`.
-    """
+    """Render VIEWS of the views (N, size, size, 3), v of image v modulo B; arguments as in `Parameters`."""
     size = views.shape[1]
     pixels = size * size
     buffers = resample_buffers(images.shape[1], images.shape[2], size)
