@@ -77,18 +77,11 @@ def _read_files(path: Path, hashes: Mapping[str, str]) -> tuple[Layout, dict[str
 def read_cifar(
     path: str | Path, *, expect: str | None = None, hashes: Mapping[str, str] | None = None
 ) -> LabelledImages:
-    """Read an archive or its unpacked folder.
+    """Read an archive or its unpacked folder: images of 32x32 pixels with the fine labels, and superclasses.
 
-    Args:
-        expect: `cifar10` or `cifar100` if it must be that one; else it is recognised by its content.
-        hashes: `{algorithm: hex digest}` that an archive file must have.
-
-    Returns:
-        Images of 32x32 pixels with the fine labels; of CIFAR-100 also the superclasses. `source` has
-        the hashes of what was read.
-
-    Raises:
-        TriptychError: missing, wrong hash, damaged, dangerous, or another data set than expected.
+    `expect` is `cifar10` or `cifar100` if it must be that one; else it is recognised by its content. `hashes`
+    are those that an archive file must have; `source` has those of what was read. Raises `TriptychError` if
+    it is missing, damaged, dangerous, has a wrong hash, or is another data set than expected.
     """
     path = Path(path)
     layout, contents, digests = _read_files(path, hashes or {})

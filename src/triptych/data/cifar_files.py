@@ -121,12 +121,9 @@ def _member_name(path: Path, member: tarfile.TarInfo) -> str:
 def read_archive(path: Path) -> tuple[Layout, dict[str, bytes]]:
     """Read a CIFAR python archive, compressed with gzip or not, to its very end; nothing is unpacked.
 
-    Returns:
-        Which archive it is, recognised by its members, and the contents by file name.
-
-    Raises:
-        TriptychError: not a tar archive, truncated, damaged, with members that escape or are links,
-            or none of the CIFAR archives.
+    Returns which archive it is, recognised by its members, and the contents by file name. Raises
+    `TriptychError` if it is not a tar archive, damaged, with members that escape or are links, or no CIFAR
+    archive.
     """
     wanted = {f"{layout.folder}/{name}" for layout in LAYOUTS for name in layout.files}
     contents: dict[str, bytes] = {}

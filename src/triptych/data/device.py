@@ -10,17 +10,12 @@ RESIDENT_SHARE = 0.25  # of a GPU's free memory: larger sets of images stay in t
 
 
 class DeviceImages:
-    """Labelled images on a device.
+    """Labelled images (N, P, P, 3) uint8, usually mapped, on a device.
 
     A GPU holds all of them if they take at most a quarter of its free memory. Otherwise, and on a CPU, they
-    stay in their file, which is mapped, and each batch is read from it. What is read stays in the system's
-    cache as long as there is room, so any number of images is trained on in the same memory.
-
-    Args:
-        images: (N, P, P, 3) uint8, usually mapped.
-        mean: channel means for pixels in 0..1.
-        indices: indices of the images to use; all by default.
-        side: side of the images that networks read, in pixels, P or less.
+    stay in their file, and each batch is read from it. What is read stays in the system's cache as long as
+    there is room, so any number of images is trained on in the same memory. `mean` and `std` are those of
+    pixels in 0..1; `side`, P or less, is that of the images that networks read.
     """
 
     def __init__(

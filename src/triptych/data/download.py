@@ -28,12 +28,7 @@ def _size(path: Path) -> int:
 
 
 def _offset(response: requests.Response, start: int, size: int | None) -> int:
-    """The place in the file of the answer's first byte.
-
-    Raises:
-        Permanent: the answer is another file.
-        Temporary: the answer begins elsewhere.
-    """
+    """Place of the answer's first byte in the file; raises `Permanent` or `Temporary` if it is another."""
     content_range = response.headers.get("Content-Range", "")
     resumed = response.status_code == 206 and content_range.startswith(f"bytes {start}-")
     if response.status_code == 416 or (response.status_code == 206 and not resumed):
@@ -105,7 +100,7 @@ def download(
     timeout: tuple[float, float] = (10.0, 60.0),
     least_speeds: Sequence[float] = LEAST_SPEEDS,
 ) -> str:
-    """Bring a file of known hashes to `target` from the first mirror that delivers it.
+    """Bring a file of known hashes to `target` from the first mirror that delivers it, which is returned.
 
     Mirrors are tried in turn, each from where the last one stopped. If the whole is wrong then, the last
     mirror is tried alone from the start, so that a mirror with wrong bytes spoils no other. After a round
@@ -113,16 +108,12 @@ def download(
     are not tried again.
 
     Args:
-        target: path of the complete, checked file.
         hashes: `{algorithm: hex digest}`, all of which must be right.
         part: file that gathers the bytes; it stays after a failure, and the next call continues it.
         size: bytes of the file, if known: a mirror that announces or sends another number is cut off.
         timeout: seconds to wait for a connection and for the next bytes.
         least_speeds: bytes per second, as a mean over the second timeout, below which the next mirror is
             tried: in the first round, in the second, and so on; the last one stands for all later rounds.
-
-    Returns:
-        The mirror that finished the file, without its password.
 
     Raises:
         TriptychError: no mirror delivered; the message says what each one did.

@@ -68,18 +68,12 @@ def _receive(
 def open_stream(
     url: str, *, start: int, timeout: tuple[float, float], least_speed: float
 ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
-    """Request the bytes of a file from `start` on.
+    """Request the bytes of a file from `start` on; the answer, with a status below 400, and its blocks.
 
     The answer is received in a thread of its own, which is abandoned if the server is too slow: no way of
-    sending bytes one by one, in headers or between blocks, holds the caller.
-
-    Args:
-        start: number of bytes to leave out; a server may ignore it (status 200 instead of 206).
-        timeout: seconds to wait for a connection, and for the next bytes.
-        least_speed: bytes per second, as a mean over the second timeout.
-
-    Yields:
-        The answer, whose status is below 400, and its blocks.
+    sending bytes one by one, in headers or between blocks, holds the caller. A server may ignore `start`
+    (status 200 instead of 206). `timeout` is that of a connection, and of the next bytes; `least_speed` is in
+    bytes per second, as a mean over the second timeout.
 
     Raises:
         Permanent: the server says that it does not have the file, or its answer makes no sense.

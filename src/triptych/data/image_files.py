@@ -129,12 +129,9 @@ def _reason(error: Exception, path: Path) -> str:
 
 
 def _fewer_bits(image: Image.Image) -> Image.Image:
-    """An image of 32-bit numbers as one of 8 or 16 bits.
+    """An image of 32-bit numbers as one of 8 or 16 bits; `ValueError` if nothing tells what is white.
 
     Floating-point numbers from 0 to 1 are scaled; integers are 16-bit numbers if the format has no others.
-
-    Raises:
-        ValueError: other values, of which nothing tells what is black and what is white.
     """
     values = np.asarray(image)
     low, high = values.min(), values.max()
