@@ -112,7 +112,7 @@ def test_all_mistakes_are_found_at_once_each_with_its_key_and_a_value_that_would
     found = "\n".join(problems)
     for expected in (
         "self_supervision.probe.validation is 200, but there are 43 training images of 3 "
-        "classes; set it to auto, a tenth, or to at most 40",
+        "classes; set it to auto, a tenth",
         "self_supervision.supervised.validation is 43",
         "self_supervision.fine_tune.validation is 99",
         "self_supervision.simclr: there are 43 images to train on, but accumulate: 32 and gpus: 1 need 64",
@@ -158,6 +158,17 @@ def test_what_is_saved_for_the_backward_pass_is_counted_for_each_image() -> None
     each = saved_bytes(model, 32, "float32")
     assert each == pytest.approx(4.48 * 2**20 / 8, rel=0.1)  # 4.48 MiB at width 64
     assert saved_bytes(resnet.build(10, 64, width=8), 64, "float32") == pytest.approx(4 * each, rel=0.1)
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.integers(1, 100))
+def test_validation_auto_suits_all_data_with_two_images_of_a_class(counts: list[int], held_out: int) -> None:
+    def problems(validation: int | str) -> list[str]:
+        checks = SizeChecks(dataset(counts), notes={"grid": []})
+        checks._check_validation("grid", validation)
+        return checks.problems
+
+    assert bool(problems("auto")) == (max(counts) == 1)
+    assert all("set it to auto" in text or max(counts) == 1 for text in problems(held_out))
 
 
 @given(st.data())

@@ -52,6 +52,12 @@ def test_every_class_of_two_or_more_can_be_on_both_sides(case, seed):
         )
 
 
+@given(labels_and_count, st.integers(0, 9))
+def test_every_class_keeps_an_image(case, seed):
+    labels, held_out = case
+    assert {*labels[stratified_split(labels, held_out, seed, every_class=True)[0]]} == {*labels}
+
+
 def test_rare_classes_are_held_out_too():
     labels = np.repeat(np.arange(4), (400, 40, 12, 6))
     assert np.bincount(labels[stratified_split(labels, 46, seed=0)[1]]).tolist() == [40, 4, 1, 1]

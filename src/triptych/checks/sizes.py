@@ -99,11 +99,16 @@ class SizeChecks:
         elif validation != "auto" and validation > total - classes:
             self._problem(
                 f"{place}.validation is {validation}, but there are {total:,} training images of {classes:,} "
-                f"classes; set it to auto, a tenth, or to at most {max(1, total - classes)}"
+                "classes; set it to auto, a tenth"
             )
             return 0
         kept, held_out = (labels[indices] for indices in self.dataset.validation_split(validation))
-        if validation == "auto" and not self.dataset.validation:
+        if not len(held_out):
+            self._problem(
+                f"datasets.{self.dataset.name}: no class has two training images, of which one can be held "
+                "out for validation; add images"
+            )
+        elif validation == "auto" and not self.dataset.validation:
             self._note(f"validation: auto holds out {len(held_out):,} of {total:,} training images")
         if lost := self._lacking(labels, 1):
             self._problem(

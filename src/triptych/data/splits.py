@@ -20,16 +20,13 @@ def stratified_split(
     (seed, class) alone: a larger `held_out` keeps what a smaller one held out, up to that rounding.
 
     Args:
-        held_out: number of items, 0 to N.
-        every_class: keep and hold out at least one item of each class that has two, even if this changes the
-            number of items held out.
+        held_out: number of items, 0 to N; a `TriptychError` if it is another.
+        every_class: keep at least one item of each class, and hold out at least one of each that has two,
+            even if this changes the number of items held out.
         at_least: hold out at least so many items of each class that has them, even if this raises the number.
 
     Returns:
         Indices that stay and indices held out; both int64, sorted, disjoint, together 0 to N-1.
-
-    Raises:
-        TriptychError: `held_out` is negative or more than there are.
     """
     labels = np.asarray(labels)
     if not 0 <= held_out <= len(labels):
@@ -39,7 +36,7 @@ def stratified_split(
     in_turn = np.lexsort((-remainders, (seats > 0) | (remainders == 0)))
     seats[in_turn[: held_out - int(seats.sum())]] += 1
     if every_class:
-        seats = np.where(sizes > 1, seats.clip(1, sizes - 1), seats)
+        seats = np.minimum(np.maximum(seats, 1), sizes - 1)
     seats = np.maximum(seats, np.minimum(sizes, at_least))
 
     chosen = np.zeros(len(labels), dtype=bool)
