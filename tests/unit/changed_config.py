@@ -1,0 +1,34 @@
+"""A valid config with changes, and what is said about it."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from triptych.config.validation import validate_config
+from triptych.workflow.errors import TriptychError
+from triptych.workflow.tracked_code import SOURCE_ROOT
+
+ROOT = SOURCE_ROOT.parent
+
+
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split(".")
+    place = config
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return config
+
+
+def complaint(config: dict[str, Any]) -> str:
+    with pytest.raises(TriptychError) as caught:
+        validate_config(config)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
