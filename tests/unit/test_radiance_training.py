@@ -127,6 +127,21 @@ def test_history_holds_the_curves(trained: TrainingResult, folder: Path) -> None
     assert trained.metrics["steps"] == 300
 
 
+def test_fog_that_only_training_cameras_see_as_the_object_is_warned_of(
+    trained: TrainingResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_ball_scene(tmp_path / "turned", images=12)
+    content = json.loads(path.read_text())
+    poses = [frame["transform_matrix"] for frame in content["frames"]]
+    for number, frame in enumerate(content["frames"]):
+        frame["transform_matrix"] = poses[5 * number % 12]
+    path.write_text(json.dumps(content))
+    result = run(read_scene(path), RECIPE, tmp_path)
+    assert result.metrics["train_psnr"] - result.metrics["heldout_psnr"] > 6
+    assert "Did the object turn before a still background? Then give masks" in caplog.text
+    assert trained.metrics["train_psnr"] - trained.metrics["heldout_psnr"] < 6
+
+
 class Killed(BaseException):
     """Stands for the end of the process."""
 

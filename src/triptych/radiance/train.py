@@ -1,5 +1,6 @@
 """Training a radiance field on a scene, within a budget of steps or minutes, resumable."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from triptych.training.history import History
 from triptych.training.memory import keep_large_allocations
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.progress import Progress
+
+log = logging.getLogger("triptych")
+
+# Held-out views of scenes that stood still have about 3 dB less than training views.
+LARGE_GAP = 6.0  # dB
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def train(
             if checkpoints.due() and not done:
                 checkpoints.save(trainer.step, {"trainer": trainer.state(), "rows": curves.rows})
     curves.close(history)
+    _warn_of_overfitting(curves.rows[-1])
     corrections = {
         name: value.tolist() for name, value in trainer.model.camera_optimizer.state_dict().items()
     }
@@ -71,6 +78,19 @@ def _evaluation_due(recipe: Radiance, rows: list[dict[str, float]], progress: fl
     """Whether progress has passed another of the evenly spaced evaluations."""
     made = sum("heldout_psnr" in row for row in rows)
     return recipe.evaluations > 0 and progress * recipe.evaluations >= made + 1
+
+
+def _warn_of_overfitting(last: dict[str, float]) -> None:
+    """Warn if the field shows the training views far better than views that it has not seen."""
+    if last["train_psnr"] - last["heldout_psnr"] > LARGE_GAP:
+        log.warning(
+            "radiance: held-out views have %.1f dB, training views %.1f dB, so the field is fog that looks "
+            "right only from the training cameras. Did the object turn before a still background? Then give "
+            "masks of the object. Did the light or the exposure change? Then set appearance: 8. Otherwise, "
+            "take more images, nearer to each other, and check the camera poses",
+            last["heldout_psnr"],
+            last["train_psnr"],
+        )
 
 
 def _metrics(trainer: Trainer, last: dict[str, float]) -> dict[str, Any]:
