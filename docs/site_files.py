@@ -11,8 +11,11 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 PAGES = {
     "README.md": "index.md",
+    "README.zh-CN.md": "index.zh-CN.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CITATION.cff": "citation.md",
+    "LICENSE": "license.md",
     "config.yaml": "config_yaml.md",
     "benchmarks/RESULTS.md": "benchmarks/RESULTS.md",
     "study/README.md": "study_files.md",
@@ -26,7 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         if not source.endswith(".md"):
-            text = f"# {source}\n\n```yaml\n{text}```\n"
+            text = f"# {source}\n\n```{'' if source == 'LICENSE' else 'yaml'}\n{text}```\n"
         files.append(File.generated(config, page, content=text))
     return files
 

@@ -22,7 +22,7 @@ from triptych.ssl.encoder import build_encoder
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT
 
-PAGE = SOURCE_ROOT.parent / "docs/own_images.md"
+PAGE = SOURCE_ROOT.parent / "docs/using_results.md"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`python -m triptych.study collect FROM` copies finished results of a run into `study/`.
 
-`python -m triptych.study document` writes docs/study.md and the study's tables in RESULTS.md from `study/`.
+`python -m triptych.study document` writes docs/study.md and the study's tables in RESULTS.md and both READMEs
+from `study/`.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from triptych.study.collect import collect
 from triptych.study.documents import write_documents
+from triptych.study.readme import write_readmes
 from triptych.study.recipes import ROOT, study_config
 from triptych.workflow.command import run_command
 
@@ -38,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     collecting.add_argument("--replace", action="store_true", help="overwrite results that differ")
     collecting.set_defaults(run_it=_collect)
     documenting = commands.add_parser(
-        "document", help="write docs/study.md and the study's tables in benchmarks/RESULTS.md"
+        "document", help="write docs/study.md and the study's tables in RESULTS.md and both READMEs"
     )
     documenting.set_defaults(run_it=_document)
     return parser
@@ -58,7 +60,7 @@ def _collect(options: argparse.Namespace) -> None:
 
 def _document(_: argparse.Namespace) -> None:
     study, page, results = (ROOT / name for name in ("study", "docs/study.md", "benchmarks/RESULTS.md"))
-    for path in write_documents(study, page, results):
+    for path in [*write_documents(study, page, results), *write_readmes(study, ROOT)]:
         print(f"{path.relative_to(ROOT)}: written")
 
 
