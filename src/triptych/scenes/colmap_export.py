@@ -8,9 +8,16 @@ import numpy as np
 import pycolmap
 
 from triptych.scenes.calibration import COEFFICIENTS
-from triptych.scenes.coordinates import FLIP_YZ
+from triptych.scenes.coordinates import FLIP_YZ, Array
 from triptych.scenes.sparse_points import SparsePoints
 from triptych.workflow.files import atomic_folder
+
+
+def opengl_poses(images: Sequence[pycolmap.Image]) -> Array:
+    """Camera-to-world poses (n, 4, 4) of posed images, with OpenGL's axes."""
+    poses = np.tile(np.eye(4), (len(images), 1, 1))
+    poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in images]
+    return np.asarray(poses @ np.diag([*FLIP_YZ, 1.0]))
 
 
 def write_model(model: pycolmap.Reconstruction, folder: str | Path) -> None:
@@ -23,10 +30,7 @@ def write_model(model: pycolmap.Reconstruction, folder: str | Path) -> None:
 def colmap_model(
     frames: Sequence[Mapping[str, Any]], points: SparsePoints | None = None
 ) -> pycolmap.Reconstruction:
-    """A model of posed images, given by entries of a scene file. Its points have no tracks.
-
-    Lenses without distortion are PINHOLE, which more programs read than OPENCV.
-    """
+    """A model of posed images, given by entries of a scene file; lenses without distortion are PINHOLE."""
     model = pycolmap.Reconstruction()
     cameras: dict[tuple[Any, ...], int] = {}
     for number, frame in enumerate(frames, start=1):

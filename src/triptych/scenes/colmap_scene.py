@@ -7,6 +7,7 @@ import numpy as np
 import pycolmap
 
 from triptych.scenes.colmap_binary import read_model
+from triptych.scenes.colmap_export import opengl_poses
 from triptych.scenes.colmap_files import find_models, image_root
 from triptych.scenes.coordinates import OFFSET, SCALE, World
 from triptych.scenes.listed_files import find_listed_files, printable
@@ -17,7 +18,6 @@ from triptych.scenes.undistortion import lens_values
 from triptych.workflow.errors import TriptychError
 
 AABB_SCALE = 4
-FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def _read_model(folder: Path) -> pycolmap.Reconstruction:
@@ -59,12 +59,10 @@ def read_colmap_scene(path: str | Path) -> tuple[SceneFile, SparsePoints | None]
         ) from error
     if not images:
         raise TriptychError(f"{folder}: this model has no images with poses; export it again")
-    poses = np.tile(np.eye(4), (len(images), 1, 1))
-    poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in images]
-    poses = poses @ FLIP_YZ
     # COLMAP inverts a rotation that is not finite to the identity
     if not all(np.isfinite(image.cam_from_world().matrix()).all() for image in images):
         raise TriptychError(f"{folder}: a pose of this model is not finite; export it again")
+    poses = opengl_poses(images)
     change = normalisation(poses)
     root = image_root(path)
     found = find_listed_files(root, [image.name for image in images])
