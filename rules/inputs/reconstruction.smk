@@ -113,9 +113,10 @@ def mapping_recipe(wildcards):
 
 
 def box_recipe(wildcards):
-    """The setting that the size of the radiance field's box depends on."""
-    scale = config["scenes"][wildcards.scene]["aabb_scale"]
-    return {"aabb_scale": 4 if scale is None else scale}
+    """The settings that the radiance field's box and the meaning of masks depend on."""
+    scene = config["scenes"][wildcards.scene]
+    masks = {} if scene["masks"] is None else only(scene, "masked")
+    return {"aabb_scale": 4 if scene["aabb_scale"] is None else scene["aabb_scale"], **masks}
 
 
 def import_recipe(wildcards):

@@ -234,7 +234,12 @@ class SceneSection(Section):
     )
     path: FilePath | None = knob(None, "the film, the folder or the transforms.json")
     masks: FilePath | None = knob(
-        None, "a folder of masks, named as the images: what is black in them is ignored"
+        None, "a folder of masks, named as the images: what is black in them is not reconstructed"
+    )
+    masked: Literal["ignored", "empty"] = knob(
+        "ignored",
+        "what masks hide: ignored (people who walk by; it may be anything) | empty (the object alone stays: "
+        "for a turntable)",
     )
     reference: InputPath | None = knob(
         None, "a transforms.json with true poses by file name, to compare with"

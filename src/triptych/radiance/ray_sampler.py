@@ -5,21 +5,29 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from triptych.scenes.images import read_image, read_mask
+from triptych.scenes.images import cut_out, read_image, read_mask
 from triptych.scenes.scene import Scene
 
 
 def read_images(scene: Scene, index: list[int]) -> list[Tensor]:
-    """The images at these positions of the scene, (h, w, 3 or 4) uint8 each."""
-    sizes = scene.cameras.size.tolist()
-    return [read_image(scene.files[i], (sizes[i][0], sizes[i][1])) for i in index]
+    """The images at these positions of the scene, (h, w, 3 or 4) uint8 each.
+
+    Where a mask says that space is empty, they are transparent.
+    """
+    sizes = [(width, height) for width, height in scene.cameras.size.tolist()]
+    images = [read_image(scene.files[i], sizes[i]) for i in index]
+    masks = [scene.masks[i] for i in index]
+    return [
+        cut_out(image, mask, sizes[i]) if mask is not None and mask.empty else image
+        for i, image, mask in zip(index, images, masks, strict=True)
+    ]
 
 
 def read_masks(scene: Scene, index: list[int]) -> list[Tensor | None]:
-    """The unmasked pixels of these images, (h, w) bool each; None for an image without a mask."""
+    """The pixels of these images that count, (h, w) bool each; None for an image of which all do."""
     sizes = scene.cameras.size.tolist()
     masks = [(scene.masks[i], (sizes[i][0], sizes[i][1])) for i in index]
-    return [None if mask is None else read_mask(mask, size) for mask, size in masks]
+    return [None if mask is None or mask.empty else read_mask(mask, size) for mask, size in masks]
 
 
 class RaySampler:

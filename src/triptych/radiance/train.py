@@ -86,8 +86,8 @@ def _warn_of_overfitting(last: dict[str, float]) -> None:
         log.warning(
             "radiance: held-out views have %.1f dB, training views %.1f dB, so the field is fog that looks "
             "right only from the training cameras. Did the object turn before a still background? Then give "
-            "masks of the object. Did the light or the exposure change? Then set appearance: 8. Otherwise, "
-            "take more images, nearer to each other, and check the camera poses",
+            "masks of the object, with masked: empty. Did the light or the exposure change? Then set "
+            "appearance: 8. Otherwise, take more images, nearer to each other, and check the camera poses",
             last["heldout_psnr"],
             last["train_psnr"],
         )

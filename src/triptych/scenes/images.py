@@ -30,17 +30,28 @@ def check_mask(mask: Mask, size: tuple[int, int]) -> None:
         )
 
 
+def _share_used(mask: Mask, size: tuple[int, int]) -> Tensor:
+    """How much of each pixel is not hidden, from 0 to 255, at `size` (width, height): (h, w) uint8."""
+    white = np.array(load_image(mask.file).convert("L")) > 0
+    used = np.where(white if mask.hides == "black" else ~white, 255, 0).astype(np.uint8)
+    return torch.from_numpy(np.array(Image.fromarray(used).resize(size, Image.Resampling.BOX)))
+
+
 def read_mask(mask: Mask, size: tuple[int, int]) -> Tensor:
     """Which pixels of an image are used, at `size` (width, height): (h, w) bool.
 
     If several pixels of the file become one, it is used only if all of them are.
     Raises `TriptychError` if the file is not a readable image, or no pixel is used.
     """
-    white = np.array(load_image(mask.file).convert("L")) > 0
-    used = white if mask.hides == "black" else ~white
-    if used.shape[::-1] != size:
-        grey = Image.fromarray(np.where(used, 255, 0).astype(np.uint8))
-        used = np.array(grey.resize(size, Image.Resampling.BOX)) == 255
+    used = _share_used(mask, size) == 255
     if not used.any():
         raise TriptychError(f"{mask.file}: this mask hides its whole image; leave the frame out instead")
-    return torch.from_numpy(used)
+    return used
+
+
+def cut_out(image: Tensor, mask: Mask, size: tuple[int, int]) -> Tensor:
+    """An image of this size with its hidden pixels transparent: (h, w, 3 or 4) to (h, w, 4) uint8."""
+    alpha = _share_used(mask, size)
+    if image.shape[-1] == 4:
+        alpha = torch.minimum(alpha, image[..., 3])
+    return torch.cat([image[..., :3], alpha[..., None]], dim=-1)

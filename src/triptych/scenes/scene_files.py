@@ -18,15 +18,17 @@ from triptych.workflow.errors import TriptychError
 log = logging.getLogger("triptych")
 
 TRAIN, TEST = "train", "test"
+EMPTY = "empty"
 MAX_FRAMES = 20_000
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Which pixels of an image are ignored."""
+    """Which pixels of an image are ignored, or show empty space."""
 
     file: Path  # an image of the photograph's size
-    hides: str  # "black" if its black pixels (0) are ignored, "white" if its other pixels are
+    hides: str  # "black" if its black pixels (0) are hidden, "white" if its other pixels are
+    empty: bool = False  # whether the hidden pixels show empty space
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def _masks(
     """The mask of each frame: its `mask_path`, or else a file in the folder of the image.
 
     The two conventions are opposite: a `mask_path` (nerfstudio) is black, a `dynamic_mask_NAME.png`
-    (instant-ngp) is anything but black for pixels to ignore.
+    (instant-ngp) is anything but black for pixels to ignore. A frame whose `masked` is `empty` is this
+    project's own: it shows nothing where its mask is black.
     """
     named = [n for n, frame in enumerate(frames) if frame.get("mask_path") is not None]
     paths = [str(frames[n]["mask_path"]) for n in named]
@@ -90,7 +93,7 @@ def _masks(
             raise TriptychError(
                 f"{where[n]}: its mask {printable(path)} does not exist; correct or remove mask_path"
             )
-        result[n] = Mask(found.file, hides="black")
+        result[n] = Mask(found.file, hides="black", empty=frames[n].get("masked") == EMPTY)
     for n, image in enumerate(images):
         beside = None if image is None else image.with_name(f"dynamic_mask_{image.stem}.png")
         if result[n] is None and beside is not None and beside.is_file():

@@ -153,7 +153,7 @@ def advise(found: Diagnosis) -> str:
     if has_still_background(found):
         return (
             f"in {found.still_background:.0%} of the images, something moves before a background that stands "
-            "still, as on a turntable: give masks of the background (the scene's `masks`), or use a plain one"
+            "still, as on a turntable: give masks of the background (`masks`), with `masked: empty`"
         )
     if not _fit_together(found):
         if found.median_features < FEW_FEATURES:

@@ -9,21 +9,18 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pycolmap
 
 from triptych.data.image_files import natural_order
 from triptych.scenes.calibration import COEFFICIENTS
-from triptych.scenes.colmap_export import write_model
+from triptych.scenes.colmap_export import opengl_poses, write_model
 from triptych.scenes.manifest import sharpness_of_files
 from triptych.scenes.normalisation import normalisation
-from triptych.scenes.scene_files import TEST, TRAIN
+from triptych.scenes.scene_files import EMPTY, TEST, TRAIN
 from triptych.scenes.undistortion import lens_values
 from triptych.scenes.write_scene import lens_entry, write_scene_file
 from triptych.sfm.masks import mask_file
 from triptych.workflow.files import atomic_path
-
-FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def _lens(camera: pycolmap.Camera) -> dict[str, Any]:
@@ -35,11 +32,6 @@ def _lens(camera: pycolmap.Camera) -> dict[str, Any]:
     return lens_entry([*focal, *centre, *coefficients, *size], fisheye=False)
 
 
-def _mask_of(frame: str, masks: str | Path | None) -> dict[str, str]:
-    """The scene file's key for the mask of a frame, if there are masks."""
-    return {} if masks is None else {"mask_path": f"{Path(masks).name}/{mask_file(frame)}"}
-
-
 def write_transforms(
     model_folder: str | Path,
     manifest: str | Path,
@@ -49,6 +41,7 @@ def write_transforms(
     *,
     aabb_scale: int,
     masks: str | Path | None = None,
+    masked: str = "ignored",
     held_out: Collection[str] = (),
     provenance: dict[str, Any] | None = None,
 ) -> None:
@@ -59,6 +52,7 @@ def write_transforms(
         target: transforms.json, in the folder that also holds `frames/`.
         aabb_scale: side of the box that the radiance field covers, in instant-ngp's units: a power of 2.
         masks: the folder of the frames' masks, beside `target`; None if there are none.
+        masked: what the masks hide, `ignored` or `empty`.
         held_out: images whose poses were found afterwards; the file says that they are for testing. If there
             are none, the file has no split.
     """
@@ -66,16 +60,15 @@ def write_transforms(
     registered = sorted(
         (model.image(number) for number in model.reg_image_ids()), key=lambda one: natural_order(one.name)
     )
-    poses = np.tile(np.eye(4), (len(registered), 1, 1))
-    poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in registered]
-    poses = poses @ FLIP_YZ
+    poses = opengl_poses(registered)
     change = normalisation(poses)
     sharpness = sharpness_of_files(manifest)
     frames = [
         {
             "file_path": f"frames/{image.name}",
             "sharpness": sharpness[image.name],
-            **_mask_of(image.name, masks),
+            **({} if masks is None else {"mask_path": f"{Path(masks).name}/{mask_file(image.name)}"}),
+            **({"masked": masked} if masked == EMPTY else {}),
             **_lens(model.camera(image.camera_id)),
             **({"split": TEST if image.name in held_out else TRAIN} if held_out else {}),
             "transform_matrix": pose.tolist(),
