@@ -28,9 +28,7 @@ from triptych.workflow.files import atomic_path, write_json
 from triptych.workflow.progress import Progress
 
 WORLD = World(SCALE, np.full(3, OFFSET))
-TINY = (
-    1e-9  # a fisheye without distortion: instant-ngp takes a lens whose coefficients are all 0 as a pinhole
-)
+TINY = 1e-9  # of a fisheye without distortion: with coefficients of 0 instant-ngp takes it as a pinhole
 
 
 def _lens(cameras: Cameras, index: int) -> dict[str, Any]:
@@ -88,14 +86,8 @@ def train(
     dataset = write_dataset(scene, index, scratch)
     with atomic_path(snapshot) as temporary:
         began = time.monotonic()
-        loss = program.run(
-            [
-                *("--scene", dataset, "--n_steps", steps, "--save_snapshot", temporary.resolve()),
-                *compatibility(scene),
-            ],
-            folder=scratch,
-            steps=steps,
-        )
+        arguments = "--scene", dataset, "--n_steps", steps, "--save_snapshot", temporary.resolve()
+        loss = program.run([*arguments, *compatibility(scene)], folder=scratch, steps=steps)
         seconds = time.monotonic() - began
         if loss is not None and not math.isfinite(loss):
             raise TriptychError(
@@ -182,20 +174,9 @@ def render_flythrough(
     path, pictures = scratch / "path.json", scratch / "frames"
     angle = 2 * math.atan(width / 2 / float(focal[0]))
     write_json(path, {"camera_angle_x": angle, "w": width, "h": height, "frames": frames})
-    program.run(
-        [
-            *(
-                "--load_snapshot",
-                snapshot.resolve(),
-                "--screenshot_transforms",
-                path,
-                "--screenshot_dir",
-                pictures,
-            ),
-            *("--width", width, "--height", height),
-        ],
-        folder=scratch,
-    )
+    sources = "--load_snapshot", snapshot.resolve(), "--screenshot_transforms", path
+    targets = "--screenshot_dir", pictures, "--width", width, "--height", height
+    program.run([*sources, *targets], folder=scratch)
 
     def rendered() -> Iterator[NDArray[np.uint8]]:
         for frame in frames:

@@ -53,20 +53,12 @@ def render_rays(
     compiled, chunks = compiled_operation("radiance_renderer", radiance.field), []
     renderer = None if compiled is None else compiled(radiance.field, radiance.precision)
     chunk = CHUNK if renderer is None else COMPILED_CHUNK
-    for origin, direction in zip(origins.split(chunk), directions.split(chunk), strict=True):
+    options = {"schedule": radiance.schedule, "near": radiance.near, "min_transmittance": min_transmittance}
+    for rays in zip(origins.split(chunk), directions.split(chunk), strict=True):
         if renderer is None:
-            chunks.append(render_chunk(radiance, origin, direction, min_transmittance))
+            chunks.append(render_chunk(radiance, *rays, min_transmittance))
         else:
-            chunks.append(
-                renderer(
-                    radiance.occupancy,
-                    origin,
-                    direction,
-                    schedule=radiance.schedule,
-                    near=radiance.near,
-                    min_transmittance=min_transmittance,
-                )
-            )
+            chunks.append(renderer(radiance.occupancy, *rays, **options))
     return RenderedRays.concatenate(chunks)
 
 

@@ -60,12 +60,11 @@ LARGEST = {
     "appearance": 1024,
 }
 MAX_CELLS = 512  # of the occupancy grid, a side
+UNREADABLE = (OSError, SafetensorError, ArithmeticError, ValueError, LookupError, TypeError, RuntimeError)
 
 
 def _shape(about: dict[str, Any]) -> FieldShape:
-    """The shape in a description. Raises `ValueError` or `TypeError` if it is none of a field of this
-    project.
-    """
+    """The shape in a description. Raises `ValueError` or `TypeError` if no field here has it."""
     values = dict(about["shape"])
     if (modules := values.pop("modules", "torch")) != "torch":  # an entry of older versions
         raise ValueError(f"it is made of {modules}, not of PyTorch's modules")
@@ -130,15 +129,7 @@ def load_field(
         field.load_state_dict(tensors)
         if precision == "auto":
             precision = _precision_on(device, str(about.get("precision", "auto")))
-    except (
-        OSError,
-        SafetensorError,
-        ArithmeticError,
-        ValueError,
-        LookupError,
-        TypeError,
-        RuntimeError,
-    ) as error:
+    except UNREADABLE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         raise TriptychError(f"{weights}: cannot be loaded ({reason}); train this scene again") from error
     occupancy = OccupancyGrid(aabb_scale=shape.aabb_scale, resolution=occupied.shape[-1], device=device)

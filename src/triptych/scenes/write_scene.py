@@ -15,28 +15,11 @@ from triptych.scenes.coordinates import World
 from triptych.scenes.scene_files import TEST, TRAIN
 from triptych.workflow.files import write_json
 
-LENS = (
-    "camera_model",
-    "is_fisheye",
-    "fl_x",
-    "fl_y",
-    "cx",
-    "cy",
-    "w",
-    "h",
-    "k1",
-    "k2",
-    "k3",
-    "k4",
-    "p1",
-    "p2",
-)
+LENS = ("camera_model", "is_fisheye", "fl_x", "fl_y", "cx", "cy", "w", "h", *COEFFICIENTS[True], "p1", "p2")
 
 
 def lens_entry(intrinsics: Sequence[float], *, fisheye: bool) -> dict[str, Any]:
-    """The keys of a lens: fx, fy, cx, cy, four distortion coefficients (of a fisheye or not), width and
-    height.
-    """
+    """The keys of a lens: fx, fy, cx, cy, four coefficients (of a fisheye or not), width and height."""
     names = ("fl_x", "fl_y", "cx", "cy", *COEFFICIENTS[fisheye])
     flag = {"is_fisheye": True} if fisheye else {}
     width, height = (round(side) for side in intrinsics[8:])
@@ -51,10 +34,7 @@ def lens_entry(intrinsics: Sequence[float], *, fisheye: bool) -> dict[str, Any]:
 
 
 def _move_common_lens(frames: list[dict[str, Any]]) -> dict[str, Any]:
-    """Remove the lens from the frames if it is the same in all of them, and return it.
-
-    The most frequent model of lenses is at the top level in any case.
-    """
+    """Take the lens, if all frames have the same, or else the commonest `camera_model`, out of the frames."""
     lenses = [{key: frame[key] for key in LENS if key in frame} for frame in frames]
     if all(lens == lenses[0] for lens in lenses):
         for frame in frames:
@@ -88,12 +68,7 @@ def write_scene_file(
     frames = [dict(frame) for frame in frames]
     common = _move_common_lens(frames)
     box = {} if world is None else {"scale": world.scale, "offset": world.offset.tolist()}
-    content = {
-        **common,
-        "aabb_scale": aabb_scale,
-        **box,
-        **({"ply_file_path": cloud} if cloud else {}),
-    }
+    content = {**common, "aabb_scale": aabb_scale, **box, **({"ply_file_path": cloud} if cloud else {})}
     if any("split" in frame for frame in frames):
         names = {
             split: [frame["file_path"] for frame in frames if frame["split"] == split]

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import pycolmap
 
-from triptych.sfm.database import MatchCounts, colmap_seed, count_matches
+from triptych.sfm.database import MatchCounts, colmap_seed
 from triptych.sfm.features import PEAK_THRESHOLD
 from triptych.sfm.lens import simplify_lenses
 from triptych.sfm.pairs import REFERENCE_CORES, choose_matcher, matching_seconds
@@ -40,9 +40,7 @@ class Attempt(NamedTuple):
 
 
 def attempts(settings: Mapping[str, Any], counts: MatchCounts) -> list[Attempt]:
-    """The attempts for a scene, cheap ones first, by `config.reconstruction.SfM` and the matches made with
-    it.
-    """
+    """The attempts for a scene, cheap ones first, by the settings of `SfM` and the matches made with them."""
     mapper: Mapper = settings["mapper"]
     other: Mapper = "global" if mapper == "incremental" else "incremental"
     features = counts.features_per_image
@@ -114,16 +112,5 @@ def run_mapper(
         incremental.mapper.abs_pose_min_num_inliers = 15
     with Progress(len(names), f"mapping ({attempt.name})", unit="image") as progress:
         growth = Growth(progress)
-        return dict(
-            pycolmap.incremental_mapping(
-                database,
-                images,
-                scratch,
-                options=incremental,
-                initial_image_pair_callback=growth.start,
-                next_image_callback=growth.add,
-            )
-        )
-
-
-__all__ = ["MIN_REGISTERED", "Attempt", "Mapper", "attempts", "count_matches", "run_mapper"]
+        report = {"initial_image_pair_callback": growth.start, "next_image_callback": growth.add}
+        return dict(pycolmap.incremental_mapping(database, images, scratch, options=incremental, **report))

@@ -104,15 +104,25 @@ def extract_features(
     database: Path,
     images: str | Path,
     *,
-    masks: str | Path | None,
     max_image_size: int,
     max_features: int,
     first_octave: int | None,
-    peak_threshold: float,
-    affine: bool,
     threads: int,
+    masks: str | Path | None = None,
+    peak_threshold: float = PEAK_THRESHOLD,
+    affine: bool = False,
 ) -> None:
-    """Make a COLMAP database of features, with a camera for each lens; arguments as for `match_features`."""
+    """Make a COLMAP database of features, with a camera for each lens.
+
+    Args:
+        max_image_size: longer side in pixels at which features are detected.
+        first_octave: -1 doubles the image first: more and finer features, four times the work. None does so
+            for images of up to 640 pixels, and if larger ones have few features.
+        masks: a folder with a mask NAME.png for each image, where NAME includes the image's suffix. No
+            features are found where it is black.
+        peak_threshold: smallest contrast of a feature.
+        affine: affine shape and domain-size pooling of features, for large changes of view: much slower.
+    """
     options = pycolmap.FeatureExtractionOptions()
     options.max_image_size = max_image_size
     options.num_threads = threads

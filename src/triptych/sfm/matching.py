@@ -3,12 +3,13 @@
 import logging
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pycolmap
 
 from triptych.data.image_files import natural_order
 from triptych.sfm.database import MatchCounts, colmap_seed, count_matches, quieten
-from triptych.sfm.features import PEAK_THRESHOLD, extract_features
+from triptych.sfm.features import extract_features
 from triptych.sfm.pairs import BLOCK, Matcher, Pair, choose_matcher, describe_plan, image_pairs, images_alike
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path
@@ -35,7 +36,7 @@ def plan_pairs(
 
 
 def match_pairs(
-    database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int, guided: bool = False
+    database: Path, *, matcher: Matcher, overlap: int, seed: int, threads: int, guided: bool
 ) -> None:
     """Match the features of image pairs and verify each pair by its epipolar geometry.
 
@@ -63,12 +64,8 @@ def match_pairs(
             listing.truncate()
             listing.writelines(f"{names[first]} {names[second]}\n" for first, second in block)
             listing.flush()
-            pycolmap.match_image_pairs(
-                database,
-                matching_options=matching,
-                pairing_options=pairing,
-                verification_options=verification,
-            )
+            options = {"matching_options": matching, "verification_options": verification}
+            pycolmap.match_image_pairs(database, pairing_options=pairing, **options)
             progress.update(len(block))
 
 
@@ -78,46 +75,27 @@ def match_features(
     *,
     matcher: Matcher,
     overlap: int,
-    max_image_size: int,
-    max_features: int,
-    first_octave: int | None,
     seed: int,
     threads: int,
-    masks: str | Path | None = None,
-    peak_threshold: float = PEAK_THRESHOLD,
-    affine: bool = False,
     guided: bool = False,
+    **features: Any,
 ) -> MatchCounts:
     """Make the COLMAP database of a folder of frames: features, matches, verified pairs.
 
     Args:
         matcher: `exhaustive` tries every pair; `sequential` tries pairs that are near in order of name, and
             those that look alike; `auto`: see `choose_matcher`.
-        first_octave: -1 doubles the image first: more and finer features, four times the work. None does so
-            for images of up to 640 pixels, and if larger ones have few features.
         threads: number of COLMAP's threads; the result does not depend on it (one run in some hundreds, on a
             busy machine, led to poses 1e-5 away, for a reason that was not found).
-        masks: a folder with a mask NAME.png for each image, where NAME includes the image's suffix. No
-            features are found where it is black. None: no masks.
-        affine: affine shape and domain-size pooling of features, for large changes of view: much slower.
         guided: match again along the epipolar lines of a first match: slower, more matches.
+        features: further arguments of `extract_features`.
 
     Raises:
-        TriptychError: if no image has features.
+        TriptychError: no image has features.
     """
     quieten()
     with atomic_path(database) as temporary:
-        extract_features(
-            temporary,
-            images,
-            masks=masks,
-            max_image_size=max_image_size,
-            max_features=max_features,
-            first_octave=first_octave,
-            peak_threshold=peak_threshold,
-            affine=affine,
-            threads=threads,
-        )
+        extract_features(temporary, images, threads=threads, **features)
         counts = count_matches(temporary)
         if counts.features == 0:
             raise TriptychError(
