@@ -39,12 +39,10 @@ def draw_crops(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     generator: torch.Generator,
 ) -> Tensor:
-    """Boxes of torchvision's RandomResizedCrop: area uniform in `scale`, log-uniform aspect `ratio`.
+    """Boxes (N, 4) of torchvision's RandomResizedCrop: area uniform in `scale`, log-uniform aspect `ratio`.
 
-    Ten tries per image; one whose tries all miss gets the largest central box within `ratio`.
-
-    Returns:
-        (N, 4) int64 on the generator's device: top, left, height, width.
+    Top, left, height, width, int64. Ten tries per image; one whose tries all miss gets the largest central
+    box.
     """
     device = generator.device
     tries = 10
@@ -90,15 +88,11 @@ def inside_boxes(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor
 def random_shift_flip_rotate(
     images: Tensor, *, padding: int, flip: float, degrees: float, generator: torch.Generator
 ) -> Tensor:
-    """Random crop from a zero-padded image, horizontal flip and rotation, as one resampling.
+    """Random crop from zero-padded images (N, C, H, W), horizontal flip and rotation, as one resampling.
 
     Without rotation the pixels are exact copies (shifts are whole pixels); with it they are interpolated
-    bilinearly, and pixels from outside are zero.
-
-    Args:
-        images: (N, C, H, W) float.
-        padding: largest shift in pixels, in both directions.
-        degrees: largest rotation, in both directions.
+    bilinearly, and pixels from outside are zero. `padding` is the largest shift in pixels and `degrees` the
+    largest rotation, in both directions.
     """
     n, _, height, width = images.shape
     device = images.device
@@ -155,14 +149,10 @@ def random_geometry(
     size: int | None = None,
     generator: torch.Generator,
 ) -> Tensor:
-    """The base of all augmentations, (N, C, H, W) to (N, C, size, size): small images are shifted, larger
-    ones are cropped and resized.
+    """The base of all augmentations, (N, C, H, W) to (N, C, size, size); `size` None: that of the images.
 
-    Args:
-        images: larger than `size` only above `SMALL` pixels.
-        padding: largest shift of images of up to `SMALL` pixels.
-        flip, degrees, generator: see `random_shift_flip_rotate`.
-        size: None: that of the images.
+    Images of up to `SMALL` pixels are shifted, by at most `padding`; larger ones are cropped and resized.
+    Only those may be larger than `size`. Other arguments are those of `random_shift_flip_rotate`.
     """
     size = size or images.shape[-1]
     if size <= SMALL:

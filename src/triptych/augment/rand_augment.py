@@ -121,12 +121,10 @@ def apply(images: Tensor, which: Tensor, strength: Tensor) -> Tensor:
 
 
 def rand_augment(images: Tensor, *, operations: int, magnitude: float, generator: torch.Generator) -> Tensor:
-    """Apply `operations` random operations to each image, one after the other.
+    """Apply random operations to each image (3, H, W) float in 0..1, one after the other.
 
-    Args:
-        images: (N, 3, H, W) float in 0..1.
-        operations: number of operations per image, each drawn from all 14, including the identity.
-        magnitude: strength of all operations, from 0 to 30; directions are drawn.
+    `operations` are drawn from all 14, including the identity; `magnitude` is their strength, from 0 to 30,
+    with random directions.
     """
     shape = (operations, len(images))
     device = images.device

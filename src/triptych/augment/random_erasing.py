@@ -10,10 +10,8 @@ RATIO = (0.3, 1 / 0.3)  # range of the aspect ratio
 
 
 def random_erasing(images: Tensor, *, probability: float, generator: torch.Generator) -> Tensor:
-    """Fill a rectangle of some images with noise; each image has its own rectangle, entirely inside.
-
-    Args:
-        images: (N, C, H, W), normalised: the noise is normal with mean 0 and deviation 1 at each pixel.
+    """Fill a rectangle, entirely inside, of some normalised images with normal noise of deviation 1 at each
+    pixel.
     """
     n, _, height, width = images.shape
     device = images.device

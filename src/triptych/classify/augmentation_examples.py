@@ -20,18 +20,15 @@ COUNT = 8  # images
 def augmentation_examples(
     dataset: PackedDataset, *, base: Mapping[str, Any], augmentations: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Augment eight training images as the trainings do, on the CPU.
+    """Augment eight training images as the trainings do, on the CPU, by each augmentation (see
+    `make_augmentation`).
 
     All augmentations have the same batch and the same random numbers, so crop, flip and rotation agree and
     only the augmentation itself differs. Partners of mixed images are other images of the batch.
 
-    Args:
-        base: `padding`, `flip` and `degrees` of all augmentations.
-        augmentations: each augmentation's own part (see `make_augmentation`), by name.
-
     Returns:
         `original`: (8, H, W, 3) uint8; `labels`: (8,) int64; `images`: (augmentations, 8, H, W, 3) uint8, the
-        network's inputs as pixels; `targets`: (augmentations, 8, classes) float32, label weights.
+            network's inputs as pixels; `targets`: (augmentations, 8, classes) float32, label weights.
     """
     count = min(COUNT, len(dataset.train_labels))
     chosen = stratified_subset(dataset.train_labels, count, seed=0)

@@ -32,13 +32,9 @@ from triptych.workflow.files import atomic_path, write_array
 class Classification:
     """Model, inputs and loss of a training step.
 
-    Args:
-        recipe: `architecture` (module, options), `base_augmentation` (padding, flip, degrees), `augmentation`
-            (the cell's own; see `make_augmentation`), `validation`, `label_smoothing`, `class_weights` (see
-            `class_weights`), `precision`.
-
-    Raises:
-        TriptychError: the data set is too small for the validation split.
+    The recipe has `architecture` (module, options), `base_augmentation` (padding, flip, degrees),
+    `augmentation` (the cell's own; see `make_augmentation`), `validation`, `label_smoothing`, `class_weights`
+    and `precision`. Raises `TriptychError` if the data set is too small for the validation split.
     """
 
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:

@@ -61,14 +61,10 @@ class Trained:
 
 
 def load_trained(path: str | Path) -> Trained:
-    """Read a classifier from the results of a study.
+    """Read a classifier from the results of a study; a `TriptychError` if it or its data is not there.
 
-    Args:
-        path: `results/<run>/seed<n>`, or the weights in it, where the run is `supervised`,
-            `grid/<architecture>-<augmentation>`, `fine_tune/percent<p>`, `probe/simclr` or `probe/random`.
-
-    Raises:
-        TriptychError: there is no such classifier, or the study has no longer what it was trained on.
+    `path` is `results/<run>/seed<n>`, or the weights in it, where the run is `supervised`,
+    `grid/<architecture>-<augmentation>`, `fine_tune/percent<p>`, `probe/simclr` or `probe/random`.
     """
     given = Path(path).absolute()
     folder = given.parent if given.is_file() else given

@@ -158,16 +158,10 @@ def _check_size(image: Image.Image) -> None:
 def load_image(
     path: Path, *, remedy: str = "replace it", header_only: bool = False, min_side: int | None = None
 ) -> Image.Image:
-    """Open and decode an image file; of several pictures in it, the first.
+    """Open and decode an image file, or read its header only; of several pictures in it, the first.
 
-    Args:
-        remedy: the end of the error message.
-        header_only: read size and mode, but no pixels.
-        min_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if both sides keep this many pixels,
-            which takes a fraction of the time.
-
-    Raises:
-        UnreadableImage: the file is not a readable image.
+    A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which takes a fraction of the time, if both sides
+    keep `min_side` pixels. Raises `UnreadableImage`, whose message `remedy` ends.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:

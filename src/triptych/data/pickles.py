@@ -96,11 +96,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Plain:
-    """Arrays for their stand-ins and text for Python 2 strings, in nested containers.
-
-    Args:
-        budget: the most values and bytes that are written out. A value counts wherever it stands.
-    """
+    """Arrays for their stand-ins and text for Python 2 strings; `budget` bounds all values and bytes."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget

@@ -22,11 +22,7 @@ def top_classes(scores: Tensor) -> Tensor:
 
 @torch.no_grad()
 def accuracies(scores: Tensor, labels: Tensor, *, prefix: str = "") -> dict[str, float]:
-    """Top-1 and top-5 accuracy in percent of (N, C) float scores for (N,) int64 labels.
-
-    Returns:
-        `top1_accuracy` and `top5_accuracy`, each name after `prefix`.
-    """
+    """`top1_accuracy` and `top5_accuracy`, after `prefix`, in percent, of (N, C) scores for (N,) labels."""
     correct = top_classes(scores) == labels.unsqueeze(1)
     return {
         f"{prefix}top1_accuracy": 100 * correct[:, 0].double().mean().item(),
@@ -72,14 +68,10 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> float:
 
 
 def class_weights(kind: str | None, labels: Tensor, num_classes: int) -> Tensor | None:
-    """Weights of the classes in a loss; their mean over the N images is 1.
+    """Weights (num_classes,) of the classes in a loss, or None; their mean over the N images is 1.
 
-    Args:
-        kind: `balanced`: N / (C * n), where C classes have images and a class has n, so that every class has
-            the same total weight; None: no weights.
-
-    Returns:
-        (num_classes,) float32 on the device of the labels, or None.
+    `balanced`: N / (C * n), where C classes have images and a class has n, so that every class has the same
+    total weight.
     """
     if kind is None:
         return None

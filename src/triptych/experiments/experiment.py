@@ -27,26 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run of one recipe with one seed.
+    """One run of one recipe with one seed."""
 
-    Args:
-        label: name shown in progress and errors, for example `simclr seed 0`.
-        recipe: everything from the config that decides the result.
-        folder: receives `metrics.json`, `history.csv`, `tensorboard/` and weights.
-        checkpoints: folder for checkpoints, outside every output.
-        test_outcomes: file that lists what this run found on the test images, whatever its recipe was; it is
-            no output, so that it outlives a change of the recipe.
-        checkpoint_minutes: time between two checkpoints; not in the recipe, because it changes no result.
-    """
-
-    label: str
-    data: str
-    recipe: Mapping[str, Any]
+    label: str  # shown in progress and errors, for example `simclr seed 0`
+    data: str  # folder of a packed data set
+    recipe: Mapping[str, Any]  # everything from the config that decides the result
     seed: int
-    folder: Path
-    checkpoints: Path
+    folder: Path  # receives `metrics.json`, `history.csv`, `tensorboard/` and weights
+    checkpoints: Path  # outside every output
+    # file that lists what this run found on the test images, whatever its recipe was; no output, so that it
+    # outlives a change of the recipe
     test_outcomes: Path
-    checkpoint_minutes: float
+    checkpoint_minutes: float  # between two checkpoints; not in the recipe, because it changes no result
     running: Job
 
     @property

@@ -33,12 +33,9 @@ def _factors(dim: int, weights: tuple[float, float], rank: int) -> tuple[Tensor,
 def mimetic_init(positions: Tensor, attentions: Iterable[Any]) -> None:
     """Initialise the attention and the positions of a Vision Transformer.
 
-    Args:
-        positions: (1, 1 + side * side, dim), the class token's, then the patches' row by row.
-        attentions: layers with `heads`, `qkv` (rows: queries, then keys, then values) and `projection`.
-
-    Raises:
-        TriptychError: dim is not a multiple of 4.
+    Positions are (1, 1 + side * side, dim), the class token's, then the patches' row by row; layers have
+    `heads`, `qkv` (rows: queries, then keys, then values) and `projection`. Raises `TriptychError` if dim is
+    not a multiple of 4.
     """
     tokens, dim = positions.shape[1:]
     if dim % 4:

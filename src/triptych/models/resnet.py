@@ -37,11 +37,9 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """The encoder: images to feature vectors.
+    """The encoder: images to feature vectors, 8 times as wide as the first stage (64 -> 512).
 
-    Args:
-        width: channels of the first stage; the features have 8 times as many (64 -> 512).
-        large_stem: whether the stem divides the sides of the images by 4.
+    A large stem divides the sides of the images by 4.
     """
 
     def __init__(self, *, width: int = 64, large_stem: bool = False) -> None:

@@ -33,10 +33,9 @@ def read_masks(scene: Scene, index: list[int]) -> list[Tensor | None]:
 class RaySampler:
     """Samples pixels of n images, kept in one (total, 3 or 4) uint8 tensor; sizes may differ.
 
-    Args:
-        images: (h, w, 3 or 4) uint8 each. If one has alpha, the others get opaque alpha.
-        masks: the pixels that may be drawn, (h, w) bool per image, or None for all of an image. Masks cost 4
-            bytes per such pixel of all images, nothing if all are None.
+    If one image has alpha, the others get opaque alpha. `masks` are the pixels that may be drawn, (h, w)
+    bool, or None for all of an image; they cost 4 bytes per such pixel of all images, nothing if all are
+    None.
     """
 
     def __init__(
@@ -68,9 +67,8 @@ class RaySampler:
     def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw unmasked pixels uniformly, with replacement.
 
-        Returns:
-            image index (m,) int64, image coordinates of the pixel centres (m, 2) float32,
-            and values (m, 3 or 4) float32 in [0, 1].
+        Returns the image (m,) int64, the coordinates of the pixel centres (m, 2) float32, and the values (m,
+        3 or 4) float32 in [0, 1].
         """
         total = len(self.values if self.unmasked is None else self.unmasked)
         chosen = torch.randint(total, (count,), generator=generator, device=self.values.device)

@@ -34,11 +34,7 @@ class TrainingResult:
 def train(
     scene: Scene, recipe: Radiance, *, checkpoints: Checkpoints, events: Path, history: Path
 ) -> TrainingResult:
-    """Train a field on the scene's training images until the budget is used up.
-
-    Raises:
-        TriptychError: the recipe has no budget, or the images cannot be used.
-    """
+    """Train until the budget is used up; a `TriptychError` if there is none, or the images cannot be used."""
     if recipe.steps is None and recipe.minutes is None:
         raise TriptychError("radiance: neither steps nor minutes is set; give at least one of them")
     trainer = Trainer(scene, recipe)

@@ -96,12 +96,8 @@ def check_shape(frame: Frame, size: tuple[int, int], width: float, height: float
 def intrinsics(frame: Frame, size: tuple[int, int], downscale: int) -> list[float]:
     """fx, fy, cx, cy, four distortion coefficients, width and height, at the size in use.
 
-    Args:
-        frame: the frame; its `w` and `h`, if given, are the size of the calibration.
-
-    Raises:
-        TriptychError: a number is missing or not finite, the image has another shape than the calibrated
-            one, or the lens model is unknown.
+    The frame's `w` and `h`, if given, are the size of the calibration. Raises `TriptychError` if a number is
+    missing or not finite, the image has another shape than the calibrated one, or the lens is unknown.
     """
     fisheye = is_fisheye(frame)
     width, height = (lens_number(frame, key, side) for key, side in zip("wh", size, strict=True))

@@ -70,13 +70,9 @@ def _keyframes(positions: Array, rotations: Rotation, seconds: float) -> Order:
 def camera_path(cameras: Cameras, *, frames: int, seconds: float, width: int) -> Cameras:
     """Cameras of a film that passes by the given ones, in their order or from neighbour to neighbour.
 
-    Args:
-        cameras: at least two cameras, in the order of capture; see `film_order`.
-        seconds: length of the film, which decides by how many of the cameras the path passes.
-        width: width of the pictures in pixels; the height keeps the first camera's shape. Both are made even.
-
-    Returns:
-        Pinhole cameras without distortion, with the mean field of view of the given ones.
+    They are pinholes with the mean field of view of those given, at least two, in the order of capture. The
+    film's seconds decide by how many of them the path passes. The height keeps the first camera's shape; both
+    sides of the pictures are made even.
     """
     positions = cameras.position.cpu().double().numpy()
     rotations = Rotation.from_matrix(cameras.rotation.cpu().double().numpy())

@@ -79,14 +79,11 @@ def _read_pair(folder: Path, *names: str) -> SceneFile:
 def read_known_poses(path: str | Path) -> SceneFile:
     """Read a scene whose poses are known.
 
-    Args:
-        path: a scene file; the `metadata.json` of a Record3D capture; or a folder with one of these, with
-            `keyframes/` of a raw Polycam capture, or with `transforms_train.json` and
-            `transforms_test.json` (or `transforms_val.json`), which are preferred and give the split.
-
-    Raises:
-        TriptychError: there is no file, one is malformed, the two differ in their coordinates, or there
-            are not enough images.
+    The path is that of a scene file, of the `metadata.json` of a Record3D capture, or of a folder with one of
+    these, with `keyframes/` of a raw Polycam capture, or with `transforms_train.json` and
+    `transforms_test.json` (or `transforms_val.json`), which are preferred and give the split. Raises
+    `TriptychError` if there is no file, one is malformed, the two differ in their coordinates, or there are
+    not enough images.
     """
     path = Path(path)
     if not path.exists():

@@ -41,12 +41,10 @@ def _matcher(entry: str) -> Callable[[ManifestRow], bool]:
 
 
 class Selection:
-    """The frames that are kept, and those that are left out, whatever their quality.
+    """The frames that are kept, and those that are left out, whatever their quality; of both, it is kept.
 
-    Args:
-        include, exclude: entries, each a frame's number (`120`), a range of numbers (`100-160`, `900-`), a
-            range of times (`0:12-0:20.5`, `1:30-`), or the name of a file, in which `*` stands for any text.
-            A frame of both is included.
+    An entry is a frame's number (`120`), a range of numbers (`100-160`, `900-`), a range of times
+    (`0:12-0:20.5`, `1:30-`), or the name of a file, in which `*` stands for any text.
     """
 
     def __init__(self, include: Iterable[str | int] = (), exclude: Iterable[str | int] = ()) -> None:

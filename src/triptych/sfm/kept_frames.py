@@ -34,11 +34,8 @@ class Candidate(NamedTuple):
 def exposure_jumps(levels: Sequence[float], neighbours: int) -> list[float]:
     """How many times brighter each frame is than the neighbours before it and after it, 1 if it is no jump.
 
-    A jump is an outlier to both sides by at least a stop: a change that lasts is none.
-
-    Args:
-        levels: mean brightness of each frame, of encoded pixels.
-        neighbours: number of frames on either side, whose median counts.
+    A jump is an outlier to the medians of both sides by at least a stop: a change that lasts is none. Levels
+    are mean brightnesses of encoded pixels.
     """
     ratios = []
     for number, level in enumerate(levels):
@@ -77,12 +74,7 @@ def near_duplicates(candidates: Sequence[Candidate]) -> dict[int, str]:
 
 
 def spread_over_motion(steps: Sequence[float], count: int) -> list[int]:
-    """`count` places in a sequence that are spread evenly over its motion.
-
-    Args:
-        steps: the motion from each place to the next: one less than there are places.
-        count: at least 1, at most the number of places.
-    """
+    """`count` places in a sequence that are spread evenly over the motion from each to the next."""
     # A step between frames of different sizes is unknown: it counts as the largest.
     finite = np.nan_to_num(np.asarray(steps, float), posinf=max((s for s in steps if s < np.inf), default=1))
     travelled = np.concatenate([[0.0], np.cumsum(finite)])

@@ -143,11 +143,8 @@ def _lens_exif(image: Image.Image) -> Image.Exif:
 
 
 def prepare(path: Path, image: Image.Image, max_size: int | None) -> tuple[Image.Image, str, Save]:
-    """A photograph as a frame.
-
-    Returns:
-        The picture, upright and with its longer side at most `max_size` (None: as it is); the suffix of its
-        file, with the dot; and a function that writes the file.
+    """A photograph as an upright frame, with its longer side at most `max_size`, its suffix, and what writes
+    it.
     """
     jpeg, suffix = image.format in LOSSY, path.suffix
     if suffix.lower() not in ((".jpg", ".jpeg") if jpeg else (".png",)):

@@ -13,17 +13,11 @@ CLASSES = 97  # of a classifier that is built only to take its last layer away
 
 
 def build_encoder(architecture: Mapping[str, Any], image_size: int) -> tuple[nn.Module, int]:
-    """Build the encoder of an architecture.
+    """The encoder of an architecture, (N, 3, `image_size`, `image_size`) to (N, features), and that number.
 
     It is what the module's `build` returns for 0 classes, as in timm. If that is not a vector for each image,
-    the last linear layer is taken away from a classifier, as is usual with torchvision's networks.
-
-    Returns:
-        The encoder, on the CPU: (N, 3, `image_size`, `image_size`) images to (N, features); and the number of
-        features.
-
-    Raises:
-        TriptychError: the network cannot be built, has no such features, fails, or has nothing to train.
+    the last linear layer is taken away from a classifier, as is usual with torchvision's networks. Raises
+    `TriptychError` if it cannot be built, has no such features, fails, or has nothing to train.
     """
     module, options = architecture["module"], architecture["options"]
     name = f"architecture module '{module}'"

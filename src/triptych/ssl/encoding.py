@@ -15,12 +15,8 @@ from triptych.workflow.devices import autocast
 def encode(
     encoder: nn.Module, images: DeviceImages, *, precision: str, indices: Tensor | None = None
 ) -> Tensor:
-    """Features of the images at `indices` (all by default), in that order, without augmentation.
-
-    Runs in eval mode and restores the encoder's mode.
-
-    Returns:
-        (N, features) float32 on the images' device.
+    """Features (N, D) float32 of the images at `indices` (by default all), without augmentation, in eval
+    mode.
     """
     training = encoder.training
     accelerate(encoder).eval()

@@ -60,16 +60,10 @@ def typical_seconds(step: Callable[[], None]) -> float:
 def measure_plan(recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> dict[str, Any]:
     """Train some steps at each size of the views, discard them, and compute the number of epochs.
 
-    Args:
-        recipe: the pretraining's recipe; `epochs` and the keys of `UNTIMED` are not needed.
-
-    Returns:
-        `epochs`; `step_seconds`, one per stage of `progressive_resizing`; `epoch_seconds`, their mean
-        over the whole training; `monitor_seconds`.
-
-    Raises:
-        TriptychError: the minutes do not suffice for one epoch or for the warm-up, or the batch is larger
-            than the data or the memory.
+    The recipe needs neither `epochs` nor the keys of `UNTIMED`. Returns `epochs`; `step_seconds`, one per
+    stage of `progressive_resizing`; `epoch_seconds`, their mean over the whole training; `monitor_seconds`.
+    Raises `TriptychError` if the minutes do not suffice for one epoch or for the warm-up, or a batch is too
+    large.
     """
     if device.type == "cpu":
         keep_large_allocations()

@@ -15,18 +15,11 @@ BATCH = 1000  # queries at a time: against 50,000 features their similarities ta
 def knn_scores(
     bank: Tensor, labels: Tensor, queries: Tensor, *, num_classes: int, k: int = 200, temperature: float = 0.1
 ) -> Tensor:
-    """Votes of the nearest neighbours of each query for each class.
+    """Votes (Q, num_classes) of the nearest neighbours of queries (Q, D), relative to that of the nearest
+    one.
 
     Each of the k neighbours with the greatest cosine similarity s votes for its class with weight exp(s /
-    temperature). If the bank is smaller than k, all of it votes.
-
-    Args:
-        bank: (N, D) float, features with known labels.
-        labels: (N,) int64, the bank's classes.
-        queries: (Q, D) float.
-
-    Returns:
-        (Q, num_classes) float32, relative to a weight of 1 for the nearest neighbour.
+    temperature). If the bank, (N, D) with labels (N,) int64, is smaller than k, all of it votes.
     """
     bank = F.normalize(bank.float(), dim=1)
     scores = []

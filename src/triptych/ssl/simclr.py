@@ -41,10 +41,9 @@ def projection_head(features: int, hidden: int, out: int, *, norm: bool = False)
 class SimCLR:
     """Model, views and loss of a training step.
 
-    Args:
-        recipe: `architecture` (module, options), `head_hidden`, `head_out`, `head_norm`, `temperature`,
-            `batch_norm_per_view`, `decoupled`, `views` (the keys of `triptych.augment.views.draw_views`, and
-            `count`: views per image), `progressive_resizing` (see `size_at`).
+    The recipe has `architecture` (module, options), `head_hidden`, `head_out`, `head_norm`, `temperature`,
+    `batch_norm_per_view`, `decoupled`, `progressive_resizing` (see `size_at`), and `views`: the keys of
+    `triptych.augment.views.draw_views`, and `count`, views per image.
     """
 
     def __init__(self, recipe: Mapping[str, Any], dataset: PackedDataset, device: torch.device) -> None:
@@ -84,12 +83,9 @@ class SimCLR:
 def pretrain(experiment: Experiment, step_seconds: Sequence[float] = ()) -> None:
     """Train an encoder without labels on all training images; the test images are not read.
 
-    Writes `metrics.json`, `history.csv`, `tensorboard/` and `encoder.safetensors`.
-
-    Args:
-        experiment: its recipe holds what `SimCLR` and `fit` need, and `monitor_every`: epochs between two
-            evaluations of the `Monitor`, the only reader of labels during training.
-        step_seconds: measured seconds per step at each size of `progressive_resizing`; only the ETA uses it.
+    Writes `metrics.json`, `history.csv`, `tensorboard/` and `encoder.safetensors`. The recipe also has
+    `monitor_every`, epochs between two evaluations of the `Monitor`, the only reader of labels during
+    training. `step_seconds`, measured at each size of `progressive_resizing`, only serve the ETA.
     """
     recipe, dataset = experiment.recipe, experiment.dataset()
     experiment.seed_weights()

@@ -67,10 +67,9 @@ def kl_gradient(embedding: Tensor, affinities: Tensor, exaggeration: float = 1.0
 def tsne(features: Tensor, *, perplexity: float = 30.0, steps: int = 750) -> tuple[Tensor, float]:
     """A two-dimensional map (N, 2) of (N, D) features, N at least 4, and its Kullback-Leibler divergence.
 
-    Args:
-        perplexity: effective number of neighbours of each point; at most (N - 1) / 3.
-        steps: of gradient descent with momentum and a gain for each coordinate; the first 250 exaggerate the
-            affinities, so that clusters can move past each other.
+    `perplexity` is the effective number of neighbours of each point, at most (N - 1) / 3. The first 250
+    steps, of gradient descent with momentum and a gain for each coordinate, exaggerate the affinities, so
+    that clusters can move past each other.
     """
     affinities = neighbour_probabilities(features.float(), perplexity)
     embedding = principal_components(features.float())

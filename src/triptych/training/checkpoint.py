@@ -125,12 +125,7 @@ class Checkpoints:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The contents of a checkpoint.
-
-    Raises:
-        OSError: the disk cannot be read.
-        Exception: the file is torn or changed, or of another version of torch.
-    """
+    """The contents of a checkpoint; `OSError` if the disk fails, others if the file is torn or too old."""
     content = memoryview(path.read_bytes())
     if hashlib.sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
         raise ValueError("its checksum is wrong")

@@ -46,11 +46,7 @@ def release(error: BaseException) -> None:
 
 
 def largest_that_fits(attempt: Callable[[int], object], size: int) -> int:
-    """The largest of size / 2, size / 4, ... down to 2 for which `attempt` finds memory; 0 for none.
-
-    Raises:
-        Exception: whatever `attempt` raises for reasons other than memory.
-    """
+    """The largest of size / 2, size / 4, ... down to 2 for which `attempt` finds memory; 0 for none."""
     while (size := size // 2) >= 2:
         try:
             attempt(size)

@@ -68,11 +68,7 @@ def stop_requested() -> bool:
 
 
 def stop_if_requested(step: int) -> None:
-    """End the process if a signal has been received; the state after `step` steps has been saved.
-
-    Raises:
-        SystemExit: with 128 plus the signal's number, as a shell would put it.
-    """
+    """End the process, with 128 plus its number, if a signal came; the state after `step` is saved."""
     if _received:
         log.info("stopped after step %d, which is saved; run again to continue from there", step)
         raise SystemExit(128 + _received[0])

@@ -76,11 +76,7 @@ def transposed_size(depth, rows):
 
 @kernel
 def pack_transposed(source, row, depth, rows, target):
-    """The left matrix from rows of its transpose, (k, m) bfloat16, `row` bytes apart; depth as above.
-
-    Returns:
-        Its `a_row` and `a_word`.
-    """
+    """The left matrix from rows of its transpose, (k, m) bfloat16; returns its `a_row` and `a_word`."""
     if not AMX:
         pack_rows(source, row, depth, rows, target, rows * 4)
         return 4, rows * 4

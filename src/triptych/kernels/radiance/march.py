@@ -187,14 +187,10 @@ def box_interval(origins, directions, ray, low, high, near):
 
 @kernel
 def march(task, origins, directions, jitter, occupancy, box, steps, found, counts):
-    """Distances of the samples of RAYS rays.
+    """Distances of the samples of RAYS rays, whose steps are shifted by `jitter` in [0, 1).
 
-    Args:
-        jitter: (rays,) float32 in [0, 1).
-        box: low, high, near.
-        found: (tasks, capacity) float32, filled with the distances one ray after the other; LOOK more than
-            there can be.
-        counts: (rays,) int32, filled with each ray's number of samples.
+    Fills `found` (tasks, capacity) with the distances one ray after the other, LOOK more than there can be,
+    and `counts` (rays,) with each ray's number of samples. The box is low, high, near.
     """
     low, high, near = box
     room = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)

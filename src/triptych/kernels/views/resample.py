@@ -10,11 +10,9 @@ PER_BYTE = 1 / 255  # of a byte's value, in 0..1
 
 @kernel
 def triangle_filter(start, length, gain, first, taps, weights):
-    """Which pixels of a line make up each pixel of the resized crop, and by how much.
+    """Which pixels of a line make up each pixel of the resized crop, and by how much (weights, (size, taps)).
 
-    Args:
-        first, taps: (size,) int64, filled: where its run of old pixels begins, and how many they are.
-        weights: (size, most taps) float32, filled.
+    `first` and `taps`, (size,), are filled with where its run of old pixels begins, and how many they are.
     """
     size = len(first)
     scale = length / size
