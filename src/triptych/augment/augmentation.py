@@ -38,11 +38,8 @@ def make_augmentation(
         size: side of the network's images in pixels; None: that of the images, which may be larger.
 
     Returns:
-        A function of images (N, 3, H, W) float32 in 0..1, label distributions (N, classes) and a
-        generator on their device. It returns normalised images and label distributions.
-
-    Raises:
-        TriptychError: there is no such module, it has no `augment`, or it rejects an option.
+        A function of images (N, 3, H, W) float32 in 0..1, label distributions (N, classes) and a generator on
+        their device to both, the images normalised. Raises as `load_user_function` does.
     """
     module = augmentation.get("module")
     function = load_user_function(module, augmentation["options"]) if module else None

@@ -78,7 +78,9 @@ def draw_views(
     count: int = 1,
     render: Callable[..., Tensor] | None = None,
 ) -> Tensor:
-    """Random views of each image, normalised.
+    """Random views of each image, normalised: (count * B, 3, size, size) float32, channels_last.
+
+    Row v * B + i is view v of image i. Raises `TypeError` if the images are not uint8.
 
     Args:
         images: (B, 3, H, W) uint8; channels_last saves a copy.
@@ -86,12 +88,6 @@ def draw_views(
             saturation, hue), `jitter_probability`, `grayscale_probability`, `blur_probability`.
         mean, std: channel means and standard deviations, for pixels in 0..1.
         render: another implementation of `render_views`, such as a compiled one.
-
-    Returns:
-        (count * B, 3, size, size) float32, channels_last; row v * B + i is view v of image i.
-
-    Raises:
-        TypeError: the images are not uint8.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, not {images.dtype}")

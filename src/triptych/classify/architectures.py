@@ -16,11 +16,9 @@ LOGITS = "logits"
 def build_model(module: str, num_classes: int, image_size: int, options: Mapping[str, Any]) -> nn.Module:
     """Build an architecture: any module with `build(num_classes, image_size, **options)`.
 
-    A network for images of any size may leave `image_size` out of `build`. The network is tried on two
-    images, also in training mode with a backward pass.
-
-    Returns:
-        The classifier, on the CPU: (N, 3, `image_size`, `image_size`) images to (N, `num_classes`) logits.
+    A network for images of any size may leave `image_size` out of `build`. The network, on the CPU, turns (N,
+    3, `image_size`, `image_size`) images into (N, `num_classes`) logits; it is tried on two images, also in
+    training mode with a backward pass.
 
     Raises:
         TriptychError: there is no such module, it has no `build`, it rejects an option or fails, or its

@@ -256,12 +256,9 @@ def write_video(
 ) -> int:
     """Encode pictures as H.264 in MP4 that browsers play (4:2:0, BT.709, index at the front); atomically.
 
-    The same pictures and number of threads give the same file. Returns the number of frames written.
-
-    Args:
-        pictures: (height, width, 3) uint8 each, all of one size with even sides.
-        crf: x264's constant rate factor: 0 is lossless, 14 visually so, 23 its default, 51 the worst.
-        threads: number of encoder threads, which changes the file; 0 uses all cores.
+    Pictures are (height, width, 3) uint8, all of one size with even sides. `crf` is x264's constant rate
+    factor: 0 is lossless, 14 visually so, 23 its default, 51 the worst. The same pictures and number of
+    threads (0: all cores) give the same file. Returns the number of frames written.
     """
     count = 0
     with (

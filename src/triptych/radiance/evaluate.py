@@ -109,14 +109,9 @@ def save_view(
 ) -> dict[str, Any]:
     """Measure a rendering and save it as `NAME_render.png`, with `NAME_truth.png` and `NAME_error.png`.
 
-    Args:
-        folder_name: folder in the file names of the result.
-        render: (h, w, 3) uint8; this 8-bit picture is measured.
-        truth, unmasked: (h, w, 3) in [0, 1]; (h, w) bool, the pixels that are measured, or None for all.
-        others: more pictures, by what they show.
-
-    Returns:
-        The view's entry in views.json: `name`, `psnr`, `ssim`, and the pictures' file names.
+    The 8-bit picture (h, w, 3) is measured, over pixels `unmasked` (h, w), None for all; `truth` is in [0,
+    1]. `others` are more pictures, by what they show. Returns the view's entry in views.json: `name`, `psnr`,
+    `ssim`, and the pictures' file names, in `folder_name`.
     """
     values = render / 255
     pictures = {

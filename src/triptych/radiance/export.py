@@ -58,10 +58,7 @@ def export_scene(
         points: approximate number of pixels rendered for the cloud; some of them show nothing in the box.
 
     Returns:
-        Figures of the written files; `box` and `cell` in world units.
-
-    Raises:
-        TriptychError: the box is empty or thinner than a cell.
+        Figures of the files; `box` and `cell` in world units. Raises as `export_box` and `sample_density` do.
     """
     low, high = export_box(radiance, world, box)
     values, cell = sample_density(radiance, low, high, resolution=resolution)
@@ -109,13 +106,9 @@ def export_box(
 ) -> tuple[Tensor, Tensor]:
     """Lowest and highest corner of the box to export, (3,) float32 each in unit-cube coordinates.
 
-    Args:
-        box: both corners in world coordinates, clipped to the field. None: the bounding box of the occupied
-            cells in the cube of side `DEFAULT_SIDE` around the scene's middle, or all of that cube if none is
-            occupied.
-
-    Raises:
-        TriptychError: a side of `box` has no length, or `box` lies outside the field.
+    A given `box` is in world coordinates, and is clipped to the field. None: the bounding box of the occupied
+    cells in the cube of side `DEFAULT_SIDE` around the scene's middle, or all of that cube if none is
+    occupied. Raises `TriptychError` if a side of `box` has no length, or it lies outside the field.
     """
     device = radiance.background.device
     if box is None:

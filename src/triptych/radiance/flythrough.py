@@ -42,15 +42,11 @@ def film_cameras(
     options: dict[str, Any],
     samples: float = math.inf,
 ) -> tuple[Cameras, float]:
-    """Cameras of a film, and its frames per second: along a recorded path, or past the training cameras.
+    """Cameras of a film, and its frames per second: along a recorded path, or past the training cameras, in
+    order.
 
-    Args:
-        training: positions of the training images in the scene, which the film passes in this order.
-        options: the film's `seconds`, `fps` and `width`; a recorded path has its own seconds and fps.
-        samples: see `affordable_width`, for a `width` of None.
-
-    Raises:
-        TriptychError: the recorded path is malformed, or belongs to another scene.
+    `options` are `seconds`, `fps` and `width` (None: see `affordable_width`); a recorded path has its own
+    seconds and fps. Raises `TriptychError` if the path is malformed, or belongs to another scene.
     """
     seconds, fps = options["seconds"], options["fps"]
     recorded = None if path is None else read_camera_path(path, scene=name)

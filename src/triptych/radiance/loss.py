@@ -20,11 +20,8 @@ def radiance_loss(
 ) -> Tensor:
     """The loss of a batch of rays, a scalar.
 
-    Args:
-        predicted, target: (rays, 3) sRGB colours, rendered and photographed, over the same background.
-        distortion: (rays,), from `distortion_loss`.
-        distortion_weight: weight of the mean distortion in the sum. At 0 it is not added; the tracer computes
-            it all the same.
+    Colours, rendered and photographed, are (rays, 3) sRGB over the same background; `distortion` is (rays,),
+    from `distortion_loss`. With a weight of 0 it is not added; the tracer computes it all the same.
     """
     loss = functional.huber_loss(predicted, target, delta=HUBER_DELTA)
     return loss + distortion_weight * distortion.mean() if distortion_weight else loss

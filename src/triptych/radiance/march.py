@@ -57,16 +57,10 @@ def march(
     aabb_scale: int,
     near: float,
 ) -> Samples:
-    """March along rays, skipping empty space.
+    """Samples on rays, at the middle of steps, inside the box, beyond `near`, where space is not empty.
 
-    A dilated grid first skips empty segments of 16 steps; then single steps are tested.
-
-    Args:
-        origins, directions: (rays, 3); directions have unit length.
-        jitter: (rays,) shift of each ray's steps, in steps, in [0, 1).
-
-    Returns:
-        The samples, at the middle of their steps, inside the box and not nearer than `near`.
+    A dilated grid first skips empty segments of 16 steps; then single steps are tested. Directions (rays, 3)
+    have unit length; `jitter` (rays,) in [0, 1) shifts each ray's steps.
     """
     enter, leave = box_interval(origins, directions, aabb_scale, near)
     first = schedule.number(enter)

@@ -42,10 +42,9 @@ def extract_points(
     points: int,
     masks: Sequence[Tensor | None] | None = None,
 ) -> PointCloud:
-    """Points at the expected depth of evenly spaced pixels, in unit-cube coordinates.
+    """Points at the expected depth of evenly spaced pixels, in unit-cube coordinates, within the box.
 
     Args:
-        low, high: (3,) corners of the box whose points are kept.
         points: approximate number of rays of all cameras together; a ray that hits nothing opaque in the box
             gives no point.
         masks: the pixels of each view that the field was trained on, (h, w) bool, or None for all of a view;

@@ -54,11 +54,8 @@ class Cameras:
         return torch.where(self.fisheye[index][:, None], fisheye_undistort(plane, coefficients), local)
 
     def rays(self, index: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Origins and unit directions, (m, 3) each, of rays through image points.
-
-        Args:
-            index: (m,) int64, the ray's camera.
-            pixels: (m, 2) image coordinates, `.5` at pixel centres.
+        """Origins and unit directions, (m, 3) each, of rays through image points (m, 2), `.5` at pixel
+        centres.
         """
         local = self.local_directions(index, pixels)
         directions = torch.einsum("mij,mj->mi", self.rotation[index], local)

@@ -33,10 +33,8 @@ def read_colmap_scene(path: str | Path) -> tuple[SceneFile, SparsePoints | None]
 
     The model is turned upright, centred and scaled as after structure from motion (`normalisation`), because
     COLMAP's world has no meaning of its own. The path is that of a folder with `images/` and `sparse/0/`, or
-    of the model's own folder beside `images/`. Lenses may need undistortion.
-
-    Raises:
-        TriptychError: there is no model, it cannot be read, or fewer than two of its images exist.
+    of the model's own folder beside `images/`. Lenses may need undistortion. Raises `TriptychError` if there
+    is no model, it cannot be read, or fewer than two of its images exist.
     """
     path = Path(path)
     folders = find_models(path)

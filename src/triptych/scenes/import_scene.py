@@ -66,14 +66,10 @@ def import_scene(
     the radiance field does not have are undistorted.
 
     Args:
-        source: see `read_known_poses` and `read_colmap_scene`.
-        transforms: the scene file to write, in the folder that also holds `frames`.
+        source: see `read_known_poses` and `read_colmap_scene`, which say what is raised.
         frames: the folder of images to write, called `frames`, with masks (black is ignored) in `masks/`.
         manifest: frames.csv, with one row per listed image, without time and sharpness.
         cloud: the PLY file to write, with the source's points; it may be without any.
-
-    Raises:
-        TriptychError: see `read_known_poses`; or if an image, mask, lens or pose cannot be used.
     """
     source = Path(source)
     content, points = _read(source, colmap=colmap)

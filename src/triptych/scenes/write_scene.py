@@ -59,11 +59,9 @@ def write_scene_file(
 ) -> None:
     """Write transforms.json.
 
-    Args:
-        frames: one per image: `file_path`, the keys of `lens_entry`, `transform_matrix`, and optionally
-            `mask_path`, `split` and others.
-        world: the conversion to the unit cube, unless it is instant-ngp's.
-        cloud: path of a PLY file of points, relative to `target`.
+    Frames, one per image, have `file_path`, the keys of `lens_entry`, `transform_matrix`, and optionally
+    `mask_path`, `split` and others. `world` is the conversion to the unit cube, unless it is instant-ngp's;
+    `cloud` the path of a PLY file of points, relative to `target`.
     """
     frames = [dict(frame) for frame in frames]
     common = _move_common_lens(frames)

@@ -84,7 +84,8 @@ def extract_frames(
     """Write the sharp frames of a film, or the images of a folder, and frames.csv with a row for each.
 
     A film is decoded twice, to measure all frames and to write those that are kept; two frames are in memory
-    at a time.
+    at a time. Raises `TriptychError` if the source is missing or unreadable, fewer than three frames remain,
+    or an entry of `include` or `exclude` matches no frame.
 
     Args:
         source: any film that FFmpeg decodes; or a folder, see `find_photographs`.
@@ -94,10 +95,6 @@ def extract_frames(
         max_size: longer side of the written frames in pixels; None keeps their size.
         max_frames: number of frames to keep at most, spread over the camera's motion; None: no limit.
         leave_out: a sub-folder of `source` without photographs, relative to it; None: there is none.
-
-    Raises:
-        TriptychError: the source is missing or unreadable, fewer than three frames remain, or an entry of
-            `include` or `exclude` matches no frame.
     """
     source, selection = Path(source), Selection(include, exclude)
     rows: list[ManifestRow] = []

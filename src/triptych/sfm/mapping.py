@@ -116,11 +116,9 @@ def map_scene(
     """Find camera poses and points, and write the largest model in COLMAP's binary format.
 
     While fewer than 90 % of the images get a pose, it is tried again with other settings (see `attempts`),
-    unless the matches show that none can help. The attempt that places most images counts.
-
-    Args:
-        database: COLMAP database with verified matches, made with `settings`.
-        holdout: every `holdout`-th image takes no part and is registered afterwards; None: all take part.
+    unless the matches show that none can help. The attempt that places most images counts. Every `holdout`-th
+    image takes no part and is registered afterwards (None: all take part). Raises `TriptychError` if no
+    model, or only one of fewer than three images, can be made.
 
     Returns:
         images, registered, points, observations, mean_reprojection_error in pixels, mean_track_length, camera
@@ -128,9 +126,6 @@ def map_scene(
         matcher, models (`images` and `files` of each), without_pose (names), attempts, still_background (see
         `Diagnosis`), advice (None if enough images have a pose before nothing that stands still), held_out
         (names, with `holdout`).
-
-    Raises:
-        TriptychError: if no model, or only one of fewer than three images, can be made.
     """
     quieten()
     images, database = Path(images), Path(database)

@@ -12,10 +12,9 @@ Row = dict[str, float]
 
 
 class History:
-    """Rows of numbers keyed by one of them (an epoch or a step).
+    """Rows of numbers keyed by one of them (an epoch or a step), each written to TensorBoard at once.
 
-    Every row is written to TensorBoard at once, so that a run can be watched. A resumed run replays the rows
-    of its earlier part, which are in its checkpoint.
+    A resumed run replays the rows of its earlier part, which are in its checkpoint.
     """
 
     def __init__(self, events: str | Path, *, key: str, rows: Sequence[Row] = ()) -> None:

@@ -29,14 +29,9 @@ def make_optimizer(model: nn.Module, recipe: Mapping[str, Any]) -> torch.optim.O
     - `muon`: orthogonal steps for the hidden matrices; input and output layers, norms, biases and
       embeddings are updated by AdamW at `adam_learning_rate` or, if that is None, by Nesterov SGD.
 
-    In each step a group's rate is the schedule's times its `rate_factor`.
-
-    Args:
-        recipe: `optimizer`, `learning_rate`, `weight_decay`, `decay_biases` (whether `weight_decay` applies
-            to biases, norms and embeddings), `momentum`, `nesterov`, `adam_learning_rate`, `precision`.
-
-    Raises:
-        TriptychError: the optimizer is muon and the model has no hidden matrices.
+    In each step a group's rate is the schedule's times its `rate_factor`. `decay_biases` says whether
+    `weight_decay` applies to biases, norms and embeddings. Raises `TriptychError` for muon without hidden
+    matrices.
     """
     name, rate, decay = recipe["optimizer"], recipe["learning_rate"], recipe["weight_decay"]
     momentum, nesterov = recipe["momentum"], recipe["nesterov"]

@@ -6,15 +6,12 @@ from typing import Any
 
 
 def learning_rate(recipe: Mapping[str, Any], step: int, steps_per_epoch: int) -> float:
-    """Learning rate of one optimizer step.
+    """Learning rate of one optimizer step, counted from 0.
 
-    Args:
-        recipe: needs `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero to `warmup_peak` times the
-            rate) and `schedule`: `constant`; `cosine` and `one_cycle` (linear; Smith & Topin 2018) down to
-            `min_lr_ratio` times the rate after `schedule_epochs` (None: `epochs`); `step`, which multiplies
-            by `gamma` at the start of each epoch of `milestones` (counted from 0).
-        step: optimizer step, from 0.
-        steps_per_epoch: optimizer steps per epoch.
+    The recipe has `learning_rate`, `epochs`, `warmup_epochs` (linear, from zero to `warmup_peak` times the
+    rate) and `schedule`: `constant`; `cosine` and `one_cycle` (linear; Smith & Topin 2018) down to
+    `min_lr_ratio` times the rate after `schedule_epochs` (None: `epochs`); `step`, which multiplies by
+    `gamma` at the start of each epoch of `milestones` (counted from 0).
     """
     base: float = recipe["learning_rate"]
     epoch = step / steps_per_epoch

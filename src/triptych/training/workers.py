@@ -61,19 +61,13 @@ class _Worker:
 
 
 def run_workers(function: Callable[..., T], arguments: Sequence[Any], *, workers: int, device_type: str) -> T:
-    """Call `function(*arguments)` in `workers` processes that form a process group.
+    """Call `function(*arguments)` in `workers` processes that form a process group; return worker 0's result.
 
     On `cuda` worker r uses device r and NCCL (gloo for CPU tensors); on `cpu` workers share this process's
     threads and use gloo. Only log records and progress of worker 0 reach the caller. No worker outlives this
     process, however it ends. One worker is this process itself, without a group. SIGINT and SIGTERM end the
-    training with a checkpoint (see `stopping`).
-
-    Args:
-        function: importable by name; it and its arguments are pickled.
-        arguments: positional, the same for all workers.
-
-    Returns:
-        What worker 0 returns.
+    training with a checkpoint (see `stopping`). The function is importable by name; it and its arguments are
+    pickled.
 
     Raises:
         TriptychError: there are too few devices, a worker raised it, or a worker died.
