@@ -48,8 +48,8 @@ rule plot_grid_overview:
         labels=moved(f"results/data/{config['grid']['dataset']}/test_labels.npy"),
         published=PUBLISHED,
     output:
-        overview="results/figures/grid.svg",
-        confusion="results/figures/confusion.svg",
+        overview=two_widths("results/figures/grid.svg"),
+        confusion=two_widths("results/figures/confusion.svg"),
     log:
         "<logs>/figures/grid.log",
     benchmark:
@@ -76,7 +76,7 @@ use rule plot_grid_overview as plot_overfitting with:
         subsets=ON_SUBSETS,
         subset_data=SUBSET_DATA,
     output:
-        overfitting="results/figures/overfitting.svg",
+        overfitting=two_widths("results/figures/overfitting.svg"),
     log:
         "<logs>/figures/overfitting.log",
     benchmark:
@@ -91,7 +91,7 @@ use rule plot_grid_overview as plot_grid with:
         histories=histories_of_row,
         published=PUBLISHED,
     output:
-        curves="results/figures/grid_{architecture}.svg",
+        curves=two_widths("results/figures/grid_{architecture}.svg"),
     log:
         "<logs>/figures/grid_{architecture}.log",
     benchmark:
@@ -108,7 +108,7 @@ use rule plot_grid_overview as plot_augmentations with:
         dataset=data_of("grid"),
         examples=rules.sample_augmentations.output[0],
     output:
-        gallery="results/figures/augmentations.svg",
+        gallery=two_widths("results/figures/augmentations.svg"),
     log:
         "<logs>/figures/augmentations.log",
     benchmark:
@@ -124,7 +124,7 @@ use rule plot_grid_overview as plot_attention with:
         dataset=data_of("grid"),
         rollouts=rules.roll_out_attention.output[0],
     output:
-        attention="results/figures/attention_{architecture}.svg",
+        attention=two_widths("results/figures/attention_{architecture}.svg"),
     log:
         "<logs>/figures/attention_{architecture}.log",
     benchmark:

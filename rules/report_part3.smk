@@ -45,7 +45,7 @@ rule plot_views:
         numbers="results/scenes/{scene}/views.json",
         pictures="results/scenes/{scene}/views",
     output:
-        strips="results/figures/scenes/{scene}/views.svg",
+        strips=two_widths("results/figures/scenes/{scene}/views.svg"),
     log:
         "<logs>/figures/scenes/{scene}/views.log",
     benchmark:
@@ -99,7 +99,7 @@ use rule plot_views as plot_contact_sheet with:
         table=rules.extract_frames.output.manifest,
         thumbnails=rules.extract_frames.output.thumbnails,
     output:
-        contact_sheet="results/figures/scenes/{scene}/contact_sheet.svg",
+        contact_sheet=two_widths("results/figures/scenes/{scene}/contact_sheet.svg"),
     log:
         "<logs>/figures/scenes/{scene}/contact_sheet.log",
     benchmark:

@@ -10,7 +10,7 @@ rule plot_unlabelled:
     output:
         loss="results/figures/unlabelled_loss.svg",
         image_map="results/figures/unlabelled_map.svg",
-        nearest_images="results/figures/unlabelled_nearest.svg",
+        nearest_images=two_widths("results/figures/unlabelled_nearest.svg"),
     log:
         "<logs>/figures/unlabelled.log",
     benchmark:

@@ -46,9 +46,19 @@ def all_seeds(path, **wildcards):
     return shown([filled(path, seed=seed, **wildcards) for seed in SEEDS])
 
 
+def two_widths(path):
+    """A figure for a wide page, and the same one for a phone."""
+    return [path, path.replace("results/figures/", "results/figures/narrow/")]
+
+
 def figures(rule, **wildcards):
-    """The figures of a rule by name."""
-    return {name: filled(path, **wildcards) for name, path in rule.output.items()}
+    """The figures of a rule by name: a path, or `two_widths`."""
+    return {
+        name: filled(path, **wildcards)
+        if isinstance(path, str)
+        else [filled(width, **wildcards) for width in path]
+        for name, path in rule.output.items()
+    }
 
 
 def scene_files(scene):
@@ -58,6 +68,8 @@ def scene_files(scene):
         "radiance": filled(rules.train_radiance.output.metrics, scene=scene),
         "views": filled(rules.render_views.output.numbers, scene=scene),
         "film": filled(rules.render_flythrough.output.film, scene=scene),
+        "transforms": f"results/scenes/{scene}/transforms.json",
+        "cloud": f"results/scenes/{scene}/sparse.ply",
         **figures(rules.plot_views, scene=scene),
         **figures(rules.plot_cameras, scene=scene),
         **(figures(rules.plot_radiance, scene=scene) if BACKENDS.get(scene) != INSTANT_NGP else {}),
@@ -156,13 +168,13 @@ ENCODER_MAPS = {
 CURVES = SELF_SUPERVISION["histories"]
 CLASSIFIERS = [SELF_SUPERVISION["methods"][name] for name in ("simclr_linear_probe", "supervised_resnet18")]
 SELF_SUPERVISION_FIGURES = {
-    name: f"results/figures/{file}.svg"
-    for name, file, needed in (
-        ("loss", "self_supervision_loss", CURVES["simclr"]),
-        ("neighbours", "self_supervision_neighbours", CURVES["simclr"]),
-        ("accuracy", "self_supervision_accuracy", sum(CLASSIFIERS, [])),
-        ("confusion", "self_supervision_confusion", sum(CLASSIFIERS, [])),
-        ("feature_map", "feature_map", all(ENCODER_MAPS.values())),
+    name: two_widths(path) if name in ("accuracy", "confusion", "feature_map") else path
+    for name, path, needed in (
+        ("loss", "results/figures/self_supervision_loss.svg", CURVES["simclr"]),
+        ("neighbours", "results/figures/self_supervision_neighbours.svg", CURVES["simclr"]),
+        ("accuracy", "results/figures/self_supervision_accuracy.svg", sum(CLASSIFIERS, [])),
+        ("confusion", "results/figures/self_supervision_confusion.svg", sum(CLASSIFIERS, [])),
+        ("feature_map", "results/figures/feature_map.svg", all(ENCODER_MAPS.values())),
     )
     if needed
 }

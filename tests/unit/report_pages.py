@@ -90,28 +90,31 @@ def make_tables(results: Path) -> None:
 def _figures(results: Path) -> dict[str, Any]:
     """Where the figures are, as the sections of the page take them."""
     figures = results / "figures"
+
+    def two_widths(name: str) -> list[str]:
+        return [str(folder / f"{name}.svg") for folder in (figures, figures / "narrow")]
+
     return {
         "self_supervision": {
-            **{
-                name: str(figures / f"self_supervision_{name}.svg")
-                for name in ("loss", "neighbours", "accuracy", "confusion")
-            },
-            "feature_map": str(figures / "feature_map.svg"),
+            **{name: str(figures / f"self_supervision_{name}.svg") for name in ("loss", "neighbours")},
+            **{name: two_widths(f"self_supervision_{name}") for name in ("accuracy", "confusion")},
+            "feature_map": two_widths("feature_map"),
         },
         "grid": {
-            "gallery": str(figures / "augmentations.svg"),
-            "overview": str(figures / "grid.svg"),
-            "overfitting": str(figures / "overfitting.svg"),
-            "confusion": str(figures / "confusion.svg"),
-            "curves": {name: str(figures / f"grid_{name}.svg") for name in ARCHITECTURES},
-            "attention": {"vit": str(figures / "attention_vit.svg")},
+            "gallery": two_widths("augmentations"),
+            "overview": two_widths("grid"),
+            "overfitting": two_widths("overfitting"),
+            "confusion": two_widths("confusion"),
+            "curves": {name: two_widths(f"grid_{name}") for name in ARCHITECTURES},
+            "attention": {"vit": two_widths("attention_vit")},
         },
         "orbit": {
             **{
                 name: str(figures / f"scenes/orbit/{name}.svg")
-                for name in ("sharpness", "training", "cameras", "matches", "contact_sheet")
+                for name in ("sharpness", "training", "cameras", "matches")
             },
-            "strips": str(figures / "scenes/orbit/views.svg"),
+            "contact_sheet": two_widths("scenes/orbit/contact_sheet"),
+            "strips": two_widths("scenes/orbit/views"),
         },
     }
 
@@ -202,6 +205,8 @@ def make_page(
         "radiance": str(scene / "radiance/metrics.json"),
         "views": str(scene / "views.json"),
         "film": str(scene / "flythrough.mp4"),
+        "transforms": str(scene / "transforms.json"),
+        "cloud": str(scene / "sparse.ply"),
         "pose_error": str(scene / "pose_error.json"),
         **figures["orbit"],
     }
@@ -211,6 +216,7 @@ def make_page(
         self_supervision=self_supervision if "self_supervision" in parts else None,
         grid=grid if "grid" in parts else None,
         scenes={"orbit": orbit} if "reconstruction" in parts else {},
-        target=str(target),
+        page=str(target),
+        text=str(target.with_name("summary.txt")),
     )
     return target

@@ -1,5 +1,6 @@
 """Figures of parts 1 and 3, and how figures and pictures are embedded into the page."""
 
+import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 from report_pages import make_figures
 
-from triptych.report.figures import report_style, save_svg
+from triptych.report.charts import chart_of, chart_text
+from triptych.report.figures import NARROW, WIDE, panel_grid, report_style, save_figure, save_svg
 from triptych.report.part1_figures import accuracy_figure, feature_map_figure, loss_figure, neighbours_figure
 from triptych.report.part3 import kept_frames, sharpness_figure, training_figure
 from triptych.report.sections import MAX_SIDE, embed_figure, embed_picture
@@ -24,7 +26,7 @@ def history(last: int, offset: float = 0.0) -> pd.DataFrame:
 
 def test_figures_are_the_same_bytes_every_time(study_results: Path) -> None:
     files = sorted((study_results / "figures").rglob("*.svg"))
-    assert len(files) == 19
+    assert len(files) == 19 + 13  # for the wide page, and for the narrow one
     before = [file.read_bytes() for file in files]
     make_figures(study_results, architectures=["vit"])
     assert [file.read_bytes() for file in files] == before
@@ -156,3 +158,47 @@ def test_an_embedded_figure_follows_the_page_and_shares_no_id(tmp_path: Path) ->
     assert first.get("aria-label") == 'say "loss" & more'
     assert "var(--ink)" in one and "#23272e" not in one
     assert first.get("width") is None
+
+
+def test_a_figure_carries_the_numbers_of_its_curves(tmp_path: Path) -> None:
+    path = tmp_path / "loss.svg"
+    with report_style():
+        save_svg(loss_figure([history(3), history(4)], with_published=True), path)
+    chart = json.loads(chart_of(path.read_text()) or "")
+    (panel,) = chart["panels"]
+    assert (panel["title"], panel["x"]["title"]) == ("SimCLR: contrastive loss (NT-Xent)", "epoch")
+    names = ["published", "this run, 1 of 2", "this run, 2 of 2", "this run"]
+    assert [line["name"] for line in panel["lines"]] == names
+    assert panel["lines"][1]["x"] == [1, 2, 3] and panel["lines"][1]["y"] == [10, 5, 3.3333]
+    assert [line["name"] for line in chart["legend"]] == ["published", "this run"]
+    assert chart["legend"][0]["dash"] == "dash"
+
+
+def test_a_level_is_a_line_from_side_to_side() -> None:
+    with report_style():
+        figure = accuracy_figure(
+            {"supervised_resnet18": [history(8)]}, levels={"simclr_linear_probe": 81.0}, with_published=False
+        )
+    panel = json.loads(chart_text(figure) or "")["panels"][0]
+    assert panel["lines"][0]["x"] == panel["x"]["range"]
+
+
+def test_pictures_have_no_curves(tmp_path: Path) -> None:
+    with report_style():
+        points = pd.DataFrame({"class": ["a"] * 3, "x": range(3), "y": range(3)})
+        assert chart_text(feature_map_figure({"SimCLR": points})) is None
+
+
+def test_on_a_narrow_page_panels_stand_below_each_other(tmp_path: Path) -> None:
+    places = []
+    for width in (WIDE, NARROW):
+        with report_style(width):
+            figure, panels = panel_grid(2, 4, least=2.2, height=1.5)
+        assert figure.get_size_inches()[0] == width and panels.shape == (2, 4)
+        places.append(panels[0, 0].get_gridspec().get_geometry())
+    assert places == [(2, 4), (4, 2)]
+    save_figure(
+        lambda: panel_grid(1, 3, least=2.2, height=1.5)[0], [str(tmp_path / "a.svg"), str(tmp_path / "b.svg")]
+    )
+    widths = [ElementTree.parse(tmp_path / name).getroot().get("width") for name in ("a.svg", "b.svg")]
+    assert widths == ["720pt", "331.2pt"]

@@ -1,5 +1,6 @@
 """Pictures of a scene: strips of held-out views, cameras with points, the matrix of matches."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from triptych.report.figures import report_style
 from triptych.report.part3 import shown_views
 from triptych.report.part3_pictures import (
     cameras_figure,
+    cameras_text,
     matches_figure,
     read_matches,
     strips_figure,
@@ -99,6 +101,22 @@ def test_cameras_are_drawn_in_natural_order_and_held_out_ones_apart(
         (box,) = axes.patches
         assert (box.get_x(), box.get_width()) == (-4, 8)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training (2)", "held out (1)"]
+
+
+def test_cameras_and_points_are_whole_numbers_for_the_page(study_results: Path, tmp_path: Path) -> None:
+    scene = study_results / "scenes/orbit"
+    held_out = ["frame 0016"]
+    numbers = json.loads(
+        cameras_text(scene / "transforms.json", cloud=scene / "sparse.ply", held_out=held_out)
+    )
+    poses = [frame["transform_matrix"] for frame in read_json(scene / "transforms.json")["frames"]]
+    assert len(numbers["eyes"]) == len(numbers["ends"]) == 3 * len(poses)
+    assert numbers["held_out"].index(True) == 16 and numbers["held_out"].count(True) == 1
+    assert len(numbers["colours"]) == 2 * len(numbers["points"]) and len(numbers["box"]) == 6
+    assert max(map(abs, numbers["eyes"])) < 1000
+    pycolmap.Reconstruction().export_PLY(tmp_path / "none.ply")
+    none = cameras_text(scene / "transforms.json", cloud=tmp_path / "none.ply", held_out=[])
+    assert json.loads(none)["points"] == []
 
 
 def test_a_scene_without_points_is_drawn_all_the_same(tmp_path: Path, study_results: Path) -> None:

@@ -1,11 +1,12 @@
 """Figures of part 1, each named by the output of its rule."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
 from triptych.report.comparison import same_dataset
-from triptych.report.figures import report_style, save_svg
+from triptych.report.figures import save_figure
 from triptych.report.part1_figures import (
     accuracy_figure,
     feature_map_figure,
@@ -79,10 +80,9 @@ FIGURES = {
 }
 
 
-def main(figure: str, inputs: Any, params: Any, target: str) -> None:
-    """Draw one of `FIGURES` from a rule's named inputs and params."""
-    with report_style():
-        save_svg(FIGURES[figure](inputs, params), target)
+def main(figure: str, inputs: Any, params: Any, target: str | Sequence[str]) -> None:
+    """Draw one of `FIGURES` from a rule's named inputs and params; a second target is for a narrow page."""
+    save_figure(lambda: FIGURES[figure](inputs, params), target)
 
 
 if "snakemake" in globals():

@@ -1,5 +1,6 @@
 """Figures of part 2, each named by the output of its rule."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from triptych.report.class_results import has_top5
 from triptych.report.comparison import same_dataset
-from triptych.report.figures import report_style, save_svg
+from triptych.report.figures import save_figure
 from triptych.report.part2_confusion import confusion_figure
 from triptych.report.part2_curves import architecture_figure, overview_figure
 from triptych.report.part2_grid import read_grid
@@ -92,10 +93,9 @@ FIGURES = {
 }
 
 
-def main(figure: str, inputs: Any, params: Any, target: str) -> None:
-    """Draw one of `FIGURES` from a rule's named inputs and params."""
-    with report_style():
-        save_svg(FIGURES[figure](inputs, params), target)
+def main(figure: str, inputs: Any, params: Any, target: str | Sequence[str]) -> None:
+    """Draw one of `FIGURES` from a rule's named inputs and params; a second target is for a narrow page."""
+    save_figure(lambda: FIGURES[figure](inputs, params), target)
 
 
 if "snakemake" in globals():

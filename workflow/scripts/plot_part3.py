@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triptych.report.figures import report_style, save_svg
+from triptych.report.figures import save_figure
 from triptych.report.part3 import sharpness_figure, training_figure
 from triptych.report.results import read_history
 from triptych.workflow.job import job
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 def main(figure: str, table: str, target: str, thumbnails: str | None = None) -> None:
     """Draw `sharpness` from the manifest of the frames, or `training` from the history of the training."""
     rows = read_history(table)
-    with report_style():
-        if figure == "sharpness":
-            drawn = sharpness_figure(rows, None if thumbnails is None else Path(thumbnails))
-        else:
-            drawn = training_figure(rows)
-        save_svg(drawn, target)
+    if figure == "sharpness":
+        save_figure(lambda: sharpness_figure(rows, None if thumbnails is None else Path(thumbnails)), target)
+    else:
+        save_figure(lambda: training_figure(rows), target)
 
 
 if "snakemake" in globals():

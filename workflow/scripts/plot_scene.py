@@ -1,12 +1,13 @@
 """Pictures of a scene of part 3, each named by the output of its rule."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
 from triptych.report.contact_sheet import contact_sheet_figure
-from triptych.report.figures import report_style, save_svg
+from triptych.report.figures import save_figure
 from triptych.report.part3_pictures import cameras_figure, matches_figure, read_matches, strips_figure
 from triptych.report.results import read_history, read_result
 from triptych.workflow.job import job
@@ -39,10 +40,9 @@ def contact_sheet(inputs: Any) -> Figure:
 FIGURES = {"strips": strips, "cameras": cameras, "matches": matches, "contact_sheet": contact_sheet}
 
 
-def main(figure: str, inputs: Any, target: str) -> None:
-    """Draw one of `FIGURES`."""
-    with report_style():
-        save_svg(FIGURES[figure](inputs), target)
+def main(figure: str, inputs: Any, target: str | Sequence[str]) -> None:
+    """Draw one of `FIGURES`; a second target is for a narrow page."""
+    save_figure(lambda: FIGURES[figure](inputs), target)
 
 
 if "snakemake" in globals():

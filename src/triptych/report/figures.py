@@ -1,6 +1,9 @@
-"""The style of every figure, and curves: each seed thin, their mean thick, the published one dashed."""
+"""The style of every figure, and curves: each seed thin, their mean thick, the published one dashed.
 
-from collections.abc import Iterator, Sequence
+A figure is drawn for a page that is `WIDE` or `NARROW`: its panels stand side by side as far as they fit.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
+from triptych.report.charts import chart_text
 from triptych.report.published import published_curve
 from triptych.workflow.files import atomic_path
 
@@ -19,6 +24,7 @@ INK, MUTED, RULE = "#23272e", "#707780", "#dcdfe3"
 # Okabe and Ito (Color Universal Design, 2008), without the pale yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = (0, (4, 2))
+WIDE, NARROW = 10.0, 4.6  # inches: the width of the page on a desk and on a phone
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -58,15 +64,42 @@ SETTINGS: dict[Any, Any] = {
 
 
 @contextmanager
-def report_style() -> Iterator[None]:
-    """Draw and save figures inside this context."""
-    with matplotlib.rc_context(SETTINGS):
+def report_style(width: float = WIDE) -> Iterator[None]:
+    """Draw and save figures inside this context, for a page of this width (inches)."""
+    with matplotlib.rc_context({**SETTINGS, "figure.figsize": (width, width / 2)}):
         yield
+
+
+def page_width() -> float:
+    """The width (inches) that `report_style` was given."""
+    return float(matplotlib.rcParams["figure.figsize"][0])
+
+
+def columns_that_fit(wanted: int, least: float) -> int:
+    """How many of the wanted columns fit side by side if each is at least so many inches wide; at least 1."""
+    return max(1, min(wanted, int(page_width() / least)))
 
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure of this size in inches, laid out so that nothing overlaps."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def panel_grid(
+    rows: int, columns: int, *, least: float, height: float, sharex: bool = True, sharey: bool = False
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure as wide as the page, and its axes (rows, columns); a row too wide for it goes on below.
+
+    `least` is the width of a panel at least, `height` that of each line of panels, in inches.
+    """
+    fit = columns_that_fit(columns, least)
+    lines = -(-columns // fit)
+    figure = new_figure(page_width(), height * rows * lines + 0.75)
+    axes = figure.subplots(rows * lines, fit, squeeze=False, sharex=sharex, sharey=sharey)
+    panels = axes.reshape(rows, lines * fit)
+    for spare in panels[:, columns:].flat:
+        spare.remove()
+    return figure, panels[:, :columns]
 
 
 def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
@@ -94,9 +127,21 @@ def whole_epochs(axes: Axes) -> None:
 
 
 def save_svg(figure: Figure, target: str | Path) -> None:
-    """Write the figure atomically; without a date, so that a rerun gives the same bytes."""
+    """Write the figure atomically; without a date, so that a rerun gives the same bytes.
+
+    The numbers behind its curves are the description in its metadata.
+    """
+    facts = {"Date": None, "Creator": "triptych", "Description": chart_text(figure)}
     with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": "triptych"})
+        figure.savefig(temporary, format="svg", metadata=facts)
+
+
+def save_figure(draw: Callable[[], Figure], targets: str | Sequence[str]) -> None:
+    """Draw and save a figure for the wide page and, if there is a second target, for the narrow one."""
+    targets = [targets] if isinstance(targets, str) else targets
+    for target, width in zip(targets, (WIDE, NARROW), strict=False):
+        with report_style(width):
+            save_svg(draw(), target)
 
 
 def draw_runs(
@@ -116,8 +161,9 @@ def draw_runs(
     if subtract_from is not None:
         curves = [subtract_from - curve for curve in curves]
     if len(curves) > 1:
-        for curve in curves:
-            axes.plot(curve.index, curve, color=colour, linewidth=0.7, alpha=0.45)
+        for number, curve in enumerate(curves, 1):
+            name = f"_{label}, {number} of {len(curves)}"  # not in the legend
+            axes.plot(curve.index, curve, color=colour, linewidth=0.7, alpha=0.45, label=name)
     mean = _mean(curves)
     # A run of a few epochs is a few points; without markers a single one would be invisible.
     marker = "o" if len(mean) <= 12 else ""
@@ -158,4 +204,5 @@ def add_legend(figure: Figure, *, seeds: int, has_published: bool, others: Seque
         lines.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published"))
     lines.extend(others)
     if len(lines) > 1:
-        figure.legend(handles=lines, loc="outside lower left", ncols=len(lines), fontsize=8.5)
+        columns = columns_that_fit(len(lines), 1.9)
+        figure.legend(handles=lines, loc="outside lower left", ncols=columns, fontsize=8.5)

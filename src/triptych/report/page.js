@@ -1,7 +1,7 @@
 "use strict";
 
 // Comparison: the range input lies over the pictures, so mouse, touch and keys work by themselves.
-for (const compare of document.querySelectorAll(".compare")) {
+for (const compare of document.querySelectorAll(".compare:has(input)")) {
   const slider = compare.querySelector("input");
   const [left, right] = [...compare.querySelectorAll(".tag")].map((tag) => tag.textContent);
   const show = () => {
@@ -24,11 +24,132 @@ for (const choice of document.querySelectorAll(".choice")) {
 // A number links to its provenance: open the entry.
 const openTarget = () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  target?.closest("details")?.setAttribute("open", "");
   target?.querySelectorAll("details").forEach((details) => { details.open = true; });
   target?.scrollIntoView();
 };
 addEventListener("hashchange", openTarget);
 openTarget();
+
+// Curves are drawn again as wide as the page is now, with their values on hover. The figures stay for paper.
+const colour = (text) => text.replace(/var\((.*?)\)/, (_, name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+const plain = (text) => text.replaceAll("<", "&lt;");
+const element = (parent, tag, attributes = {}) => parent.appendChild(Object.assign(document.createElement(tag), attributes));
+const redraws = [];
+const redraw = () => redraws.forEach((draw) => draw());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+const plotly = () => window.Plotly ?? (element(document.head, "script", { textContent: document.getElementById("plotly").textContent }), window.Plotly);
+
+const traces = (panel) => panel.lines.map((line) => ({
+  x: line.x, y: line.y, name: plain(line.name), opacity: line.opacity ?? 1,
+  mode: [line.width && "lines", (line.marker || line.x.length === 1) && "markers"].filter(Boolean).join("+"),
+  line: { color: colour(line.colour), width: line.width, dash: line.dash ?? "solid" },
+  marker: { color: colour(line.colour), size: line.marker ?? 4 },
+  hoverinfo: line.name ? undefined : "skip", hovertemplate: line.name ? "%{y:.4~g}" : undefined,
+}));
+const axis = ({ title, type, range }, log) => ({
+  title: { text: plain(title), standoff: 4 }, type: log ? "log" : type, autorange: log,
+  range: type === "log" ? range.map(Math.log10) : range, nticks: 5, zeroline: false, fixedrange: true,
+  gridcolor: colour("var(--rule)"), linecolor: colour("var(--rule)"), automargin: true,
+});
+const layout = (panel, log, unit) => ({
+  height: 190, margin: { l: 34, r: 6, t: 4, b: 34 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
+  font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("var(--muted)") },
+  showlegend: false, dragmode: false, hovermode: "x unified",
+  hoverlabel: { bgcolor: colour("var(--raised)"), bordercolor: colour("var(--rule)"), namelength: -1, font: { size: 11, color: colour("var(--ink)") } },
+  xaxis: { ...axis(panel.x), showgrid: false, showline: true, unifiedhovertitle: { text: `${plain(unit)} %{x:.4~g}` } },
+  yaxis: axis(panel.y, log),
+});
+
+const drawCurves = (figure, { columns, panels, legend }) => {
+  const charts = element(figure, "div", { className: "charts" });
+  charts.style.setProperty("--columns", columns);
+  charts.style.setProperty("--few", columns > 3 ? 2 : 1);
+  const unit = panels.map((panel) => panel.x.title).find(Boolean) ?? "";  // the lowest panels name it for all
+  let log = false;
+  const places = panels.map((panel) => {
+    const place = element(charts, "div");
+    element(place, "p", { textContent: panel.title });
+    return element(place, "div");
+  });
+  const draw = () => panels.forEach((panel, index) => plotly().react(places[index], traces(panel), layout(panel, log, unit), { displayModeBar: false, responsive: true }));
+  const names = element(figure, "p", { className: "legend" });
+  for (const line of legend) {
+    const item = element(names, "span", { textContent: line.name });
+    item.prepend(Object.assign(document.createElement("i"), { className: line.width ? line.dash ?? "" : "dot" }));
+    for (const [name, value] of [["colour", line.colour], ["width", `${line.width}px`], ["opacity", line.opacity ?? 1]]) item.style.setProperty(`--${name}`, value);
+  }
+  const button = element(names, "button", { type: "button", textContent: "logarithmic" });
+  const press = () => button.setAttribute("aria-pressed", log);
+  button.addEventListener("click", () => { log = !log; press(); draw(); });
+  press();
+  draw();
+  redraws.push(draw);
+  return [charts, names];
+};
+
+// Cameras and points: drag or arrow keys turn them.
+const drawCameras = (figure, scene) => {
+  const canvas = element(figure, "canvas", { className: "space", tabIndex: 0 });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `${figure.querySelector("svg").getAttribute("aria-label")}; arrow keys turn them`);
+  const triples = (list) => Array.from({ length: list.length / 3 }, (_, index) => list.slice(3 * index, 3 * index + 3));
+  const [points, eyes, ends, [low, high]] = [scene.points, scene.eyes, scene.ends, scene.box].map(triples);
+  const corners = [0, 1, 2, 3, 4, 5, 6, 7].map((corner) => [0, 1, 2].map((side) => (corner >> side & 1 ? high : low)[side]));
+  let yaw = 0.6, pitch = 0.45, zoom = 1;
+  const draw = () => {
+    const pen = canvas.getContext("2d"), density = devicePixelRatio;
+    const width = canvas.width = canvas.clientWidth * density, height = canvas.height = canvas.clientHeight * density;
+    const unit = zoom * Math.min(width, height) / 2300;
+    const place = ([x, y, z]) => {
+      const away = x * Math.sin(yaw) + y * Math.cos(yaw);
+      return [width / 2 + unit * (x * Math.cos(yaw) - y * Math.sin(yaw)), height / 2 - unit * (z * Math.cos(pitch) + away * Math.sin(pitch))];
+    };
+    const line = (from, to) => { pen.beginPath(); pen.moveTo(...place(from)); pen.lineTo(...place(to)); pen.stroke(); };
+    points.forEach((point, index) => {
+      pen.fillStyle = `#${scene.colours.slice(6 * index, 6 * index + 6)}`;
+      const [x, y] = place(point);
+      pen.fillRect(x, y, 1.6 * density, 1.6 * density);
+    });
+    pen.lineWidth = density;
+    pen.strokeStyle = colour("var(--muted)");
+    pen.setLineDash([4 * density, 4 * density]);
+    corners.forEach((corner, index) => [1, 2, 4].forEach((side) => { if (!(index & side)) line(corner, corners[index | side]); }));
+    pen.setLineDash([]);
+    eyes.forEach((eye, index) => {
+      pen.strokeStyle = pen.fillStyle = colour(`var(--series-${scene.held_out[index] ? 2 : 1})`);
+      pen.globalAlpha = 0.35;
+      if (index) line(eyes[index - 1], eye);
+      pen.globalAlpha = 1;
+      line(eye, ends[index]);
+      const [x, y] = place(eye);
+      pen.beginPath(); pen.arc(x, y, 2.2 * density, 0, 7); pen.fill();
+    });
+  };
+  const turn = (right, up) => { yaw += right; pitch = Math.max(-1.57, Math.min(1.57, pitch + up)); draw(); };
+  canvas.addEventListener("pointermove", (event) => { if (event.buttons) turn(event.movementX / 150, event.movementY / 150); });
+  canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+  canvas.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] }[event.key];
+    if (step) { event.preventDefault(); turn(...step); }
+  });
+  const names = element(figure, "p", { className: "legend" });
+  for (const [text, change] of [["closer", 1.3], ["farther", 1 / 1.3]]) {
+    element(names, "button", { type: "button", textContent: text }).addEventListener("click", () => { zoom *= change; draw(); });
+  }
+  new ResizeObserver(draw).observe(canvas);
+  redraws.push(draw);
+  return [canvas, names];
+};
+
+const near = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
+  near.unobserve(target);
+  const numbers = JSON.parse(target.querySelector(".chart").textContent);
+  target.querySelector("figcaption").before(...(numbers.panels ? drawCurves : drawCameras)(target, numbers));
+  target.classList.add("charted");
+}), { rootMargin: "600px" });
+document.querySelectorAll("figure:has(> .chart)").forEach((figure) => near.observe(figure));
 
 // On paper nothing can be unfolded.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => { details.open = true; }));

@@ -1,18 +1,22 @@
 """The page: one HTML file with everything in it, and the provenance of every number."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
-from triptych.report.part3 import Scene
+from triptych.report.part3 import PSNR, Scene, scenes_answer
 from triptych.report.results import Result, describe_machine, duration
-from triptych.report.sections import Section
+from triptych.report.sections import Answer, Section
 from triptych.report.statistics import Estimate
-from triptych.report.tables import cell_text
+from triptych.report.tables import cell_text, first_sentence
+from triptych.workflow.errors import one_line
 
 NO_REVISION = "not under version control"
 
@@ -32,8 +36,11 @@ def render_page(
         grid: part II, or None.
         scenes: part III, one entry per scene.
     """
-    parts: list[Section | Scene] = [part for part in (self_supervision, grid) if part is not None]
-    results = [result for part in [*parts, *scenes] for result in part.results]
+    sections = [section for section in (self_supervision, grid) if section is not None]
+    by_part = {section.answers[0].part: list(section.results) for section in sections}
+    if scenes:
+        by_part["Reconstruction"] = [result for scene in scenes for result in scene.results]
+    results = [result for part in by_part.values() for result in part]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -41,20 +48,41 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"anchor": anchor, "cell_text": cell_text}
+    environment.filters |= {"anchor": anchor, "cell_text": cell_text, "first_sentence": first_sentence}
     environment.tests |= {
         "estimate": lambda cell: isinstance(cell, Estimate),
         "numeric": lambda cell: cell is None or isinstance(cell, int | Estimate),
     }
     return environment.get_template("page.html").render(
-        lede=lede([part for part in (self_supervision, grid) if part], scenes),
-        answers=[answer for part in (self_supervision, grid) if part for answer in part.answers],
+        lede=lede(sections, scenes),
+        answers=part_answers(sections, scenes),
+        conclusions=[answer for section in sections for answer in section.answers[1:]],
         facts=run_facts(results, configuration=configuration),
         self_supervision=self_supervision,
         grid=grid,
         scenes=scenes,
-        provenance=provenance_entries(results),
+        psnr=PSNR,
+        plotly=Markup(get_plotlyjs()),
+        provenance=provenance_by_part(by_part),
     )
+
+
+def part_answers(sections: Sequence[Section], scenes: Sequence[Scene]) -> list[Answer]:
+    """What was asked in each part that was run, and what was found; a caveat of two parts stands once."""
+    answers = [section.answers[0] for section in sections] + ([scenes_answer(scenes)] if scenes else [])
+    said: set[str] = set()
+    for index, answer in enumerate(answers):
+        answers[index] = replace(answer, caveats=[text for text in answer.caveats if text not in said])
+        said.update(answer.caveats)
+    return answers
+
+
+def summary(answers: Iterable[Answer]) -> str:
+    """The same for a terminal: a line for each part, and for each warning."""
+    lines: list[str] = []
+    for answer in answers:
+        lines += [answer.text, *(f"warning: {line}" for line in answer.warnings)]
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def lede(sections: Sequence[Section], scenes: Sequence[Scene]) -> str:
@@ -119,12 +147,26 @@ def provenance_entries(results: Iterable[Result]) -> dict[str, list[dict[str, An
     return {source: list(entries.values()) for source, entries in by_source.items()}
 
 
+def provenance_by_part(
+    by_part: Mapping[str, Iterable[Result]],
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Provenance by part and source; what several parts use is an entry of the first one."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    seen: set[str] = set()
+    for part, results in by_part.items():
+        entries = provenance_entries(results)
+        found[part] = {source: files for source, files in entries.items() if source not in seen}
+        seen |= entries.keys()
+    return found
+
+
 def _entry(result: Result) -> dict[str, Any]:
     """The provenance of one result file, as it is shown."""
     facts = dict(result.provenance)
     recipe, seed, wall = facts.pop("recipe", None), facts.pop("seed", None), facts.pop("wall_seconds", None)
     hardware, versions = facts.pop("hardware", None) or {}, facts.pop("versions", None) or {}
     finished, revision = facts.pop("finished", None), facts.pop("revision", None)
+    facts = {name: value for name, value in facts.items() if value not in (None, [])}
     return {
         "path": result.place.as_posix(),
         "seed": seed,

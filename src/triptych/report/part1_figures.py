@@ -10,11 +10,13 @@ from triptych.report.figures import (
     COLOURS,
     DASHES,
     MUTED,
+    columns_that_fit,
     draw_published,
     draw_runs,
     frame_axes,
     label_axes,
     new_figure,
+    page_width,
     shorten,
     whole_epochs,
 )
@@ -24,7 +26,6 @@ from triptych.report.results import Result
 
 MAX_LETTERS = 24  # of the name of a class
 SIZE = (4.6, 3.3)  # inches; two fit side by side
-WIDE = (9.2, 3.6)  # inches; one per row
 DOTS = (0, (1, 1.2))
 # name of ours, our title, published run
 ACCURACIES = (
@@ -53,7 +54,7 @@ def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
     """Accuracy of nearest neighbours among training images (percent), over the minutes of the pretraining."""
     figure = new_figure(*SIZE)
     axes = figure.add_subplot()
-    for history in histories:
+    for number, history in enumerate(histories, 1):
         minutes = history["seconds"].cumsum() / 60
         measured = history["knn_accuracy"].notna()
         axes.plot(
@@ -63,6 +64,7 @@ def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
             linewidth=1.4,
             marker="o",
             markersize=3.5,
+            label=f"_this run, {number} of {len(histories)}",  # not in a legend
         )
     label_axes(axes, title="SimCLR: nearest neighbours", x="minutes of pretraining", y="%")
     axes.set_xlim(left=0)
@@ -79,11 +81,11 @@ def accuracy_figure(
         levels: accuracies of probes without epochs, by the same names, drawn as horizontal lines.
         with_published: draw the published curves, which are test accuracies.
     """
-    figure = new_figure(*WIDE)
+    figure = new_figure(page_width(), 3.6)
     axes = figure.add_subplot()
     for (name, title, run), colour in zip(ACCURACIES, COLOURS, strict=False):
         if with_published and run:
-            draw_published(axes, run, "test_top1_accuracy", label="_", colour=colour)
+            draw_published(axes, run, "test_top1_accuracy", label=f"_{title}, published", colour=colour)
         if name in levels:
             axes.axhline(levels[name], color=colour, linewidth=1.4, linestyle=DOTS, label=title)
         elif name in histories:
@@ -93,7 +95,7 @@ def accuracy_figure(
         axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
     label_axes(axes, title="Top-1 accuracy on training images with labels held out", x="epoch", y="%")
     whole_epochs(axes)
-    figure.legend(loc="outside lower left", ncols=4, fontsize=8)
+    figure.legend(loc="outside lower left", ncols=columns_that_fit(4, 2.2), fontsize=8)
     return figure
 
 
@@ -116,8 +118,10 @@ def feature_map_figure(maps: Mapping[str, pd.DataFrame], *, count: int | None = 
 
     `count` is the number of classes of the data set (None: of the maps); the figure says if some are missing.
     """
-    figure = new_figure(9.2, 4.7)
-    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    columns = columns_that_fit(len(maps), 4.5)
+    rows = -(-len(maps) // columns)
+    figure = new_figure(page_width(), 4.2 * rows + 0.5)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
     first = next(iter(maps.values()))
     every = sorted(first["class"].astype(str).unique())
     classes = every[: len(CLASS_COLOURS)]
@@ -131,13 +135,13 @@ def feature_map_figure(maps: Mapping[str, pd.DataFrame], *, count: int | None = 
         frame_axes(axes)
         axes.set_xticks([])
         axes.set_yticks([])
-    handles, labels = panels[0].get_legend_handles_labels()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles,
         [shorten(label, MAX_LETTERS) for label in labels],
         title=classes_note(len(classes), count or len(every)) or None,
         loc="outside lower left",
-        ncols=5,
+        ncols=columns_that_fit(5, 1.9),
         fontsize=8,
         markerscale=2,
     )

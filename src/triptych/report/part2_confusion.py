@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from triptych.report.figures import COLOURS, INK, MUTED, frame_axes, new_figure, shorten
+from triptych.report.figures import (
+    COLOURS,
+    INK,
+    MUTED,
+    columns_that_fit,
+    frame_axes,
+    new_figure,
+    page_width,
+    shorten,
+)
 from triptych.report.part2_grid import Grid
 from triptych.workflow.files import read_array
 
@@ -84,12 +93,12 @@ def order_by_confusion(matrices: Sequence[NDArray[np.float64]]) -> list[int]:
 
 def no_matrix(count: int) -> Figure:
     """Says that so many classes do not fit into a figure."""
-    figure = new_figure(10.0, 0.8)
+    figure = new_figure(page_width(), 0.8)
     text = (
         f"No confusion is shown: the data set has {count} classes without superclasses, and a figure has "
         f"room for {MOST}."
     )
-    figure.text(0.0, 0.5, textwrap.fill(text, 130), color=MUTED, va="center")
+    figure.text(0.0, 0.5, textwrap.fill(text, int(13 * page_width())), color=MUTED, va="center")
     return figure
 
 
@@ -119,15 +128,15 @@ def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
 def draw_matrices(panels: Sequence[tuple[str, NDArray[np.float64]]], names: Sequence[str]) -> Figure:
     """Panels of a title and a matrix (G, G), whose rows sum to 1; G names in the same order."""
     names = [shorten(name, MAX_LETTERS) for name in names]
-    columns = min(BESIDE, len(panels))
+    columns = columns_that_fit(min(BESIDE, len(panels)), 4.5)
     rows = -(-len(panels) // columns)
     longest = max(map(len, names))
-    cell = 7.4 / (columns * len(names))  # inches
+    cell = 0.74 * page_width() / (columns * len(names))  # inches
     margin = 0.075 * longest
-    figure = new_figure(10.0, rows * (cell * len(names) + margin + 0.45) + 0.1)
+    figure = new_figure(page_width(), rows * (cell * len(names) + margin + 0.45) + 0.1)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, (title, matrix) in zip(grid.flat, panels, strict=False):
-        _draw_matrix(axes, matrix, names, size=min(8.0, 72 * cell / 2.5))
+        _draw_matrix(axes, matrix, names, size=min(8.0, 72 * cell / 1.8))
         axes.set_title(title)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()

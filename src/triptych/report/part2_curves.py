@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from triptych.report.figures import (
     COLOURS,
@@ -17,7 +18,8 @@ from triptych.report.figures import (
     draw_published,
     draw_runs,
     mean_curve,
-    new_figure,
+    page_width,
+    panel_grid,
     whole_epochs,
 )
 from triptych.report.part2_grid import NOT_RUN
@@ -31,6 +33,7 @@ PANELS = (
     ("validation_top5_error", "Validation top-5 error (%)", "valid_top5_error"),
 )
 COLUMN = "validation_top1_error"
+LEAST = 2.2  # inches: the width of a panel
 CORNER: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 9.5}
 BEHIND: dict[str, Any] = {"color": MUTED, "linewidth": 0.6, "alpha": 0.3}
 TEST_ERROR: dict[str, Any] = {"color": COLOURS[1], "marker": "D", "markersize": 4}
@@ -53,19 +56,18 @@ def architecture_figure(
         with_published: whether the published curves belong to the same data set.
         with_top5: whether there are more than five classes.
     """
-    figure = new_figure(10.0, 1.55 * len(histories) + 0.75)
     panels = PANELS if with_top5 else PANELS[:-1]
-    grid = figure.subplots(len(histories), len(panels), squeeze=False, sharex=True, sharey="col")
+    figure, grid = panel_grid(len(histories), len(panels), least=LEAST, height=1.55)
     has_published = False
-    for axes, (_, title, _) in zip(grid[0], panels, strict=True):
-        axes.set_title(title)
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
     for row, (augmentation, seeds) in zip(grid, histories.items(), strict=True):
-        for axes, (column, _, metric) in zip(row, panels, strict=True):
+        for axes, first, (column, title, metric) in zip(row, grid[0], panels, strict=True):
+            axes.set_label(f"{titles[augmentation]}: {title[:1].lower()}{title[1:]}")
+            axes.sharey(first)
             if with_published and metric:
                 has_published |= draw_published(axes, f"{architecture}-{augmentation}", metric)
             draw_runs(axes, seeds, column, colour=COLOURS[0], label="this run")
+    _name_columns(figure, grid, [title for _, title, _ in panels])
+    for row, augmentation in zip(grid, histories, strict=True):
         # A panel is as high as a line of 20 letters is long.
         row[0].set_ylabel(textwrap.fill(titles[augmentation], 20), color=INK, fontsize=9.5)
     whole_epochs(grid[0, 0])
@@ -89,13 +91,13 @@ def overview_figure(
         architectures, augmentations: from names to titles, in order.
         with_published: whether the published curves belong to the same data set.
     """
-    figure = new_figure(10.0, 1.9 * len(architectures) + 0.75)
-    grid = figure.subplots(len(architectures), len(augmentations), squeeze=False, sharex=True, sharey=True)
+    figure, grid = panel_grid(len(architectures), len(augmentations), least=LEAST, height=1.9, sharey=True)
     means = {cell: mean_curve(seeds, COLUMN) for cell, seeds in histories.items()}
     has_published = False
     for row, architecture in zip(grid, architectures, strict=True):
         for axes, augmentation in zip(row, augmentations, strict=True):
             cell = architecture, augmentation
+            axes.set_label(f"{architectures[architecture]}, {augmentations[augmentation]}")
             for other, mean in means.items():
                 if other != cell:
                     axes.plot(mean.index, mean, **BEHIND)
@@ -107,11 +109,7 @@ def overview_figure(
             draw_runs(axes, histories[cell], COLUMN, colour=COLOURS[0], label="this cell")
             _mark_test_error(axes, test_errors[cell], means[cell].index.max())
         row[0].set_ylabel(textwrap.fill(architectures[architecture], 22), color=INK, fontsize=9.5)
-    width = 88 // len(augmentations)  # letters that fit above a panel
-    for axes, title in zip(grid[0], augmentations.values(), strict=True):
-        axes.set_title(textwrap.fill(title, width))
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
+    _name_columns(figure, grid, list(augmentations.values()))
     grid[0, 0].set_ylim(None, 100)
     whole_epochs(grid[0, 0])
     seeds = max(map(len, histories.values()))
@@ -122,7 +120,20 @@ def overview_figure(
     return figure
 
 
+def _name_columns(figure: Figure, grid: NDArray[Any], titles: Sequence[str]) -> None:
+    """Titles above the first row, or above every panel if a row takes several lines."""
+    fit = figure.axes[0].get_gridspec().ncols  # type: ignore[union-attr]
+    letters = int(8.8 * page_width() / fit)
+    for row in grid if fit < len(titles) else grid[:1]:
+        for axes, title in zip(row, titles, strict=True):
+            axes.set_title(textwrap.fill(title, letters))
+    for axes in figure.axes[-fit:]:
+        axes.set_xlabel("epoch")
+
+
 def _mark_test_error(axes: Axes, error: Estimate, epoch: float) -> None:
-    axes.errorbar(epoch, error.mean, yerr=error.std or 0.0, capsize=3, zorder=5, **TEST_ERROR)
+    axes.errorbar(epoch, error.mean, yerr=error.std or 0.0, capsize=3, zorder=5, **TEST_ERROR)[0].set_label(
+        "_test error"
+    )
     bold: dict[str, Any] = {"color": COLOURS[1], "fontweight": "bold"}
     axes.text(0.97, 0.95, f"{error} %", transform=axes.transAxes, **bold, **CORNER)

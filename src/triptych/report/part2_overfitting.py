@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from triptych.report.figures import COLOURS, DASHES, MUTED, label_axes, mean_curve, new_figure, whole_epochs
+from triptych.report.figures import (
+    COLOURS,
+    DASHES,
+    MUTED,
+    columns_that_fit,
+    label_axes,
+    mean_curve,
+    panel_grid,
+    whole_epochs,
+)
 from triptych.report.part2_grid import NOT_RUN, Cell, Grid
 from triptych.report.results import Result, read_history, read_result, read_results
 from triptych.report.sections import Answer
@@ -71,14 +80,15 @@ def overfitting_figure(found: Overfitting) -> Figure:
     grid, train = found.grid, found.train_loss
     rows = [name for name in grid.architectures if any(cell[0] == name for cell in found.histories)]
     panels = len(rows) + bool(found.shares)
-    figure = new_figure(10.0, 3.4)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
+    figure, (axes,) = panel_grid(1, panels, least=3.2, height=2.65, sharex=False)
+    kind = "training images as they are" if train == CLEAN else "augmented training images"
     for panel, row in zip(axes, rows, strict=False):
-        for colour, column in zip(COLOURS, grid.augmentations, strict=False):
+        for colour, (column, title) in zip(COLOURS, grid.augmentations.items(), strict=False):
             if (row, column) in found.histories:
-                for name, style in ((train, DASHES), (VALIDATION, "-")):
+                for name, style, images in ((train, DASHES, kind), (VALIDATION, "-", "validation images")):
                     curve = mean_curve(found.histories[row, column], name)
-                    panel.plot(curve.index, curve, color=colour, linestyle=style, linewidth=1.5)
+                    label = f"_{title}, {images}"  # not in the legend
+                    panel.plot(curve.index, curve, color=colour, linestyle=style, linewidth=1.5, label=label)
         label_axes(panel, title=f"{grid.architectures[row]}: loss (nats)", x="epoch")
         whole_epochs(panel)
     if found.shares:
@@ -87,19 +97,21 @@ def overfitting_figure(found: Overfitting) -> Figure:
         Line2D([], [], color=colour, linewidth=1.5, label=title)
         for colour, title in zip(COLOURS, grid.augmentations.values(), strict=False)
     ]
-    kind = "training images as they are" if train == CLEAN else "augmented training images"
     lines += [
         Line2D([], [], color=MUTED, linewidth=1.5, label="validation images"),
         Line2D([], [], color=MUTED, linewidth=1.5, linestyle=DASHES, label=kind),
     ]
-    figure.legend(handles=lines, loc="outside lower left", ncols=min(6, len(lines)), fontsize=8.5)
+    figure.legend(
+        handles=lines, loc="outside lower left", ncols=columns_that_fit(len(lines), 1.65), fontsize=8.5
+    )
     return figure
 
 
 def _draw_shares(axes: Axes, found: Overfitting) -> None:
     for marker, (name, by_share) in zip("osD^v", found.shares.items(), strict=False):
         means = [estimate(results, "test_top1_error").mean for results in by_share.values()]
-        axes.plot(list(by_share), means, color=COLOURS[0], marker=marker, linewidth=1.5, markersize=5)
+        axes.plot(list(by_share), means, color=COLOURS[0], marker=marker, linewidth=1.5, markersize=5,
+                  label=f"_{found.grid.architectures.get(name, name)}")  # fmt: skip
         axes.annotate(
             f" {found.grid.architectures.get(name, name)}", (list(by_share)[-1], means[-1]), color=MUTED
         )

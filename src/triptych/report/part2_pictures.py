@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.report.figures import COLOURS, INK, MUTED, shorten
+from triptych.report.figures import COLOURS, INK, MUTED, WIDE, page_width, shorten
 
 LARGEST = 64  # pixels a side; more would make the page heavy
-WIDTH, LEFT, TOP, GAP, LINE = 10.0, 1.5, 0.26, 0.08, 0.135  # inches; LINE is a line of a caption
+LEFT, TOP, GAP, LINE = 1.5, 0.26, 0.08, 0.135  # inches; LINE is a line of a caption
+FEW = 4  # pictures in a row of the narrow page
 PURE = 0.995  # a label with this weight is not mixed
 DARKEST = 0.12  # brightness of patches without attention
 
@@ -33,23 +34,30 @@ class PictureRow:
 
 
 def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str], *, note: str = "") -> Figure:
-    """Draw the rows below the columns' titles, and a note below them."""
-    side = (WIDTH - LEFT) / len(columns) - GAP
-    height = TOP + sum(side + GAP + LINE * row.lines for row in rows) + (2 * LINE if note else 0)
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))  # in inches
+    """Draw the rows below the columns' titles, and a note below them.
+
+    On the narrow page titles stand above their rows, which have the first `FEW` pictures.
+    """
+    width = page_width()
+    above, indent = (0.0, LEFT) if width >= WIDE else (0.24, -GAP)
+    columns = columns if width >= WIDE else columns[:FEW]
+    side = (width - indent) / len(columns) - GAP
+    height = TOP + sum(above + side + GAP + LINE * row.lines for row in rows) + (2 * LINE if note else 0)
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches
     axes.set_axis_off()
-    lefts = [LEFT + GAP + number * (side + GAP) for number in range(len(columns))]
+    lefts = [indent + GAP + number * (side + GAP) for number in range(len(columns))]
     letters = int(side / 0.075)
     for left, title in zip(lefts, columns, strict=True):
         axes.text(left, TOP - 0.08, shorten(title, letters), color=INK, fontsize=8.5)
     top = TOP
     for row in rows:
-        title = textwrap.fill(row.title, 19)
-        axes.text(0, top + side / 2, title, color=INK, fontsize=9.5, va="center")
+        title = row.title if above else textwrap.fill(row.title, 19)
+        axes.text(0, top + (above or side) / 2, title, color=INK, fontsize=9.5, va="center")
+        top += above
         captions = row.captions or [""] * len(columns)
         colours = row.colours or [MUTED] * len(columns)
-        for left, picture, caption, colour in zip(lefts, row.pictures, captions, colours, strict=True):
+        for left, picture, caption, colour in zip(lefts, row.pictures, captions, colours, strict=False):
             extent = (left, left + side, top + side, top)
             axes.imshow(_small(picture), extent=extent, interpolation="none", aspect="auto")
             axes.text(
@@ -57,7 +65,7 @@ def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str], *, note: st
             )
         top += side + GAP + LINE * row.lines
     axes.text(0, top + LINE, note, color=MUTED, fontsize=8.5, va="center")
-    axes.set(xlim=(0, WIDTH), ylim=(height, 0))
+    axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
 

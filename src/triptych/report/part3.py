@@ -1,7 +1,10 @@
 """Part 3, reconstruction: the figures of a scene, and its section of the page."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,19 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from triptych.data.image_files import load_image
+from triptych.report.answers import reconstruction_answer
 from triptych.report.figures import COLOURS, label_axes, new_figure
-from triptych.report.results import Result, duration, read_history, read_result
-from triptych.report.sections import Drawing, Headline, drawing, embed_film, embed_picture
+from triptych.report.part3_pictures import cameras_text
+from triptych.report.results import WARNED, Result, duration, read_history, read_result, warnings_of
+from triptych.report.sections import Answer, Drawing, Headline, drawing, embed_film, embed_json, embed_picture
+from triptych.workflow.provenance import ROOT
 
+PSNR = (
+    "PSNR (↑) is −10 log₁₀ of the mean squared error of a held-out view, with colours from 0 to 1. All "
+    "pixels count that no mask hides. The PSNR of a scene is the mean over its held-out views."
+)
 SHOWN_VIEWS = 6
-PICTURES = ("truth", "render", "depth", "normal")  # of a held-out view; instant-ngp gives the first two
+PICTURES = ("truth", "render", "error", "depth", "normal")  # of a held-out view; instant-ngp has no last two
 SIZE = (4.6, 3.1)  # inches
 SHOWN_THUMBNAILS, THUMBNAIL_POINTS = 6, 44  # above the curve of sharpness; longer side in points
 MOST_VECTORS = 2000  # marks of a curve that stay vectors
@@ -33,12 +43,24 @@ class Scene:
     results: list[Result]
     facts: list[Fact]
     film: str
+    viewer: str  # the command that starts it
     views: list[dict[str, Any]]  # those shown: name, psnr, ssim, and a `Picture` of each of `PICTURES`
     median: int  # which of them is shown first
     all_views: int
     strips: Drawing
     contact_sheet: Drawing | None
+    cameras: Drawing
     drawings: list[Drawing]
+    held_out: Result  # views.json
+    poses: Result | None  # sfm.json
+
+    @property
+    def warnings(self) -> list[str]:
+        """Those in the logs of its jobs, and the advice of the reconstruction."""
+        lines = warnings_of(self.results)
+        if self.poses and self.poses.values["advice"] and not self.poses.warnings:
+            lines.insert(0, f"{self.poses.source}: {self.poses.values['advice']}.")
+        return lines
 
 
 def scene_section(
@@ -48,22 +70,26 @@ def scene_section(
     radiance: str | Path,
     views: str | Path,
     film: str | Path,
-    strips: str | Path,
+    transforms: str | Path,
+    cloud: str | Path,
+    strips: str | Sequence[str | Path],
     cameras: str | Path,
     training: str | Path | None = None,
     sfm: str | Path | None = None,
     sharpness: str | Path | None = None,
     matches: str | Path | None = None,
-    contact_sheet: str | Path | None = None,
+    contact_sheet: str | Sequence[str | Path] | None = None,
     pose_error: str | Path | None = None,
     imported: str | Path | None = None,
 ) -> Scene:
     """A scene of part III from its files. `strips` to `training`, `sharpness` to `contact_sheet` are figures.
 
-    A scene with estimated poses has `sfm` and these figures, one with given poses has `imported`, its
-    transforms.json. A field of instant-ngp has no curve of its `training`.
+    `cloud` is the .ply of its sparse points. A scene with estimated poses has `sfm` and
+    these figures, one with given poses has `imported`, its transforms.json. A field of instant-ngp has no
+    curve of its `training`.
     """
-    kept = kept_frames(read_history(frames))
+    manifest = read_history(frames)
+    kept = kept_frames(manifest)
     results: list[Result] = []
     facts: list[Fact] = []
     for path, describe in (
@@ -77,6 +103,8 @@ def scene_section(
             result = read_result(path)
             results.append(result)
             facts += [(label, value, result.source) for label, value in describe(result, kept).items()]
+    if left_out := left_out_frames(manifest):
+        facts.insert(1, ("Left out", left_out, facts[0][2]))
     figures = (
         (
             sharpness,
@@ -89,13 +117,9 @@ def scene_section(
             f"Matches between the images of {name}",
         ),
         (
-            cameras,
-            "Cameras, their directions of view and the sparse points. Dashed: the box of the field.",
-            f"Cameras of {name} from above and from the side",
-        ),
-        (
             training,
-            "PSNR on training rays, and the mean of the held-out views’ PSNRs, from 1,024 pixels of each.",
+            "Mean PSNR of the held-out views while training, estimated from 1,024 pixels of each. That of "
+            "the training rays is of their mean squared error over all views, and not comparable with it.",
             f"PSNR of {name} while training",
         ),
     )
@@ -109,10 +133,16 @@ def scene_section(
     shown, median = shown_views([float(view["psnr"]) for view in rendered])
     return Scene(
         name=name,
-        headline=Headline(f"{held_out.number('psnr'):.1f}", "dB", f"held-out PSNR, {name}", held_out.source),
+        headline=Headline(
+            f"{held_out.number('psnr'):.1f}",
+            "dB",
+            f"mean PSNR (↑) of {len(rendered)} held-out views, {name}",
+            held_out.source,
+        ),
         results=results,
         facts=facts,
         film=embed_film(Path(film)),
+        viewer=viewer_command(name),
         views=[_view(Path(views).parent, rendered[index]) for index in shown],
         median=median,
         all_views=len(rendered),
@@ -130,22 +160,57 @@ def scene_section(
             "them. Those with a frame were kept. All are in frames.csv and thumbnails/.",
             description=f"Contact sheet of {name}",
         ),
+        cameras=replace(
+            drawing(
+                cameras,
+                caption="Cameras, their directions of view and the sparse points. Dashed: the field’s box.",
+                description=f"Cameras and sparse points of {name}",
+            ),
+            chart=embed_json(
+                cameras_text(
+                    Path(transforms), cloud=Path(cloud), held_out=[str(view["name"]) for view in rendered]
+                )
+            ),
+        ),
         drawings=drawings,
+        held_out=held_out,
+        poses=next((result for result in results if result.path == Path(sfm)), None) if sfm else None,
     )
+
+
+def scenes_answer(scenes: Sequence[Scene]) -> Answer:
+    """The answer of part III, with the warnings of all scenes."""
+    return replace(
+        reconstruction_answer(
+            {scene.name: scene.held_out for scene in scenes},
+            {scene.name: scene.poses for scene in scenes if scene.poses},
+        ),
+        warnings=[line for scene in scenes for line in scene.warnings],
+    )
+
+
+def viewer_command(scene: str, study: Path | None = None) -> str:
+    """The command that opens a scene in the viewer, to be run in the project's folder.
+
+    Args:
+        scene: its name.
+        study: folder of the study; by default the current one.
+    """
+    study, project = (study or Path()).resolve(), ROOT.resolve()
+    folder = study.relative_to(project) if study.is_relative_to(project) else study
+    return f"make view SCENE={scene}" + ("" if study == project else f" STUDY={shlex.quote(str(folder))}")
 
 
 def _estimated_poses(poses: Result, kept: pd.Series) -> dict[str, str]:
     found = poses.values
     registered, images = found["registered"], found["images"]
-    few = " (less than half)" if 2 * registered < images else ""
     held_out = (
         "found afterwards, in the model of the others" if "held_out" in found else "found with all others"
     )
     attempt = next(one["attempt"] for one in found["attempts"] if one.get("chosen"))
     return {
         "Frames kept": f"{kept.sum()} of {len(kept)}",
-        "Images registered": f"{registered} of {images}{few}",
-        **({"Warning": found["advice"]} if found["advice"] else {}),
+        "Images with a pose": f"{registered} of {images}{f' {WARNED}' if found['advice'] else ''}",
         **({"Attempt": f"{attempt}, of {len(found['attempts'])}"} if len(found["attempts"]) > 1 else {}),
         "Poses of held-out images": held_out,
         "Reprojection error": f"{poses.number('mean_reprojection_error'):.2f} px",
@@ -168,8 +233,8 @@ def _pose_errors(error: Result, _: pd.Series) -> dict[str, str]:
 
 def _training(field: Result, _: pd.Series) -> dict[str, str]:
     share = field.values.get("rays_in_box")  # instant-ngp does not measure it
-    advice = ", too few: radiance.log says which box would do" if share is not None and share < 0.5 else ""
-    crossing = {} if share is None else {"Training rays that cross the box": f"{share:.0%}{advice}"}
+    few = f" {WARNED}" if share is not None and share < 0.5 else ""
+    crossing = {} if share is None else {"Training rays that cross the box": f"{share:.0%}{few}"}
     return {
         "Backend": str(field.values["backend"]),
         **crossing,
@@ -179,7 +244,10 @@ def _training(field: Result, _: pd.Series) -> dict[str, str]:
 
 
 def _quality(views: Result, _: pd.Series) -> dict[str, str]:
-    return {"Held-out PSNR": f"{views.number('psnr'):.2f} dB", "Held-out SSIM": f"{views.number('ssim'):.3f}"}
+    return {
+        "Mean PSNR of held-out views (↑)": f"{views.number('psnr'):.2f} dB",
+        "Mean SSIM of held-out views (↑)": f"{views.number('ssim'):.3f}",
+    }
 
 
 def _view(folder: Path, view: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,6 +275,14 @@ def shown_views(psnrs: list[float]) -> tuple[list[int], int]:
 def kept_frames(frames: pd.DataFrame) -> pd.Series:
     """The manifest's `kept` column as booleans, however it is spelt."""
     return frames["kept"].astype(str).str.lower().isin({"true", "1", "yes"})
+
+
+def left_out_frames(frames: pd.DataFrame) -> str:
+    """Why frames are not used, by reason, but for those that are not the sharpest of their window."""
+    reasons = frames["why"][~kept_frames(frames)].fillna("").astype(str)
+    # A reason is a word, and details after a colon or a number.
+    counts = Counter(re.split(r":| \d", reason)[0] for reason in reasons if not reason.startswith("not the"))
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common() if reason)
 
 
 def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Figure:

@@ -1,5 +1,6 @@
 """Part 3's pictures: held-out views with their errors, cameras with sparse points, the matrix of matches."""
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from triptych.data.image_files import load_image, natural_order
-from triptych.report.figures import COLOURS, MUTED, frame_axes, label_axes, new_figure
+from triptych.report.figures import COLOURS, MUTED, WIDE, frame_axes, label_axes, new_figure, page_width
+from triptych.report.sections import eight_bits
 from triptych.scenes.sparse_points import read_points
 from triptych.workflow.files import read_json
 
@@ -27,7 +29,8 @@ TITLES = {
     "depth": "depth",
     "normal": "normals",
 }
-WIDTH, LEFT, TOP, GAP = 10.0, 1.15, 0.26, 0.06  # inches
+LEFT, TOP, GAP = 1.15, 0.26, 0.06  # inches
+FEW = 3  # pictures side by side on the narrow page
 PIXELS = 32_000  # of an embedded picture; more would make the page heavy
 MOST_POINTS = 4000  # of the sparse cloud, drawn; more would make the page heavy
 INSIDE = 95  # percentile of the points' distances that a plan shows
@@ -44,7 +47,7 @@ def typical_views(views: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, 
 
 
 def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
-    """A row of pictures for the worst, the median and the best held-out view.
+    """A row of pictures for the worst, the median and the best held-out view; two rows on the narrow page.
 
     Args:
         views: entries of views.json.
@@ -52,7 +55,9 @@ def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
     """
     rows = typical_views(views)
     kinds = [kind for kind in TITLES if kind in views[0]]
-    side = (WIDTH - LEFT) / len(TITLES) - GAP
+    width, narrow = page_width(), page_width() < WIDE
+    beside, indent = (FEW, 0.0) if narrow else (len(TITLES), LEFT)
+    side = (width - indent) / beside - GAP
     pictures = {
         word: {kind: _small(folder / view[kind]) for kind in kinds if kind in view}
         for word, view in rows.items()
@@ -60,29 +65,37 @@ def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
     heights = {
         word: side * strip["truth"].shape[0] / strip["truth"].shape[1] for word, strip in pictures.items()
     }
-    height = TOP + sum(heights.values()) + GAP * len(rows)
-    width = LEFT + len(kinds) * (side + GAP)
+    lines = -(-len(kinds) // beside)
+    title = TOP if narrow else 0.0  # above the pictures of a view; on the wide page at their left
+    height = (0 if narrow else TOP) + sum(title + lines * (tall + GAP + title) for tall in heights.values())
+    width = indent + min(beside, len(kinds)) * (side + GAP)
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches
     axes.set_axis_off()
-    lefts = {kind: LEFT + number * (side + GAP) for number, kind in enumerate(kinds)}
-    for kind, left in lefts.items():
-        axes.text(left, TOP - 0.08, TITLES[kind], fontsize=8.5)
-    top = TOP
-    for word, view in rows.items():
-        middle = top + heights[word] / 2
-        axes.text(0, middle - 0.09, word, fontsize=9.5, va="center")
-        axes.text(0, middle + 0.09, f"{view['psnr']:.2f} dB", fontsize=8.5, va="center", color=MUTED)
-        for kind, picture in pictures[word].items():
-            extent = (lefts[kind], lefts[kind] + side, top + heights[word], top)
-            axes.imshow(picture, extent=extent, interpolation="none", aspect="auto")
-        top += heights[word] + GAP
+    top = 0.0 if narrow else TOP
+    for number, (word, view) in enumerate(rows.items()):
+        tall, middle = heights[word], top + (title or heights[word]) / 2
+        top += title
+        for place, (kind, picture) in enumerate(pictures[word].items()):
+            left = indent + place % beside * (side + GAP)
+            upper = top + place // beside * (tall + GAP + title) + title
+            if narrow or number == 0:
+                axes.text(left, upper - 0.08, TITLES[kind], fontsize=8.5)
+            axes.imshow(
+                picture, extent=(left, left + side, upper + tall, upper), interpolation="none", aspect="auto"
+            )
+        if narrow:
+            axes.text(0, middle, f"{word}: {view['psnr']:.2f} dB", fontsize=9.5, va="center")
+        else:
+            axes.text(0, middle - 0.09, word, fontsize=9.5, va="center")
+            axes.text(0, middle + 0.09, f"{view['psnr']:.2f} dB", fontsize=8.5, va="center", color=MUTED)
+        top += lines * (tall + GAP + title)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
 
 def _small(path: Path) -> NDArray[np.uint8]:
-    image = load_image(path).convert("RGB")
+    image = eight_bits(load_image(path)).convert("RGB")
     scale = min(1.0, (PIXELS / (image.width * image.height)) ** 0.5)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
@@ -96,16 +109,61 @@ def cameras_figure(transforms: Path, *, cloud: Path, held_out: Sequence[str]) ->
         cloud: its coloured points in the same coordinates (.ply); there may be none.
         held_out: names of the held-out images, without suffix.
     """
+    return _plans(*_cameras(transforms, held_out), *_sparse_points(cloud), **_box(transforms))
+
+
+def cameras_text(transforms: Path, *, cloud: Path, held_out: Sequence[str]) -> str:
+    """The same as JSON, for the page to turn: lengths in thousandths of what a plan shows, from its centre.
+
+    `points`, `eyes`, `ends` (of the lines of view) and `box` are flat lists of x, y, z; `colours` has three
+    bytes a point in hexadecimal.
+    """
+    poses, test = _cameras(transforms, held_out)
+    points, colours = _sparse_points(cloud)
+    eyes, box = poses[:, :3, 3], _box(transforms)
+    centre, reach = _extent(eyes, points)
+    inside = np.abs(points - centre).max(axis=1) < 2 * reach
+
+    def whole(places: Array) -> list[int]:
+        return np.rint(1000 * (places - centre) / reach).astype(int).ravel().tolist()
+
+    return json.dumps(
+        {
+            "points": whole(points[inside]),
+            "colours": np.rint(255 * colours[inside]).astype(np.uint8).tobytes().hex(),
+            "eyes": whole(eyes),
+            "ends": whole(eyes - 0.12 * reach * poses[:, :3, 2]),
+            "held_out": test.tolist(),
+            "box": whole(np.stack([box["middle"] - box["half"], box["middle"] + box["half"]])),
+        },
+        separators=(",", ":"),
+    )
+
+
+def _cameras(transforms: Path, held_out: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
+    """Poses (n, 4, 4) in the order of the images' names, and which are held out."""
     content = read_json(transforms)
     poses = np.array([frame["transform_matrix"] for frame in content["frames"]], dtype=np.float64)
     names = [Path(frame["file_path"]).stem for frame in content["frames"]]
     order = sorted(range(len(names)), key=lambda number: natural_order(names[number]))
-    test = np.isin(names, list(held_out))
+    return poses[order], np.isin(names, list(held_out))[order]
+
+
+def _box(transforms: Path) -> dict[str, Any]:
+    """Middle (3,) and half the side of the field's box."""
+    content = read_json(transforms)
     scale = float(content.get("scale", 0.33))
     middle = (0.5 - np.broadcast_to(np.asarray(content.get("offset", 0.5), float), 3)) / scale
-    half = float(content.get("aabb_scale", 1)) / scale / 2
-    points, colours = _sparse_points(cloud)
-    return _plans(poses[order], test[order], points, colours, middle=middle, half=half)
+    return {"middle": middle, "half": float(content.get("aabb_scale", 1)) / scale / 2}
+
+
+def _extent(eyes: Array, points: Array) -> tuple[Array, float]:
+    """Centre (3,) and half the side of a cube with all cameras and most points."""
+    centre = (eyes.min(axis=0) + eyes.max(axis=0)) / 2
+    reach = np.abs(eyes - centre).max()
+    if len(points):
+        reach = max(reach, float(np.percentile(np.abs(points - centre).max(axis=1), INSIDE)))
+    return centre, 1.08 * reach or 1.0
 
 
 def _sparse_points(cloud: Path) -> tuple[Array, Array]:
@@ -122,11 +180,7 @@ def _plans(
 ) -> Figure:
     """Two plans of one scale that show all cameras and most points; the box as far as it is inside."""
     eyes = poses[:, :3, 3]
-    centre = (eyes.min(axis=0) + eyes.max(axis=0)) / 2
-    reach = np.abs(eyes - centre).max()
-    if len(points):
-        reach = max(reach, float(np.percentile(np.abs(points - centre).max(axis=1), INSIDE)))
-    reach = 1.08 * reach or 1.0
+    centre, reach = _extent(eyes, points)
     figure = new_figure(4.6, 2.9)
     for number, (title, across, up) in enumerate((("from above", 0, 1), ("from the side", 0, 2)), start=1):
         axes = figure.add_subplot(1, 2, number)

@@ -4,7 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from triptych.data.image_files import load_image
+from triptych.report.charts import chart_of
 from triptych.report.figures import COLOURS, INK, MUTED, RULE
 from triptych.report.results import Result, read_result
 from triptych.report.tables import Table
@@ -36,19 +37,31 @@ class Headline:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to a question, or a conclusion of the report with the verdict on it."""
+    """An answer to a question, or a conclusion of the report with the verdict on it.
+
+    The question of a `part` has the warnings and caveats that concern the answer.
+    """
 
     question: str
     text: str
     verdict: str = ""
+    part: str = ""
+    warnings: Sequence[str] = ()
+    caveats: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its caption."""
+    """A figure with its caption.
+
+    `narrow` is the same for a phone, None if one form fits both; `chart` has the numbers behind its curves
+    as JSON.
+    """
 
     svg: Markup
     caption: str
+    narrow: Markup | None = None
+    chart: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class Picture:
 class Section:
     """Part I or II, ready for the template: tables by group, and figures in the order of the page.
 
-    `settings` are those that follow from the images (see `settings_of_checks`).
+    The first of the `answers` is that of the part.
     """
 
     headline: Headline
@@ -74,8 +87,6 @@ class Section:
     verdict: str = ""
     likeness: str = "other"
     title: str = ""
-    settings: Sequence[str] = ()
-    warnings: Sequence[str] = ()
     intro: str = ""
     answers: Sequence[Answer] = ()
 
@@ -85,14 +96,42 @@ def settings_of_checks(part: str, checked: Sequence[str | Path]) -> list[str]:
     return [note for path in checked for note in read_result(path).values["notes"].get(part, [])]
 
 
-def drawing(path: str | Path, *, caption: str, description: str) -> Drawing:
-    """Embed a figure; `description` is read aloud by screen readers.
+def with_settings(table: Table, settings: Sequence[str]) -> Table:
+    """A table with the settings that follow from the images as a note."""
+    if not settings:
+        return table
+    count = f"{len(settings)} setting{'s follow' if len(settings) > 1 else ' follows'}"
+    return replace(table, notes=(f"{count} from the images. {'; '.join(settings)}.", *table.notes))
+
+
+def drawing(paths: str | Path | Sequence[str | Path], *, caption: str, description: str) -> Drawing:
+    """Embed a figure, which may have a second, narrow form; `description` is read aloud by screen readers.
 
     Its ids are made unique by its path, such as `scenes/{scene}/sharpness.svg`.
     """
-    path = Path(path)
-    prefix = f"{path.parent.name}-{path.stem}".replace(".", "-")
-    return Drawing(embed_figure(path, prefix=prefix, description=description), caption)
+    wide, *narrow = [paths] if isinstance(paths, str | Path) else paths
+    forms = [
+        embed_figure(
+            Path(path),
+            prefix=f"{form}{Path(path).parent.name}-{Path(path).stem}".replace(".", "-"),
+            description=description,
+        )
+        for form, path in zip(("", "narrow-"), (wide, *narrow), strict=False)
+    ]
+    chart = chart_of(Path(wide).read_text(encoding="utf-8", errors="replace"))
+    return Drawing(forms[0], caption, forms[1] if narrow else None, embed_json(chart) if chart else None)
+
+
+def embed_json(text: str) -> Markup:
+    """JSON for a script element, in which nothing is markup but its end; in the page's colours."""
+    return Markup(_in_page_colours(text.replace("<", "\\u003c")))
+
+
+def _in_page_colours(text: str) -> str:
+    """Colours become the page's variables, which differ in light and dark."""
+    for colour, variable in THEME.items():
+        text = re.sub(re.escape(colour), f"var({variable})", text, flags=re.IGNORECASE)
+    return text
 
 
 def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
@@ -111,8 +150,7 @@ def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
-    for colour, variable in THEME.items():
-        text = re.sub(re.escape(colour), f"var({variable})", text, flags=re.IGNORECASE)
+    text = _in_page_colours(text)
     label = Markup.escape(description)
     opening = re.sub(r' (width|height)="[^"]*"', "", text[: text.index(">")])
     opening = opening.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
@@ -124,14 +162,14 @@ def embed_picture(path: Path) -> Picture:
     image = load_image(path, remedy="delete the folder and run again")
     if image.format == "PNG" and max(image.size) <= MAX_SIDE and path.stat().st_size <= SMALL:
         return Picture(_data_uri(path.read_bytes(), "image/png"), *image.size)
-    image = _eight_bits(image)
+    image = eight_bits(image)
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     image.save(stream, "WEBP", quality=88, method=5)
     return Picture(_data_uri(stream.getvalue(), "image/webp"), *image.size)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Stretch 16-bit and float pictures (depth) to 8 bits, which WebP needs."""
     if image.mode in {"RGB", "RGBA", "L"}:
         return image
