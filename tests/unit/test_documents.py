@@ -25,7 +25,8 @@ from triptych.config.validation import validate_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "study/README.md")),
+    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "config/README.md")),
+    ROOT / "study/README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BLOCK = re.compile(r"(?m)^(.*)\n\n?( *)```(\w+)\n((?:.*\n)*?)\2```")
