@@ -31,11 +31,9 @@ env: $(INSTALLED) ## install everything into .venv, and nothing else
 
 demo: $(INSTALLED) ## all three parts in minutes, offline, on embedded data
 	$(SNAKEMAKE) --cores all --configfile presets/demo.yaml
-	@echo "The report is at file://$(CURDIR)/results/report/index.html"
 
 study: $(INSTALLED) ## the full study of config.yaml
 	$(SNAKEMAKE) --cores all
-	@echo "The report is at file://$(CURDIR)/results/report/index.html"
 
 collect: $(INSTALLED) ## copy the finished results of a run into study/, checked: make collect FROM=/path/to/run
 	$(BIN)/python -m triptych.study collect $(FROM)
@@ -43,7 +41,6 @@ collect: $(INSTALLED) ## copy the finished results of a run into study/, checked
 study-page: $(INSTALLED) ## page, tables and docs/study.md from the results in study/; nothing is trained
 	$(BIN)/python -m triptych.study document
 	$(SNAKEMAKE) --cores all --directory studies/page --configfile presets/cpu.yaml presets/overfitting.yaml study/page.yaml
-	@echo "The page is at file://$(CURDIR)/studies/page/results/report/index.html"
 
 view: $(INSTALLED) ## walk through a trained scene in the browser: make view SCENE=orbit STUDY=studies/mine
 	exec env OMP_WAIT_POLICY=passive $(BIN)/python -m triptych.view $(STUDY)/results/scenes/$(SCENE) --port $(PORT)
@@ -55,7 +52,7 @@ test-all: test ## the slow tests as well, and the coverage of all
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -rs --cov=triptych --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 test-cluster: $(INSTALLED) ## the cluster profiles on real schedulers, as root: see docs/cluster.md
-	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster
+	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster -m cluster -n 2 --dist loadfile
 
 soak: $(INSTALLED) ## kill 100 runs at random moments and compare their results: make soak KILLS=20 SEED=1
 	$(BIN)/python tests/workflow/soak.py --kills $(KILLS) --seed $(SEED)

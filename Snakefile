@@ -8,6 +8,10 @@ min_version("9.27")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+# For `--software-deployment-method apptainer`: a file in the folder of the study (docs/install.md).
+container: "triptych.sif"
+
+
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/simclr.smk"
@@ -42,12 +46,13 @@ rule all:
 
 
 onstart:
+    recheck_sizes()
     expect_times()
 
 
 onsuccess:
     remove_finished_checkpoints()
-    print_report()
+    print_report(since=STARTED)
 
 
 onerror:

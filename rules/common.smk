@@ -47,6 +47,11 @@ from triptych.workflow.failures import failures, oom_kills
 from triptych.workflow.records import reconcile, remove_finished_checkpoints
 from triptych.workflow.tracked_code import TrackedCode
 
+try:
+    import snakemake_logger_plugin_triptych as terminal
+except ImportError:  # not installed: the terminal shows Snakemake's own messages
+    terminal = None
+
 STARTED, OOM_KILLS = time.time(), oom_kills()
 
 
@@ -187,18 +192,25 @@ def pack_files(dataset):
     return [f"results/data/{dataset}/{name}" for name in (*arrays, "dataset.json", "digest.txt")]
 
 
+def is_newer(path, other):
+    """Whether a file is there and not older than another one."""
+    files = [Path(path), Path(other)]
+    return all(file.exists() for file in files) and files[0].stat().st_mtime_ns >= files[1].stat().st_mtime_ns
+
+
 def packed(dataset, checked=True):
     """The files of a packed data set, as an input that is new only if `digest.txt` is.
 
     Packing is a checkpoint: after it, Snakemake looks again which jobs have new inputs. So are the checks, which
-    must have passed once; their file is no input, as trainings would be stale when it is written anew.
+    must have passed since; their file is no input, as trainings would be stale when it is written anew. Settings
+    that change later are checked by `recheck_sizes`.
     """
 
     def files(wildcards):
         wait_for_pack(dataset)
-        if checked and not Path(f"results/data/{dataset}/checked.json").exists():
-            checkpoints.check_sizes.get(dataset=dataset)
         *arrays, digest = pack_files(dataset)
+        if checked and not is_newer(f"results/data/{dataset}/checked.json", digest):
+            checkpoints.check_sizes.get(dataset=dataset)
         return [*map(ancient, arrays), digest]
 
     return files
@@ -206,24 +218,31 @@ def packed(dataset, checked=True):
 
 def expect_times():
     """Weigh the bar on the terminal by the expected time of each job."""
-    from snakemake_logger_plugin_triptych import expect
     from triptych.workflow.plan import plan_jobs
     from triptych.workflow.rates import read_rates
 
-    jobs, _ = plan_jobs(workflow.dag, config, read_rates(None))
-    expect((job.rule, job.wildcards, job.seconds) for job in jobs)
+    if terminal:
+        jobs, _ = plan_jobs(workflow.dag, config, read_rates(None))
+        terminal.expect((job.rule, job.wildcards, job.seconds) for job in jobs)
 
 
 def print_errors():
     """Print the error line of each failed job again, after Snakemake's own output."""
     failed = [part for job in workflow.scheduler.failed for part in getattr(job, "jobs", [job])]
     logs = {Path(job.log[0]): job.rule.name for job in failed if job.log}
-    for line in failures(logs, since=STARTED, oom_kills_before=OOM_KILLS):
+    stopped = terminal is not None and terminal.was_interrupted()
+    for line in failures(logs, since=STARTED, oom_kills_before=OOM_KILLS, stopped=stopped):
         print(with_absolute_paths(f"triptych: {line}"), file=sys.stderr)
 
 
-def print_report():
-    """Print where the page is, if this run wrote it."""
-    page = Path("results/report/index.html").absolute()
-    if page.exists() and page.stat().st_mtime >= STARTED:
-        print(f"triptych: the report is at {page.as_uri()}", file=sys.stderr)
+def print_report(since=0.0):
+    """Print what was found and where the page is, if it was written since a time."""
+    page, text = (Path(f"results/report/{name}").absolute() for name in ("index.html", "summary.txt"))
+    if page.exists() and page.stat().st_mtime >= since:
+        lines = text.read_text(encoding="utf-8").splitlines() if text.exists() else []
+        for line in [*lines, f"the report is at {page.as_uri()}"]:
+            print(f"triptych: {line}", file=sys.stderr)
+
+
+if terminal:
+    terminal.when_nothing_is_to_be_done(print_report)

@@ -75,7 +75,8 @@ rule write_report:
         ],
         published=PUBLISHED,
     output:
-        "results/report/index.html",
+        page="results/report/index.html",
+        summary="results/report/summary.txt",
     log:
         "<logs>/report.log",
     benchmark:

@@ -4,6 +4,7 @@ Snakemake finds this plugin by its name, where it is installed, before it reads 
 nothing of `triptych`: the Snakefile may be that of another checkout.
 """
 
+import codecs
 import logging
 import os
 import re
@@ -11,11 +12,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -27,6 +29,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # as in `triptych.workflow.job`
+NOTHING = "Nothing to be done"  # how Snakemake's message begins
 EVERY = 60.0  # seconds between two lines of progress where there is no terminal
 CLOCKS_DIFFER = 1.0  # seconds by which the time of a new log may lie before the start of its job
 PROGRESS = re.compile(r" INFO .*: (\d+)/(\d+) \(\d+ %\), .* (\w+)/s, ETA (\S+)")
@@ -35,12 +38,45 @@ NOISE = re.compile(  # the failed job has its own line
     r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
 )
 
+ASCII = {
+    **dict.fromkeys("“”", '"'),
+    "’": "'",
+    "×": "x",
+    "−": "-",
+    "–": "-",
+    "↑": "up",
+    "↓": "down",
+    "⚠": "!",
+}
+
 _expected: dict[str, float] = {}  # seconds, by `_key`
+_when_nothing_is_to_be_done: list[Callable[[], None]] = []
+_interrupted = threading.Event()
 
 
 def expect(seconds: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
     """Weigh the bar by these jobs' rule, wildcards and expected seconds; others count one second."""
     _expected.update({_key(rule, wildcards): max(1.0, value) for rule, wildcards, value in seconds})
+
+
+def when_nothing_is_to_be_done(show: Callable[[], None]) -> None:
+    """Call this if the study is finished before it begins, when Snakemake has no hook."""
+    _when_nothing_is_to_be_done.append(show)
+
+
+def was_interrupted() -> bool:
+    """Whether the user pressed Ctrl-C."""
+    return _interrupted.is_set()
+
+
+def _plain_characters(error: UnicodeError) -> tuple[str, int]:
+    """For terminals without Unicode: see `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("triptych", _plain_characters)
 
 
 def _key(rule: str, wildcards: Mapping[str, str]) -> str:
@@ -50,7 +86,7 @@ def _key(rule: str, wildcards: Mapping[str, str]) -> str:
 def _concerns_user(record: logging.LogRecord) -> bool:
     """Whether one of Snakemake's messages that belong to no job is shown."""
     message = record.getMessage()
-    important = record.levelno >= logging.WARNING or message.startswith("Nothing to be done")
+    important = record.levelno >= logging.WARNING or message.startswith(NOTHING)
     return important and not NOISE.search(message)
 
 
@@ -126,6 +162,8 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         settings = self.common_settings
         self.plain: logging.Handler | None = None
+        if not (settings.verbose or settings.debug_dag):
+            os.environ[LOG_ONLY] = "1"
         if settings.dryrun or settings.verbose or settings.debug_dag or settings.quiet:
             quiet = set(settings.quiet or ())
             self.plain = ColorizingTextHandler(
@@ -137,21 +175,46 @@ class LogHandler(LogHandlerBase):
                 ),
             )
             return
-        os.environ[LOG_ONLY] = "1"
-        self.console = Console(stderr=not settings.stdout, no_color=settings.nocolor, highlight=False)
+        self.terminal = self._divert_jobs()
+        self.console = Console(
+            file=sys.stdout if settings.stdout else self.terminal,
+            no_color=settings.nocolor or None,
+            highlight=False,
+        )
         self.running: dict[int, Running] = {}
         self.began = time.monotonic()
         self.done_jobs = self.total_jobs = 0
         self.done_seconds = self.worked_seconds = 0.0
         self.ended = threading.Event()
         self.reading = threading.Lock()  # `_watch` is a thread of its own
-        self.interrupted = False
         self.live = Live(
             console=self.console, get_renderable=self._picture, refresh_per_second=2, transient=True
         )
         threading.Thread(target=self._watch, daemon=True).start()
         if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
+
+    def _divert_jobs(self) -> TextIO:
+        """The terminal, of which jobs get only what `_pass_on` lets through.
+
+        Jobs print there until they have opened their logs: usually nothing, but tracebacks of what they load.
+        """
+        encoding = sys.stderr.encoding
+        terminal = open(os.dup(2), "w", buffering=1, encoding=encoding, errors="triptych")  # noqa: SIM115
+        reading, writing = os.pipe()
+        os.dup2(writing, 2)
+        os.close(writing)
+        sys.stderr = terminal
+        pipe = open(reading, encoding="utf-8", errors="replace")  # noqa: SIM115
+        self.passing = threading.Thread(target=self._pass_on, args=(pipe,), daemon=True)
+        self.passing.start()
+        return terminal
+
+    def _pass_on(self, pipe: TextIO) -> None:
+        """Show what jobs print, but after Ctrl-C none of their tracebacks."""
+        for line in pipe:
+            if not was_interrupted():
+                self._say(line.rstrip())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what concerns the user of one of Snakemake's messages."""
@@ -173,25 +236,33 @@ class LogHandler(LogHandlerBase):
             self._failed(fields["jobid"])
         elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR) and _concerns_user(record):
             self._say(record.getMessage(), "yellow" if record.levelno == logging.WARNING else "")
+            if record.getMessage().startswith(NOTHING):
+                for show in _when_nothing_is_to_be_done:
+                    show()
 
     def close(self) -> None:
         """Remove the bar; the lines above it stay."""
-        if self.plain is None:
+        if self.plain is None and not self.ended.is_set():
             self.ended.set()
             self.live.stop()
+            if was_interrupted():
+                self._say("Stopped. Run the same command again to continue.")
+            os.dup2(self.terminal.fileno(), 2)
+            self.passing.join(timeout=0.5)  # a job that is still alive holds the pipe
         super().close()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Stop Snakemake once; a second Ctrl-C is for the jobs, which receive it, too."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.interrupted = True
-        self._say("stopping; trainings save their state first (Ctrl-C again: they do not)")
-        raise KeyboardInterrupt
+        _interrupted.set()
+        if self.running:
+            self._say("Stopping. Trainings save their state first; Ctrl-C again stops them at once.")
+        sys.exit(128 + number)  # Snakemake ends its jobs; a KeyboardInterrupt would show a traceback
 
     def _plan(self, jobs_of_rules: dict[str, int]) -> None:
         """Begin a bar over these jobs."""
         self.total_jobs = sum(count for rule, count in jobs_of_rules.items() if rule not in ("all", "total"))
-        if self.console.is_terminal and self.total_jobs:
+        if self.console.is_interactive and self.total_jobs:
             self.live.start()
 
     def _finished(self, jobid: int) -> None:
@@ -212,7 +283,7 @@ class LogHandler(LogHandlerBase):
         if job is None:  # it could not be started
             return
         self._warn(job)
-        if self.interrupted and not job.errors:
+        if was_interrupted() and not job.errors:
             self._say(f"stopped: {job.title}")
             return
         log = f" (log: {job.log.absolute()})" if job.log else ""
@@ -234,7 +305,7 @@ class LogHandler(LogHandlerBase):
         while not self.ended.wait(1.0):
             for job in list(self.running.values()):
                 self._warn(job)
-            if not self.console.is_terminal and time.monotonic() - spoke >= EVERY:
+            if not self.console.is_interactive and time.monotonic() - spoke >= EVERY:
                 spoke = time.monotonic()
                 share, eta = self._share()
                 jobs = [f"{job.title}: {job.words or job.elapsed()}" for job in list(self.running.values())]
@@ -253,11 +324,9 @@ class LogHandler(LogHandlerBase):
     def _picture(self) -> Group:
         """The bar over all jobs and a line for each running one."""
         share, eta = self._share()
+        words = f"{self.done_jobs}/{self.total_jobs} jobs, ETA {eta}"
+        width = max(1, min(40, self.console.width - len(words) - 8))
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            f"{share:4.0%}",
-            ProgressBar(total=1.0, completed=share, width=min(40, self.console.width // 3)),
-            f"{self.done_jobs}/{self.total_jobs} jobs, ETA {eta}",
-        )
+        bar.add_row(f"{share:4.0%}", ProgressBar(total=1.0, completed=share, width=width), words)
         jobs = [f"  {job.title}  {job.words or job.elapsed()}" for job in list(self.running.values())]
         return Group(bar, *(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in jobs))

@@ -21,6 +21,7 @@ from triptych.workflow.provenance import provenance
 
 ARCHITECTURES = {"resnet18": "ResNet18", "vit": "ViT", "mixer": "Mixer <small>"}
 AUGMENTATIONS = {"baseline": "Baseline", "mixup": "Mixup", "cutout": "Cutout", "cutmix": "CutMix"}
+RESNET18 = {"module": "triptych.models.resnet", "options": {"width": 64}}
 SEEDS = (0, 1, 2)
 EPOCHS = 20
 ERRORS = {"resnet18": 27.0, "vit": 52.0, "mixer": 48.0}
@@ -198,7 +199,8 @@ def _self_supervision(root: Path) -> None:
         folder = root / "simclr" / f"seed{seed}"
         _curve(folder, rows)
         final = {"final_train_loss": rows[-1]["train_loss"]}
-        write_json(folder / "metrics.json", {**final, "provenance": _provenance(seed, temperature=0.5)})
+        facts = _provenance(seed, temperature=0.5, architecture=RESNET18)
+        write_json(folder / "metrics.json", {**final, "provenance": facts})
         for name, accuracy in (("probe/simclr", 78.9), ("probe/random", 41.3), ("supervised", 92.8)):
             reached = accuracy + (0.3, -0.2, 0.5)[seed]
             metrics = {
@@ -208,8 +210,7 @@ def _self_supervision(root: Path) -> None:
                 **class_results(reached),
             }
             folder = root / name / f"seed{seed}"
-            network = {"module": "triptych.models.resnet", "options": {"width": 64}}
-            recipe = {"protocol": "report", "architecture": network}
+            recipe = {"protocol": "report", "architecture": RESNET18}
             _classifier(folder, 100 - reached, seed=seed, recipe=recipe, metrics=metrics)
         _evaluations(root, seed)
 
@@ -358,7 +359,7 @@ def _scene(root: Path) -> None:
     for frame in range(48):
         sharpness = 140 + 30 * math.sin(frame / 5) + generator.normal(0, 8) - (90 if frame % 11 == 7 else 0)
         kept = sharpness > 70
-        why = "sharp" if kept else "blurred"
+        why = "kept" if kept else "blurry: 20 of 35"
         lines.append(f"{frame},{frame:04d}.png,{frame / 2},{sharpness:.2f},{kept},{why}")
         (folder / "thumbnails").mkdir(exist_ok=True)
         Image.new("RGB", (160, 120), (5 * frame % 256, 90, 120)).save(folder / f"thumbnails/{frame:06d}.jpg")

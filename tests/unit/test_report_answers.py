@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from report_results import grid_of
+from report_results import CIFAR100, grid_of
 
 from triptych.report.answers import (
-    conclusions,
     grid_answer,
     mean_text,
-    published_sentence,
+    published_sentences,
     reconstruction_answer,
     self_supervision_answer,
 )
+from triptych.report.conclusions import conclusions
 from triptych.report.part2_grid import Grid
 from triptych.report.results import Result
 
@@ -86,18 +86,32 @@ def test_an_interval_needs_three_seeds() -> None:
 
 
 def test_published_errors_that_ours_are_not_below_are_named() -> None:
-    found = published_sentence(grid_of({"resnet18-cutmix": [24.0], "vit-baseline": [24.63]}))
-    assert found == (  # the made-up top-5 errors equal the top-1 errors
-        "Of the 16 published errors, 2 are higher than ours; 12 belong to cells not run. "
-        "Not lower than published: ResNet18 with CutMix, top-5 error; ViT with baseline, top-5 error."
-    )
+    found = published_sentences(grid_of({"resnet18-cutmix": [24.0], "vit-baseline": [24.63]}))
+    assert found == [  # the made-up top-5 errors equal the top-1 errors
+        "Of the 16 published errors, 2 are higher than ours; 12 are of cells not run.",
+        "2 of our errors are not lower than published. These are: ResNet18 with CutMix, top-5 error; ViT "
+        "with baseline, top-5 error.",
+    ]
 
 
 def test_the_best_augmentation_is_the_one_that_validation_chose() -> None:
     text = grid_answer(grid(every_cell(cutmix=-2, cutout=1, gap=19))).text
-    assert "ResNet18: of the 4 augmentations run, CutMix is best on validation images" in text
+    assert "ResNet18: CutMix is the best of 4 augmentations on validation images; on test images" in text
+    assert "published 24.57 %, −2.00 [" in text and "] points against baseline (significant)." in text
+    assert "Chance level: 99.00 %." in text
     one = grid_answer(grid_of({"vit-mixup": [48.0]})).text
-    assert "ViT: only mixup was run, with a top-1 error of 48.00 % (1 seed, no interval)." in one
+    assert "ViT: only mixup was run, with 48.00 % (1 seed, no interval) top-1 error (↓), published 48.70 %" in one
+
+
+def test_other_data_than_published_has_answers_too_and_says_that_they_are_not_comparable() -> None:
+    shapes = {**CIFAR100, "name": "shapes"}
+    text = grid_answer(grid_of({"resnet18-mixup": [4.0], "mine-mixup": [5.0]}, dataset=shapes))
+    assert text.question.endswith("on “shapes”?") and "mine: only mixup was run, with 5.00 %" in text.text
+    assert text.text.endswith("The published errors are of CIFAR-100 and not comparable.")
+    assert "published 25.73 %" not in text.text and "not run" not in text.text
+    found = self_supervision_answer({"simclr_linear_probe": [result(test_top1_accuracy=83.1)]}, shapes)
+    assert "SimCLR with a linear probe reaches 83.10 % (1 seed, no interval) top-1 accuracy (↑)." in found.text
+    assert found.text.endswith("The published 81.05 % and 93.68 % are of CIFAR-10 and not comparable.")
 
 
 def result(**values: object) -> Result:
@@ -111,7 +125,11 @@ def test_parts_one_and_three_say_whether_they_are_higher() -> None:
             "supervised_resnet18": [result(test_top1_accuracy=93.6)],
         }
     ).text
-    assert "83.10 % (1 seed, no interval) top-1 accuracy, higher than the published 81.05 %." in found
-    assert "93.60 % (1 seed, no interval) top-1 accuracy, not higher than the published 93.68 %." in found
-    scene = reconstruction_answer({"orbit": result(views=[{"psnr": 30.0}, {"psnr": 31.0}, {"psnr": 32.0}])})
-    assert scene.text == "“orbit”: a mean PSNR of 31.00 dB [28.52, 33.48] (3 views)."
+    assert "83.10 % (1 seed, no interval) top-1 accuracy (↑), higher than the published 81.05 %." in found
+    assert "93.60 % (1 seed, no interval) top-1 accuracy (↑), not higher than the published 93.68 %." in found
+    views = result(views=[{"psnr": 30.0}, {"psnr": 31.0}, {"psnr": 32.0}], ssim=0.9)
+    scene = reconstruction_answer({"orbit": views}, {"orbit": result(registered=38, images=40)})
+    assert scene.text == (
+        "“orbit”: a mean PSNR (↑) of 31.00 dB [28.52, 33.48] (3 views), a mean SSIM (↑) of 0.900. "
+        "38 of 40 images have a pose."
+    )

@@ -76,7 +76,7 @@ def test_every_published_error_is_beside_ours_and_what_was_not_run_says_so() -> 
     assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)
     assert rows["mean"].notna().sum() == 4 and rows["high"].notna().sum() == 1
     elsewhere = grid_of(cells, **titles, dataset=SHAPES)
-    assert "16 belong to cells that were not run" in markdown(published_tables(elsewhere)[1])
+    assert "16 belong to cells not run" in markdown(published_tables(elsewhere)[1])
 
 
 def test_long_form_has_a_row_a_cell_and_empty_fields_for_what_is_missing() -> None:
@@ -187,7 +187,7 @@ def test_a_row_whose_cells_were_trained_differently_says_so() -> None:
     for result in grid.cells["net", "mixup"]:
         result.provenance["recipe"] |= {"epochs": 4, "learning_rate": 0.1}
     note = unequal_note(grid)
-    assert note.endswith("between a row's cells: net also in epochs, learning rate.")
+    assert note.endswith("more than the augmentation. net also in epochs, learning rate.")
     tables = contrast_tables(grid, METRIC)
     assert [note in table.notes for table in tables] == [True, True, False]
 
@@ -231,7 +231,8 @@ def test_more_than_one_evaluation_on_the_test_images_is_said_of_the_cell() -> No
     grid.cells["net", "mixup"][1].values["test_looks"] = 3
     notes = error_table(grid, METRIC).notes
     assert once not in notes and any(
-        note.endswith("preferred for them: net, mixup (3 times).") for note in notes
+        note.startswith("Evaluated on the test images more than once: net, mixup (3 times).")
+        for note in notes
     )
 
 

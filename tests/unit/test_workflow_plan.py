@@ -40,13 +40,13 @@ def test_wall_time_lies_between_its_bounds(seconds: list[float], cores: int) -> 
 def test_costs_are_the_rate_times_the_amount() -> None:
     text = describe([job(3600, amount=2.5), job(3600, gpus=1)], 2, 1)
     assert "   2       2.500      1.000     4.000  all" in text
-    assert "Wall time on 2 cores and 1 GPUs: about 2.50 h." in text
+    assert "Wall time on 2 cores and 1 GPU: about 2:30:00 (h:mm:ss)." in text
 
 
 def test_jobs_of_unknown_cost_are_named_and_make_the_sums_lower_bounds() -> None:
     text = describe([job(3600), PlannedJob("map", Work("map: desk, recipe 123abc"), None)], 2, 0)
     assert "   1           ?          ?         ?  map: desk  unknown" in text
-    assert "at least 1.00 h" in text and "Not counted: 1 jobs of unknown cost" in text
+    assert "at least 1:00:00" in text and "Not counted: 1 job of a kind" in text
 
 
 def test_rates_are_read_as_they_were_saved(tmp_path: Path) -> None:

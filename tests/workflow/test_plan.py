@@ -32,7 +32,7 @@ def test_finished_jobs_cost_nothing_and_are_the_rates_of_new_ones(study: Study) 
 def test_what_has_not_been_measured_is_named(checkout: Study) -> None:
     text = plan_costs(checkout, "results/data/shapes/digest.txt", "results/grid/parameters.json")
     assert re.search(r"^ +1 +\? +\? +\? +draw_shapes: 500 images +unknown$", text, flags=re.MULTILINE)
-    assert "Not counted: 2 jobs of unknown cost" in text
+    assert "Not counted: 2 jobs of a kind" in text
 
 
 def test_an_error_in_the_config_is_one_line(checkout: Study) -> None:

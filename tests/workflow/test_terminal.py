@@ -3,13 +3,20 @@
 import os
 import pty
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from conftest import SNAKEMAKE
 
 SNAKEFILE = r"""
+import sys
+from snakemake_logger_plugin_triptych import when_nothing_is_to_be_done
+
+when_nothing_is_to_be_done(lambda: print("the report is there", file=sys.stderr))
+
 rule all:
     input:
         "few.txt", "slow.txt",
@@ -54,6 +61,16 @@ rule silent:
         "Training, seed 2"
     shell:
         "exit 1"
+
+rule loading:
+    output:
+        "loading.txt",
+    log:
+        "logs/loading.log",
+    message:
+        "Training “a” × b"
+    shell:
+        "python -c 'import time; open(\"started\", \"w\"); time.sleep(60)'"
 """
 
 
@@ -77,7 +94,8 @@ def test_a_finished_job_is_one_line_and_its_warnings_stand_above_it(folder: Path
         "Counting a few images: 3 of 40 images cannot be read",
         "[1/1] Counting a few images (time)",
     ]
-    assert lines(folder, "few.txt")[-1].startswith("Nothing to be done")
+    *_, nothing, address = lines(folder, "few.txt")
+    assert nothing.startswith("Nothing to be done") and address == "the report is there"
 
 
 def test_a_failed_job_is_named_with_its_error_and_the_path_of_its_log(folder: Path) -> None:
@@ -100,9 +118,40 @@ def test_a_dry_run_looks_as_snakemakes_own(folder: Path) -> None:
     assert "Job 0: Counting a few images\nReason: Missing output files: few.txt" in done.stdout
 
 
-def test_on_a_terminal_a_bar_shows_jobs_and_the_steps_of_the_running_one(folder: Path) -> None:
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_shows_no_traceback_although_a_job_still_loads_its_libraries(
+    folder: Path, presses: int
+) -> None:
+    """A process group gets the signal, as from a terminal, here one without Unicode."""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    process = subprocess.Popen(
+        command("loading.txt"),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=environment,
+    )
+    while not (folder / "started").exists():
+        time.sleep(0.1)
+    for _ in range(presses):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert shown.splitlines() == [
+        "Stopping. Trainings save their state first; Ctrl-C again stops them at once.",
+        'stopped: Training "a" x b',
+        "Stopped. Run the same command again to continue.",
+    ]
+
+
+def test_on_a_terminal_of_40_columns_a_bar_shows_jobs_and_the_steps_of_the_running_one(
+    folder: Path,
+) -> None:
     user, terminal = pty.openpty()
-    process = subprocess.Popen(command(), cwd=folder, stdout=terminal, stderr=terminal)
+    environment = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
+    process = subprocess.Popen(command(), cwd=folder, stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
     screen = b""
     try:
@@ -111,5 +160,7 @@ def test_on_a_terminal_a_bar_shows_jobs_and_the_steps_of_the_running_one(folder:
     except OSError:  # the terminal is closed
         pass
     assert process.wait() == 0
-    assert "/2 jobs, ETA" in screen.decode()
-    assert "Training, seed 0  step 133/300, ETA 0:01:23" in screen.decode()
+    shown = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", screen.decode())
+    assert "/2 jobs, ETA" in shown and "Training, seed 0  step 133/300, ETA " in shown
+    bars = [line for line in re.split(r"[\r\n]+", shown) if "━" in line]
+    assert max(map(len, bars)) <= 40

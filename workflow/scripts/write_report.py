@@ -1,8 +1,8 @@
-"""The page: everything that was run, in one file."""
+"""The page: everything that was run, in one file; and a few lines of it for the terminal."""
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.report.page import render_page
+from triptych.report.page import part_answers, render_page, summary
 from triptych.report.part1 import self_supervision_section
 from triptych.report.part1_unlabelled import unlabelled_section
 from triptych.report.part2 import grid_section
@@ -21,24 +21,27 @@ def main(
     unlabelled: dict[str, Any] | None = None,
     grid: dict[str, Any] | None,
     scenes: dict[str, dict[str, Any]],
-    target: str,
+    page: str,
+    text: str,
 ) -> None:
     """Each part is given as the arguments of its section, or left out if it was not run.
 
-    `unlabelled` is part 1 of images without labels.
+    `unlabelled` is part 1 of images without labels; `page` and `text` are the targets.
     """
     first = self_supervision_section(**self_supervision) if self_supervision else None
-    page = render_page(
-        configuration=configuration,
-        self_supervision=unlabelled_section(**unlabelled) if unlabelled else first,
-        grid=grid_section(**grid) if grid else None,
-        scenes=[scene_section(name, **files) for name, files in scenes.items()],
-    )
-    write_text(target, page)
+    first = unlabelled_section(**unlabelled) if unlabelled else first
+    second = grid_section(**grid) if grid else None
+    third = [scene_section(name, **files) for name, files in scenes.items()]
+    rendered = render_page(configuration=configuration, self_supervision=first, grid=second, scenes=third)
+    write_text(page, rendered)
+    write_text(text, summary(part_answers([part for part in (first, second) if part], third)))
 
 
 if "snakemake" in globals():
     with job(snakemake):
         main(
-            configuration=snakemake.params.configuration, **snakemake.params.parts, target=snakemake.output[0]
+            configuration=snakemake.params.configuration,
+            **snakemake.params.parts,
+            page=snakemake.output.page,
+            text=snakemake.output.summary,
         )

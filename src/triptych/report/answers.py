@@ -1,24 +1,31 @@
-"""What the results say, in sentences: an answer to each part's question, and the report's conclusions tested.
+"""What was asked in each part and what was found, in sentences: for the page, the terminal and the study.
 
-Intervals are 95 % confidence intervals by Student's t over the seeds, from `MIN_SEEDS` seeds on.
+Intervals are 95 % confidence intervals by Student's t over the seeds, from `MIN_SEEDS` seeds on. An arrow
+says whether higher (↑) or lower (↓) is better.
 """
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scipy.stats import t
 
-from triptych.report.part2_contrasts import Contrast, tested_pairs
+from triptych.report.class_results import chance_text
+from triptych.report.part2_contrasts import against_baseline
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
-from triptych.report.published import published_runs, published_value
+from triptych.report.published import is_own, published_runs, published_value, same_dataset
 from triptych.report.results import Result
 from triptych.report.sections import Answer
-from triptych.report.statistics import MIN_SEEDS, SIGNIFICANCE_LEVEL, count_range, estimate
+from triptych.report.statistics import MIN_SEEDS, SIGNIFICANCE_LEVEL, arrow, estimate
 
-CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
-FAR = 10.0  # percentage points; the report's own differences are 19 to 26
-TOP1 = "test_top1_error"
+TOP1, BALANCED = "test_top1_error", "test_balanced_accuracy"
+NAMES = {"test_top1_accuracy": "top-1 accuracy", TOP1: "top-1 error", BALANCED: "balanced accuracy"}
+METHODS = {
+    "simclr_linear_probe": "SimCLR with a linear probe",
+    "supervised_resnet18": "Supervised training of the same network",
+    "random_linear_probe": "The same probe on an untrained encoder",
+}
 ROWS = {"resnet18": "ResNet18", "vit": "ViT"}
 COLUMNS = {"baseline": "baseline", "mixup": "mixup", "cutout": "Cutout", "cutmix": "CutMix"}
 
@@ -32,53 +39,118 @@ def mean_text(values: Sequence[float], unit: str = " %", of: str = "seeds") -> s
     return f"{mean:.2f}{unit} [{mean - half:.2f}, {mean + half:.2f}] ({n} {of})"
 
 
-def self_supervision_answer(methods: Mapping[str, Sequence[Result]]) -> Answer:
-    """Part 1, from the results of all seeds by method."""
-    metric, sentences = "test_top1_accuracy", []
-    for method, title in (
-        ("simclr_linear_probe", "SimCLR with a linear probe"),
-        ("supervised_resnet18", "Supervised training of the same network"),
-    ):
-        published, results = published_value("self_supervision", method, metric), methods.get(method, [])
-        if not results or published is None:
+def _value(results: Sequence[Result], metric: str) -> str:
+    """`25.20 % (1 seed, no interval) top-1 accuracy (↑)`."""
+    return f"{mean_text([result.number(metric) for result in results])} {NAMES[metric]} ({arrow(metric)})"
+
+
+def _chance(dataset: Mapping[str, Any] | None, metric: str) -> list[str]:
+    level = chance_text(dataset, metric) if dataset else None
+    return [] if level is None else [f"Chance level: {level} %."]
+
+
+def self_supervision_answer(
+    methods: Mapping[str, Sequence[Result]], dataset: Mapping[str, Any] | None = None
+) -> Answer:
+    """Part 1, from the results of all seeds by method; `dataset` is `dataset.json`, by default CIFAR-10's."""
+    own = dataset is not None and is_own(dataset)
+    same = dataset is None or same_dataset("self_supervision", dataset)
+    metric, sentences = BALANCED if own else "test_top1_accuracy", []
+    published = {
+        method: value
+        for method in METHODS
+        if (value := published_value("self_supervision", method, "test_top1_accuracy")) is not None
+    }
+    for method, title in METHODS.items():
+        if results := methods.get(method):
+            against = ""
+            if same and method in published:
+                higher = estimate(results, metric).mean > published[method]
+                against = f", {'' if higher else 'not '}higher than the published {published[method]:.2f} %"
+            sentences.append(f"{title} reaches {_value(results, metric)}{against}.")
+        elif method in published:
             sentences.append(f"{title}: {NOT_RUN}.")
-            continue
-        values = [result.number(metric) for result in results]
-        comparison = "higher than" if statistics.fmean(values) > published else "not higher than"
-        sentences.append(
-            f"{title} reaches {mean_text(values)} top-1 accuracy, "
-            f"{comparison} the published {published:.2f} %."
-        )
+    sentences += _chance(dataset, metric)
+    if not own and not same:
+        values = " and ".join(f"{value:.2f} %" for value in published.values())
+        sentences.append(f"The published {values} are of CIFAR-10 and not comparable.")
+    name = f"“{dataset['name']}”" if dataset and not same else "CIFAR-10"
+    question = f"How far do features that are learnt without labels reach on {name}?"
+    return Answer(question, " ".join(sentences), part="Self-supervision")
+
+
+def unlabelled_answer(images: int, pretraining: Sequence[Result], name: str) -> Answer:
+    """Part 1 of images without labels: how much their features differ."""
+    spread = mean_text([result.number("feature_std") for result in pretraining], unit="")
     return Answer(
-        "How far do features that are learnt without labels reach on CIFAR-10?", " ".join(sentences)
+        f"Which images of “{name}” are similar?",
+        f"SimCLR has encoded {images:,} images without labels. The spread of their features is {spread}; 0 "
+        "is a collapse, 1 the most that is possible. Part I shows the images that it takes for similar.",
+        part="Self-supervision",
     )
 
 
 def grid_answer(grid: Grid | None) -> Answer:
-    """Part 2: the best augmentation of each architecture, and the count against the published errors."""
+    """Part 2: the best augmentation of each architecture, beside its baseline and what was published.
+
+    Without a grid, that of the published data set, of which nothing was run.
+    """
+    own = grid is not None and grid.comparison.own
+    same = grid is None or grid.comparison.same_dataset
     sentences = []
-    best = grid.best_in_validation() if grid else {}
-    for row, title in ROWS.items():
-        cells = [cell for cell in grid.cells if cell[0] == row] if grid else []
-        if not grid or not cells:
-            sentences.append(f"{title}: {NOT_RUN}.")
-            continue
-        cell = best.get(row, cells[0])
-        error = mean_text([result.number(TOP1) for result in grid.cells[cell]])
-        if len(cells) == 1:
-            sentences.append(f"{title}: only {COLUMNS[cell[1]]} was run, with a top-1 error of {error}.")
-            continue
-        sentences.append(
-            f"{title}: of the {len(cells)} augmentations run, {COLUMNS[cell[1]]} is best on validation "
-            f"images; its top-1 error on test images is {error}."
-        )
-    sentences.append(published_sentence(grid))
-    question = "Which augmentation and which architecture have the lower error on CIFAR-100?"
-    return Answer(question, " ".join(sentences))
+    for row, title in ((ROWS if same else {}) | (dict(grid.architectures) if grid else {})).items():
+        if grid and any(cell[0] == row for cell in grid.cells):
+            sentences.append(_row_sentence(grid, row, ROWS.get(row, title), BALANCED if own else TOP1))
+        else:
+            sentences.append(f"{ROWS.get(row, title)}: {NOT_RUN}.")
+    sentences += _chance(grid.dataset.values if grid else None, BALANCED if own else TOP1)
+    count, *caveats = published_sentences(grid)
+    if same:
+        sentences.append(count)
+    elif not own:
+        sentences.append("The published errors are of CIFAR-100 and not comparable.")
+    name = f"“{grid.comparison.dataset}”" if grid and not same else "CIFAR-100"
+    better = "higher balanced accuracy" if own else "lower error"
+    question = f"Which augmentation and which architecture have the {better} on {name}?"
+    return Answer(
+        question,
+        " ".join(sentences),
+        part="Architecture × augmentation",
+        caveats=caveats if same else (),
+    )
 
 
-def published_sentence(grid: Grid | None) -> str:
-    """How many published errors are higher than ours; those that are not are named."""
+def _row_sentence(grid: Grid, row: str, title: str, metric: str) -> str:
+    """The best augmentation of an architecture by validation images, with its value on test images."""
+    cells = [cell for cell in grid.cells if cell[0] == row]
+    cell = grid.best_in_validation().get(row, cells[0])
+    published = grid.published(cell, metric) if grid.comparison.same_dataset else None
+    beside = "" if published is None else f", published {published:.2f} %"
+    reached = f"{_value(grid.cells[cell], metric)}{beside}"
+    if len(cells) == 1:
+        return f"{title}: only {_column(grid, cell)} was run, with {reached}."
+    return (
+        f"{title}: {_column(grid, cell)} is the best of {len(cells)} augmentations on validation images; on "
+        f"test images it has {reached}{_gain(grid, cell, metric)}."
+    )
+
+
+def _column(grid: Grid, cell: Cell) -> str:
+    return COLUMNS.get(cell[1], grid.augmentations[cell[1]])
+
+
+def _gain(grid: Grid, cell: Cell, metric: str) -> str:
+    """By how much a cell's result differs from its row's baseline."""
+    for contrast in against_baseline(grid, metric):
+        if contrast.cell == cell:
+            sure = " (significant)" if contrast.distinguishable else " (not significant)"
+            tested = sure if contrast.distinguishable is not None else ""
+            return f", {contrast.difference} points against {_column(grid, contrast.reference)}{tested}"
+    return ""
+
+
+def published_sentences(grid: Grid | None) -> list[str]:
+    """How many published errors are higher than ours, and which of them are not."""
     lower, not_lower, missing = 0, [], 0
     for run in published_runs("grid"):
         row, column = run.split("-")
@@ -93,97 +165,29 @@ def published_sentence(grid: Grid | None) -> str:
                 lower += 1
             else:
                 not_lower.append(f"{ROWS[row]} with {COLUMNS[column]}, {title.lower()}")
-    total = lower + len(not_lower) + missing
+    total, verb = lower + len(not_lower) + missing, "is" if lower == 1 else "are"
     text = (
-        f"Of the {total} published errors, {lower} are higher than ours; {missing} belong to cells not run."
+        f"Of the {total} published errors, {lower} {verb} higher than ours; {missing} are of cells not run."
     )
-    return f"{text} Not lower than published: {'; '.join(not_lower)}." if not_lower else text
+    if not not_lower:
+        return [text]
+    of_ours = "1 of our errors is" if len(not_lower) == 1 else f"{len(not_lower)} of our errors are"
+    return [text, f"{of_ours} not lower than published. These are: {'; '.join(not_lower)}."]
 
 
-def conclusions(grid: Grid | None) -> list[Answer]:
-    """The report's three conclusions, tested with this study's results on the published data set."""
-    columns = [column for column in COLUMNS if column != "cutmix"]
-    return [
-        _tested(
-            grid,
-            "CutMix is the best augmentation.",
-            [((row, column), (row, "cutmix")) for row in ROWS for column in columns],
-            "minus CutMix",
-        ),
-        _tested(
-            grid,
-            "Cutout hurts.",
-            [((row, "cutout"), (row, "baseline")) for row in ROWS],
-            "minus the baseline",
-        ),
-        _far_below(grid),
-    ]
-
-
-def _tested(grid: Grid | None, claim: str, pairs: Sequence[tuple[Cell, Cell]], against: str) -> Answer:
-    """Confirmed if all errors are significantly above their references, refuted if one is below."""
-    found = _contrasts(grid, pairs)
-    signs = [contrast.difference.mean > 0 for contrast in found if contrast.distinguishable]
-    if not found:
-        return Answer(claim, "The cells that it compares have not been run.", NOT_RUN)
-    verdict = _undecided(found)
-    if not all(signs):
-        verdict = REFUTED
-    elif len(signs) == len(pairs):
-        verdict = CONFIRMED
-    differences = "; ".join(
-        f"{ROWS[contrast.cell[0]]}, {COLUMNS[contrast.cell[1]]} {against}: {contrast.difference} points"
-        for contrast in found
-    )
-    return Answer(claim, f"Top-1 errors: {differences}.{_missing(found, pairs)}", verdict)
-
-
-def _far_below(grid: Grid | None) -> Answer:
-    """Every difference must lie above `FAR` as a whole, so its intervals need no correction."""
-    claim = f"The ViT is far below ResNet18 at equal parameters (here: by {FAR:g} points or more)."
-    pairs = [(("vit", column), ("resnet18", column)) for column in COLUMNS]
-    found = _contrasts(grid, pairs)
-    if grid is None or not found:
-        return Answer(claim, "No augmentation has been run with both architectures.", NOT_RUN)
-    lows, highs = ([getattr(contrast.difference, end) for contrast in found] for end in ("low", "high"))
-    verdict = _undecided(found)
-    if any(high is not None and high < FAR for high in highs):
-        verdict = REFUTED
-    elif len(lows) == len(pairs) and all(low is not None and low > FAR for low in lows):
-        verdict = CONFIRMED
-    counts = [grid.cells[cell][0].number("parameters") / 1e6 for cell in (found[0].cell, found[0].reference)]
-    differences = "; ".join(f"{COLUMNS[item.cell[1]]} {item.difference} points" for item in found)
-    return Answer(
-        claim,
-        f"Top-1 error of the ViT ({counts[0]:.1f} million parameters) minus that of ResNet18 "
-        f"({counts[1]:.1f} million): {differences}.{_missing(found, pairs)}",
-        verdict,
-    )
-
-
-def _contrasts(grid: Grid | None, pairs: Sequence[tuple[Cell, Cell]]) -> list[Contrast]:
-    if grid is None:
-        return []
-    seeds = {cell: {result.seed for result in results} for cell, results in grid.cells.items()}
-    run = [pair for pair in pairs if set(pair) <= set(seeds) and seeds[pair[0]] & seeds[pair[1]]]
-    return tested_pairs(grid, TOP1, run)
-
-
-def _undecided(found: Sequence[Contrast]) -> str:
-    seeds = count_range(contrast.difference.n for contrast in found)
-    return f"{UNDECIDED} at this number of seeds ({seeds})"
-
-
-def _missing(found: Sequence[Contrast], pairs: Sequence[tuple[Cell, Cell]]) -> str:
-    missing = len(pairs) - len(found)
-    return f" {missing} of {len(pairs)} comparisons: {NOT_RUN}." if missing else ""
-
-
-def reconstruction_answer(scenes: Mapping[str, Result]) -> Answer:
-    """Part 3, from `views.json` by scene; the interval is over the held-out views."""
+def reconstruction_answer(scenes: Mapping[str, Result], poses: Mapping[str, Result] | None = None) -> Answer:
+    """Part 3, from `views.json` and `sfm.json` by scene; the interval is over the held-out views."""
     sentences = []
     for name, result in scenes.items():
         psnrs = [float(view["psnr"]) for view in result.values["views"]]
-        sentences.append(f"“{name}”: a mean PSNR of {mean_text(psnrs, ' dB', 'views')}.")
+        found = (poses or {}).get(name)
+        sentences.append(
+            f"“{name}”: a mean PSNR (↑) of {mean_text(psnrs, ' dB', 'views')}, "
+            f"a mean SSIM (↑) of {result.number('ssim'):.3f}."
+        )
+        if found:
+            registered, images = found.values["registered"], found.values["images"]
+            sentences.append(f"{registered} of {images} images have a pose.")
     text = " ".join(sentences) or f"{NOT_RUN.capitalize()}."
-    return Answer("How well are views rendered that the reconstruction has not seen?", text)
+    question = "How well are views rendered that the reconstruction has not seen?"
+    return Answer(question, text, part="Reconstruction")

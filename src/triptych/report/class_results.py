@@ -5,12 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from triptych.report.results import Result
+from triptych.report.published import DATASET_TITLES
+from triptych.report.results import WARNED, Result
 from triptych.report.statistics import Estimate, estimate_of, spread_note
 from triptych.report.tables import Table
 
 Dataset = Mapping[str, Any]
 CHANCE = "Chance level"
+EQUAL = f"{CHANCE}: one class is always the answer."
 SHOWN = 30  # classes in a table for readers
 COARSE = 0.1  # percentage points; a test image that counts less is not mentioned
 
@@ -31,6 +33,8 @@ def chance_level(dataset: Dataset, metric: str) -> float | None:
         The value, or None if the images of each class were not counted.
     """
     counts = dataset.get("class_counts")
+    if not counts and dataset.get("name") in DATASET_TITLES:  # classes of equal size
+        counts = {part: [1] * len(dataset["classes"]) for part in ("train", "test")}
     if not counts:
         return None
     if metric == "test_balanced_accuracy":
@@ -87,10 +91,10 @@ def chance_note(dataset: Dataset) -> str:
     """What the level of chance in a table is; empty if it is not known."""
     counts = dataset.get("class_counts")
     if not counts:
-        return ""
+        return "" if chance_level(dataset, "test_top1_error") is None else EQUAL
     most = max(range(len(counts["train"])), key=lambda index: counts["train"][index])
     if len(set(counts["train"])) == 1:
-        return f"{CHANCE}: one class is always the answer."
+        return EQUAL
     return (
         f"{CHANCE}: the most frequent class of the training images, {dataset['classes'][most]}, is always "
         "the answer."
@@ -160,7 +164,7 @@ def class_table(runs: Mapping[str, Sequence[Result]], dataset: Dataset, *, all_c
     ]
     level = chance_text(dataset, "test_balanced_accuracy")
     return Table(
-        caption="Accuracy by class (%), test images",
+        caption="Accuracy by class (%), test images (↑)",
         header=("Class", "Training images", "Test images", *runs),
         rows=[
             ("Balanced accuracy", None, None, *balanced),
@@ -177,6 +181,11 @@ def class_table(runs: Mapping[str, Sequence[Result]], dataset: Dataset, *, all_c
             left_out,
         ),
     )
+
+
+def one_class_mark(results: Sequence[Result], dataset: Dataset) -> str:
+    """Marks the numbers of runs that `one_class_warnings` names."""
+    return WARNED if one_class_warnings({"": results}, dataset) else ""
 
 
 def one_class_warnings(runs: Mapping[str, Sequence[Result]], dataset: Dataset) -> list[str]:

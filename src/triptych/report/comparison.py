@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from triptych.report.published import dataset_title, published_epochs, published_recipes
+from triptych.report.published import dataset_title, published_epochs, published_recipes, same_dataset
 
 Cell = tuple[str, ...]  # architecture, augmentation; or the architecture alone
 Recipe = Mapping[str, Any]
@@ -56,27 +56,23 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """One or two sentences for the reader; of own data, what was found when it was packed."""
+        """What a reader must know before comparing; of own data, what was found when it was packed."""
         if self.own:
             return self.summary
         if not self.same_dataset:
-            also = f" Also: {'; '.join(self.differences)}." if self.differences else ""
+            also = f" Also different: {'; '.join(self.differences)}." if self.differences else ""
             return (
-                f"Not comparable: this run uses the data set “{dataset_title(self.dataset)}” "
-                f"({self.train_images:,} training images); the published figures are for "
-                f"{dataset_title(self.published_dataset)} ({published_recipes()['train_images']:,}).{also}"
+                "Not comparable with the published figures: the data set is "
+                f"“{dataset_title(self.dataset)}”, not {dataset_title(self.published_dataset)}. It "
+                f"has {self.train_images:,} training images "
+                f"instead of {published_recipes()['train_images']:,}.{also}"
             )
         if self.differences:
-            return f"Same data set, another recipe: {'; '.join(self.differences)}."
+            return f"Same data set as published, another recipe. Different: {'; '.join(self.differences)}."
         return (
-            "Same data set, models, recipes, and number of training images and epochs as published, as far "
-            f"as they are known. Not repeated: {'; '.join(self.not_repeated)}."
+            "Data set, networks and recipes are the published ones, as far as these are known. Not repeated: "
+            f"{'; '.join(self.not_repeated)}."
         )
-
-
-def same_dataset(experiment: str, dataset: Mapping[str, Any]) -> bool:
-    """Whether the values of our `dataset.json` are of the published data set."""
-    return bool(dataset["name"] == published_recipes()["datasets"][experiment])
 
 
 def own_data(dataset: Mapping[str, Any]) -> Comparison:

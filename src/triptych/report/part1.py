@@ -1,7 +1,8 @@
 """Part 1, self-supervision: its results, the tables of accuracies, and its section of the page."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from triptych.report.class_results import (
     chance_words,
     class_table,
     has_top5,
+    one_class_mark,
     one_class_warnings,
     resolution_note,
     resolution_words,
@@ -23,9 +25,17 @@ from triptych.report.class_results import (
 from triptych.report.comparison import Comparison, compare, own_data, self_supervision_differences
 from triptych.report.part2_grid import NOT_RUN
 from triptych.report.published import dataset_title, is_own, published_value
-from triptych.report.results import Result, read_history, read_result, read_results, test_looks_note
-from triptych.report.sections import Headline, Section, drawing, settings_of_checks
-from triptych.report.statistics import Estimate, estimate, spread_note
+from triptych.report.results import (
+    WARNED,
+    Result,
+    read_history,
+    read_result,
+    read_results,
+    test_looks_note,
+    warnings_of,
+)
+from triptych.report.sections import Headline, Section, drawing, settings_of_checks, with_settings
+from triptych.report.statistics import Estimate, arrow, estimate, spread_note
 from triptych.report.tables import Table
 
 METHODS = {
@@ -33,6 +43,7 @@ METHODS = {
     "supervised_resnet18": "Supervised",
     "random_linear_probe": "Random encoder + linear probe",
 }
+PUBLISHED_BEST = "The published values are the best of many evaluations on the test set, one seed."
 RESNET18 = "triptych.models.resnet"  # the published network
 METRICS = {"test_top1_accuracy": "Top-1 accuracy", "test_top5_accuracy": "Top-5 accuracy"}
 BALANCED = {"test_balanced_accuracy": "Balanced accuracy"}
@@ -100,6 +111,11 @@ class SelfSupervision:
         """The results of all seeds by the method's title, of the methods that were run."""
         return {title: self.methods[method] for method, title in METHODS.items() if self.methods[method]}
 
+    @property
+    def pretraining_mark(self) -> str:
+        """Marks what is measured on the encoder of a pretraining that has a warning."""
+        return WARNED if warnings_of(self.pretraining) else ""
+
     @cached_property
     def accuracies(self) -> dict[tuple[str, str], Estimate]:
         """Test accuracies (percent) by metric and method."""
@@ -111,6 +127,8 @@ class SelfSupervision:
                 if self.comparison.own
                 else published_value("self_supervision", method, metric),
             )
+            .marked(self.pretraining_mark if method == "simclr_linear_probe" else "")
+            .marked(one_class_mark(self.methods[method], self.dataset.values))
             for metric in self.metrics
             for method in METHODS
             if self.methods[method]
@@ -120,7 +138,9 @@ class SelfSupervision:
     def evaluation_accuracies(self) -> dict[tuple[str, str], Estimate]:
         """Test top-1 accuracies (percent) by evaluation and encoder."""
         return {
-            (name, encoder): estimate(results, "test_top1_accuracy")
+            (name, encoder): estimate(results, "test_top1_accuracy").marked(
+                self.pretraining_mark if encoder == "simclr" else ""
+            )
             for name, runs in self.evaluations.items()
             for encoder, results in runs.items()
             if results
@@ -178,13 +198,8 @@ def accuracy_table(study: SelfSupervision) -> Table:
     """One row per metric, one column per method."""
     comparison, accuracies, dataset = study.comparison, study.accuracies, study.dataset.values
     levels = [chance_text(dataset, metric) for metric in study.metrics]
-    published = (
-        "The published values are the best of many evaluations on the test set, one seed."
-        if comparison.label
-        else ""
-    )
     return Table(
-        caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, {study.architecture}",
+        caption=f"Test accuracy (%) on {dataset_title(comparison.dataset)}, {study.architecture} (↑)",
         header=("Metric", *METHODS.values(), *([CHANCE] if None not in levels else [])),
         rows=[
             (
@@ -195,9 +210,10 @@ def accuracy_table(study: SelfSupervision) -> Table:
             for (metric, title), level in zip(study.metrics.items(), levels, strict=True)
         ],
         notes=(
+            *(f"{WARNED} {line}" for line in self_supervision_warnings(study)),
             comparison.verdict,
             spread_note(accuracies.values()),
-            published,
+            PUBLISHED_BEST if comparison.label else "",
             test_looks_note(study.by_title),
             chance_note(dataset),
             *(resolution_note(dataset, metric) for metric in study.metrics if "top5" not in metric),
@@ -211,7 +227,7 @@ def evaluations_table(study: SelfSupervision) -> Table:
     accuracies, dataset = study.evaluation_accuracies, dataset_title(study.comparison.dataset)
     level = chance_text(study.dataset.values, "test_top1_accuracy")
     return Table(
-        caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {dataset}",
+        caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {dataset} (↑)",
         header=("Evaluation", *ENCODERS.values(), *([CHANCE] if level else [])),
         rows=[
             (
@@ -230,13 +246,32 @@ def evaluations_table(study: SelfSupervision) -> Table:
     )
 
 
-def pretraining_warnings(results: Sequence[Result]) -> list[str]:
-    """What the log of each pretraining warned of in the end: a collapse, or nothing learnt."""
+def self_supervision_warnings(study: SelfSupervision) -> list[str]:
+    """Warnings in the logs of the trainings and evaluations, and of networks that know one class alone."""
+    runs = [[study.dataset], study.pretraining, *study.methods.values()]
+    runs += [results for encoders in study.evaluations.values() for results in encoders.values()]
     return [
-        f"SimCLR, seed {result.seed}: {text}."
-        for result in results
-        for text in result.values.get("warnings", [])
+        *warnings_of(result for results in runs for result in results),
+        *one_class_warnings(study.by_title, study.dataset.values),
     ]
+
+
+def _headline(study: SelfSupervision) -> Headline:
+    """The accuracy of the first method that was run; without one, the loss of the pretraining."""
+    dataset, published = study.dataset.values, ""
+    metric, kind = "test_top1_accuracy", "top-1"
+    if study.comparison.own:
+        metric, kind = "test_balanced_accuracy", "balanced"
+    method = next((name for name in METHODS if study.methods[name]), None)
+    if method is None:
+        losses = estimate(study.pretraining, "final_train_loss")
+        return Headline(f"{losses.mean:.2f}", "nats", "contrastive loss (↓) of SimCLR", losses.source)
+    best = study.accuracies[metric, method]
+    if study.comparison.same_dataset and best.published is not None:
+        published = f"; published {best.published:.1f} %"
+    coarse = resolution_words(dataset, metric) if study.comparison.own else ""
+    meaning = f"{kind} accuracy ({arrow(metric)}), {METHODS[method]}{chance_words(dataset, metric)}"
+    return Headline(f"{best.mean:.1f}", "%", f"{meaning}{coarse}{published}", best.source)
 
 
 def self_supervision_section(
@@ -257,8 +292,8 @@ def self_supervision_section(
         figures: `loss`, `neighbours`, `accuracy`, `confusion` and `feature_map`, as far as they were drawn.
     """
     study = read_self_supervision(**results)
-    shown = next(name for name in METHODS if study.methods[name])
-    lines = "Thin: every seed; thick: their mean. " if len(study.methods[shown]) > 1 else ""
+    seeds = max(map(len, [study.pretraining, *study.methods.values()]))
+    lines = "Thin: every seed; thick: their mean. " if seeds > 1 else ""
     own, dataset = study.comparison.own, study.dataset.values
     if own:
         pass
@@ -272,13 +307,10 @@ def self_supervision_section(
         accuracies = (
             "Validation accuracy of supervised training and, dotted, of the probes, which have no epochs."
         )
-    metric, kind = "test_top1_accuracy", "top-1"
-    if own:
-        metric, kind = "test_balanced_accuracy", "balanced"
-    best = study.accuracies[metric, shown]
-    meaning = f"{kind} accuracy, {METHODS[shown]}"
-    if own:
-        meaning += chance_words(dataset, metric) + resolution_words(dataset, metric)
+    settings = settings_of_checks("self_supervision", checked)
+    of_map = [note for note in settings if ".feature_map." in note]
+    of_others = [note for note in settings if re.search(r"\.(knn|label_fraction|fine_tune)\.", note)]
+    of_accuracy = [note for note in settings if note not in (*of_map, *of_others)]
     captions = {
         "loss": (f"The contrastive loss of the pretraining. {lines}", "SimCLR loss by epoch"),
         "neighbours": (
@@ -293,12 +325,17 @@ def self_supervision_section(
             "Confusion of the linear probe on SimCLR's features and of supervised training",
         ),
         "feature_map": (
-            "Features of test images, laid out by t-SNE without labels. Colours are classes.",
+            " ".join(
+                [
+                    "Features of test images, laid out by t-SNE without labels. Colours are classes.",
+                    *(f"{note}." for note in of_map),
+                ]
+            ),
             "Maps of the features of the SimCLR encoder and of a random one",
         ),
     }
     return Section(
-        headline=Headline(f"{best.mean:.1f}", "%", meaning, best.source),
+        headline=_headline(study),
         results=[
             study.dataset,
             *study.pretraining,
@@ -309,9 +346,13 @@ def self_supervision_section(
         ],
         tables={
             "accuracy": [
-                accuracy_table(study),
+                with_settings(accuracy_table(study), of_accuracy),
                 *([class_table(study.by_title, dataset, all_classes=False)] if own else []),
-                *([evaluations_table(study)] if study.evaluation_accuracies else []),
+                *(
+                    [with_settings(evaluations_table(study), of_others)]
+                    if study.evaluation_accuracies
+                    else []
+                ),
             ]
         },
         drawings=[
@@ -323,12 +364,17 @@ def self_supervision_section(
         intro=f"SimCLR trains {study.architecture} without labels; then this encoder is frozen and a linear "
         "classifier is trained on its features. For comparison, the same network is trained with all labels, "
         "and the same probe on an encoder with random weights.",
-        answers=[self_supervision_answer(study.methods)] if study.comparison.same_dataset else [],
+        answers=[
+            replace(
+                self_supervision_answer(study.methods, dataset),
+                warnings=self_supervision_warnings(study),
+                caveats=[
+                    study.comparison.verdict,
+                    PUBLISHED_BEST if study.comparison.same_dataset else "",
+                    resolution_note(dataset, "test_balanced_accuracy") if own else "",
+                ],
+            )
+        ],
         verdict=study.comparison.verdict,
         likeness=study.comparison.likeness,
-        settings=settings_of_checks("self_supervision", checked),
-        warnings=[
-            *pretraining_warnings(study.pretraining),
-            *one_class_warnings(study.by_title, dataset),
-        ],
     )

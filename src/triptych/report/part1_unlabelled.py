@@ -1,6 +1,7 @@
 """Part 1 of images without labels: what the encoder takes for similar, and the section of the page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from triptych.report.answers import unlabelled_answer
 from triptych.report.comparison import own_data
 from triptych.report.figures import frame_axes, new_figure, shorten
-from triptych.report.part1 import pretraining_warnings
 from triptych.report.part2_pictures import PictureRow, picture_grid
-from triptych.report.results import read_result, read_results
-from triptych.report.sections import Headline, Section, drawing, settings_of_checks
+from triptych.report.results import WARNED, read_result, read_results, warnings_of
+from triptych.report.sections import Headline, Section, drawing, settings_of_checks, with_settings
 from triptych.report.statistics import estimate, spread_note
 from triptych.report.tables import Table
 
@@ -91,8 +92,11 @@ def unlabelled_section(
         figures: `loss`, `image_map` and `nearest_images`.
     """
     described, pretraining, found = read_result(dataset), read_results(simclr), read_results(nearest)
+    verdict = f"{own_data(described.values).summary}. {LEFT_OUT}"
     loss, spread = (estimate(pretraining, name) for name in ("final_train_loss", "feature_std"))
     folder = Path(nearest[0]).parent.as_posix()
+    warnings = warnings_of([*pretraining, *read_results(features), *found, *read_results(maps)])
+    settings = settings_of_checks("self_supervision", checked)
     return Section(
         headline=Headline(
             f"{found[0].values['images']:,}", "images", "encoded by SimCLR without labels", found[0].source
@@ -106,17 +110,22 @@ def unlabelled_section(
         ],
         tables={
             "accuracy": [
-                Table(
-                    caption="The pretraining of the encoder",
-                    header=("", "SimCLR"),
-                    rows=[
-                        ("Contrastive loss at the end (nats)", loss),
-                        ("Spread of the features (0: collapsed; at most 1)", spread),
-                    ],
-                    notes=(
-                        spread_note([loss, spread]),
-                        f"The features are in {folder}/features.npy, the names of their images in files.csv.",
+                with_settings(
+                    Table(
+                        caption="The pretraining of the encoder",
+                        header=("Measure", "SimCLR"),
+                        rows=[
+                            ("Contrastive loss at the end (nats, ↓)", loss),
+                            ("Spread of the features (0: collapsed; at most 1)", spread),
+                        ],
+                        notes=(
+                            *(f"{WARNED} {line}" for line in warnings),
+                            spread_note([loss, spread]),
+                            f"The features are in {folder}/features.npy, the names of their images in "
+                            "files.csv.",
+                        ),
                     ),
+                    settings,
                 )
             ]
         },
@@ -140,8 +149,13 @@ def unlabelled_section(
         ],
         intro="SimCLR trains an encoder on images without labels. Its features say which images are similar.",
         title="self-supervision",
-        verdict=f"{own_data(described.values).summary}. {LEFT_OUT}",
+        verdict=verdict,
         likeness="own",
-        settings=settings_of_checks("self_supervision", checked),
-        warnings=pretraining_warnings(pretraining),
+        answers=[
+            replace(
+                unlabelled_answer(found[0].values["images"], pretraining, described.values["name"]),
+                warnings=warnings,
+                caveats=[verdict],
+            )
+        ],
     )

@@ -1,20 +1,35 @@
 """Part II of the page: the tables and figures of the grid, with their captions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from triptych.report.answers import conclusions, grid_answer
-from triptych.report.class_results import chance_words, class_table, one_class_warnings, resolution_words
+from triptych.report.answers import grid_answer
+from triptych.report.class_results import (
+    chance_words,
+    class_table,
+    resolution_note,
+    resolution_words,
+)
+from triptych.report.conclusions import conclusions
 from triptych.report.part2_confusion import confusable_groups
-from triptych.report.part2_contrasts import contrast_tables
+from triptych.report.part2_contrasts import contrast_tables, unequal_note
 from triptych.report.part2_costs import cost_table, parameter_tables
 from triptych.report.part2_grid import Grid, read_grid
 from triptych.report.part2_overfitting import overfitting_answer, read_overfitting
-from triptych.report.part2_tables import balanced_table, error_table, published_tables
+from triptych.report.part2_tables import balanced_table, error_table, grid_warnings, published_tables
 from triptych.report.published import published_epochs
 from triptych.report.results import read_results
-from triptych.report.sections import Drawing, Headline, Section, drawing, settings_of_checks
+from triptych.report.sections import (
+    Drawing,
+    Headline,
+    Section,
+    drawing,
+    settings_of_checks,
+    with_settings,
+)
+from triptych.report.statistics import arrow
 
 ABOUT_LOGS = (
     " The published logs have no validation loss, and their validation images were augmented. A train loss "
@@ -46,11 +61,27 @@ def grid_section(
     overfitting = read_overfitting(grid, subsets, subset_data)
     shown, own, dataset = grid.shown_cells(), grid.comparison.own, grid.dataset.values
     by_class = [balanced_table(grid), class_table(shown, dataset, all_classes=False)] if own else []
+    first, *others = [error_table(grid, metric) for metric in grid.metrics]
+    found = grid_answer(grid)
+    answer = replace(
+        found,
+        warnings=grid_warnings(grid),
+        caveats=[
+            *found.caveats,
+            grid.comparison.verdict,
+            unequal_note(grid),
+            resolution_note(dataset, "test_balanced_accuracy") if own else "",
+        ],
+    )
     return Section(
         headline=_headline(grid),
         results=[grid.dataset, *read_results(results["metrics"]), *read_results(subsets), *counted],
         tables={
-            "errors": [error_table(grid, metric) for metric in grid.metrics] + by_class,
+            "errors": [
+                with_settings(first, settings_of_checks("grid", checked)),
+                *others,
+                *by_class,
+            ],
             "published": published_tables(grid) if grid.comparison.same_dataset else [],
             "differences": contrast_tables(grid, "test_top1_error"),
             "cost": [cost_table(grid)],
@@ -59,16 +90,12 @@ def grid_section(
             ],
         },
         drawings=list(_drawings(grid, figures)),
-        answers=[grid_answer(grid), *conclusions(grid), overfitting_answer(overfitting)]
+        answers=[answer, *conclusions(grid), overfitting_answer(overfitting)]
         if grid.comparison.same_dataset
-        else [],
+        else [answer],
         title="architecture × augmentation",
         verdict=grid.comparison.verdict,
         likeness=grid.comparison.likeness,
-        settings=settings_of_checks("grid", checked),
-        warnings=one_class_warnings(
-            {grid.title(cell): results for cell, results in grid.cells.items()}, dataset
-        ),
     )
 
 
@@ -80,9 +107,12 @@ def _headline(grid: Grid) -> Headline:
     if grid.comparison.own:
         metric, kind = "test_balanced_accuracy", "balanced accuracy"
     error = grid.estimates(metric)[best]
-    meaning = f"{kind}, {grid.title(best)} (best in validation)"
+    meaning = f"{kind} ({arrow(metric)}), {grid.title(best)} (best in validation)"
+    meaning += chance_words(grid.dataset.values, metric)
     if grid.comparison.own:
-        meaning += chance_words(grid.dataset.values, metric) + resolution_words(grid.dataset.values, metric)
+        meaning += resolution_words(grid.dataset.values, metric)
+    elif grid.comparison.same_dataset and error.published is not None:
+        meaning += f"; published {error.published:.1f} %"
     return Headline(f"{error.mean:.1f}", "%", meaning, error.source)
 
 

@@ -156,7 +156,7 @@ def _table(
 
     return Table(
         caption=f"{METRICS[metric]} in percentage points: {caption}",
-        header=("Method", *[grid.augmentations[name] for name in columns]),
+        header=("Architecture", *[grid.augmentations[name] for name in columns]),
         rows=[
             (title(names), *[row.get(name) or missing(names, name) for name in columns])
             for names, row in rows.items()
@@ -169,14 +169,16 @@ def contrast_note(contrasts: Sequence[Contrast]) -> str:
     """How to read the numbers of a family: what they are, how they are tested, and what they do not cover."""
     tested = [contrast for contrast in contrasts if contrast.p_holm is not None]
     if not tested:
-        return f"Test error minus test error. No interval with fewer than {MIN_SEEDS} seeds that vary."
+        few = f"No interval with fewer than {MIN_SEEDS} seeds that vary."
+        return f"Test error minus test error; below zero is better. {few}"
     untested = f" Without an interval: fewer than {MIN_SEEDS} pairs." if len(tested) < len(contrasts) else ""
     return (
-        "Test error minus test error, seed by seed: mean [95 % confidence interval] of "
-        f"n = {count_range(contrast.difference.n for contrast in tested)} pairs by "
-        "Student's t, with a variance pooled over all cells of the architectures. *: distinguishable from "
-        f"zero, p < 0.05 after Holm's correction for the {comparisons(len(tested))} of this table; the "
-        "intervals are not corrected. They cover the variation between seeds, not that between test images. "
+        "Test error minus test error, mean over the seeds [95 % confidence interval]; below zero is better. "
+        "*: distinguishable from zero, p < 0.05 after Holm's correction for the "
+        f"{comparisons(len(tested))} of this table. The intervals are of "
+        f"n = {count_range(contrast.difference.n for contrast in tested)} pairs by Student's t, with a "
+        "variance pooled over all cells of the architectures, and are not corrected. They cover the "
+        "variation between seeds, not that between test images. "
         f"{detectable_note(tested)}{untested}"
     )
 
@@ -210,4 +212,5 @@ def unequal_note(grid: Grid) -> str:
             if any(recipe.get(knob) != recipes[0].get(knob) for recipe in recipes)
         ]
         found += [f"{title} also in {', '.join(changed)}"] if changed else []
-    return f"Not only the augmentation differs between a row's cells: {'; '.join(found)}." if found else ""
+    text = "The cells of an architecture differ in more than the augmentation."
+    return f"{text} {'; '.join(found)}." if found else ""

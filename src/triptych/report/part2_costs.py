@@ -75,20 +75,21 @@ def cost_table(grid: Grid) -> Table:
         caption="Training cost of one seed",
         header=(
             "Cell",
-            *[f"{title} (%)" for title in grid.metrics.values()],
+            *[f"{title} (%, ↓)" for title in grid.metrics.values()],
             "Parameters",
             "Epochs",
-            "PFLOP",
+            "Operations (PFLOP)",
             "Wall time",
-            "Images/s",
+            "Images per second",
             "Machine",
         ),
         rows=rows,
         notes=(
             *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
-            "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions, three forward passes "
-            "an image and epoch; operations inside recurrent layers are not counted. Wall time includes "
-            "evaluation and is a mean over the seeds; cells that share a machine slow each other down.",
+            "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions. An image counts "
+            "three forward passes an epoch; operations inside recurrent layers are not counted.",
+            "Wall time is a mean over the seeds and includes evaluation. Cells that share a machine slow "
+            "each other down.",
         ),
     )
 
@@ -117,11 +118,11 @@ def parameter_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         caption="Trainable parameters",
         header=(
             "Model",
-            "Counted",
+            "Counted here",
             "Published count",
-            "Counted, formula's parts",
-            "Published formula",
-            "Outside the formula",
+            "Counted here, parts of the formula",
+            "Published by formula",
+            "Counted here, outside the formula",
         ),
         rows=[
             (

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from triptych.report.class_results import has_top5
+from triptych.report.class_results import has_top5, one_class_mark
 from triptych.report.comparison import Comparison, compare, grid_differences, own_data
 from triptych.report.published import CELL_TITLES, is_own, published_value
 from triptych.report.results import Result, read_result, read_results
@@ -90,7 +90,9 @@ class Grid:
     def estimates(self, metric: str) -> dict[Cell, Estimate]:
         """A metric (percent) of every cell over its seeds, beside the published value."""
         return {
-            cell: estimate(results, metric, published=self.published(cell, metric))
+            cell: estimate(results, metric, published=self.published(cell, metric)).marked(
+                one_class_mark(results, self.dataset.values)
+            )
             for cell, results in self.cells.items()
         }
 

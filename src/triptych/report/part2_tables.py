@@ -2,15 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
-from triptych.report.class_results import CHANCE, chance_note, chance_text, resolution_note
+from triptych.report.class_results import (
+    CHANCE,
+    chance_note,
+    chance_text,
+    one_class_warnings,
+    resolution_note,
+)
 from triptych.report.part2_contrasts import against_best, detectable_note, unequal_note
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import dataset_title, published_runs, published_value
-from triptych.report.results import test_looks_note
+from triptych.report.results import WARNED, test_looks_note, warnings_of
 from triptych.report.statistics import (
     MIN_SEEDS,
     Difference,
@@ -31,7 +36,7 @@ def marked_estimates(grid: Grid, metric: str) -> dict[Cell, Estimate]:
     marks |= {
         contrast.cell: NEAR for contrast in against_best(grid, metric) if contrast.distinguishable is False
     }
-    return {cell: replace(value, mark=marks.get(cell, "")) for cell, value in grid.estimates(metric).items()}
+    return {cell: value.marked(marks.get(cell, "")) for cell, value in grid.estimates(metric).items()}
 
 
 def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
@@ -58,12 +63,21 @@ def error_rows(grid: Grid, metric: str) -> pd.DataFrame:
     )
 
 
+def grid_warnings(grid: Grid) -> list[str]:
+    """Warnings in the logs of the trainings, and of networks that know one class alone."""
+    runs = {grid.title(cell): results for cell, results in grid.cells.items()}
+    return [
+        *warnings_of([grid.dataset, *(result for results in runs.values() for result in results)]),
+        *one_class_warnings(runs, grid.dataset.values),
+    ]
+
+
 def error_table(grid: Grid, metric: str) -> Table:
     """One row per architecture, one column per augmentation."""
     estimates, verdict = marked_estimates(grid, metric), grid.comparison.verdict
     return Table(
-        caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images",
-        header=("Method", *grid.augmentations.values()),
+        caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images (↓)",
+        header=("Architecture", *grid.augmentations.values()),
         rows=[
             *[
                 (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
@@ -72,6 +86,7 @@ def error_table(grid: Grid, metric: str) -> Table:
             *chance_row(grid, metric),
         ],
         notes=(
+            *(f"{WARNED} {line}" for line in grid_warnings(grid)),
             verdict,
             unequal_note(grid),
             spread_note(estimates.values()),
@@ -94,8 +109,8 @@ def balanced_table(grid: Grid) -> Table:
     """Balanced accuracy: one row per architecture, one column per augmentation."""
     estimates = grid.estimates("test_balanced_accuracy")
     return Table(
-        caption=f"Balanced accuracy (%) on {dataset_title(grid.comparison.dataset)}, test images",
-        header=("Method", *grid.augmentations.values()),
+        caption=f"Balanced accuracy (%) on {dataset_title(grid.comparison.dataset)}, test images (↑)",
+        header=("Architecture", *grid.augmentations.values()),
         rows=[
             *[
                 (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
@@ -180,8 +195,8 @@ def published_tables(grid: Grid) -> list[Table]:
     notes = (*_published_notes([difference for *_, difference in errors]), grid.comparison.verdict)
     return [
         Table(
-            caption=f"{title} (%) of the report and ours, test images",
-            header=("Cell", "published", "ours", "difference", "ours is"),
+            caption=f"{title} (%) of the report and ours, test images (↓)",
+            header=("Cell", "Published", "Ours", "Ours minus published", "Ours is"),
             rows=[
                 (
                     grid.title(cell),
@@ -204,8 +219,8 @@ def _published_notes(differences: Sequence[Difference]) -> list[str]:
     missing = sum(math.isnan(difference.mean) for difference in differences)
     notes = [
         f"Of the {len(differences)} published errors, {lower} are higher than ours, "
-        f"{len(differences) - lower - missing} are not, and {missing} belong to cells that were not run "
-        "on that data set. The published ones are of single runs, so chance is part of every difference."
+        f"{len(differences) - lower - missing} are not, and {missing} belong to cells not run. The "
+        "published ones are of single runs, so chance is part of every difference."
     ]
     highs = [difference.high for difference in differences if difference.high is not None]
     if highs:

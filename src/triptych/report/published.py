@@ -78,3 +78,8 @@ def published_recipes() -> dict[str, Any]:
     """Data sets, networks and recipes of the published trainings: see `published_recipes.yaml`."""
     recipes: dict[str, Any] = yaml.safe_load((FOLDER / "published_recipes.yaml").read_text(encoding="utf-8"))
     return recipes
+
+
+def same_dataset(experiment: str, dataset: Mapping[str, Any]) -> bool:
+    """Whether the values of our `dataset.json` are of the published data set."""
+    return bool(dataset["name"] == published_recipes()["datasets"][experiment])

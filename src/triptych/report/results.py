@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, FiniteFloat, NonNegativeInt, Pos
 from triptych.workflow.errors import TriptychError, printable
 from triptych.workflow.files import read_json
 
+WARNED = "⚠"  # marks a number of a run whose log has a warning, and the warning
+
 
 def _time(text: str) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
@@ -35,6 +37,7 @@ class _Provenance(BaseModel, strict=True):
     hardware: _Hardware | None = None
     versions: dict[str, str] | None = None
     revision: str | None = None
+    warnings: list[str] = []
 
 
 class _Counts(BaseModel, strict=True):
@@ -49,6 +52,7 @@ class _Values(BaseModel, strict=True):
     counts: _Counts | None = None
     validation: NonNegativeInt = 0
     test_looks: int = 1
+    warnings: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ class Result:
         return int(self.provenance["seed"])
 
     @property
+    def warnings(self) -> list[str]:
+        """What the log of its job warned of, and what was wrong at the end of a training."""
+        return [*self.values.get("warnings", []), *self.provenance.get("warnings", [])]
+
+    @property
     def place(self) -> Path:
         """The file's path, from the root of the project if it is read from another folder."""
         return Path(*(part for part in self.path.parts if part != ".."))
@@ -93,6 +102,16 @@ class Result:
         return "/".join(named)
 
 
+def warnings_of(results: Iterable[Result]) -> list[str]:
+    """The warnings of results, with run and seed: one line each."""
+    lines = []
+    for result in results:
+        seed = result.provenance.get("seed")
+        run = result.source if seed is None else f"{result.source}, seed {seed}"
+        lines += [f"{run}: {text.rstrip('.')}." for text in result.warnings]
+    return list(dict.fromkeys(lines))
+
+
 def test_looks_note(runs: Mapping[str, Sequence[Result]]) -> str:
     """How often test images were evaluated, for the results of all seeds by title."""
     looks = {
@@ -103,8 +122,8 @@ def test_looks_note(runs: Mapping[str, Sequence[Result]]) -> str:
     if not repeated:
         return "Each run was evaluated on the test images once."
     return (
-        "Evaluated on the test images more than once, with different results, so that the last may have been "
-        f"preferred for them: {', '.join(repeated)}."
+        f"Evaluated on the test images more than once: {', '.join(repeated)}. The results differed, so the "
+        "last may have been preferred for them."
     )
 
 

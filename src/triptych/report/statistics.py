@@ -3,13 +3,13 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
-from triptych.report.results import Result
+from triptych.report.results import WARNED, Result
 
 SIGNIFICANCE_LEVEL = 0.05
 POWER = 0.8
@@ -34,6 +34,10 @@ class Estimate:
     def numbers(self) -> dict[str, Any]:
         """Columns of a long table."""
         return {"n": self.n, "mean": self.mean, "std": self.std, "published": self.published}
+
+    def marked(self, mark: str) -> "Estimate":
+        """The same with a further mark, which may be empty."""
+        return replace(self, mark=" ".join(filter(None, dict.fromkeys((self.mark, mark)))))
 
     def __str__(self) -> str:
         """Two decimals, as in `26.30 ± 0.41`."""
@@ -85,7 +89,8 @@ def signed(value: float) -> str:
 def estimate(results: Sequence[Result], metric: str, *, published: float | None = None) -> Estimate:
     """Estimate `metric` from the result files of all seeds of one run."""
     values = [result.number(metric) for result in results]
-    return estimate_of(values, published=published, source=results[0].source)
+    warned = any(result.warnings for result in results)
+    return estimate_of(values, published=published, source=results[0].source).marked(WARNED if warned else "")
 
 
 def estimate_of(
@@ -184,6 +189,11 @@ def count_range(counts: Iterable[int]) -> str:
     return " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
 
 
+def arrow(metric: str) -> str:
+    """`↑` if higher is better, `↓` if lower is: errors and losses."""
+    return "↓" if metric.endswith(("error", "loss")) else "↑"
+
+
 def comparisons(count: int) -> str:
     """`1 comparison`, `2 comparisons`."""
     return f"{count} comparison{'' if count == 1 else 's'}"
@@ -193,5 +203,5 @@ def spread_note(estimates: Iterable[Estimate]) -> str:
     """What ± means in a table of these estimates."""
     counts = {estimate.n for estimate in estimates}
     if counts == {1}:
-        return "One seed (n = 1), so no spread is given."
+        return "One seed (n = 1): no spread is known."
     return f"Mean ± standard deviation over n = {count_range(counts)} seeds."

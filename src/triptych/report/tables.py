@@ -44,6 +44,12 @@ def cell_text(cell: Cell, *, with_published: bool = True) -> str:
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
+def first_sentence(text: str) -> tuple[str, str]:
+    """A note's first sentence, which the page shows, and the others, which it folds away."""
+    first, end, rest = text.partition(". ")
+    return first + end.rstrip(), rest
+
+
 def all_notes(table: Table) -> list[str]:
     """The table's notes, with one that says what the brackets of estimates contain."""
     has_estimates = any(isinstance(cell, Estimate) for row in table.rows for cell in row)
@@ -96,6 +102,9 @@ LATEX = {
     "¹": r"\textsuperscript{1}",
     "⁵": r"\textsuperscript{5}",
     "†": r"$\dagger$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "⚠": "(!)",
     "α": r"$\alpha$",
     "–": "--",
     "“": "``",

@@ -82,7 +82,7 @@ class Monitor:
 
     def _warn(self, row: Mapping[str, float]) -> None:
         for text in self.warnings(row):
-            log.warning("%s: %s", self.label, text)
+            log.warning("%s: %s", self.label, text, extra={"passing": True})
 
     def evaluate(self) -> dict[str, float]:
         """`knn_accuracy` of the queries (percent) and `feature_std` of the bank (see `feature_spread`).

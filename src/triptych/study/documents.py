@@ -4,12 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from triptych.report.answers import (
-    conclusions,
-    grid_answer,
-    reconstruction_answer,
-    self_supervision_answer,
-)
+from triptych.report.answers import grid_answer, reconstruction_answer, self_supervision_answer
+from triptych.report.conclusions import conclusions
 from triptych.report.part1 import METHODS
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_grid import NOT_RUN, Grid, read_grid
@@ -84,7 +80,7 @@ def study_page(study: Path) -> str:
     ]
     lines = [PREFACE]
     for number, answer in zip(("I", "II", "III"), parts, strict=True):
-        lines.append(f"## {number}. {answer.question}\n\n{answer.text}\n")
+        lines.append(f"## {number}. {answer.question}\n\n{' '.join([answer.text, *answer.caveats])}\n")
     lines.append("## The report's conclusions\n")
     for answer in [*conclusions(grid), overfitting_answer(read_subsets(study, grid))]:
         verdict = answer.verdict[:1].upper() + answer.verdict[1:]

@@ -13,7 +13,9 @@ CRASHED = re.compile(r"^Fatal Python error: (.+)$", flags=re.MULTILINE)  # see `
 VMSTAT = Path("/proc/vmstat")
 
 
-def failures(jobs: Mapping[Path, str], *, since: float, oom_kills_before: int = 0) -> Iterator[str]:
+def failures(
+    jobs: Mapping[Path, str], *, since: float, oom_kills_before: int = 0, stopped: bool = False
+) -> Iterator[str]:
     """One line for each error in the logs of failed jobs, and for each job that ended without logging one.
 
     An error that several jobs have is named once, with the first one's log.
@@ -22,18 +24,19 @@ def failures(jobs: Mapping[Path, str], *, since: float, oom_kills_before: int = 
         jobs: the rule of each failed job, by the path of its log (see `triptych.workflow.job`).
         since: time at which the jobs were started, in seconds since 1970; older logs are of earlier runs.
         oom_kills_before: `oom_kills` when the jobs were started.
+        stopped: whether the user stopped them: then only logged errors are named.
     """
     named: set[str] = set()
     for path, rule in sorted(jobs.items()):
         began = path.exists() and path.stat().st_mtime >= since
         text = path.read_text(encoding="utf-8", errors="replace") if began else ""
         errors = re.findall(r" ERROR (.+)$", text, flags=re.MULTILINE)
-        if not errors and not ENDED.search(text):
+        if not errors and not stopped and not ENDED.search(text):
             errors = [_silent_end(rule, text, path, oom=oom_kills() > oom_kills_before)]
         for error in errors:
             if error not in named or error.startswith(KILLED):
                 named.add(error)
-                yield f"{error} (log: {path})" if began else error
+                yield f"{error} (log: {path.absolute()})" if began else error
 
 
 def oom_kills() -> int:

@@ -33,16 +33,31 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Job:
-    """The running job: its start time and the digest of its code."""
+    """The running job: its start time, the digest of its code, and the warnings in its log."""
 
     def __init__(self, code: str) -> None:
         self.began = time.monotonic()
         self.code_digest = code
+        self.warnings: list[str] = []
 
     def provenance(self, *, recipe: Any, seed: int | None = None, **facts: Any) -> dict[str, Any]:
-        """`provenance` with this job's wall time (unless given) and code digest."""
+        """`provenance` with this job's wall time (unless given), code digest and warnings, also later ones."""
         facts.setdefault("wall_seconds", time.monotonic() - self.began)
-        return provenance(recipe=recipe, seed=seed, code=self.code_digest[:16], **facts)
+        return provenance(
+            recipe=recipe, seed=seed, code=self.code_digest[:16], warnings=self.warnings, **facts
+        )
+
+
+class _KeepWarnings(logging.Handler):
+    """Keeps warnings for the page, but not those that are `passing`: true only for the moment."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings = warnings
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING and not getattr(record, "passing", False):
+            self.warnings.append(record.getMessage())
 
 
 class _NoProgressOnTerminal(logging.Filter):
@@ -75,7 +90,9 @@ def job(snakemake: "Snakemake") -> Iterator[Job]:
             for output in snakemake.output:
                 remove_temporaries(Path(output))
             remove_record(snakemake.output)
-            yield Job(snakemake.params.get("code", ""))
+            running = Job(snakemake.params.get("code", ""))
+            log.addHandler(_KeepWarnings(running.warnings))
+            yield running
             write_record(snakemake.output)
         log.info("done")
 

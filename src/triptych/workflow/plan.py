@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.progress import format_seconds
 from triptych.workflow.rates import Rate, Work, measured_rates, read_rates, save_rates, work_of
 
 GB, HOUR = 1e9, 3600.0
@@ -177,10 +178,12 @@ def describe(jobs: list[PlannedJob], cores: int, gpus: int) -> str:
     unknown = sum(job.rate is None for job in jobs)
     least = "at least" if unknown else "about"
     wall, chain = wall_seconds(jobs, cores, gpus), wall_seconds(jobs, float("inf"), float("inf"))
-    text.append(f"Wall time on {cores} cores and {gpus} GPUs: {least} {wall / HOUR:.2f} h.")
-    text.append(f"The longest chain of jobs, for which more machines do not help: {chain / HOUR:.2f} h.")
+    machine = f"{cores} core{'' if cores == 1 else 's'} and {gpus} GPU{'' if gpus == 1 else 's'}"
+    text.append(f"Wall time on {machine}: {least} {format_seconds(wall)} (h:mm:ss).")
+    text.append(f"The longest chain of jobs, which more machines do not shorten: {format_seconds(chain)}.")
     if unknown:
-        text.append(f"Not counted: {unknown} jobs of unknown cost; nothing of their kind has been measured.")
+        jobs_of = "1 job" if unknown == 1 else f"{unknown} jobs"
+        text.append(f"Not counted: {jobs_of} of a kind that has not been measured.")
     return "\n".join(text)
 
 
