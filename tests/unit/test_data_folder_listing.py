@@ -151,6 +151,19 @@ def test_a_csv_file_may_say_which_images_are_for_what(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "file\tlabel\r\nmore\\1.png\ta, b\r\nmore\\2.png\tc\r\n",
+        'file,label\nmore/1.png,"a, b"\n./more/2.png,c\n',
+        "file;label\nmore/1.png;a, b\nmore/2.png;c\n",
+    ],
+)
+def test_a_csv_file_may_come_from_a_spreadsheet_or_from_windows(tmp_path, text):
+    touch(tmp_path, "more/1.png", "more/2.png")
+    assert labels(tmp_path, text) == {"train": [("more/1.png", "a, b"), ("more/2.png", "c")]}
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("name,class\n1.png,a\n", "has the columns name, class; the labels need 'file' and 'label'"),
@@ -158,6 +171,7 @@ def test_a_csv_file_may_say_which_images_are_for_what(tmp_path):
         ("file,label\n1.png,a\n9.png,b\n8.png,b\n", r"names 2 images not in .*: 9\.png, 8\.png"),
         ("file,label\n1.png,\n", "line 2: the label is empty"),
         ("file,label\n1.png,a\n1.png,b\n", "line 3: 1.png is there twice"),
+        ("file,label\n1.png,a\n./1.png,b\n", "names 1.png twice"),
         ("file,label,split\n1.png,a,dev\n", "split is 'dev' but must be train, val or test"),
         ("file,label\n1.png,a\n2.png,a\n", "has 1 different label; there must be two or more"),
         (

@@ -172,8 +172,12 @@ def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> Folder
     there, labelled, missing = set(names), {}, []
     for given, (label, part) in given_labels.items():
         name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(given)
+        if name not in there:
+            name = name.replace("\\", "/")  # written on Windows
         if name not in there and "train" in folders:
             name = f"{folders['train'].name}/{name}"
+        if name in labelled:
+            raise TriptychError(f"{path} names {printable(name)} twice; remove one of the lines")
         if name in there:
             labelled[name] = label, part or part_named(Path(name).parts[0]) or "train"
         else:
@@ -181,7 +185,7 @@ def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> Folder
     if missing:
         raise TriptychError(
             f"{path} names {counted(len(missing), 'image')} not in {root}: {some(missing)}; give names "
-            "relative to that folder"
+            "relative to that folder, or remove the lines"
         )
     classes = sorted({label for label, _ in labelled.values()}, key=natural_order)
     if len(classes) < 2:

@@ -20,8 +20,8 @@ def part_named(name: str) -> str | None:
 def read_labels(path: Path) -> dict[str, tuple[str, str | None]]:
     """Label and part (`train`, `validation`, `test`; None if not given) of each file, by its name.
 
-    The columns `file` and `label` must be there, `split` may be; others are ignored. The separator is a comma
-    or a semicolon.
+    The columns `file` and `label` must be there, `split` may be; others are ignored. The first line decides
+    whether commas, semicolons or tabs separate them.
 
     Raises:
         TriptychError: the file is missing, has other columns, an empty cell, an unknown split, or the same
@@ -30,10 +30,12 @@ def read_labels(path: Path) -> dict[str, tuple[str, str | None]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        problem = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise TriptychError(f"{path}: the labels cannot be read ({problem}); correct `labels`") from error
+        problem, remedy = getattr(error, "strerror", None), "correct `labels`"
+        if problem is None:
+            problem, remedy = "it is not UTF-8", "save it as UTF-8"
+        raise TriptychError(f"{path}: the labels cannot be read ({problem}); {remedy}") from error
     header = lines[0] if lines else ""
-    rows = csv.DictReader(lines, delimiter=";" if ";" in header and "," not in header else ",")
+    rows = csv.DictReader(lines, delimiter=next((sign for sign in ",;\t" if sign in header), ","))
     columns = [name.strip() for name in rows.fieldnames or []]
     rows.fieldnames = columns
     if not {"file", "label"} <= set(columns):
