@@ -1,6 +1,7 @@
 """Where the files of each data set come from, and their recipes."""
 
 import re
+from importlib.util import find_spec
 
 from triptych.data.folder_listing import list_folder
 from triptych.data.image_sizes import fitting_size, median_side
@@ -34,8 +35,11 @@ def description_of(dataset):
     path = settings.get("path")
     if path is None or Path(path).exists() or not file.exists():
         return None
-    found = read_json(file)
-    is_folder = "contents" in found["source"]
+    try:
+        found = read_json(file)
+        is_folder = "contents" in found["source"]
+    except (ValueError, KeyError, TypeError):  # damaged, as `reconcile` has told
+        return None
     return found if is_folder == (settings["source"] == "folder") else None
 
 
@@ -115,6 +119,22 @@ def leave_out_grid():
 
 
 leave_out_grid()
+
+
+def recheck_sizes():
+    """Stop before any job starts if settings were changed after the checks and do not fit the packed images."""
+    if RESULTS_FROM or not find_spec("torch"):  # no training, or jobs have an environment of their own
+        return
+    from triptych.checks.study import problems_since_checked
+
+    to_run = {plain(file) for job in workflow.dag.needrun_jobs() for file in job.output}
+    problems = []
+    for dataset in DATASETS:
+        folder = Path("results/data", dataset)
+        if str(folder / "digest.txt") not in to_run:  # else the checks follow when it is packed
+            problems += problems_since_checked(folder, sizes_of(config, dataset), memory=workflow.local_exec)
+    if problems:
+        refuse("\n".join(problems))
 
 
 def is_own(dataset):

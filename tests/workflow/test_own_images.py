@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,6 +112,26 @@ def test_all_sizes_are_checked_before_any_target_and_failed_checks_retrain_nothi
     mine.preset.write_bytes(kept)
     output = mine.run(TARGET)
     assert CHECKING in output and PRETRAINING not in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"batch_size": 128, "accumulate": 32}, "self_supervision.simclr: there are 40 images to train on"),
+        ({"progressive_resizing": [{"share": 1, "scale": 0.1}]}, "views of 1 pixels: its network fails"),
+    ],
+)
+def test_a_mistake_after_passed_checks_loses_no_result(
+    mine: Study, changes: dict[str, Any], problem: str
+) -> None:
+    kept, result = mine.preset.read_bytes(), (mine.folder / TARGET).read_bytes()
+    mine.configure(self_supervision={"simclr": changes})
+    assert PRETRAINING in mine.plan(TARGET)
+    failed = mine.snakemake(TARGET)
+    assert failed.returncode == 1 and problem in failed.stderr
+    assert (mine.folder / TARGET).read_bytes() == result
+    mine.preset.write_bytes(kept)
+    assert mine.plan(TARGET) == set()
 
 
 def test_a_lost_class_stops_everything_beforehand(mine: Study, images: Path) -> None:

@@ -21,8 +21,10 @@ BASE = 1.5e9  # bytes of Python, PyTorch and its libraries
 VALUES = 4  # float32 values of a weight: itself, its gradient, two of the optimizer
 
 
-def check_networks(dataset: PackedDataset, trainings: Iterable[Training]) -> Iterator[str]:
-    """Try the network of each training, and compare the memory of its batch with this machine's.
+def check_networks(
+    dataset: PackedDataset, trainings: Iterable[Training], *, memory: bool = True
+) -> Iterator[str]:
+    """Try the network of each training and, with `memory`, compare what its batch needs with this machine.
 
     Memory is compared on a CPU only: a GPU says by itself what fits.
 
@@ -42,7 +44,7 @@ def check_networks(dataset: PackedDataset, trainings: Iterable[Training]) -> Ite
                 tried[key] = None
                 yield f"config: architectures.{network['name']}: {error}"
         model = tried[key]
-        if model is not None and choose_device(training.recipe["device"]).type == "cpu":
+        if memory and model is not None and choose_device(training.recipe["device"]).type == "cpu":
             yield from _check_memory(model, training, dataset.image_size[0])
 
 

@@ -1,0 +1,37 @@
+"""All checks of what a study asks of a packed data set."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from triptych.checks.networks import check_networks
+from triptych.checks.sizes import SizeChecks, check_sizes
+from triptych.data.packed import PackedDataset, load_packed
+from triptych.workflow.files import read_json
+
+
+def check_all(dataset: PackedDataset, sizes: Mapping[str, Any], *, memory: bool = True) -> SizeChecks:
+    """Check sizes and networks; `sizes` as `triptych.config.sizes.sizes_of` returns them.
+
+    With `memory`, batches are compared with the memory of this machine.
+    """
+    checks = check_sizes(dataset, sizes)
+    checks.problems += check_networks(dataset, checks.trainings, memory=memory)
+    checks.problems[:] = dict.fromkeys(checks.problems)
+    return checks
+
+
+def problems_since_checked(folder: Path, sizes: Mapping[str, Any], *, memory: bool) -> list[str]:
+    """What does not fit the packed data set in `folder`, if its checks passed with other sizes.
+
+    Snakemake deletes the outputs of a job that starts again, and trainings may start beside the job that
+    repeats the checks. So these settings are checked before any job starts.
+    """
+    checked = None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        checked = read_json(folder / "checked.json")["provenance"]["recipe"]
+    if checked in (None, json.loads(json.dumps(sizes))):
+        return []  # not checked yet, or damaged: then the job of the checks comes first
+    return check_all(load_packed(folder), sizes, memory=memory).problems
