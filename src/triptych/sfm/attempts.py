@@ -112,5 +112,8 @@ def run_mapper(
         incremental.mapper.abs_pose_min_num_inliers = 15
     with Progress(len(names), f"mapping ({attempt.name})", unit="image") as progress:
         growth = Growth(progress)
-        report = {"initial_image_pair_callback": growth.start, "next_image_callback": growth.add}
+        report: dict[str, Any] = {
+            "initial_image_pair_callback": growth.start,
+            "next_image_callback": growth.add,
+        }
         return dict(pycolmap.incremental_mapping(database, images, scratch, options=incremental, **report))

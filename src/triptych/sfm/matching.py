@@ -64,8 +64,12 @@ def match_pairs(
             listing.truncate()
             listing.writelines(f"{names[first]} {names[second]}\n" for first, second in block)
             listing.flush()
-            options = {"matching_options": matching, "verification_options": verification}
-            pycolmap.match_image_pairs(database, pairing_options=pairing, **options)
+            pycolmap.match_image_pairs(
+                database,
+                matching_options=matching,
+                pairing_options=pairing,
+                verification_options=verification,
+            )
             progress.update(len(block))
 
 
