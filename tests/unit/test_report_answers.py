@@ -100,7 +100,8 @@ def test_the_best_augmentation_is_the_one_that_validation_chose() -> None:
     assert "published 24.57 %, −2.00 [" in text and "] points against baseline (significant)." in text
     assert "Chance level: 99.00 %." in text
     one = grid_answer(grid_of({"vit-mixup": [48.0]})).text
-    assert "ViT: only mixup was run, with 48.00 % (1 seed, no interval) top-1 error (↓), published 48.70 %" in one
+    value = "48.00 % (1 seed, no interval) top-1 error (↓)"
+    assert f"ViT: only mixup was run, with {value}, published 48.70 %." in one
 
 
 def test_other_data_than_published_has_answers_too_and_says_that_they_are_not_comparable() -> None:
@@ -110,7 +111,7 @@ def test_other_data_than_published_has_answers_too_and_says_that_they_are_not_co
     assert text.text.endswith("The published errors are of CIFAR-100 and not comparable.")
     assert "published 25.73 %" not in text.text and "not run" not in text.text
     found = self_supervision_answer({"simclr_linear_probe": [result(test_top1_accuracy=83.1)]}, shapes)
-    assert "SimCLR with a linear probe reaches 83.10 % (1 seed, no interval) top-1 accuracy (↑)." in found.text
+    assert "reaches 83.10 % (1 seed, no interval) top-1 accuracy (↑)." in found.text
     assert found.text.endswith("The published 81.05 % and 93.68 % are of CIFAR-10 and not comparable.")
 
 

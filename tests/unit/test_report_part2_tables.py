@@ -70,7 +70,7 @@ def test_every_published_error_is_beside_ours_and_what_was_not_run_says_so() -> 
     assert len(top1.rows) == len(top5.rows) == 8 and "Mixer" not in text and not top1.notes
     text = markdown(top5)
     assert "| ResNet18, CutMix | 6.55 | 50.00 ± 0.00 | +43.45 | not lower |" in text
-    assert "Of the 16 published errors, 1 are higher than ours, 3 are not, and 12 belong to" in text
+    assert "Of the 16 published errors, 1 is higher than ours, 3 are not, and 12 belong to" in text
     assert "minus the published error; 0 lie below zero as a whole." in text
     rows = published_rows(grid).set_index(["architecture", "augmentation", "metric"])
     assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)

@@ -41,7 +41,7 @@ class Job:
         self.warnings: list[str] = []
 
     def provenance(self, *, recipe: Any, seed: int | None = None, **facts: Any) -> dict[str, Any]:
-        """`provenance` with this job's wall time (unless given), code digest and warnings, also later ones."""
+        """`provenance` with this job's wall time, unless given, its code digest and all its warnings."""
         facts.setdefault("wall_seconds", time.monotonic() - self.began)
         return provenance(
             recipe=recipe, seed=seed, code=self.code_digest[:16], warnings=self.warnings, **facts
