@@ -22,21 +22,22 @@ RETURNING = {
     *("config/validation.py", "workflow/errors.py", "workflow/failures.py", "workflow/preflight.py"),
     *("data/image_files.py", "sfm/diagnosis.py", "ssl/monitor.py", "radiance/box_check.py"),
 }
-# The first that fits: the beginning of a path below `src/triptych`, and its topic.
-TOPICS = {
-    **dict.fromkeys(("checks/networks", "classify/architectures", "augment", "workflow/plugins"), "Own code"),
-    "checks": "Settings that do not fit the images",
-    "config": "The config",
-    **dict.fromkeys(("predict", "export_onnx", "classify/trained"), "Predictions and export"),
-    **dict.fromkeys(("data/video", "sfm", "data/film"), "Films, photographs and camera poses"),
-    **dict.fromkeys(("data/download", "data/http", "data/cifar", "data/pickles"), "Downloads and CIFAR"),
-    "data": "Images and data sets",
-    "scenes": "Scene files",
-    "radiance": "Radiance fields",
-    "view": "The viewer",
-    **dict.fromkeys(("training", "experiments", "ssl", "classify", "models"), "Trainings and evaluations"),
-    **dict.fromkeys(("report", "study"), "Tables, figures and the page"),
-    "": "The machine and the run",
+TOPICS = {  # and the modules below `src/triptych`: of all beginnings of a path the longest counts
+    "The config": ("config",),
+    "Settings that do not fit the images": ("checks",),
+    "Images and data sets": ("data",),
+    "Films, photographs and camera poses": ("data/video", "sfm"),
+    "Scene files": ("scenes",),
+    "Radiance fields": ("radiance",),
+    "Trainings and evaluations": ("training", "experiments", "ssl", "classify", "models", "augment"),
+    "Your own architectures and augmentations": (
+        *("checks/networks", "classify/architectures", "augment/augmentation", "workflow/plugins"),
+    ),
+    "Downloads and archives of CIFAR": ("data/download", "data/http", "data/cifar", "data/pickles"),
+    "Predictions and export": ("predict", "export_onnx", "classify/trained"),
+    "The viewer": ("view",),
+    "Tables, figures and the page": ("report", "study"),
+    "The machine and the run": ("",),
 }
 GAP = "…"
 PREFACE = """# Error messages and warnings
@@ -107,10 +108,11 @@ def _messages(tree: ast.Module, *, returning: bool) -> Iterator[tuple[str, ast.e
 @cache
 def collect() -> dict[str, dict[str, list[str]]]:
     """The patterns of all messages, by topic and kind, each once."""
-    found: dict[str, dict[str, list[str]]] = {topic: {} for topic in dict.fromkeys(TOPICS.values())}
+    found: dict[str, dict[str, list[str]]] = {topic: {} for topic in TOPICS}
     for path in sorted(SOURCES.rglob("*.py")):
         place = path.relative_to(SOURCES).as_posix()
-        topic = next(topic for start, topic in TOPICS.items() if place.startswith(start))
+        starts = {start: topic for topic, all_of in TOPICS.items() for start in all_of}
+        topic = starts[max(filter(place.startswith, starts), key=len)]
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for kind, node, names in _messages(tree, returning=place in RETURNING):
             for branch in _alternatives(node):
@@ -127,7 +129,9 @@ def _row(text: str) -> str:
         what, cure = text, ""
     if not re.search(r"\w", cure):
         cure = ""
-    return " | ".join(re.sub(r"([*<\[|])", r"\\\1", part.strip("; ")) for part in (what, cure))
+    return " | ".join(
+        re.sub(r"([*<\[|])", r"\\\1", part.lstrip(f";:. {GAP}").rstrip("; ")) for part in (what, cure)
+    )
 
 
 def page() -> str:
