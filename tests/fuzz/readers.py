@@ -1,5 +1,6 @@
 """The readers, each with a valid file, a strategy of mutations, and a function that reads it."""
 
+import contextlib
 import copy
 import io
 import json
@@ -46,6 +47,8 @@ from triptych.scenes.sparse_points import read_points
 from triptych.ssl.features import load_features
 from triptych.training.checkpoint import Checkpoints
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import files_fingerprint
+from triptych.workflow.records import reconcile, write_record
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -199,6 +202,35 @@ def _read_result(file: Path) -> None:
     provenance_entries([result])
 
 
+RESULT_FILE = "results/cell/model.bin"
+RECORD = "results/records/jobs/cell/model.bin.json"
+
+
+def _write_study(folder: Path) -> None:
+    """A study in which one job has run."""
+    with contextlib.chdir(folder):
+        Path(RESULT_FILE).parent.mkdir(parents=True)
+        Path(RESULT_FILE).write_bytes(b"content")
+        write_record([RESULT_FILE])
+
+
+def _record() -> Any:
+    with TemporaryDirectory() as folder:
+        _write_study(Path(folder))
+        return json.loads(Path(folder, RECORD).read_text())
+
+
+def _start(file: Path) -> None:
+    """What Snakemake does first in the folder of a study."""
+    with contextlib.chdir(file.parents[4]):
+        reconcile()
+
+
+def _fingerprint(file: Path) -> None:
+    with contextlib.chdir(file.parents[2]):
+        files_fingerprint({"a": RESULT_FILE})
+
+
 # config
 
 COMMON: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -339,6 +371,13 @@ READERS: dict[str, Reader] = {
     ),
     "history": Reader("history.csv", changed_text(HISTORY), read_history),
     "metrics": Reader("metrics.json", values(RESULT), _read_result),
+    "record": Reader(RECORD, values(_record()), _start, _write_study),
+    "input_files": Reader(
+        "results/records/input_files.json",
+        values({RESULT_FILE: [7, 1, "0" * 64]}),
+        _fingerprint,
+        _write_study,
+    ),
     "config": Reader("mine.yaml", values(CONFIG) | changed_text(yaml.safe_dump(CONFIG)), _read_config),
     "field_description": Reader(
         "field.json", values(json.loads(_field_file("field.json"))), _read_field, _write_field

@@ -1,5 +1,6 @@
 """Results are recognised by their content, whatever their times; edited ones are found."""
 
+import json
 import os
 import shutil
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.files import read_json
+from triptych.workflow.files import read_json, write_json
 from triptych.workflow.records import (
     LATEST,
     METADATA,
@@ -133,6 +134,26 @@ def test_a_record_that_cannot_be_read_is_one_clear_line() -> None:
         reconcile()
 
 
+@pytest.mark.parametrize("outside", ["/dev/zero", "../a", "results/../../a", "a"])
+def test_a_record_of_files_outside_the_results_is_refused_and_they_are_not_touched(outside: str) -> None:
+    (record,) = Path("results/records/jobs").rglob("*.json")
+    content = read_json(record)
+    content["outputs"][outside] = {outside: [0, "0" * 64]}
+    record.write_text(json.dumps(content))
+    with pytest.raises(TriptychError, match=r"names files outside results/.*; delete it"):
+        reconcile()
+
+
+def test_a_result_that_was_exchanged_for_an_endless_device_is_not_read() -> None:
+    Path(FILES[0]).unlink()
+    Path(FILES[0]).symlink_to("/dev/zero")
+    (record,) = Path("results/records/jobs").rglob("*.json")
+    content = read_json(record)
+    content["outputs"][OUTPUTS[0]][FILES[0]][0] = 0
+    record.write_text(json.dumps(content))
+    assert reconcile() == [OUTPUTS[0]]
+
+
 def test_snakemakes_notes_are_kept_with_the_results() -> None:
     note = Path(".snakemake/metadata/note")
     note.write_text("params")
@@ -166,9 +187,22 @@ def test_records_are_later_than_results_and_checkpoints_from_the_future() -> Non
     first = read_json(record)["finished"]
     write_record(OUTPUTS)
     assert wrong < first < read_json(record)["finished"]
-    assert reconcile() == [] and times() == [read_json(record)["finished"]] * len(times())
     remove_finished_checkpoints()
     assert not checkpoint.exists()
+
+
+def test_results_from_the_future_become_the_latest_of_the_past_in_their_order() -> None:
+    (record,) = Path("results/records/jobs").rglob("*.json")
+    later, before, future = record.with_name("later.json"), times()[0], time.time_ns() + 10**18
+    record.write_text(record.read_text().replace(str(read_json(record)["finished"]), str(future)))
+    write_json(later, {"finished": future + 1, "outputs": {}})
+    assert reconcile() == []
+    assert (
+        before < times()[0] == read_json(record)["finished"] < read_json(later)["finished"] < time.time_ns()
+    )
+    assert times() == [times()[0]] * len(times())
+    write_record(OUTPUTS)
+    assert read_json(later)["finished"] < read_json(record)["finished"] < time.time_ns()
 
 
 def test_checkpoints_stay_until_the_outputs_of_their_training_are_recorded() -> None:

@@ -5,12 +5,12 @@ edited, and if every file were an input, Snakemake would checksum thousands of p
 Here a file is read once; afterwards it is read again only if its size or time changed.
 """
 
-import json
 import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import digest_of_file, digest_of_value, read_json, write_json
@@ -22,10 +22,9 @@ ANNOUNCED_BYTES = 2**30
 
 def file_digests(files: Mapping[str, str | Path]) -> dict[str, list[str]]:
     """Hex digest of the content of each file, as a list of one; of a dangling link the empty list."""
-    try:
-        known = read_json(KNOWN) if KNOWN.exists() else {}
-    except json.JSONDecodeError:
-        known = {}
+    known: dict[str, Any] = {}
+    with suppress(OSError, ValueError, AttributeError):  # without it, the files are read again
+        known = {path: entry for path, entry in read_json(KNOWN).items() if isinstance(entry, list)}
     paths = {name: str(path) for name, path in files.items()}
     status = {}
     for path in paths.values():

@@ -9,6 +9,7 @@ network on images of the same size, or a job with the same recipe on the same da
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -61,9 +62,9 @@ class Work:
 def image_counts(config: Mapping[str, Any], dataset: str) -> dict[str, int] | None:
     """Numbers of training and test images; None for a folder that has not been packed."""
     packed = Path(f"results/data/{dataset}/dataset.json")
-    if packed.exists():
-        counts: dict[str, int] = read_json(packed)["counts"]
-        return counts
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not packed yet, or damaged and packed again
+        counts = read_json(packed)["counts"]
+        return {part: int(counts[part]) for part in ("train", "test")}
     settings = config["datasets"][dataset]
     if settings["source"] == "shapes":
         return {"train": settings["train"], "test": settings["test"]}
@@ -132,15 +133,14 @@ def _spent(job: Any) -> tuple[float, float, float] | None:
     benchmark, outputs = Path(str(job.benchmark)), [Path(str(path)) for path in job.output]
     if not benchmark.exists() or not all(path.exists() for path in outputs):
         return None
-    with benchmark.open() as stream:
-        row = next(csv.DictReader(stream, delimiter="\t"))
-    try:
-        wall, cores = float(row["s"]), float(row["cpu_time"])
-    except ValueError:  # NA: shorter than Snakemake's first look at it
-        return None
-    # A resumed training has measured only its last part; its provenance has the wall time of all.
     metrics = job.output.get("metrics")
-    whole = read_json(metrics)["provenance"].get("wall_seconds") if metrics else None
+    try:
+        row = next(csv.DictReader(benchmark.read_text().splitlines(), delimiter="\t"), {})
+        wall, cores = float(row["s"]), float(row["cpu_time"])
+        # A resumed training has measured only its last part; its provenance has the wall time of all.
+        whole = read_json(metrics)["provenance"].get("wall_seconds") if metrics else None
+    except (ValueError, KeyError, TypeError):  # NA: shorter than Snakemake's first look at it; or damaged
+        return None
     parts = max(1.0, whole / wall) if whole and wall else 1.0
     files = [file for path in outputs for file in ([path] if path.is_file() else path.rglob("*"))]
     size = sum(file.stat().st_size for file in files if file.is_file())

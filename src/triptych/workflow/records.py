@@ -12,8 +12,9 @@ when a folder is copied or checked out, and `.snakemake` may be lost. Therefore
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from triptych.workflow.errors import TriptychError, malformed
@@ -48,8 +49,8 @@ def remove_record(outputs: Iterable[str]) -> None:
 def write_record(outputs: Iterable[str]) -> None:
     """Record size and digest of each file that a job has just written, and the time.
 
-    The time is later than that of all records and of the job's checkpoints, even if the clock was set back:
-    what is made from other results is never older than they are. Does nothing if an output is missing;
+    The time is later than that of all records and of the job's checkpoints, even if the clock was set back
+    meanwhile. Does nothing if an output is missing;
     Snakemake reports it.
     """
     paths = [str(path) for path in outputs]
@@ -85,7 +86,7 @@ def _files(path: Path) -> Iterator[Path]:
 def _is_recorded(file: Path, size: int, digest: str, finished: int) -> bool:
     """Whether a file is as its job wrote it; if so, restore its time. Reads it only if the time differs."""
     status = file.stat()
-    if status.st_size != size:
+    if status.st_size != size or not file.is_file():
         return False
     if status.st_mtime_ns != finished:
         if digest_of_file(file) != digest:
@@ -99,6 +100,8 @@ def _changed_outputs(record: Any) -> list[str]:
     finished, changed = record["finished"], []
     for output, files in record["outputs"].items():
         path = Path(output)
+        if any(Path(name).parts[:1] != ("results",) or ".." in Path(name).parts for name in (output, *files)):
+            raise ValueError("it names files outside results/")
         if not path.exists():
             continue  # Snakemake notices
         if {str(file) for file in _files(path)} != files.keys() or not all(
@@ -144,6 +147,38 @@ def keep_metadata() -> None:
         link.symlink_to(Path("..") / METADATA)
 
 
+def _records_of_the_past() -> dict[Path, Any]:
+    """All records. Those of the future, as the clock was set back, become the latest ones of the past.
+
+    They keep their order. Snakemake would refuse results that are older than what they are made from.
+    """
+    records = {}
+    for path in sorted((RECORDS / "jobs").rglob("*.json")):
+        with _naming(path):
+            records[path] = read_json(path)
+            records[path]["finished"] = int(records[path]["finished"])
+    with TemporaryFile(dir=RECORDS) as probe:
+        now = os.fstat(probe.fileno()).st_mtime_ns
+    future = sorted({record["finished"] for record in records.values() if record["finished"] > now})
+    past = {finished: now - len(future) + place for place, finished in enumerate(future)}
+    for path, record in records.items():
+        if record["finished"] in past:
+            record["finished"] = past[record["finished"]]
+            write_json(path, record)
+    if future:
+        os.utime(LATEST, ns=(now, now))
+    return records
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name a record that cannot be used."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise TriptychError(f"{path}: not a record of a job ({malformed(error)}); delete it") from error
+
+
 def reconcile() -> list[str]:
     """Compare the results with their records.
 
@@ -159,12 +194,9 @@ def reconcile() -> list[str]:
     keep_metadata()
     marks = FilePersistence(path=Path(".snakemake").resolve())
     changed = []
-    for path in sorted((RECORDS / "jobs").rglob("*.json")):
-        try:
-            record = read_json(path)
+    for path, record in _records_of_the_past().items():
+        with _naming(path):
             found = _changed_outputs(record)
-        except (ValueError, KeyError, TypeError) as error:
-            raise TriptychError(f"{path}: not a record of a job ({malformed(error)}); delete it") from error
         for output in found:
             marks._mark_incomplete(output, CHANGED)
         for output in record["outputs"].keys() - set(found):
