@@ -31,7 +31,7 @@ DOWNLOADS = downloads(config["datasets"])
 
 def description_of(dataset):
     """`dataset.json` of a data set whose source is gone, but which has been packed; else None."""
-    settings, file = config["datasets"][dataset], Path(pack_files(dataset)[-2])
+    settings, file = config["datasets"][dataset], Path(moved(pack_files(dataset)[-2]))
     path = settings.get("path")
     if path is None or Path(path).exists() or not file.exists():
         return None
