@@ -12,7 +12,14 @@ from ball_field import ball_field
 
 from triptych.radiance.render import RadianceField, RenderedImage, render_rays
 from triptych.view.camera import ViewCamera
-from triptych.view.rendering import Frame, PixelCost, RenderQueue, RenderRequest, RenderThread
+from triptych.view.rendering import (
+    Frame,
+    PixelCost,
+    RenderQueue,
+    RenderRequest,
+    RenderThread,
+    quick_step_scale,
+)
 
 LOOKING_AT_IT = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # from +x, z up
 VIEW = ViewCamera(rotation=LOOKING_AT_IT, position=np.array([1.5, 0.5, 0.5]), fov=0.8, canvas=(144, 96))
@@ -74,6 +81,30 @@ def test_at_rest_the_picture_is_sharpened_to_full_resolution(
     expected = RenderedImage.from_rays(seen, (144, 96), field.background)
     assert torch.allclose(frames[-1].picture.colour, expected.colour, atol=0.01)
     assert 0.2 < float(expected.opacity.mean()) < 0.8  # it is not a picture of nothing
+
+
+def test_a_picture_that_is_small_enough_to_be_shown_whole_at_once_is_rendered_again_at_rest(
+    field: RadianceField,
+) -> None:
+    """The first one has long steps; the last one is exact."""
+    running = RunningThread(replace(field, step_scale=1.0))
+    small = replace(REQUEST, view=replace(VIEW, canvas=(24, 16)))
+    running.thread.request(small)
+    frames = running.until_sharp()
+    running.thread.stop()
+    assert sizes(frames) == [(16, 24), (16, 24)]
+    seen = render_rays(
+        replace(field, step_scale=1.0), *small.view.rays((24, 16), (0, 16), torch.device("cpu"))
+    )
+    exact = RenderedImage.from_rays(seen, (24, 16), field.background).colour
+    first, last = ((frame.picture.colour - exact).abs().mean() for frame in frames)
+    assert last < 1e-3 < first < 0.1
+
+
+def test_moving_pictures_have_steps_as_long_as_their_pixels_allow(field: RadianceField) -> None:
+    photographs = replace(field, step_scale=2.0)  # of 500 pixels, say
+    scales = [quick_step_scale(photographs, VIEW, (side * 3 // 2, side)) for side in (64, 200, 4000)]
+    assert scales[0] == 8 and 4 < scales[1] < 8 and scales[2] == 2
 
 
 def test_a_new_request_cancels_the_sharpening_of_the_old_one(running: RunningThread) -> None:

@@ -4,6 +4,7 @@ import io
 import math
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ sys.path.insert(0, str(ROOT))
 from benchmarks._viewer_client import Client, Message  # noqa: E402
 
 from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path  # noqa: E402
+from triptych.view.rendering import RenderQueue  # noqa: E402
 from triptych.view.scene import TrainedScene, read_trained_scene  # noqa: E402
-from triptych.view.server import serve  # noqa: E402
+from triptych.view.server import first_look, serve  # noqa: E402
 from triptych.view.session import Options  # noqa: E402
 
 LOOKING_AT_IT = Rotation.from_matrix([[0, 0, -1], [1, 0, 0], [0, -1, 0]]).as_quat(scalar_first=True)
@@ -112,6 +114,38 @@ def test_the_browser_starts_at_the_first_camera_with_z_up(port: int, scene: Trai
     with Panel(port) as panel:
         ahead = np.array(panel.wait_for("SetCameraLookAtMessage", initial=True)["look_at"])
     assert np.abs(ahead).max() < 1e-3  # the first camera looks at the origin: that is turned around
+
+
+def test_the_view_can_be_reset(panel: Panel, scene: TrainedScene) -> None:
+    panel.look(wxyz=LOOKING_AT_IT, position=(30.0, 0.0, 0.0))
+    panel.set("Reset the view", True)
+    position = np.array(panel.wait_for("SetCameraPositionMessage")["position"])
+    target = np.array(panel.wait_for("SetCameraLookAtMessage")["look_at"])
+    assert np.allclose(position, scene.world.from_cube(scene.cameras.position[0].double().numpy()), atol=1e-5)
+    assert np.abs(target).max() < 1e-3  # where the ball is
+
+
+def test_the_scene_is_not_lost_by_zooming_out(port: int) -> None:
+    with Panel(port) as panel:
+        panel.look(wxyz=LOOKING_AT_IT, position=FROM)
+        assert panel.wait_for("SetCameraMaxOrbitDistanceMessage")["max_orbit_distance"] < 20
+
+
+@pytest.mark.parametrize(("turn", "expected"), [(20, (0, 0, 0)), (180, None)])
+def test_what_is_orbited_is_the_middle_of_the_scene_unless_it_is_behind(
+    scene: TrainedScene, turn: float, expected: tuple[float, ...] | None
+) -> None:
+    """Also where the first camera looks past it."""
+    rotation = scene.cameras.rotation.clone()
+    turned = Rotation.from_euler("y", turn, degrees=True).as_matrix()
+    rotation[0] = rotation[0] @ torch.from_numpy(turned).to(rotation)
+    cameras = replace(scene.cameras, rotation=rotation)
+    look = first_look(replace(scene, cameras=cameras), RenderQueue())
+    if expected is None:
+        ahead = (look.target - look.position) @ rotation[0, :, 2].double().numpy()
+        assert ahead == pytest.approx(np.linalg.norm(look.target - look.position))
+    else:
+        assert np.abs(look.target - expected).max() < 0.4
 
 
 def test_pictures_come_without_depth_while_nothing_is_drawn_over_them(port: int) -> None:

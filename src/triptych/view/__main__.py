@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fps",
         type=_between(0.1, 1000, float),
-        default=10,
+        default=15,
         help="target frame rate while moving (default: %(default)s)",
     )
     parser.add_argument(

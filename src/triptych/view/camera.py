@@ -108,14 +108,34 @@ class ViewCamera:
         return origin.expand(len(directions), 3).contiguous(), directions
 
 
-def move_browser(client: viser.ClientHandle, view: ViewCamera, world: World, *, distance: float) -> None:
-    """Move the browser's camera, which then orbits the point `distance` unit cubes ahead."""
-    position = world.from_cube(view.position)
-    with client.atomic():
-        client.camera.position = position
-        client.camera.look_at = position + view.rotation[:, 2] * distance / world.scale
-        client.camera.up_direction = -view.rotation[:, 1]
-        client.camera.fov = view.fov
+@dataclass(frozen=True)
+class Look:
+    """Where the browser's camera stands, and the point that it looks at and orbits: (3,) world coordinates.
+
+    Attributes:
+        position, target, up: the camera, the point, and the direction that is up in the picture.
+        fov: vertical field of view in radians.
+    """
+
+    position: NDArray[np.float64]
+    target: NDArray[np.float64]
+    up: NDArray[np.float64]
+    fov: float
+
+    @classmethod
+    def along(cls, view: ViewCamera, world: World, *, distance: float) -> "Look":
+        """A camera's view; it orbits the point `distance` unit cubes ahead."""
+        position = world.from_cube(view.position)
+        target = position + view.rotation[:, 2] * distance / world.scale
+        return cls(position, target, -view.rotation[:, 1], view.fov)
+
+    def move(self, client: viser.ClientHandle) -> None:
+        """Move a browser's camera there."""
+        with client.atomic():
+            client.camera.position = self.position
+            client.camera.look_at = self.target
+            client.camera.up_direction = self.up
+            client.camera.fov = self.fov
 
 
 def picture_pixels(picture: RenderedImage, mode: str) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ class Panel:
                 hint="target while the camera moves",
             )
             self.fov = gui.add_slider("View angle", 10.0, 120.0, 0.1, _degrees(fov), hint="vertical")
+            self.reset = gui.add_button("Reset the view")
             self.level = gui.add_button("Level the horizon")
         with gui.add_folder("Overlays"):
             self.cameras = gui.add_checkbox("Cameras", False, hint="click one to move there")

@@ -21,7 +21,7 @@ from triptych.scenes.keyframes import (
     read_camera_path,
     write_camera_path,
 )
-from triptych.view.camera import ViewCamera, move_browser
+from triptych.view.camera import Look, ViewCamera
 from triptych.workflow.errors import TriptychError
 
 log = logging.getLogger("triptych")
@@ -157,7 +157,7 @@ class Recorder:
     def _move(self, cameras: Cameras, index: int) -> None:
         camera, view = self._client.camera, ViewCamera.of_scene(cameras, index)
         distance = float(np.linalg.norm(camera.look_at - camera.position)) * self._world.scale
-        move_browser(self._client, view, self._world, distance=distance)
+        Look.along(view, self._world, distance=distance).move(self._client)
 
     def _show_note(self, text: str) -> None:
         count = len(self._keyframes)

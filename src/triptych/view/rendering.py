@@ -1,6 +1,7 @@
 """Pictures of the current camera, rendered in a thread: small ones while it moves, sharp ones at rest."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -8,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.radiance.composite import RenderedRays
 from triptych.radiance.render import RadianceField, RenderedImage, render_tiles
+from triptych.radiance.step_schedule import step_scale_for
 from triptych.view.camera import OPAQUE, ViewCamera
 
 log = logging.getLogger("triptych")
@@ -45,17 +48,14 @@ class RenderQueue:
         return self._thread.submit(render_tiles, radiance, *rays, width).result()
 
 
-def orbit_distance(
-    radiance: RadianceField, queue: RenderQueue, view: ViewCamera, middle: NDArray[np.float64]
-) -> float:
-    """Distance in unit cubes from a camera to the point that the viewer orbits.
+def distance_ahead(view: ViewCamera, point: NDArray[np.float64]) -> float:
+    """Distance in unit cubes along the optical axis to the place nearest to a point (3,); 0: not ahead."""
+    ahead = float((point - view.position) @ view.rotation[:, 2])
+    return ahead if ahead > MIN_ORBIT_DISTANCE else 0.0
 
-    It is the point of the optical axis nearest to the scene's `middle` (3,) if that lies ahead of the camera,
-    else the surface straight ahead.
-    """
-    ahead = float((middle - view.position) @ view.rotation[:, 2])
-    if ahead > MIN_ORBIT_DISTANCE:
-        return ahead
+
+def distance_to_surface(radiance: RadianceField, queue: RenderQueue, view: ViewCamera) -> float:
+    """Distance in unit cubes from a camera to the surface straight ahead; 1 if there is none."""
     narrow = replace(view, fov=view.fov / 3, canvas=(1, 1))
     rays = narrow.rays((PROBE, PROBE), (0, PROBE), radiance.background.device)
     rendered = queue(radiance, rays, PROBE)
@@ -110,6 +110,15 @@ def band_rows(width: int, cost: PixelCost) -> int:
     """Rows of a picture to render before checking for a newer request."""
     rays = max(MIN_BAND_RAYS, BAND_SECONDS / cost.seconds)
     return max(1, int(rays / width))
+
+
+def quick_step_scale(radiance: RadianceField, view: ViewCamera, size: Size) -> float:
+    """Factor on the step lengths for a picture that is soon replaced: steps as long as its pixels allow.
+
+    The field's own factor is made for its photographs, which are usually larger than a moving picture.
+    """
+    focal = torch.tensor(size[1] / 2 / math.tan(view.fov / 2))
+    return max(radiance.step_scale, step_scale_for(focal))
 
 
 @dataclass(frozen=True)
@@ -223,15 +232,17 @@ class RenderThread(threading.Thread):
         size = moving_size(full, self._cost, fps=request.fps, min_side=self._min_side)
         began = time.perf_counter()
         # small and quick: never cancelled, or a steady movement would show no picture at all
-        self._render(request, size, size[1], first=True, final=size == full)
+        self._render(request, size, size[1], first=True, final=False)
         self._cost.update(size[0] * size[1], time.perf_counter() - began)
         with self._changed:
             if self._changed.wait_for(lambda: self._superseded(number), REST_SECONDS):
                 return
-        while size != full:
+        final = False
+        while not final:
             size = sharper_size(size, full)
+            final = size == full
             rows = band_rows(size[0], self._cost)
-            if not self._render(request, size, rows, final=size == full, number=number):
+            if not self._render(request, size, rows, final=final, number=number):
                 return
 
     def _render(
@@ -247,6 +258,8 @@ class RenderThread(threading.Thread):
         """Render and show a picture, `rows` rows at a time; False if request `number` was superseded."""
         began = time.perf_counter()
         radiance = self._crop(request.box)
+        if not final:
+            radiance = replace(radiance, step_scale=quick_step_scale(radiance, request.view, size))
         bands = []
         for row in range(0, size[1], rows):
             band = row, min(row + rows, size[1])

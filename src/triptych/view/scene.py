@@ -4,12 +4,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import World
+from triptych.scenes.normalisation import middle_of_view
 from triptych.scenes.scene import read_scene
 from triptych.scenes.scene_files import read_scene_file
 from triptych.scenes.sparse_points import SparsePoints, read_points
@@ -39,6 +42,14 @@ class TrainedScene:
     radiance: RadianceField
     world: World
     cloud: SparsePoints | None
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        """The point (3,) of the unit cube that the cameras look at, as well as that can be said."""
+        poses = np.tile(np.eye(4), (len(self.images), 1, 1))
+        poses[:, :3, :3] = self.cameras.rotation.cpu().double().numpy()
+        poses[:, :3, 3] = self.cameras.position.cpu().double().numpy()
+        return middle_of_view(poses)
 
 
 def study_of(folder: Path) -> Path:

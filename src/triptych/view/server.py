@@ -8,12 +8,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import viser
 from viser._messages import FileTransferPart, FileTransferStartUpload, ShareUrlRequest
 
 from triptych.view.access import checked_requests
-from triptych.view.camera import ViewCamera
-from triptych.view.rendering import PixelCost, RenderQueue, full_size, orbit_distance
+from triptych.view.camera import Look, ViewCamera
+from triptych.view.rendering import (
+    PixelCost,
+    RenderQueue,
+    distance_ahead,
+    distance_to_surface,
+    full_size,
+)
 from triptych.view.scene import TrainedScene
 from triptych.view.session import Options, Session
 from triptych.workflow.errors import TriptychError
@@ -55,6 +62,15 @@ def measure_pixel_cost(scene: TrainedScene, queue: RenderQueue) -> PixelCost:
     return PixelCost(seconds / (width * height))
 
 
+def first_look(scene: TrainedScene, queue: RenderQueue) -> Look:
+    """From the first camera at the scene's middle; if that is behind, at the surface straight ahead."""
+    first, middle = ViewCamera.of_scene(scene.cameras, 0), scene.middle
+    behind = not distance_ahead(first, middle)
+    distance = distance_to_surface(scene.radiance, queue, first) if behind else 1.0
+    look = replace(Look.along(first, scene.world, distance=distance), up=np.array([0.0, 0.0, 1.0]))
+    return look if behind else replace(look, target=scene.world.from_cube(middle))
+
+
 def serve(
     scene: TrainedScene, *, host: str, port: int, options: Options, allowed: Sequence[str] = ()
 ) -> viser.ViserServer:
@@ -73,8 +89,7 @@ def serve(
     check_address(host, port)
     queue = RenderQueue()
     cost = measure_pixel_cost(scene, queue)
-    first = ViewCamera.of_scene(scene.cameras, 0)
-    distance = orbit_distance(scene.radiance, queue, first, scene.world.offset)
+    home = first_look(scene, queue)
     # viser prints its address, the caller prints ours
     with contextlib.redirect_stdout(io.StringIO()), checked_requests(host=host, allowed=allowed):
         server = viser.ViserServer(host=host, port=port, label=scene.name, verbose=False)
@@ -82,17 +97,16 @@ def serve(
     server._websock_server.unregister_handler(ShareUrlRequest)
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     server.scene.set_up_direction("+z")
-    position = scene.world.from_cube(first.position)
-    server.initial_camera.position = position
-    server.initial_camera.look_at = position + first.rotation[:, 2] * distance / scene.world.scale
-    server.initial_camera.fov = first.fov
+    server.initial_camera.position = home.position
+    server.initial_camera.look_at = home.target
+    server.initial_camera.fov = home.fov
     sessions: dict[int, Session] = {}
 
     @server.on_client_connect
     def _(client: viser.ClientHandle) -> None:
         for message in (FileTransferStartUpload, FileTransferPart):
             client._websock_connection.unregister_handler(message)
-        session = Session(client, scene, queue, cost=replace(cost), options=options)
+        session = Session(client, scene, queue, home=home, cost=replace(cost), options=options)
         sessions[client.client_id] = session
         if client.client_id not in server.get_clients():  # disconnected meanwhile
             session.close()

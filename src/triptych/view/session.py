@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import viser
 
 from triptych.scenes.cameras import Cameras
-from triptych.view.camera import ViewCamera, move_browser, picture_pixels, planar_depth
+from triptych.view.camera import Look, ViewCamera, picture_pixels, planar_depth
 from triptych.view.overlays import Overlays
 from triptych.view.panel import MAX_FPS, MIN_FPS, Panel
 from triptych.view.recorder import Recorder
@@ -20,7 +21,8 @@ from triptych.view.rendering import (
     RenderQueue,
     RenderRequest,
     RenderThread,
-    orbit_distance,
+    distance_ahead,
+    distance_to_surface,
 )
 from triptych.view.scene import TrainedScene
 
@@ -28,6 +30,7 @@ log = logging.getLogger("triptych")
 
 MOVING_QUALITY, FINAL_QUALITY = 75, 92  # JPEG qualities
 STATUS_SECONDS = 0.5  # between two updates of the status while moving
+FARTHEST = 3.0  # limit of zooming out, in distances of the farthest photograph from what is orbited
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Session:
         client: the connection.
         scene: the trained scene.
         queue: shared by all sessions.
+        home: where the browser's camera starts.
         cost: first estimate of the rendering time per pixel.
         options: see `Options`.
     """
@@ -64,10 +68,11 @@ class Session:
         scene: TrainedScene,
         queue: RenderQueue,
         *,
+        home: Look,
         cost: PixelCost,
         options: Options,
     ) -> None:
-        self._client, self._scene, self._queue = client, scene, queue
+        self._client, self._scene, self._queue, self._home = client, scene, queue, home
         self._shown_at = self._status_at = 0.0
         self._has_path = False
         self.thread = RenderThread(
@@ -85,6 +90,9 @@ class Session:
             client, scene.world, scene=scene.name, target=options.camera_path, draw=self._draw_path
         )
         self._connect()
+        # The browser's own limit is so far away that the scene is lost before it is reached.
+        away = scene.world.from_cube(scene.cameras.position.cpu().double().numpy()) - home.target
+        client.camera.max_orbit_distance = FARTHEST * float(np.linalg.norm(away, axis=1).max())
         self.thread.start()
         self.refresh()
 
@@ -102,6 +110,7 @@ class Session:
         for element in overlays:
             element.on_update(lambda _: self._update_overlays())
         panel.level.on_click(lambda _: self._level())
+        panel.reset.on_click(lambda _: self._reset())
 
         @panel.fov.on_update
         def _(_: object) -> None:
@@ -132,9 +141,16 @@ class Session:
     def visit(self, index: int) -> None:
         """Move the browser's camera to a photograph's."""
         scene, view = self._scene, ViewCamera.of_scene(self._scene.cameras, index)
-        distance = orbit_distance(scene.radiance, self._queue, view, scene.world.offset)
-        move_browser(self._client, view, scene.world, distance=distance)
-        self.panel.show_fov(view.fov)
+        distance = distance_ahead(view, scene.middle)
+        distance = distance or distance_to_surface(scene.radiance, self._queue, view)
+        self._move(Look.along(view, scene.world, distance=distance))
+
+    def _reset(self) -> None:
+        self._move(self._home)
+
+    def _move(self, look: Look) -> None:
+        look.move(self._client)
+        self.panel.show_fov(look.fov)
 
     def _level(self) -> None:
         self._client.camera.up_direction = (0.0, 0.0, 1.0)
