@@ -87,10 +87,9 @@ def find_images(dataset, settings):
 
 def choose_size(dataset, settings):
     """Replace `image_size: auto` by a number, on which other recipes depend, too."""
-    median = median_side(LISTINGS[dataset].train_files())
-    settings["image_size"] = fitting_size(median)
+    settings["image_size"] = fitting_size(median_side(LISTINGS[dataset].train_files()))
     say(
-        f"datasets.{dataset}: image_size is {settings['image_size']} pixels, as the images have {median} (median)"
+        f"datasets.{dataset}: image_size is {settings['image_size']} pixels, chosen by the size of the images"
     )
 
 
