@@ -51,12 +51,12 @@ def results_table(study: Path, language: str) -> str:
     words = WORDS[language]
     lines = [HEADERS[language], ("---", "---", "---:", "---", "---", "---")]
     for row in read_rows(study):
-        best = row.get("best")
+        best, (part, run) = row.get("best"), row["published"]
         lines.append(
             (
                 row["title"][language],
                 _ours(study, row, words),
-                f"{published_value(*row['published'], row['metric']):.2f}",
+                f"{published_value(part, run, row['metric']):.2f}",
                 words["best"].format(**best) if best else "–",
                 f"`{row['preset']}`",
                 f"`{row['result']}`",
