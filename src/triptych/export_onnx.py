@@ -19,20 +19,12 @@ TOLERANCE = 1e-4  # largest difference between probabilities of ONNX Runtime and
 
 
 def export_onnx(model: str | Path, target: str | Path) -> float:
-    """Write a classifier of a study as ONNX, and compare it with PyTorch.
+    """Write a classifier of a study (see `load_trained`) as ONNX; return its largest difference from PyTorch.
 
     Input `images`: (N, 3, side, side) float32 in 0..1, RGB; the normalisation is part of the model. Output
-    `probabilities`: (N, classes). The names of the classes are in the model's metadata, as JSON.
-
-    Args:
-        model: as for `load_trained`.
-        target: the .onnx file.
-
-    Returns:
-        The largest difference of a probability on random images.
-
-    Raises:
-        TriptychError: the classifier cannot be read, or a package is missing, or the results differ.
+    `probabilities`: (N, classes), compared on random images. The names of the classes are in the model's
+    metadata, as JSON. Raises `TriptychError` if the classifier cannot be read, a package is missing, or the
+    results differ.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:

@@ -45,22 +45,16 @@ def _images(
 
 
 def predict_folder(model: str | Path, folder: str | Path, target: str | Path, *, device: str = "auto") -> str:
-    """Classify all images under a folder, or one image, and write a csv with a row for each.
+    """Classify all images under a folder, or one image, into a csv; return a line on what was classified.
 
     Columns: file (relative to the folder), class, its probability, and what is wrong with a file that cannot
-    be read, whose class is empty.
+    be read, whose class is empty. Raises `TriptychError` if the classifier cannot be read, or there is no
+    readable image.
 
     Args:
         model: as for `load_trained`.
         folder: images in it and its sub-folders are read as for training.
-        target: the csv.
         device: of the recipes: auto, cpu, cuda, ...
-
-    Returns:
-        One line on what was classified and what was not.
-
-    Raises:
-        TriptychError: the classifier cannot be read, or there is no readable image.
     """
     root = Path(folder)
     if not root.exists():

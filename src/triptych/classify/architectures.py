@@ -18,11 +18,8 @@ def build_model(module: str, num_classes: int, image_size: int, options: Mapping
 
     A network for images of any size may leave `image_size` out of `build`. The network, on the CPU, turns (N,
     3, `image_size`, `image_size`) images into (N, `num_classes`) logits; it is tried on two images, also in
-    training mode with a backward pass.
-
-    Raises:
-        TriptychError: there is no such module, it has no `build`, it rejects an option or fails, or its
-            result is not such a classifier or has nothing to train.
+    training mode with a backward pass. Raises `TriptychError` if there is no such module, it has no `build`,
+    it rejects an option or fails, or its result is not such a classifier or has nothing to train.
     """
     model = call_build(module, num_classes, image_size, options)
     name = f"architecture module '{module}'"

@@ -80,10 +80,8 @@ class LabelledImages:
     def subset(self, *, train_size: int | None, test_size: int | None, seed: int) -> "LabelledImages":
         """Keep `train_size` and `test_size` images (None: all), drawn class by class from `seed`.
 
-        The validation images of the source are all kept, and do not count.
-
-        Raises:
-            TriptychError: there are fewer images than that.
+        The validation images of the source are all kept, and do not count. Raises `TriptychError` if there
+        are fewer images than that.
         """
         result = self
         for part, size in (("train", train_size), ("test", test_size)):
@@ -132,10 +130,8 @@ class PackedDataset(LabelledImages):
         """Indices of training images to train on and to validate on, the same for all recipes and seeds.
 
         The validation images of the source if it has some, else `held_out` images in the proportions of the
-        classes; `auto`: a tenth, at least one of each class that has two.
-
-        Raises:
-            TriptychError: none would be left to train on.
+        classes; `auto`: a tenth, at least one of each class that has two. Raises `TriptychError` if none is
+        left to train on.
         """
         count = len(self.train_labels)
         if self.validation:
@@ -210,10 +206,7 @@ def identity(description: Mapping[str, Any]) -> str:
 def save_packed(
     folder: str | Path, images: LabelledImages, *, name: str, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write a data set's arrays and `dataset.json` into `folder`, all of them or none.
-
-    Returns:
-        The content of `dataset.json`.
+    """Write a data set's arrays and `dataset.json`, which is returned, into `folder`, all of them or none.
 
     Raises:
         TriptychError: a part without images.

@@ -80,11 +80,8 @@ _tier: str | None = None  # None: not chosen yet
 def configure(setting: str | bool) -> str:
     """Choose the kernels of this process and of those that it starts; call it before any kernel runs.
 
-    Args:
-        setting: `auto` for the best tier of this CPU, `off` (which YAML reads as false), or a tier.
-
-    Returns:
-        One of `TIERS`, or `off`.
+    `setting` is `auto` for the best tier of this CPU, `off` (which YAML reads as false), or a tier. Returns
+    one of `TIERS`, or `off`.
 
     Raises:
         TriptychError: the CPU or this installation lacks the tier.

@@ -11,6 +11,8 @@ from triptych.workflow.errors import TriptychError
 class ViT(nn.Module):
     """Patches, a class token, learned positions, pre-norm Transformer blocks, a linear classifier.
 
+    Raises `TriptychError` if the options do not fit each other or the images.
+
     Args:
         num_classes: number of classes; 0: the features of the class token instead of logits.
         image_size: side of the square images in pixels.
@@ -19,9 +21,6 @@ class ViT(nn.Module):
         dropout: dropout probability after the positions, after attention and in the MLP.
         stochastic_depth: block b of `depth`, from 1, drops with probability stochastic_depth * b / depth.
         mimetic: whether attention and positions start as in trained networks (see `mimetic_init`).
-
-    Raises:
-        TriptychError: the options do not fit each other or the images.
     """
 
     # Read by triptych.training.optimizer: what is not decayed, and the input and output layers.

@@ -120,7 +120,6 @@ def extract_features(
             for images of up to 640 pixels, and if larger ones have few features.
         masks: a folder with a mask NAME.png for each image, where NAME includes the image's suffix. No
             features are found where it is black.
-        peak_threshold: smallest contrast of a feature.
         affine: affine shape and domain-size pooling of features, for large changes of view: much slower.
     """
     options = pycolmap.FeatureExtractionOptions()

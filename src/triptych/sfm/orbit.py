@@ -86,12 +86,10 @@ def intrinsics(width: int, height: int) -> dict[str, float]:
 
 
 def render(scene: StillLife, pose: Array, *, width: int, height: int, samples: Array) -> NDArray[np.uint8]:
-    """One picture, (height, width, 3) uint8: the mean over samples within pixel and exposure.
+    """One picture of `scene`, (height, width, 3) uint8: the mean over samples within pixel and exposure.
 
     Args:
-        scene: what is filmed.
         pose: camera-to-world at mid exposure, (4, 4), looking along -z.
-        width, height: pixels.
         samples: (n, 2) offsets in pixels; 0..1 is within the pixel itself.
     """
     focal = intrinsics(width, height)["fl_x"]
@@ -124,20 +122,15 @@ def film_orbit(
     threads: int = 1,
     provenance: dict[str, Any] | None = None,
 ) -> None:
-    """Render the film and write it, with its true cameras in a separate file.
+    """Render `film`, H.264 in .mp4, and write it, with its true cameras in a separate file.
 
     Args:
-        film: the film to write, H.264 in .mp4.
         truth: the transforms.json to write, with all film frames in order of time. Each entry also has
             `frame`, `time` in seconds, and `blurred`. Names are those of the extracted frames.
         width, height: pixels, even.
-        frames: number of frames of the film.
-        fps: frames per second.
         sweep: degrees walked around the still life.
         blurred: share of frames with motion blur, 0 to 0.6.
         seed: seed of the shaky moments.
-        threads: number of frames rendered at once.
-        provenance: added to `truth`.
     """
     camera = intrinsics(width, height)
     scene = still_life(density=camera["fl_x"] / DISTANCE)

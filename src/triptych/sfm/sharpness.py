@@ -83,14 +83,10 @@ def mark_kept(
 ) -> list[ManifestRow]:
     """The frames with their `status`: kept, or the reason for rejection.
 
-    The sharpest frame of a window is rejected if its sharpness is below `reject_below` times the median of
-    its neighbours' sharpness: absolute sharpness depends on the scene, but neighbouring frames show nearly
-    the same. The median ignores other blurry frames as long as they are the minority.
-
-    Args:
-        chosen: the sharpest frame of each window, in order of time.
-        reject_below: from 0 (keep all) to 1.
-        neighbours: number of chosen frames on either side that count as neighbours.
+    The sharpest frame of a window (`chosen`, in order of time) is rejected if its sharpness is below
+    `reject_below` (0: keep all) times the median of that of its `neighbours` chosen frames on either side:
+    absolute sharpness depends on the scene, but neighbouring frames show nearly the same. The median ignores
+    other blurry frames as long as they are the minority.
     """
     status = {frame.frame: NOT_SHARPEST for frame in frames}
     values = [frame.sharpness for frame in chosen]

@@ -69,11 +69,9 @@ def _texture(picture: Image.Image, density: float) -> Texture:
 def _photograph(
     name: str, size: tuple[float, float], density: float, tint: str | None = None, border: float = 0
 ) -> Image.Image:
-    """The middle of a photograph of scikit-image, scaled to a size in units.
+    """The middle of a photograph of `skimage.data`, scaled to a size (width, height) in units.
 
     Args:
-        name: of the function of `skimage.data`.
-        size: width and height in units.
         density: texels per unit.
         tint: colour that replaces mid-grey.
         border: share of the photograph that is cut off on each side. This enlarges its grain, which is noise
@@ -128,14 +126,10 @@ def _wall(density: float) -> Image.Image:
 
 
 def trace(scene: StillLife, origin: Rays, direction: Rays) -> NDArray[np.float32]:
-    """Colours (rays, 3) in 0..1 of rays from inside the dome.
+    """Colours (rays, 3) in 0..1 of rays from inside the dome, of origins (3, rays) or (3, 1) and unit
+    directions (3, rays), float32.
 
     Lambert shading by one distant light with hard shadows: a point has the same colour from everywhere.
-
-    Args:
-        scene: the scene.
-        origin: (3, rays) or (3, 1) float32.
-        direction: (3, rays) float32 of length 1.
     """
     surfaces: list[Surface] = [*scene.solids, scene.ground, scene.dome]
     colours = np.empty((direction.shape[1], 3), np.float32)
