@@ -1,7 +1,6 @@
 """The page's form: on a desk and on a phone, light and dark, on paper, for everyone, and without scripts."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -143,15 +142,15 @@ def test_the_page_is_small_and_soon_ready(browser: Browser, address: str) -> Non
     content = Path(address.removeprefix("file://")).read_text(encoding="utf-8")
     films = sum(len(part.split('"')[0]) for part in content.split('src="data:video')[1:])
     assert len(content.encode()) - films < SIZE
-    times = []
-    for _ in range(3):
-        page = browser.new_page(viewport=DESK)
-        start = time.monotonic()
-        page.goto(address, wait_until="domcontentloaded")
-        page.evaluate("document.querySelector('.choice input:not(:checked)').click()")
-        times.append(time.monotonic() - start)
-        page.close()
-    assert min(times) < 2
+    page = browser.new_page(viewport=DESK)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    page.goto(address, wait_until="domcontentloaded")
+    page.evaluate("document.querySelector('.choice input:not(:checked)').click()")
+    expect(page.locator(".view").first).to_be_visible()
+    spent = {item["name"]: item["value"] for item in session.send("Performance.getMetrics")["metrics"]}
+    page.close()
+    assert spent["ProcessTime"] < 2  # seconds of the processor, however busy the machine is
 
 
 @pytest.mark.slow

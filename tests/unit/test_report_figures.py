@@ -127,7 +127,7 @@ def test_a_large_picture_is_scaled_and_compressed_and_a_small_one_is_left_alone(
     Image.fromarray(noise).save(tmp_path / "large.png")
     large = embed_picture(tmp_path / "large.png")
     assert large.uri.startswith("data:image/webp;base64,")
-    assert (large.width, large.height) == (MAX_SIDE, 720)
+    assert (large.width, large.height) == (MAX_SIDE, MAX_SIDE * 9 // 16)
     Image.fromarray(noise[:20, :30]).save(tmp_path / "small.png")
     small = embed_picture(tmp_path / "small.png")
     assert small.uri.startswith("data:image/png;base64,")

@@ -53,14 +53,24 @@ const axis = ({ title, type, range }, log) => ({
   range: type === "log" ? range.map(Math.log10) : range, nticks: 5, zeroline: false, fixedrange: true,
   gridcolor: colour("var(--rule)"), linecolor: colour("var(--rule)"), automargin: true,
 });
-const layout = (panel, log, unit) => ({
-  height: 190, margin: { l: 34, r: 6, t: 4, b: 34 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
+const layout = (panel, log, unit, height) => ({
+  height, margin: { l: 34, r: 6, t: 4, b: 34 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
   font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("var(--muted)") },
   showlegend: false, dragmode: false, hovermode: "x unified",
   hoverlabel: { bgcolor: colour("var(--raised)"), bordercolor: colour("var(--rule)"), namelength: -1, font: { size: 11, color: colour("var(--ink)") } },
   xaxis: { ...axis(panel.x), showgrid: false, showline: true, unifiedhovertitle: { text: `${plain(unit)} %{x:.4~g}` } },
   yaxis: axis(panel.y, log),
 });
+
+const nameLines = (figure, lines) => {
+  const names = element(figure, "p", { className: "legend" });
+  for (const { name, colour, width, opacity = 1, dash = "" } of lines) {
+    const item = element(names, "span", { textContent: name });
+    item.prepend(Object.assign(document.createElement("i"), { className: width ? dash : "dot" }));
+    item.style = `--colour: ${colour}; --width: ${width}px; --opacity: ${opacity}`;
+  }
+  return names;
+};
 
 const drawCurves = (figure, { columns, panels, legend }) => {
   const charts = element(figure, "div", { className: "charts" });
@@ -73,13 +83,8 @@ const drawCurves = (figure, { columns, panels, legend }) => {
     element(place, "p", { textContent: panel.title });
     return element(place, "div");
   });
-  const draw = () => panels.forEach((panel, index) => plotly().react(places[index], traces(panel), layout(panel, log, unit), { displayModeBar: false, responsive: true }));
-  const names = element(figure, "p", { className: "legend" });
-  for (const line of legend) {
-    const item = element(names, "span", { textContent: line.name });
-    item.prepend(Object.assign(document.createElement("i"), { className: line.width ? line.dash ?? "" : "dot" }));
-    for (const [name, value] of [["colour", line.colour], ["width", `${line.width}px`], ["opacity", line.opacity ?? 1]]) item.style.setProperty(`--${name}`, value);
-  }
+  const draw = () => panels.forEach((panel, index) => plotly().react(places[index], traces(panel), layout(panel, log, unit, panels.length > 1 ? 190 : 270), { displayModeBar: false, responsive: true }));
+  const names = nameLines(figure, legend);
   const button = element(names, "button", { type: "button", textContent: "logarithmic" });
   const press = () => button.setAttribute("aria-pressed", log);
   button.addEventListener("click", () => { log = !log; press(); draw(); });
@@ -134,7 +139,8 @@ const drawCameras = (figure, scene) => {
     const step = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] }[event.key];
     if (step) { event.preventDefault(); turn(...step); }
   });
-  const names = element(figure, "p", { className: "legend" });
+  const names = nameLines(figure, [{ name: "training", colour: "var(--series-1)" }, { name: "held out", colour: "var(--series-2)" }]);
+  element(names, "span", { textContent: "Drag to turn." });
   for (const [text, change] of [["closer", 1.3], ["farther", 1 / 1.3]]) {
     element(names, "button", { type: "button", textContent: text }).addEventListener("click", () => { zoom *= change; draw(); });
   }

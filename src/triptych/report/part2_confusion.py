@@ -29,7 +29,7 @@ from triptych.report.part2_grid import Grid
 from triptych.workflow.files import read_array
 
 MOST = 20  # maximum number of groups in a figure
-MAX_LETTERS = 24  # of the name of a class
+LETTERS = 2.4  # of the name of a class, for each inch of the page
 BESIDE = 2  # panels in a row
 DARKEST = 0.65  # opacity of 100 %: the numbers stay readable on light and dark pages
 SHADED, NUMBERED = 0.005, 0.045  # minimum shares for shading, and for a number off the diagonal
@@ -127,7 +127,7 @@ def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
 
 def draw_matrices(panels: Sequence[tuple[str, NDArray[np.float64]]], names: Sequence[str]) -> Figure:
     """Panels of a title and a matrix (G, G), whose rows sum to 1; G names in the same order."""
-    names = [shorten(name, MAX_LETTERS) for name in names]
+    names = [shorten(name, max(13, int(LETTERS * page_width()))) for name in names]
     columns = columns_that_fit(min(BESIDE, len(panels)), 4.5)
     rows = -(-len(panels) // columns)
     longest = max(map(len, names))

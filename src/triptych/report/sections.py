@@ -19,7 +19,7 @@ from triptych.report.tables import Table
 from triptych.workflow.errors import TriptychError
 
 SMALL = 48 * 1024  # bytes of a PNG that is embedded as it is
-MAX_SIDE = 1280  # pixels
+MAX_SIDE, QUALITY = 960, 82  # pixels; of WebP
 THEME = {INK: "--ink", MUTED: "--muted", RULE: "--rule"} | {
     colour: f"--series-{number}" for number, colour in enumerate(COLOURS, 1)
 }
@@ -145,6 +145,7 @@ def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
         raise TriptychError(f"{path}: not a whole SVG; delete it and run again")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r'data:image/png;base64,([^"]*)', _smaller, text)
     # Matplotlib names pictures by their content, so equal ones share an id. Nothing refers to it.
     text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
@@ -158,15 +159,25 @@ def embed_figure(path: Path, *, prefix: str, description: str) -> Markup:
 
 
 def embed_picture(path: Path) -> Picture:
-    """Embed a picture; a large one is scaled to at most 1280 pixels a side and compressed as WebP."""
+    """Embed a picture; a large one is scaled to at most 960 pixels a side and compressed as WebP."""
     image = load_image(path, remedy="delete the folder and run again")
     if image.format == "PNG" and max(image.size) <= MAX_SIDE and path.stat().st_size <= SMALL:
         return Picture(_data_uri(path.read_bytes(), "image/png"), *image.size)
     image = eight_bits(image)
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    return Picture(_data_uri(_webp(image), "image/webp"), *image.size)
+
+
+def _webp(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, "WEBP", quality=88, method=5)
-    return Picture(_data_uri(stream.getvalue(), "image/webp"), *image.size)
+    image.save(stream, "WEBP", quality=QUALITY, method=5)
+    return stream.getvalue()
+
+
+def _smaller(png: re.Match[str]) -> str:
+    """The data URI of a PNG, or of WebP if that is less."""
+    webp = _data_uri(_webp(Image.open(io.BytesIO(base64.b64decode(png[1])), formats=["PNG"])), "image/webp")
+    return min(png[0], webp, key=len)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
