@@ -157,8 +157,11 @@ def _records_of_the_past() -> dict[Path, Any]:
         with _naming(path):
             records[path] = read_json(path)
             records[path]["finished"] = int(records[path]["finished"])
-    with TemporaryFile(dir=RECORDS) as probe:
-        now = os.fstat(probe.fileno()).st_mtime_ns
+    try:
+        with TemporaryFile(dir=RECORDS) as probe:
+            now = os.fstat(probe.fileno()).st_mtime_ns
+    except OSError:  # the results can only be read
+        return records
     future = sorted({record["finished"] for record in records.values() if record["finished"] > now})
     past = {finished: now - len(future) + place for place, finished in enumerate(future)}
     for path, record in records.items():
@@ -166,7 +169,7 @@ def _records_of_the_past() -> dict[Path, Any]:
             record["finished"] = past[record["finished"]]
             write_json(path, record)
     if future:
-        os.utime(LATEST, ns=(now, now))
+        LATEST.touch()
     return records
 
 
