@@ -21,6 +21,9 @@ PAGES = {
     "study/README.md": "study_files.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
+NOT_SEARCHED = ("benchmarks/RESULTS.md", "config_yaml.md", "license.md")
+ROW = re.compile(r"^\| (?!error |warning |---)(.+) \| (.*) \|$", flags=re.MULTILINE)
+HEADER = re.compile(r"^\| (?:error|warning) .*\n\| ---.*\n", flags=re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)(#[^)]*)?\)")
 
 
@@ -37,6 +40,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn the repository's relative links into those of the site."""
     here = page.file.src_uri
+    if here in NOT_SEARCHED:
+        page.meta["search"] = {"exclude": True}
+    if here == "messages.md":
+        # A heading for each message, so that the search finds it by its words and shows its cure.
+        markdown = ROW.sub(r"### \1\n\n\2\n", HEADER.sub("", markdown))
+        page.meta["hide"] = ["toc"]
     folder = posixpath.dirname(SOURCES.get(here, f"docs/{here}"))
 
     def replace(found: re.Match[str]) -> str:
