@@ -72,7 +72,7 @@ def test_the_command_as_written_plans_the_part_that_uses_the_data(
     ("file", "target"),
     [
         ("flowers.yaml", "results/probe/simclr/seed0/metrics.json"),
-        ("desk.yaml", "results/scenes/desk/views.json"),
+        ("desk.yaml", "results/scenes/desk/transforms.json"),
         ("mynet.yaml", "results/grid/mynet-baseline/seed0/metrics.json"),
     ],
 )
