@@ -38,7 +38,7 @@ study: $(INSTALLED) ## the full study of config.yaml
 collect: $(INSTALLED) ## copy the finished results of a run into study/, checked: make collect FROM=/path/to/run
 	$(BIN)/python -m triptych.study collect $(FROM)
 
-study-page: $(INSTALLED) ## page, tables and docs/study.md from the results in study/; nothing is trained
+study-page: $(INSTALLED) ## page, docs/study.md and tables, also in README, from the results in study/; nothing is trained
 	$(BIN)/python -m triptych.study document
 	$(SNAKEMAKE) --cores all --directory studies/page --configfile presets/cpu.yaml presets/overfitting.yaml study/page.yaml
 
