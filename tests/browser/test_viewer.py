@@ -134,7 +134,7 @@ def test_the_panel_has_its_controls(viewer: Viewer) -> None:
     page = viewer.page
     for label in ("Show", "Frames/s", "View angle", "Cameras", "Sparse points", "Seconds"):
         expect(page.get_by_text(label, exact=True)).to_be_visible()
-    for name in ("Level the horizon", "Add", "Remove last", "Clear", "Play / stop", "Save"):
+    for name in ("Reset the view", "Level the horizon", "Add", "Remove last", "Clear", "Play / stop", "Save"):
         expect(page.get_by_role("button", name=name, exact=True)).to_be_attached()
     expect(page.get_by_text("0 keyframes")).to_be_visible()
 
@@ -146,6 +146,24 @@ def test_dragging_moves_the_camera_and_rest_sharpens(viewer: Viewer) -> None:
     viewer.wait_for(lambda picture: np.abs(picture - before).mean() > 5)
     viewer.until_sharp()
     assert shows_the_ball(viewer.picture())  # the camera turns around the middle
+
+
+def test_no_drag_loses_the_scene(viewer: Viewer) -> None:
+    """Right-handed and long ones, over the top as well: the camera stays around the ball."""
+    for across, down in ((500, 0), (0, 300), (-300, -500), (150, 700)):
+        viewer.drag(across, down)
+        viewer.wait_for(shows_the_ball)
+
+
+def test_the_view_is_reset(viewer: Viewer) -> None:
+    page = viewer.page
+    page.mouse.move(200, 350)
+    page.mouse.down(button="right")
+    page.mouse.move(700, 350, steps=8)
+    page.mouse.up(button="right")
+    viewer.wait_for(lambda picture: not shows_the_ball(picture))  # it has moved sideways
+    page.get_by_role("button", name="Reset the view", exact=True).click()
+    viewer.wait_for(shows_the_ball)
 
 
 def test_the_wheel_zooms(viewer: Viewer) -> None:

@@ -98,13 +98,15 @@ def test_a_picture_that_is_small_enough_to_be_shown_whole_at_once_is_rendered_ag
     )
     exact = RenderedImage.from_rays(seen, (24, 16), field.background).colour
     first, last = ((frame.picture.colour - exact).abs().mean() for frame in frames)
-    assert last < 1e-3 < first < 0.1
+    assert last < first / 10 and 1e-4 < first < 0.1
 
 
-def test_moving_pictures_have_steps_as_long_as_their_pixels_allow(field: RadianceField) -> None:
+def test_moving_pictures_have_steps_as_long_as_their_pixels_allow_but_not_above_twice_the_field_s(
+    field: RadianceField,
+) -> None:
     photographs = replace(field, step_scale=2.0)  # of 500 pixels, say
-    scales = [quick_step_scale(photographs, VIEW, (side * 3 // 2, side)) for side in (64, 200, 4000)]
-    assert scales[0] == 8 and 4 < scales[1] < 8 and scales[2] == 2
+    scales = [quick_step_scale(photographs, VIEW, (side * 3 // 2, side)) for side in (64, 400, 4000)]
+    assert scales[0] == 4 and 2 < scales[1] < 4 and scales[2] == 2
 
 
 def test_a_new_request_cancels_the_sharpening_of_the_old_one(running: RunningThread) -> None:
