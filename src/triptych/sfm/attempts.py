@@ -32,11 +32,17 @@ class Attempt(NamedTuple):
     matching: Mapping[str, Any] | None = None
     pairs: int = 0  # of the new matches, estimated
     features: float = 0  # of the new matches, estimated
+    restart: int = 0  # changes the seed
 
     @property
     def seconds(self) -> float:
         """Estimated seconds of matching on two cores."""
         return matching_seconds(self.pairs, self.features, REFERENCE_CORES) if self.matching else 0.0
+
+    def again(self) -> "Attempt":
+        """The same from other images."""
+        name, restart = self.name.split(", start ")[0], self.restart + 1
+        return self._replace(name=f"{name}, start {restart + 1}", restart=restart)
 
 
 def attempts(settings: Mapping[str, Any], counts: MatchCounts) -> list[Attempt]:
@@ -92,11 +98,12 @@ def run_mapper(
     nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
     """
     simplify_lenses(database, everywhere=attempt.tolerant)
+    start = colmap_seed("mapping", seed, *([attempt.restart] if attempt.restart else []))
     if attempt.mapper == "global":
         pycolmap.calibrate_view_graph(database)
         options = pycolmap.GlobalPipelineOptions()
         options.num_threads = options.mapper.num_threads = 1
-        options.random_seed = options.mapper.random_seed = colmap_seed("mapping", seed)
+        options.random_seed = options.mapper.random_seed = start
         options.min_model_size, options.image_names = MIN_REGISTERED, names
         adjustment = options.mapper.bundle_adjustment.ceres
         adjustment.use_gpu = options.mapper.global_positioning.use_gpu = pycolmap.has_cuda
@@ -104,7 +111,7 @@ def run_mapper(
         return dict(pycolmap.global_mapping(database, images, scratch, options=options))
     incremental = pycolmap.IncrementalPipelineOptions()
     incremental.num_threads = 1
-    incremental.random_seed = colmap_seed("mapping", seed)
+    incremental.random_seed = start
     incremental.min_model_size, incremental.image_names = MIN_REGISTERED, names
     if attempt.tolerant:
         incremental.mapper.init_min_tri_angle = 6.0

@@ -14,6 +14,7 @@ from triptych.data.image_files import natural_order
 from triptych.sfm.attempts import LONGEST_RETRY, MIN_REGISTERED, Attempt, attempts, run_mapper
 from triptych.sfm.database import MatchCounts, colmap_seed, count_matches, quieten
 from triptych.sfm.diagnosis import Diagnosis, advise, diagnose, has_still_background, is_hopeless
+from triptych.sfm.double_images import DoubleImages, find_double_images
 from triptych.sfm.held_out import held_out_names, register_held_out
 from triptych.sfm.lens import refine
 from triptych.sfm.matching import match_features
@@ -27,6 +28,7 @@ log = logging.getLogger("triptych")
 
 ENOUGH = 0.9  # of the images have a pose: no other attempt is made
 HALF = 0.5
+STARTS = 8  # times that an attempt is made, from other images, while its model shows something twice
 
 
 @dataclass
@@ -38,10 +40,16 @@ class _Outcome:
     database: Path
     counts: MatchCounts
     principal_points: dict[int, str]
+    double: DoubleImages
 
     @property
     def registered(self) -> int:
         return self.models[0].num_reg_images() if self.models else 0
+
+    @property
+    def quality(self) -> tuple[bool, int, int]:
+        """The larger, the better."""
+        return not self.double.found, self.registered, -len(self.double.apart)
 
     def summary(self) -> dict[str, Any]:
         """Its entry in sfm.json."""
@@ -55,6 +63,7 @@ class _Outcome:
             **found,
             "features_per_image": self.counts.features_per_image,
             "verified_pairs": self.counts.verified_pairs,
+            "double_images": len(self.double.apart),
         }
 
 
@@ -89,7 +98,8 @@ def _attempt(
         if not math.isfinite(models[0].compute_mean_reprojection_error()):
             log.warning("%s: bundle adjustment diverged", attempt.name)
             models = []
-    return _Outcome(attempt, models, used, count_matches(used), notes)
+    double = find_double_images(models[0]) if models else DoubleImages(0, [])
+    return _Outcome(attempt, models, used, count_matches(used), notes, double)
 
 
 def _advice(found: Diagnosis, models: list[dict[str, Any]]) -> str:
@@ -116,7 +126,8 @@ def map_scene(
     """Find camera poses and points, and write the largest model in COLMAP's binary format.
 
     While fewer than 90 % of the images get a pose, it is tried again with other settings (see `attempts`),
-    unless the matches show that none can help. The attempt that places most images counts. Every `holdout`-th
+    unless the matches show that none can help. A model that shows something twice is tried again from other
+    images. Of those that do not, the attempt that places most images counts. Every `holdout`-th
     image takes no part and is registered afterwards (None: all take part). Raises `TriptychError` if no
     model, or only one of fewer than three images, can be made.
 
@@ -143,9 +154,11 @@ def map_scene(
             {"images": model.num_reg_images(), "files": file_ranges(registered_names(model), every)}
             for model in best.models
         ]
-        wrong = has_still_background(found)
         few = best.registered < ENOUGH * len(names)
-        advice = _advice(found, models) if few or wrong else None
+        wrong = has_still_background(found) or best.double.found
+        advice = _advice(found, models) if few or has_still_background(found) else None
+        if best.double.found:
+            advice = f"{best.double.advice}; {advice}" if advice else best.double.advice
         if best.registered < MIN_REGISTERED:
             placed = "no two images to start from" if not best.models else f"only {best.registered} images"
             raise TriptychError(f"{images}: mapping found {placed} ({counts}); {advice}")
@@ -184,8 +197,11 @@ def _reconstruct(
     """The best outcome, and a summary of each attempt."""
     best: _Outcome | None = None
     tried: list[dict[str, Any]] = []
-    for number, attempt in enumerate(attempts(options["settings"], found.counts)):
-        if best is not None and (best.registered >= ENOUGH * len(names) or is_hopeless(found)):
+    ladder = attempts(options["settings"], found.counts)
+    while ladder:
+        attempt = ladder.pop(0)
+        enough = best is not None and best.registered >= ENOUGH * len(names)
+        if best is not None and (is_hopeless(found) or (enough and not attempt.restart)):
             break
         if attempt.seconds > LONGEST_RETRY:
             reason = f"matching would take about {format_seconds(attempt.seconds)} on two cores"
@@ -193,10 +209,13 @@ def _reconstruct(
             continue
         if best is not None:
             log.info("%d of %d images have a pose; trying: %s", best.registered, len(names), attempt.name)
-        outcome = _attempt(attempt, images, database, scratch / str(number), names=names, **options)
+        outcome = _attempt(attempt, images, database, scratch / str(len(tried)), names=names, **options)
         tried.append(outcome.summary())
-        if best is None or outcome.registered > best.registered:
+        if best is None or outcome.quality > best.quality:
             best = outcome
+        if outcome.double.found and attempt.matching is None and attempt.restart < STARTS - 1:
+            log.info("%s: %s", attempt.name, outcome.double.advice)
+            ladder.insert(0, attempt.again())
     assert best is not None
     for summary in tried:
         summary["chosen"] = summary["attempt"] == best.attempt.name
