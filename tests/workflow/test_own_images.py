@@ -174,13 +174,14 @@ def test_images_without_labels_get_an_encoder_features_and_neighbours(mine: Stud
     draw(folder, *(f"{place}/{number}.jpg" for place in ("2023", "2024") for number in range(20)))
     mine.configure(
         parts=["self_supervision", "grid"],
-        datasets={"photos": {"source": "folder", "path": str(folder), "image_size": 8, "labels": "none"}},
+        datasets={"photos": {"source": "folder", "path": str(folder), "labels": "none"}},
         self_supervision={"dataset": "photos"},
         grid={"dataset": "photos"},
     )
     directory = ["--directory", "studies/photos"]
     output = mine.run(*directory)
     assert "the images of photos have no labels: part grid is left out" in output
+    assert "datasets.photos: image_size is 32 pixels, chosen by the size of the images" in output
     results = mine.folder / "studies/photos/results"
     features = np.load(results / "nearest_images/simclr/seed0/features.npy")
     files = pd.read_csv(results / "nearest_images/simclr/seed0/files.csv")
