@@ -109,8 +109,8 @@ def _messages(tree: ast.Module, *, returning: bool) -> Iterator[tuple[str, ast.e
 def collect() -> dict[str, dict[str, list[str]]]:
     """The patterns of all messages, by topic and kind, each once."""
     found: dict[str, dict[str, list[str]]] = {topic: {} for topic in TOPICS}
-    for path in sorted(SOURCES.rglob("*.py")):
-        place = path.relative_to(SOURCES).as_posix()
+    for path in [*sorted(SOURCES.rglob("*.py")), *sorted((ROOT / "rules/inputs").glob("*.smk"))]:
+        place = path.relative_to(SOURCES).as_posix() if path.is_relative_to(SOURCES) else path.name
         starts = {start: topic for topic, all_of in TOPICS.items() for start in all_of}
         topic = starts[max(filter(place.startswith, starts), key=len)]
         tree = ast.parse(path.read_text(encoding="utf-8"))
