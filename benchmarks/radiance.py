@@ -142,17 +142,8 @@ def _networks(trainer: Trainer) -> dict[str, float]:
 
     def ours() -> None:
         parallel(networks.evaluate, tasks, *common, density, colour)
-        parallel(
-            networks.evaluate_backward,
-            tasks,
-            *common,
-            kernels.backward,
-            d_raw,
-            d_output,
-            d_weights,
-            d_encoding,
-            d_features,
-        )
+        gradients = d_weights, d_encoding, d_features
+        parallel(networks.evaluate_backward, tasks, *common, kernels.backward, (d_raw, d_output), gradients)
 
     square = torch.rand(4096, 4096, dtype=torch.bfloat16)
     times = _medians(ours=ours, product=lambda: square @ square)

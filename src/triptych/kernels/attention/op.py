@@ -68,13 +68,6 @@ class _Attention(torch.autograd.Function):
         qkv, logarithms = ctx.saved_tensors
         dy = dy.to(torch.bfloat16).contiguous()
         gradient = torch.empty_like(qkv)
-        parallel(
-            kernels.attend_backward,
-            len(qkv),
-            qkv.data_ptr(),
-            dy.data_ptr(),
-            *ctx.shape,
-            logarithms.numpy(),
-            gradient.data_ptr(),
-        )
+        maps = qkv.data_ptr(), dy.data_ptr(), *ctx.shape, logarithms.numpy(), gradient.data_ptr()
+        parallel(kernels.attend_backward, len(qkv), *maps)
         return gradient, None

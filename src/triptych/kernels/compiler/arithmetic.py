@@ -19,14 +19,14 @@ E4, E3, E2 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float3
 
 
 @instruction(types.float32)
-def power_of_two(builder: Any, kinds: Any, exponent: Any) -> Any:
+def power_of_two(builder, kinds, exponent):
     """2 to a whole power, given and returned as a float32, from -126 to 127."""
     whole = builder.add(builder.fptosi(exponent, INT32), ir.Constant(INT32, 127))
     return builder.bitcast(builder.shl(whole, ir.Constant(INT32, 23)), FLOAT)
 
 
 @instruction(types.float32)
-def power_above(builder: Any, kinds: Any, value: Any) -> Any:
+def power_above(builder, kinds, value):
     """The exponent of the least whole power of two that is not below a positive float32, as a float32."""
     below = builder.sub(builder.bitcast(value, INT32), ir.Constant(INT32, 1))
     exponent = builder.sub(builder.lshr(below, ir.Constant(INT32, 23)), ir.Constant(INT32, 126))
@@ -34,7 +34,7 @@ def power_above(builder: Any, kinds: Any, value: Any) -> Any:
 
 
 @instruction(types.uint32)
-def truncated(builder: Any, kinds: Any, value: Any) -> Any:
+def truncated(builder, kinds, value):
     """A float32 that is not negative, without its fraction, as a uint32."""
     return builder.fptosi(value, INT32)
 
@@ -42,7 +42,7 @@ def truncated(builder: Any, kinds: Any, value: Any) -> Any:
 def _wrapping(name: str) -> Any:
     """An operation on two uint32 whose result is a uint32: Numba's own would widen to 64 bits."""
 
-    def operate(builder: Any, kinds: Any, left: Any, right: Any) -> Any:
+    def operate(builder, kinds, left, right):
         return getattr(builder, name)(left, right)
 
     return instruction(types.uint32, (types.uint32, types.uint32))(operate)

@@ -31,10 +31,10 @@ def instruction(
     """
 
     def decorate(build: Callable[..., Any]) -> Any:
-        def definition(typing: Any, *arguments: Any) -> Any:
+        def definition(typing, *arguments):
             kinds = expected or tuple(_kind(argument) for argument in arguments)
 
-            def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+            def generate(context, builder, _signature, values):
                 value = build(builder, kinds, *values)
                 return context.get_dummy_value() if value is None else value
 
@@ -54,12 +54,12 @@ def named_as(definition: Any, build: Any, *, skip: int) -> Any:
     return definition
 
 
-def _kind(argument: Any) -> Any:
+def _kind(argument):
     number = isinstance(argument, types.Integer | types.Float | types.Boolean)
     return types.intp if number and argument not in (types.uint16, types.float32) else argument
 
 
-def pointer(builder: Any, address: Any, element: Any) -> Any:
+def pointer(builder, address, element):
     """An address as a pointer to `element`."""
     return builder.inttoptr(address, element.as_pointer())
 
@@ -100,7 +100,7 @@ class Bfloat16(ir.types._BaseFloatType):  # type: ignore[misc]
 Bfloat16._create_instance()
 
 
-def _like(value: Any, element: Any) -> Any:
+def _like(value, element):
     """The type of a value, scalar or vector, with other elements."""
     return ir.VectorType(element, value.type.count) if isinstance(value.type, ir.VectorType) else element
 
@@ -111,7 +111,7 @@ def _whole(value: Any, number: int) -> Any:
     return ir.Constant(value.type, number if count is None else [number] * count)
 
 
-def as_bfloat16(builder: Any, value: Any) -> Any:
+def as_bfloat16(builder, value):
     """The bits of the bfloat16 nearest to a float32 or to a vector of them, ties to even."""
     if NATIVE_BFLOAT16:  # one instruction
         return builder.bitcast(builder.fptrunc(value, _like(value, Bfloat16())), _like(value, HALF))
@@ -125,13 +125,13 @@ def as_bfloat16(builder: Any, value: Any) -> Any:
     )
 
 
-def from_bfloat16(builder: Any, bits: Any) -> Any:
+def from_bfloat16(builder, bits):
     """The float32 value of bfloat16 bits, or of a vector of them."""
     wide = builder.zext(bits, _like(bits, INT32))
     return builder.bitcast(builder.shl(wide, _whole(wide, 16)), _like(bits, FLOAT))
 
 
-def converted(builder: Any, value: Any, like: Any) -> Any:
+def converted(builder, value, like):
     """A float32, or a vector of them, in the type of `like`: float32, or uint16 for bfloat16."""
     return value if like == types.float32 else as_bfloat16(builder, value)
 
@@ -143,13 +143,13 @@ def load_floats(builder: Any, address: Any, like: Any, lanes: int = 16) -> Any:
     return from_bfloat16(builder, load(builder, address, ir.VectorType(HALF, lanes), 2))
 
 
-def interleave(builder: Any, low: Any, high: Any) -> Any:
+def interleave(builder, low, high):
     """Words of one bfloat16 of each of two vectors of 16, those of `low` first."""
     first, second = (builder.zext(bits, WORDS) for bits in (low, high))
     return builder.or_(first, builder.shl(second, _whole(second, 16)))
 
 
-def multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
+def multiply_add(builder, left, right, total):
     """The 16 sums total + left * right of float32, or of pairs of bfloat16 if the factors are words."""
     if left.type == LANES:
         return builder.fadd(total, builder.fmul(left, right, flags=("contract",)), flags=("contract",))

@@ -32,38 +32,38 @@ BITS = ir.VectorType(HALF, 16)
 
 
 @instruction(types.intp)
-def bytes_of(builder: Any, kinds: Any, like: Any) -> Any:
+def bytes_of(builder, kinds, like):
     """The size of a number of the type of `like`."""
     return ir.Constant(ir.IntType(64), kinds[0].bitwidth // 8)
 
 
 @instruction(types.uint16)
-def narrow(builder: Any, kinds: Any, value: Any) -> Any:
+def narrow(builder, kinds, value):
     """The bits of the bfloat16 nearest to a float32, ties to even."""
     return as_bfloat16(builder, value)
 
 
 @instruction()
-def widen_row(builder: Any, kinds: Any, source: Any, target: Any, like: Any, lanes: Any) -> None:
+def widen_row(builder, kinds, source, target, like, lanes):
     """Copy len(lanes) numbers in the type of `like` to float32."""
     store(builder, load_floats(builder, source, kinds[2], kinds[3].count), target, 4)
 
 
 @instruction()
-def convert_row(builder: Any, kinds: Any, source: Any, target: Any, like: Any) -> None:
+def convert_row(builder, kinds, source, target, like):
     """Copy 16 float32 to the type of `like`."""
     store(builder, converted(builder, load(builder, source, LANES), kinds[2]), target)
 
 
 @instruction()
-def convert_sum(builder: Any, kinds: Any, source: Any, other: Any, target: Any) -> None:
+def convert_sum(builder, kinds, source, other, target):
     """The sums of 16 float32 and 16 others, as bfloat16."""
     total = builder.fadd(load(builder, source, LANES), load(builder, other, LANES))
     store(builder, as_bfloat16(builder, total), target)
 
 
 @instruction()
-def convert_where_positive(builder: Any, kinds: Any, source: Any, mask: Any, target: Any, like: Any) -> None:
+def convert_where_positive(builder, kinds, source, mask, target, like):
     """As `convert_row`, with 0 where the number at `mask`, in the type of `like`, is not positive."""
     zero, values = ir.Constant(LANES, [0.0] * 16), load(builder, source, LANES)
     if kinds[3] == types.float32:
@@ -74,7 +74,7 @@ def convert_where_positive(builder: Any, kinds: Any, source: Any, mask: Any, tar
 
 
 @instruction()
-def convert_rectified(builder: Any, kinds: Any, source: Any, target: Any, like: Any) -> None:
+def convert_rectified(builder, kinds, source, target, like):
     """As `convert_row`, with 0 in place of negative numbers."""
     zero, values = ir.Constant(LANES, [0.0] * 16), load(builder, source, LANES)
     rectified = builder.select(builder.fcmp_ordered(">", values, zero), values, zero)
@@ -82,25 +82,25 @@ def convert_rectified(builder: Any, kinds: Any, source: Any, target: Any, like: 
 
 
 @instruction()
-def copy_row(builder: Any, kinds: Any, source: Any, target: Any, like: Any, lanes: Any) -> None:
+def copy_row(builder, kinds, source, target, like, lanes):
     """Copy len(lanes) neighbouring numbers of the type of `like` between two addresses."""
     element = FLOAT if kinds[2] == types.float32 else HALF
     store(builder, load(builder, source, ir.VectorType(element, kinds[3].count), 2), target)
 
 
 @instruction()
-def pair_rows(builder: Any, kinds: Any, low: Any, high: Any, target: Any) -> None:
+def pair_rows(builder, kinds, low, high, target):
     """Interleave 16 bfloat16 of two rows: 16 pairs, those of `low` first."""
     rows = (load(builder, address, BITS, 2) for address in (low, high))
     store(builder, interleave(builder, *rows), target, 4)
 
 
-def _larger(builder: Any, first: Any, second: Any) -> Any:
+def _larger(builder, first, second):
     return builder.select(builder.fcmp_ordered(">", first, second), first, second)
 
 
 @instruction(types.float32)
-def largest(builder: Any, kinds: Any, source: Any, vectors: Any) -> Any:
+def largest(builder, kinds, source, vectors):
     """The largest of so many vectors of 16 float32."""
     best = cgutils.alloca_once(builder, LANES)
     builder.store(load(builder, source, LANES), best)
@@ -115,7 +115,7 @@ def largest(builder: Any, kinds: Any, source: Any, vectors: Any) -> Any:
 
 
 @instruction()
-def keep_first(builder: Any, kinds: Any, target: Any, count: Any, other: Any) -> None:
+def keep_first(builder, kinds, target, count, other):
     """Set what follows the first `count` of 16 float32 to `other`."""
     lanes = ir.Constant(WORDS, list(range(16)))
     kept = builder.icmp_signed("<", lanes, splat(builder, builder.trunc(count, INT32)))
@@ -124,7 +124,7 @@ def keep_first(builder: Any, kinds: Any, target: Any, count: Any, other: Any) ->
 
 
 @instruction()
-def add_rows(builder: Any, kinds: Any, source: Any, row: Any, rows: Any, target: Any) -> None:
+def add_rows(builder, kinds, source, row, rows, target):
     """Add 16 columns of some rows of bfloat16, `row` bytes apart, to 16 float32."""
     total = cgutils.alloca_once(builder, LANES)
     builder.store(load(builder, target, LANES), total)
@@ -141,9 +141,7 @@ def _store_rows(builder: Any, rows: list[Any], target: Any, target_row: Any) -> 
 
 
 @instruction()
-def transpose_words(
-    builder: Any, kinds: Any, source: Any, source_row: Any, target: Any, target_row: Any
-) -> None:
+def transpose_words(builder, kinds, source, source_row, target, target_row):
     """Transpose 16 rows of 16 words of four bytes; `*_row` is the distance between two rows."""
     rows = []
     for _row in range(16):
@@ -153,9 +151,7 @@ def transpose_words(
 
 
 @instruction()
-def transpose_pairs(
-    builder: Any, kinds: Any, source: Any, source_row: Any, target: Any, target_row: Any
-) -> None:
+def transpose_pairs(builder, kinds, source, source_row, target, target_row):
     """Transpose 32 rows of 16 bfloat16 to 16 rows of 32; `*_row` is the distance between two rows."""
     lines = []
     for _line in range(32):
@@ -167,7 +163,7 @@ def transpose_pairs(
 
 
 @instruction()
-def prefetch(builder: Any, kinds: Any, address: Any) -> None:
+def prefetch(builder, kinds, address):
     """Bring a line of memory, which is read soon, to the second-level cache; any address will do."""
     place = pointer(builder, address, ir.IntType(8))
     kind = ir.FunctionType(ir.VoidType(), [place.type, INT32, INT32, INT32])

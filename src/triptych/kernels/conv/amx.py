@@ -61,19 +61,8 @@ def _convolve(source: Tensor, weights: Tensor, pack: Any, target: Tensor, pairs:
     packed = torch.empty_like(weights)
     shape = size * size, channels_out, channels_in
     parallel(pack, target.shape[1] // 32, weights.data_ptr(), *shape, packed.data_ptr())
-    parallel(
-        convolve,
-        len(source) // 32,
-        source.data_ptr(),
-        source.shape[2] ** 2,
-        source.shape[1],
-        packed.data_ptr(),
-        size * size,
-        target.data_ptr(),
-        target.shape[2] ** 2,
-        target.shape[1],
-        *pairs,
-    )
+    maps = [(one.data_ptr(), one.shape[2] ** 2, one.shape[1]) for one in (source, target)]
+    parallel(convolve, len(source) // 32, *maps[0], packed.data_ptr(), size * size, *maps[1], *pairs)
     return target
 
 
@@ -91,19 +80,9 @@ def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     parallel(pack_maps, side**2, x.data_ptr(), n, side**2, channels_in, right.data_ptr(), False)
     parallel(pack_maps, out**2, dy.data_ptr(), n, out**2, channels, left.data_ptr(), True)
     dw = _empty(channels, channels_in, size, torch.float32)
-    parallel(
-        weight_gradient_by_positions,
-        channels // 32 * (channels_in // 32),
-        left.data_ptr(),
-        out**2,
-        right.data_ptr(),
-        side**2,
-        channels_in,
-        n,
-        size * size,
-        dw.data_ptr(),
-        *connections(side, size, stride)[2],
-    )
+    maps = left.data_ptr(), out**2, right.data_ptr(), side**2, channels_in, n
+    tasks, pairs = channels // 32 * (channels_in // 32), connections(side, size, stride)[2]
+    parallel(weight_gradient_by_positions, tasks, *maps, size * size, dw.data_ptr(), pairs)
     return dw
 
 
@@ -190,31 +169,19 @@ def pack_maps(task, source, images, positions, channels, packed, gradient):
 
 @kernel
 def weight_gradient_by_positions(
-    task,
-    left,
-    positions_out,
-    right,
-    positions_in,
-    channels_in,
-    images,
-    taps,
-    gradient,
-    starts,
-    places_in,
-    places_out,
+    task, left, positions_out, right, positions_in, channels_in, images, taps, gradient, pairs
 ):
     """The weights' gradient (out, taps, in) for 32 output and 32 input channels, from packed maps.
 
     The sum over (input position, output position) of a tap's connections, and over images.
     """
     begin()
+    starts, places_in, places_out = pairs
     blocks = images // 32
     across = channels_in // 32
     row = taps * channels_in * 4
-    a, b = (
-        left + task // across * positions_out * blocks * BLOCK,
-        right + task % across * positions_in * blocks * BLOCK,
-    )
+    a = left + task // across * positions_out * blocks * BLOCK
+    b = right + task % across * positions_in * blocks * BLOCK
     corner = gradient + task // across * 32 * row + task % across * 128
     step = max(1, PANEL // (BLOCK * max(positions_in, positions_out)))
     for first in range(0, blocks, step):
@@ -223,11 +190,9 @@ def weight_gradient_by_positions(
             c = corner + tap * channels_in * 4
             load_sums(c, row, True, True, first > 0)
             for entry in range(starts[tap], starts[tap + 1]):
-                at = (
-                    a + (places_out[entry] * blocks + first) * BLOCK,
-                    b + (places_in[entry] * blocks + first) * BLOCK,
-                )
-                accumulate(at[0], 64, BLOCK, at[1], 128, BLOCK, count, True, True)
+                left_block = a + (places_out[entry] * blocks + first) * BLOCK
+                right_block = b + (places_in[entry] * blocks + first) * BLOCK
+                accumulate(left_block, 64, BLOCK, right_block, 128, BLOCK, count, True, True)
             store_sums(c, row, True, True)
 
 

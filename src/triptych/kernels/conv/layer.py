@@ -33,20 +33,13 @@ class Conv2d(nn.Conv2d):
         """(N, in, H, W) -> (N, out, H / stride, W / stride)."""
         if self._supported(x):
             dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-            shape = (
-                len(x),
-                self.in_channels,
-                self.out_channels,
-                x.shape[2],
-                self.kernel_size[0],
-                self.stride[0],
-            )
+            stride, channels = self.stride[0], (self.in_channels, self.out_channels)
+            shape = len(x), *channels, x.shape[2], self.kernel_size[0], stride
             for backend in backends(dtype):
                 output, *gradients = backend.supported(*shape)
                 if output or (any(gradients) and torch.is_grad_enabled()):
-                    y: Tensor = _Convolution.apply(
-                        x, self.weight, self.stride[0], dtype, backend, output, gradients
-                    )
+                    by = dtype, backend, output, gradients
+                    y: Tensor = _Convolution.apply(x, self.weight, stride, *by)
                     return y
         return super().forward(x)
 

@@ -47,13 +47,10 @@ def transformed_convolution(
     *,
     transposed: bool = False,
 ) -> Tensor:
-    """A convolution or, by transposed weights, an input gradient.
+    """A convolution or, by transposed weights, an input gradient; weights are (out, in, 3, 3) float32.
 
-    Args:
-        weights: (out, in, 3, 3) float32.
-        shape: how many tiles lie along a side, and how many positions of the source belong to each.
-        at_once: tiles that are transformed at a time, a multiple of 6.
-        transposed: whether the source's channels are the outputs of the weights.
+    `shape` is how many tiles lie along a side, and how many positions of the source belong to each; `at_once`
+    tiles, a multiple of 6, are transformed at a time.
     """
     (n, depth), (tiles_per_side, size), (_, line, tile) = source.shape[:2], shape, kind
     channels = weights.shape[1 if transposed else 0]
@@ -64,10 +61,9 @@ def transformed_convolution(
     parallel(pack, channels // 16, *addresses, panel, line, like)
     side = tiles_per_side * len(tile)
     target = torch.empty(n, channels, side, side, dtype=source.dtype, memory_format=torch.channels_last)
-    places = source.data_ptr(), size, depth, packed.data_ptr(), target.data_ptr(), channels
-    parallel(
-        convolve, TASKS, TASKS, *places, tiles_per_side, n * tiles_per_side**2, at_once, panel, *kind, like
-    )
+    maps = source.data_ptr(), size, depth, packed.data_ptr(), target.data_ptr(), channels
+    tiles = tiles_per_side, n * tiles_per_side**2, at_once
+    parallel(convolve, TASKS, TASKS, *maps, tiles, panel, kind, like)
     return target
 
 
@@ -109,10 +105,8 @@ def pack_transposed_weights(task, weights, channels, depth, packed, panel, line,
 @kernel
 def corner_of(number, maps, tiles_per_side, size, row):
     """The address of the first of a tile's `size` x `size` positions, `row` bytes being one position."""
-    return (
-        maps
-        + (number // tiles_per_side * size * tiles_per_side * size + number % tiles_per_side * size) * row
-    )
+    line, column = number // tiles_per_side * size, number % tiles_per_side * size
+    return maps + (line * tiles_per_side * size + column) * row
 
 
 @kernel
@@ -140,28 +134,12 @@ def prefetch_rows(corner, rows, distance, bytes_):
 
 
 @kernel
-def convolve(
-    task,
-    tasks,
-    source,
-    size,
-    depth,
-    weights,
-    target,
-    channels,
-    tiles_per_side,
-    tiles,
-    at_once,
-    panel,
-    window,
-    line,
-    tile,
-    like,
-):
+def convolve(task, tasks, source, size, depth, weights, target, channels, tiles, panel, kind, like):
     """Write all channels of the target map for a share of the tiles, by weights packed for it.
 
     `size` is how many positions of the source, along a side, belong to a tile.
     """
+    (tiles_per_side, count_tiles, at_once), (window, line, tile) = tiles, kind
     places, item, wide = len(line) * len(line), bytes_of(like), SPAN * 4
     row, out_row = depth * item, channels * item
     table, nothing = np.empty(places, np.int64), np.zeros(row, np.uint8)
@@ -173,10 +151,10 @@ def convolve(
     left, out = left + -left % LINE, out + -out % LINE
     distance, out_distance = tiles_per_side * size * row, tiles_per_side * len(tile) * out_row
     below = len(window) - (0 if len(window) == 3 else 1)
-    blocks = -(-tiles // at_once)
+    blocks = -(-count_tiles // at_once)
     for block in range(task * blocks // tasks, (task + 1) * blocks // tasks):
         first = block * at_once
-        count = min(at_once, tiles - first)
+        count = min(at_once, count_tiles - first)
         for number in range(count):
             corner = corner_of(first + number, source, tiles_per_side, size, row)
             prefetch_rows(corner + below * distance, size, distance, size * row)

@@ -78,18 +78,9 @@ def weight_gradient(x: Tensor, dy: Tensor, size: int, stride: int) -> Tensor:
     blocks = len(line) * (channels // span)
     parts = -(-GRADIENT_TASKS // blocks)
     partial = torch.zeros(parts, len(line) ** 2, channels // PANEL, depth // PANEL, PANEL, PANEL)
-    shapes = (
-        x.data_ptr(),
-        2 * stride,
-        depth,
-        dy.data_ptr(),
-        channels,
-        span,
-        tiles_per_side,
-        n * tiles_per_side**2,
-        parts,
-    )
-    parallel(accumulate, blocks * parts, *shapes, partial.data_ptr(), sums, line)
+    maps = x.data_ptr(), 2 * stride, depth, dy.data_ptr(), channels
+    tiles = span, tiles_per_side, n * tiles_per_side**2, parts
+    parallel(accumulate, blocks * parts, *maps, *tiles, partial.data_ptr(), sums, line)
     gradient = torch.empty(channels, depth, 3, 3, memory_format=torch.channels_last)
     parallel(finish, channels // 16, partial.numpy(), depth, gradient.data_ptr(), line)
     return gradient

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numpy.typing import NDArray
 
 from triptych.kernels.compiler.llvm import (
     LANES,
@@ -80,24 +79,16 @@ def _sum(builder: Any, terms: Terms) -> Any:
     terms = sorted(terms, key=lambda term: term[1] < 0)
     total = None
     for value, factor in terms:
-        if total is None:
-            total = (
-                value
-                if factor == 1
-                else builder.fneg(value)
-                if factor == -1
-                else _times(builder, value, factor)
-            )
+        if total is None and abs(factor) == 1:
+            total = value if factor == 1 else builder.fneg(value)
+        elif total is None:
+            total = builder.fmul(value, ir.Constant(LANES, [factor] * 16))
         elif abs(factor) == 1:
             total = (builder.fadd if factor > 0 else builder.fsub)(total, value)
         else:
             product = builder.fmul(value, ir.Constant(LANES, [factor] * 16), flags=("contract",))
             total = builder.fadd(total, product, flags=("contract",))
     return total
-
-
-def _times(builder: Any, value: Any, factor: float) -> Any:
-    return builder.fmul(value, ir.Constant(LANES, [factor] * 16))
 
 
 def apply(builder: Any, matrix: Any, values: list[Any]) -> list[Any]:
@@ -144,7 +135,7 @@ def _twins(terms: Terms, others: Terms) -> bool:
     return same and 0 < sum(t[1] == o[1] for t, o in zip(terms, others, strict=True)) < len(terms)
 
 
-def line_sums(matrix: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def line_sums(matrix):
     """Rows of a matrix with at most two ones as (i, j, factor): x[i] + factor * x[j]."""
     table = []
     for row in np.array(matrix):
@@ -191,21 +182,8 @@ def _load_square(builder: Any, source: Any, step: Any, width: int) -> list[list[
 
 
 @instruction()
-def transform_window(
-    builder: Any,
-    kinds: Any,
-    table: Any,
-    shift: Any,
-    target: Any,
-    step: Any,
-    window: Any,
-    line: Any,
-    like: Any,
-) -> None:
-    """B' x B of a window, or A dy A' of a tile, to places `step` bytes apart.
-
-    The addresses of its positions stand in a table.
-    """
+def transform_window(builder, kinds, table, shift, target, step, window, line, like):
+    """B' x B of a window, or A dy A' of a tile, by a table of addresses, to places `step` bytes apart."""
     size, like = kinds[4].count, kinds[6]
     places = _addresses(builder, table, size, size, shift)
     values = [[load_floats(builder, a, like) for a in row] for row in places]
@@ -213,18 +191,7 @@ def transform_window(
 
 
 @instruction()
-def transform_outputs(
-    builder: Any,
-    kinds: Any,
-    source: Any,
-    step: Any,
-    corner: Any,
-    column: Any,
-    row: Any,
-    line: Any,
-    tile: Any,
-    like: Any,
-) -> None:
+def transform_outputs(builder, kinds, source, step, corner, column, row, line, tile, like):
     """A' m A of float32 places `step` bytes apart, to the positions of a tile at `corner`."""
     values = _load_square(builder, source, step, kinds[5].count)
     for results in _along_both(builder, OUTPUTS[kinds[5].count, kinds[6].count], values):
@@ -233,18 +200,14 @@ def transform_outputs(
 
 
 @instruction()
-def transform_kernel(
-    builder: Any, kinds: Any, source: Any, tap: Any, target: Any, step: Any, line: Any, like: Any
-) -> None:
+def transform_kernel(builder, kinds, source, tap, target, step, line, like):
     """G w G' of nine float32 taps `tap` bytes apart, to places `step` bytes apart."""
     taps = _load_square(builder, source, tap, 3)
     _store_all(builder, _along_both(builder, KERNELS[kinds[4].count], taps), target, step, kinds[5])
 
 
 @instruction()
-def pair_kernels(
-    builder: Any, kinds: Any, first: Any, second: Any, tap: Any, target: Any, step: Any, line: Any
-) -> None:
+def pair_kernels(builder, kinds, first, second, tap, target, step, line):
     """As `transform_kernel`, of two kernels, as pairs of bfloat16."""
     sources = (_load_square(builder, source, tap, 3) for source in (first, second))
     both = (_along_both(builder, KERNELS[kinds[5].count], taps) for taps in sources)
@@ -253,9 +216,7 @@ def pair_kernels(
 
 
 @instruction()
-def transform_kernel_gradient(
-    builder: Any, kinds: Any, source: Any, step: Any, target: Any, tap: Any, line: Any
-) -> None:
+def transform_kernel_gradient(builder, kinds, source, step, target, tap, line):
     """G' u G of float32 places `step` bytes apart, to nine float32 taps `tap` bytes apart."""
     values = _load_square(builder, source, step, kinds[4].count)
     taps = _along_both(builder, np.array(KERNELS[kinds[4].count]).T, values)
@@ -263,18 +224,7 @@ def transform_kernel_gradient(
 
 
 @instruction()
-def pair_line(
-    builder: Any,
-    kinds: Any,
-    table: Any,
-    shift: Any,
-    upper: Any,
-    lower: Any,
-    target: Any,
-    step: Any,
-    window: Any,
-    line: Any,
-) -> None:
+def pair_line(builder, kinds, table, shift, upper, lower, target, step, window, line):
     """One line of `transform_window` of two windows, as pairs of bfloat16, to places `step` bytes apart.
 
     The table has the addresses of the two rows of positions that are summed, with the factors `upper` and

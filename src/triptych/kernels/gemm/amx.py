@@ -9,7 +9,6 @@ kernels must not run side by side: they keep the GIL.
 """
 
 import inspect
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,7 +60,7 @@ def _row(builder: Any, tile: int, row: Any) -> Any:
 
 
 @contextmanager
-def _sixteen(builder: Any) -> Iterator[Any]:
+def _sixteen(builder):
     with cgutils.for_range(builder, ir.Constant(INT64, 16), intp=INT64) as loop:
         yield loop.index
 
@@ -79,19 +78,19 @@ def _move(builder: Any, name: str, tile: int, address: Any, stride: Any) -> None
 
 
 @instruction()
-def _configure(builder: Any, kinds: Any, configuration: Any) -> None:
+def _configure(builder, kinds, configuration):
     if not EMULATED:
         _call(builder, "ldtilecfg", pointer(builder, configuration, BYTE))
 
 
-def _tile_instruction(build: Any) -> Any:
+def _tile_instruction(build):
     """`instruction` whose arguments of type int are literal numbers of tiles, and come first."""
     count = sum(parameter.annotation is int for parameter in inspect.signature(build).parameters.values())
 
-    def definition(typing: Any, *arguments: Any) -> Any:
+    def definition(typing, *arguments):
         kinds = (*arguments[:count], *(types.intp for _ in arguments[count:]))
 
-        def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        def generate(context, builder, _signature, values):
             build(builder, *(tile.literal_value for tile in arguments[:count]), *values[count:])
             return context.get_dummy_value()
 

@@ -4,8 +4,6 @@ The contraction goes by words of four bytes: one float32, or a pair of bfloat16,
 both products to a float32. Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
 """
 
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -34,22 +32,7 @@ FLOAT32_ROWS = (0,) * (12 if supports("avx512f") else 6)
 
 
 @instruction()
-def micro_kernel(
-    builder: Any,
-    kinds: Any,
-    a: Any,
-    a_row: Any,
-    a_word: Any,
-    b: Any,
-    b_row: Any,
-    c: Any,
-    c_row: Any,
-    words: Any,
-    add: Any,
-    rows: Any,
-    vectors: Any,
-    like: Any,
-) -> None:
+def micro_kernel(builder, kinds, a, a_row, a_word, b, b_row, c, c_row, words, add, rows, vectors, like):
     """As `multiply`, for len(rows) x 16 len(vectors) sums, which are held in registers."""
     height, width, like = kinds[9].count, kinds[10].count, kinds[11]
     word, line = (FLOAT, LANES) if like == types.float32 else (INT32, WORDS)

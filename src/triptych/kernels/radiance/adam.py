@@ -1,7 +1,5 @@
 """Adam on a hash table, for the rows that got a gradient, in one pass over memory."""
 
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
 from torch import Tensor
@@ -39,17 +37,7 @@ def step(
 
 
 @instruction()
-def _adam_row(
-    builder: Any,
-    kinds: Any,
-    values: Any,
-    gradient: Any,
-    first: Any,
-    second: Any,
-    learning_rate: Any,
-    rates: Any,
-    lanes: Any,
-) -> None:
+def _adam_row(builder, kinds, values, gradient, first, second, learning_rate, rates, lanes):
     """One step of len(lanes) neighbouring float32, given by addresses; the gradient is cleared."""
     vector = ir.VectorType(FLOAT, kinds[6].count)
     places = values, gradient, first, second
@@ -73,6 +61,7 @@ def _adam_row(
 def adam(task, values, gradient, first, second, count, learning_rates, rates, lanes):
     """`step` of ROWS rows; `lanes` is a tuple of as many members as a row has features."""
     features = len(lanes)
+    places = values.ctypes.data, gradient.ctypes.data, first.ctypes.data, second.ctypes.data
     for row in range(task * ROWS, min(values.shape[0], (task + 1) * ROWS)):
         touched = False
         for f in range(features):
@@ -81,12 +70,5 @@ def adam(task, values, gradient, first, second, count, learning_rates, rates, la
             count[row, 0] += np.float32(1)
             learning_rate = learning_rates[min(np.int64(count[row, 0]), len(learning_rates) - 1)]
             offset = row * 4 * features
-            _adam_row(
-                values.ctypes.data + offset,
-                gradient.ctypes.data + offset,
-                first.ctypes.data + offset,
-                second.ctypes.data + offset,
-                learning_rate,
-                rates,
-                lanes,
-            )
+            a, b, c, d = places[0] + offset, places[1] + offset, places[2] + offset, places[3] + offset
+            _adam_row(a, b, c, d, learning_rate, rates, lanes)

@@ -38,14 +38,8 @@ def composite(task, starts, distances, steps, min_transmittance, density, colour
             depth += weight * distance
             light *= passing
         line = rendered[ray]
-        line[0], line[1], line[2], line[3], line[4], line[5] = (
-            red,
-            green,
-            blue,
-            ONE - light,
-            depth,
-            distortion,
-        )
+        line[0], line[1], line[2] = red, green, blue
+        line[3], line[4], line[5] = ONE - light, depth, distortion
         seen[ray] = number
 
 
@@ -82,14 +76,8 @@ def composite_backward(task, starts, seen_starts, samples, steps, damped, output
                 red, green, blue = colour[sample, 0], colour[sample, 1], colour[sample, 2]
                 after, further = opacity - (ONE - light) - weight, depth - before - weight * distance
                 spread = distance * (ONE - light) - before + further - distance * after
-                slope = (
-                    d_red * red
-                    + d_green * green
-                    + d_blue * blue
-                    + d_opacity
-                    + d_depth * distance
-                    + d_distortion * (TWO * spread + TWO * THIRD * weight * step)
-                )
+                slope = d_red * red + d_green * green + d_blue * blue + d_opacity + d_depth * distance
+                slope += d_distortion * (TWO * spread + TWO * THIRD * weight * step)
                 light *= passing
                 before += weight * distance
                 if again == 0:

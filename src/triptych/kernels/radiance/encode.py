@@ -7,13 +7,7 @@ a level belongs to one thread, which adds in the order of the samples.
 
 import numpy as np
 
-from triptych.kernels.compiler.arithmetic import (
-    add32,
-    and32,
-    multiply32,
-    truncated,
-    xor32,
-)
+from triptych.kernels.compiler.arithmetic import add32, and32, multiply32, truncated, xor32
 from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.vectors import copy_row, widen_row
 from triptych.kernels.radiance.rows import gather_row, scatter_row
@@ -34,10 +28,7 @@ def _cell(position, scale, shift, cells, last):
 
 @kernel
 def corners(positions, start, count, scale, shift, resolution, rows, index, weight):
-    """Rows and trilinear weights, 8 x BLOCK each, of the cells around `count` positions.
-
-    As `HashGrid.corners`; `scale` and `shift` take positions (3, n) to the grid's unit cube.
-    """
+    """Rows and trilinear weights, 8 x BLOCK each, of the cells around `count` positions (3, n)."""
     side = np.uint32(resolution + 1)
     cells, last = np.float32(resolution), np.float32(resolution - 1)
     xs, ys, zs = positions[0, start:], positions[1, start:], positions[2, start:]
@@ -112,22 +103,13 @@ def encode_range(grid, level, positions, begin, end, out):
         size = min(BLOCK, end - start)
         corners(positions, start, size, scale, shift, resolutions[level], rows[level], index, weight)
         for s in range(size):
-            gather_row(
-                tables[level],
-                index.ctypes.data + 4 * s,
-                weight.ctypes.data + 4 * s,
-                BLOCK,
-                target + (start + s) * row,
-                like,
-                lanes,
-            )
+            at = index.ctypes.data + 4 * s, weight.ctypes.data + 4 * s
+            gather_row(tables[level], at[0], at[1], BLOCK, target + (start + s) * row, like, lanes)
 
 
 @kernel
 def encode_backward(task, grid, gradients, positions, count, incoming):
-    """Add to the gradients of the table of level `task`, given by address, from those of the encoding
-    (levels, n, features).
-    """
+    """Add to the gradients of level `task`'s table, given by address; `incoming` is (levels, n, features)."""
     _, resolutions, rows, scale, shift, lanes = grid
     row, like = len(lanes) * incoming.itemsize, incoming[0, 0, 0]
     index, weight = np.empty(8 * BLOCK, np.uint32), np.empty(8 * BLOCK, np.float32)
@@ -136,22 +118,13 @@ def encode_backward(task, grid, gradients, positions, count, incoming):
         corners(positions, start, size, scale, shift, resolutions[task], rows[task], index, weight)
         source = incoming[task, start:].ctypes.data
         for s in range(size):
-            scatter_row(
-                gradients[task],
-                index.ctypes.data + 4 * s,
-                weight.ctypes.data + 4 * s,
-                BLOCK,
-                source + row * s,
-                like,
-                lanes,
-            )
+            at = index.ctypes.data + 4 * s, weight.ctypes.data + 4 * s
+            scatter_row(gradients[task], at[0], at[1], BLOCK, source + row * s, like, lanes)
 
 
 @kernel
 def position_gradient(task, grid, positions, count, incoming, out):
-    """Gradient of the positions of CHUNK samples: out (3, n) += d encoding / d position * incoming (levels,
-    n, features).
-    """
+    """Add d encoding / d position * incoming (levels, n, features) of CHUNK samples to `out` (3, n)."""
     tables, resolutions, rows, scale, shift, lanes = grid
     features = len(lanes)
     index, weight = np.empty(8 * BLOCK, np.uint32), np.empty(8 * BLOCK, np.float32)
@@ -170,12 +143,8 @@ def position_gradient(task, grid, positions, count, incoming, out):
                 place = level * incoming.shape[1] + start + s
                 widen_row(source + place * row_bytes, arrived.ctypes.data, like, lanes)
                 for corner in range(8):
-                    copy_row(
-                        tables[level] + np.int64(index[corner * BLOCK + s]) * 4 * features,
-                        row.ctypes.data,
-                        ZERO,
-                        lanes,
-                    )
+                    entry = tables[level] + np.int64(index[corner * BLOCK + s]) * 4 * features
+                    copy_row(entry, row.ctypes.data, ZERO, lanes)
                     total = ZERO
                     for f in range(features):
                         total += row[f] * arrived[f]

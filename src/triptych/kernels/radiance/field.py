@@ -94,15 +94,7 @@ class FieldKernels:
         """`Field.density` of (n, 3) float32 positions, without gradients."""
         count = len(positions)
         by_axis = positions.detach().t().contiguous().numpy()
-        density = np.empty(count, np.float32)
-        parallel(
-            networks.evaluate_density,
-            -(-count // networks.TASK),
-            self.encode(by_axis, count),
-            self.lanes,
-            self.samples(count),
-            count,
-            self.forward,
-            density,
-        )
+        density, encoding = np.empty(count, np.float32), self.encode(by_axis, count)
+        given = encoding, self.lanes, self.samples(count), count, self.forward, density
+        parallel(networks.evaluate_density, -(-count // networks.TASK), *given)
         return torch.from_numpy(density)

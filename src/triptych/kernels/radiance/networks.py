@@ -92,15 +92,10 @@ def evaluate_density(task, encoding, lanes, samples, count, forward, density):
 
 @kernel
 def evaluate(task, encoding, lanes, samples, count, rays, features, forward, density, colour):
-    """Density and colour of the samples of one task.
+    """Density (n,) and colour (n, 3) of the samples of one task, for encodings (levels, n, features).
 
-    Args:
-        encoding: (levels, n, features), in the type of the activations.
-        samples: (n,) int32 positions in `encoding` and `rays`.
-        features: (rays, m), what the colour network is told of each ray, in the type of the activations; m is
-            a multiple of 16.
-        density: (n,) float32, filled.
-        colour: (n, 3) float32, filled.
+    `samples` are positions in `encoding` and `rays`; `features` (rays, m), m a multiple of 16, is what the
+    colour network is told of each ray. Both are in the type of the activations.
     """
     gemm.begin()
     x, c, h1, h2, h3 = _activations(encoding, forward)
@@ -119,32 +114,19 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
 
 @kernel
 def evaluate_backward(
-    task,
-    encoding,
-    lanes,
-    samples,
-    count,
-    rays,
-    features,
-    forward,
-    backward,
-    d_raw,
-    d_output,
-    d_weights,
-    d_encoding,
-    d_features,
+    task, encoding, lanes, samples, count, rays, features, forward, backward, incoming, gradients
 ):
     """Gradients of the weights, the encoding and the ray features, for one task's samples.
 
     Args:
         backward: the packed transposes of the five matrices.
-        d_raw: (count,) float32, gradient of the density network's first output.
-        d_output: (count, 3) float32, gradient of the colour network's outputs.
-        d_weights: five (tasks, outputs, inputs) float32 arrays of zeros, of which [task] is filled.
-        d_encoding: (levels, count, features), filled, in the type of the activations.
-        d_features: (count, m) float32, filled; empty if not needed.
+        incoming: gradients of the density network's first output (count,) and of the colour network's outputs
+            (count, 3), float32.
+        gradients: filled: [task] of the weights' five (tasks, outputs, inputs) float32 arrays of zeros; the
+            encoding's (levels, count, features); the ray features' (count, m) float32, empty if not needed.
     """
     gemm.begin()
+    (d_raw, d_output), (d_weights, d_encoding, d_features) = incoming, gradients
     x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry = matrix(BLOCK, NARROW, NUMBERS)
     scratch = matrix(BLOCK, (HIDDEN + max(HIDDEN, x.shape[1], c.shape[1])) // 2 + 16, NUMBERS)

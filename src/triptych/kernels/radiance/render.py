@@ -7,16 +7,9 @@ from torch import Tensor
 from triptych.kernels.compiler.arithmetic import exponential
 from triptych.kernels.compiler.jit import kernel
 from triptych.kernels.compiler.threads import parallel
+from triptych.kernels.radiance import march
 from triptych.kernels.radiance.encode import encode_range
 from triptych.kernels.radiance.field import FieldKernels, ray_activations
-from triptych.kernels.radiance.march import (
-    LOOK,
-    box_interval,
-    find_samples,
-    packed_occupancy,
-    ray_of,
-    step_number,
-)
 from triptych.kernels.radiance.networks import evaluate
 from triptych.radiance.composite import RenderedRays
 from triptych.radiance.field import Field
@@ -31,25 +24,12 @@ ZERO, ONE, JITTER = np.float32(0), np.float32(1), np.float32(0.5)
 
 @kernel
 def render(
-    task,
-    origins,
-    directions,
-    features,
-    occupancy,
-    box,
-    steps,
-    min_transmittance,
-    grid,
-    forward,
-    like,
-    rendered,
+    task, origins, directions, features, occupancy, box, steps, min_light, grid, forward, like, rendered
 ):
     """What RAYS rays see, in waves of at most WAVE samples from the camera outwards.
 
-    Args:
-        features: (rays, m), in the type of the activations.
-        min_transmittance: light below which a ray is not followed any further.
-        rendered: (rays, 5) float32, filled: colour, opacity, depth.
+    Fills `rendered` (rays, 5) with colour, opacity and depth. No ray is followed below a transmittance
+    `min_light`.
     """
     tables, lanes = grid[0], grid[5]
     (low, high, near), (length, cone) = box, steps
@@ -60,7 +40,7 @@ def render(
     distances, owners = np.empty(WAVE, np.float32), np.empty(WAVE, np.int32)
     encoding = np.empty((levels, WAVE, width), like.dtype)
     density, colour = np.empty(WAVE, np.float32), np.empty((WAVE, 3), np.float32)
-    room = np.empty(LOOK, np.float32), np.empty(LOOK, np.uint32)
+    room = np.empty(march.LOOK, np.float32), np.empty(march.LOOK, np.uint32)
     samples = np.arange(WAVE).astype(np.int32)
     numbers, leaves = np.empty(RAYS, np.float32), np.empty(RAYS, np.float32)
     light, ends = np.ones(RAYS, np.float32), np.empty(RAYS, np.int64)
@@ -68,9 +48,9 @@ def render(
     count = 0
     for ray in range(first, last):
         rendered[ray, :] = ZERO
-        enter, leave = box_interval(origins, directions, ray, low, high, near)
+        enter, leave = march.box_interval(origins, directions, ray, low, high, near)
         if enter < leave < np.inf:
-            numbers[ray - first], leaves[ray - first] = step_number(enter, length, cone) + JITTER, leave
+            numbers[ray - first], leaves[ray - first] = march.step_number(enter, length, cone) + JITTER, leave
             active[count] = ray - first
             count += 1
     while count > 0:
@@ -80,16 +60,9 @@ def render(
             local = active[place]
             ray = first + local
             begun = filled
-            numbers[local], filled = find_samples(
-                ray_of(origins, directions, ray),
-                numbers[local],
-                leaves[local],
-                occupancy,
-                steps,
-                room,
-                distances,
-                begun,
-                begun + each,
+            here, number, leave = march.ray_of(origins, directions, ray), numbers[local], leaves[local]
+            numbers[local], filled = march.find_samples(
+                here, number, leave, occupancy, steps, room, distances, begun, begun + each
             )
             for sample in range(begun, filled):
                 owners[sample] = ray
@@ -114,7 +87,7 @@ def render(
                 sample += 1
             light[local] = bright
             rendered[ray, 3] = ONE - bright
-            if bright > min_transmittance and numbers[local] < np.inf:
+            if bright > min_light and numbers[local] < np.inf:
                 active[kept] = local
                 kept += 1
         count = kept
@@ -141,21 +114,13 @@ class KernelRenderer:
         with torch.no_grad():
             features = ray_activations(kernels.field.ray_features(directions), kernels.dtype)
         box = (np.float32(0.5 - aabb_scale / 2), np.float32(0.5 + aabb_scale / 2), np.float32(near))
+        steps = np.float32(schedule.length), np.float32(schedule.cone)
+        rays = origins.contiguous().numpy(), directions.contiguous().numpy(), features
+        marched = march.packed_occupancy(occupancy), box, steps, np.float32(min_transmittance)
+        like: np.ndarray = np.empty(0, kernels.dtype)
         rendered = np.empty((len(origins), 5), np.float32)
         parallel(
-            render,
-            -(-len(origins) // RAYS),
-            origins.contiguous().numpy(),
-            directions.contiguous().numpy(),
-            features,
-            packed_occupancy(occupancy),
-            box,
-            (np.float32(schedule.length), np.float32(schedule.cone)),
-            np.float32(min_transmittance),
-            kernels.grid,
-            kernels.forward,
-            np.empty(0, kernels.dtype),
-            rendered,
+            render, -(-len(origins) // RAYS), *rays, *marched, kernels.grid, kernels.forward, like, rendered
         )
         values = torch.from_numpy(rendered)
         return RenderedRays(values[:, :3], values[:, 3], values[:, 4])

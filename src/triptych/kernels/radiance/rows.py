@@ -33,20 +33,8 @@ def _corners(
 
 
 @instruction()
-def gather_row(
-    builder: Any,
-    kinds: Any,
-    table: Any,
-    index: Any,
-    weight: Any,
-    stride: Any,
-    out: Any,
-    like: Any,
-    lanes: Any,
-) -> None:
-    """out[f] = sum over 8 corners c of weight[c * stride] * table[index[c * stride], f], in the type of
-    `like`.
-    """
+def gather_row(builder, kinds, table, index, weight, stride, out, like, lanes):
+    """out[f] = sum over 8 corners c of weight[c * stride] * table[index[c * stride], f], as `like`."""
     width = kinds[6].count
     vector = ir.VectorType(FLOAT, width)
     total = ir.Constant(vector, [0.0] * width)
@@ -57,17 +45,7 @@ def gather_row(
 
 
 @instruction()
-def scatter_row(
-    builder: Any,
-    kinds: Any,
-    table: Any,
-    index: Any,
-    weight: Any,
-    stride: Any,
-    row: Any,
-    like: Any,
-    lanes: Any,
-) -> None:
+def scatter_row(builder, kinds, table, index, weight, stride, row, like, lanes):
     """The transpose of `gather_row`: table[index[c * stride], f] += weight[c * stride] * row[f]."""
     width = kinds[6].count
     vector, value = ir.VectorType(FLOAT, width), load_floats(builder, row, kinds[5], width)

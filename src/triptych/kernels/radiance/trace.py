@@ -101,18 +101,10 @@ class KernelTracer:
         samples = scratch.array("samples", (count,), np.int32)
         d_raw, d_output = scratch.array("d_raw", (count,)), scratch.array("d_output", (count, 3))
         positions = scratch.array("seen_positions", (3, count))
-        parallel(
-            composite.composite_backward,
-            _tasks(number, composite.RAYS),
-            self.starts,
-            seen_starts,
-            (self.distances, self.positions),
-            steps,
-            np.float32(GRADIENT_SCALE_DISTANCE),
-            (self.density, self.colour, rendered),
-            incoming,
-            (samples, d_raw, d_output, positions),
-        )
+        marched = self.starts, seen_starts, (self.distances, self.positions), steps
+        outputs, gradients = (self.density, self.colour, rendered), (samples, d_raw, d_output, positions)
+        damped, tasks = np.float32(GRADIENT_SCALE_DISTANCE), _tasks(number, composite.RAYS)
+        parallel(composite.composite_backward, tasks, *marched, damped, outputs, incoming, gradients)
         tasks, width = _tasks(count, networks.TASK), features.shape[1]
         d_weights = tuple(
             scratch.array(f"d_weights{number}", (tasks, *shape))
@@ -120,13 +112,12 @@ class KernelTracer:
         )
         for array in d_weights:
             array.fill(0)
-        d_encoding = scratch.array(
-            "d_encoding", (len(self.encoding), max(count, 1), len(kernels.lanes)), kernels.dtype
-        )
+        shape = len(self.encoding), max(count, 1), len(kernels.lanes)
+        d_encoding = scratch.array("d_encoding", shape, kernels.dtype)
         d_features = np.empty((count if for_features else 0, width), np.float32)
         given = self.encoding, kernels.lanes, samples, count, self.rays, features
-        gradients = d_raw, d_output, d_weights, d_encoding, d_features
-        parallel(networks.evaluate_backward, tasks, *given, kernels.forward, kernels.backward, *gradients)
+        matrices, slopes = (kernels.forward, kernels.backward), (d_weights, d_encoding, d_features)
+        parallel(networks.evaluate_backward, tasks, *given, *matrices, (d_raw, d_output), slopes)
         tables = kernels.field.grid.tables
         for table in tables:
             if table.grad is None:
