@@ -151,7 +151,10 @@ class Running:
 
 
 class LogHandler(LogHandlerBase):
-    """Snakemake's logger plugin. Dry runs and verbose runs look as Snakemake's own."""
+    """Snakemake's logger plugin. Dry runs and verbose runs look as Snakemake's own.
+
+    With `--quiet` Snakemake tells nothing of its jobs; the Snakefile still prints the end of a run.
+    """
 
     writes_to_stream = True
     writes_to_file = False
@@ -164,7 +167,8 @@ class LogHandler(LogHandlerBase):
         self.plain: logging.Handler | None = None
         if not (settings.verbose or settings.debug_dag):
             os.environ[LOG_ONLY] = "1"
-        if settings.dryrun or settings.verbose or settings.debug_dag or settings.quiet:
+        self.quiet = bool(settings.quiet)
+        if settings.dryrun or settings.verbose or settings.debug_dag:
             quiet = set(settings.quiet or ())
             self.plain = ColorizingTextHandler(
                 nocolor=settings.nocolor,
@@ -262,7 +266,7 @@ class LogHandler(LogHandlerBase):
     def _plan(self, jobs_of_rules: dict[str, int]) -> None:
         """Begin a bar over these jobs."""
         self.total_jobs = sum(count for rule, count in jobs_of_rules.items() if rule not in ("all", "total"))
-        if self.console.is_interactive and self.total_jobs:
+        if self.console.is_interactive and self.total_jobs and not self.quiet:
             self.live.start()
 
     def _finished(self, jobid: int) -> None:
@@ -275,7 +279,8 @@ class LogHandler(LogHandlerBase):
         self.done_seconds += job.seconds
         self.worked_seconds += job.seconds * (1 - (job.resumed or 0.0))
         self.total_jobs = max(self.total_jobs, self.done_jobs)  # a checkpoint adds jobs
-        self._say(f"[{self.done_jobs}/{self.total_jobs}] {job.title} ({job.elapsed()})")
+        if not self.quiet:
+            self._say(f"[{self.done_jobs}/{self.total_jobs}] {job.title} ({job.elapsed()})")
 
     def _failed(self, jobid: int) -> None:
         """The error at once; Snakefile's `onerror` repeats it at the end."""
@@ -305,11 +310,11 @@ class LogHandler(LogHandlerBase):
         while not self.ended.wait(1.0):
             for job in list(self.running.values()):
                 self._warn(job)
-            if not self.console.is_interactive and time.monotonic() - spoke >= EVERY:
+            if not self.console.is_interactive and not self.quiet and time.monotonic() - spoke >= EVERY:
                 spoke = time.monotonic()
                 share, eta = self._share()
                 jobs = [f"{job.title}: {job.words or job.elapsed()}" for job in list(self.running.values())]
-                self._say("; ".join([f"{share:.0%} of the study, ETA {eta}", *jobs]))
+                self._say("; ".join([f"{share:.0%} of the study is done, ETA {eta}", *jobs]))
 
     def _share(self) -> tuple[float, str]:
         """Share of the expected time that is over, 0 to 1, and the time that is left as text."""

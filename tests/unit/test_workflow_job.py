@@ -212,3 +212,11 @@ with job(fake):
     assert line("stopped") == line("done") == []
     never = "train ended while it loaded its libraries; the lines above say why"
     assert never in line("none")[0] and never in line("SIGKILL", since=time.time() + 9)[0]
+
+
+def test_warnings_of_the_log_are_in_the_provenance_but_not_those_of_the_moment(fake: Any) -> None:
+    with job(fake) as running:
+        record = running.provenance(recipe={})
+        logging.getLogger("triptych").warning("3 of 40 images cannot be read")
+        logging.getLogger("triptych").warning("nothing learnt yet", extra={"passing": True})
+    assert record["warnings"] == ["3 of 40 images cannot be read"]

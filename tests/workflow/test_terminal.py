@@ -98,6 +98,10 @@ def test_a_finished_job_is_one_line_and_its_warnings_stand_above_it(folder: Path
     assert nothing.startswith("Nothing to be done") and address == "the report is there"
 
 
+def test_a_quiet_run_shows_nothing_of_its_jobs(folder: Path) -> None:
+    assert lines(folder, "few.txt", "--quiet") == []
+
+
 def test_a_failed_job_is_named_with_its_error_and_the_path_of_its_log(folder: Path) -> None:
     log = folder / "logs/broken.log"
     assert lines(folder, "broken.txt") == [

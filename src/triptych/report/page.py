@@ -15,7 +15,7 @@ from triptych.report.part3 import PSNR, Scene, scenes_answer
 from triptych.report.results import Result, describe_machine, duration
 from triptych.report.sections import Answer, Section
 from triptych.report.statistics import Estimate
-from triptych.report.tables import cell_text, first_sentence
+from triptych.report.tables import cell_text, first_sentence, sentences
 from triptych.workflow.errors import one_line
 
 NO_REVISION = "not under version control"
@@ -49,6 +49,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"anchor": anchor, "cell_text": cell_text, "first_sentence": first_sentence}
+    environment.filters["sentences"] = lambda text: [one.replace(" %", "\u00a0%") for one in sentences(text)]
     environment.tests |= {
         "estimate": lambda cell: isinstance(cell, Estimate),
         "numeric": lambda cell: cell is None or isinstance(cell, int | Estimate),
@@ -78,10 +79,10 @@ def part_answers(sections: Sequence[Section], scenes: Sequence[Scene]) -> list[A
 
 
 def summary(answers: Iterable[Answer]) -> str:
-    """The same for a terminal: a line for each part, and for each warning."""
+    """The same for a terminal: a line for each sentence, and for each warning."""
     lines: list[str] = []
     for answer in answers:
-        lines += [answer.text, *(f"warning: {line}" for line in answer.warnings)]
+        lines += [*sentences(answer.text), *(f"warning: {line}" for line in answer.warnings)]
     return "".join(f"{one_line(line)}\n" for line in lines)
 
 

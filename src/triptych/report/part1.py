@@ -268,7 +268,7 @@ def _headline(study: SelfSupervision) -> Headline:
         return Headline(f"{losses.mean:.2f}", "nats", "contrastive loss (↓) of SimCLR", losses.source)
     best = study.accuracies[metric, method]
     if study.comparison.same_dataset and best.published is not None:
-        published = f"; published {best.published:.1f} %"
+        published = f"; published {best.published:.2f} %"
     coarse = resolution_words(dataset, metric) if study.comparison.own else ""
     meaning = f"{kind} accuracy ({arrow(metric)}), {METHODS[method]}{chance_words(dataset, metric)}"
     return Headline(f"{best.mean:.1f}", "%", f"{meaning}{coarse}{published}", best.source)

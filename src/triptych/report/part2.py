@@ -112,7 +112,7 @@ def _headline(grid: Grid) -> Headline:
     if grid.comparison.own:
         meaning += resolution_words(grid.dataset.values, metric)
     elif grid.comparison.same_dataset and error.published is not None:
-        meaning += f"; published {error.published:.1f} %"
+        meaning += f"; published {error.published:.2f} %"
     return Headline(f"{error.mean:.1f}", "%", meaning, error.source)
 
 

@@ -217,8 +217,9 @@ def published_tables(grid: Grid) -> list[Table]:
 def _published_notes(differences: Sequence[Difference]) -> list[str]:
     lower = sum(difference.mean < 0 for difference in differences)
     missing = sum(math.isnan(difference.mean) for difference in differences)
+    verb = "is" if lower == 1 else "are"
     notes = [
-        f"Of the {len(differences)} published errors, {lower} {'is' if lower == 1 else 'are'} higher than ours, "
+        f"Of the {len(differences)} published errors, {lower} {verb} higher than ours, "
         f"{len(differences) - lower - missing} are not, and {missing} belong to cells not run. The "
         "published ones are of single runs, so chance is part of every difference."
     ]

@@ -200,8 +200,10 @@ def comparisons(count: int) -> str:
 
 
 def spread_note(estimates: Iterable[Estimate]) -> str:
-    """What ± means in a table of these estimates."""
+    """What ± means in a table of these estimates; empty without any."""
     counts = {estimate.n for estimate in estimates}
+    if not counts:
+        return ""
     if counts == {1}:
         return "One seed (n = 1): no spread is known."
     return f"Mean ± standard deviation over n = {count_range(counts)} seeds."

@@ -44,10 +44,15 @@ def cell_text(cell: Cell, *, with_published: bool = True) -> str:
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a text."""
+    return text.replace(". ", ".\n").split("\n")
+
+
 def first_sentence(text: str) -> tuple[str, str]:
     """A note's first sentence, which the page shows, and the others, which it folds away."""
-    first, end, rest = text.partition(". ")
-    return first + end.rstrip(), rest
+    first, *others = sentences(text)
+    return first, " ".join(others)
 
 
 def all_notes(table: Table) -> list[str]:
