@@ -69,12 +69,12 @@ def _line(line: Line2D) -> dict[str, Any]:
 
 
 def _style(line: Line2D) -> dict[str, Any]:
-    dashed = not isinstance(line.get_linestyle(), str) or line.get_linestyle() not in ("-", "None")
+    drawn = str(line.get_linestyle())
     style = {
         "colour": to_hex(line.get_color()),
-        "width": line.get_linewidth() if line.get_linestyle() != "None" else 0,
+        "width": 0 if drawn == "None" else line.get_linewidth(),
         "opacity": line.get_alpha() or 1,
-        "dash": "dash" if dashed else "",
+        "dash": {"-": "", "None": "", ":": "dot"}.get(drawn, "dash"),
         "marker": line.get_markersize() if line.get_marker() not in ("", "None", None) else 0,
     }
     return {key: value for key, value in style.items() if value}

@@ -66,7 +66,7 @@ const nameLines = (figure, lines) => {
   const names = element(figure, "p", { className: "legend" });
   for (const { name, colour, width, opacity = 1, dash = "" } of lines) {
     const item = element(names, "span", { textContent: name });
-    item.prepend(Object.assign(document.createElement("i"), { className: width ? dash : "dot" }));
+    item.prepend(Object.assign(document.createElement("i"), { className: width ? dash : "mark" }));
     item.style = `--colour: ${colour}; --width: ${width}px; --opacity: ${opacity}`;
   }
   return names;

@@ -26,7 +26,7 @@ from triptych.report.results import Result
 
 MAX_LETTERS = 24  # of the name of a class
 SIZE = (4.6, 3.3)  # inches; two fit side by side
-DOTS = (0, (1, 1.2))
+DOTS = ":"
 # name of ours, our title, published run
 ACCURACIES = (
     ("simclr_linear_probe", "SimCLR + linear probe", "linear_probe"),
