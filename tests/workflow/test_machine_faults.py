@@ -1,11 +1,13 @@
 """A run works, or says in one line why not, whatever the machine is like."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import Study
 
 TARGET = "results/data/shapes/digest.txt"
@@ -55,3 +57,42 @@ def test_a_folder_that_cannot_be_written_is_one_line(checkout: Study) -> None:
     words = [line for line in done.stderr.splitlines() if line.startswith("triptych:")]
     assert len(words) == 1 and "/dev/null: Not a directory; free some space there, or choose" in words[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_film_and_the_folder_of_a_study_may_have_names_that_snakemake_would_read_as_variables(
+    checkout: Study, tmp_path: Path
+) -> None:
+    film = tmp_path / "-take {2} <b> $HOME 100% 'x';.mp4"
+    film.write_bytes(b"film")
+    study = Study(checkout.folder)
+    study.preset = tmp_path / "mine.yaml"
+    scenes = {"desk": {"source": "video", "path": str(film)}}
+    study.preset.write_text(
+        yaml.safe_dump(
+            {"parts": ["reconstruction"], "scenes": scenes, "reconstruction": {"scenes": ["desk"]}}
+        )
+    )
+    frames = ("results/scenes/desk/frames.csv", "--directory", str(tmp_path / "study {seed} {x}"))
+    assert study.plan(*frames) == {"Choosing the sharp frames of desk"}
+
+
+@pytest.mark.slow
+def test_after_the_clock_was_set_back_results_are_made_again_where_they_must(
+    checkout: Study, tmp_path: Path
+) -> None:
+    study = Study(checkout.folder)
+    study.preset = tmp_path / "mine.yaml"
+    film, frames = "results/scenes/orbit/film/film.mp4", "results/scenes/orbit/frames.csv"
+
+    def run(target: str, sweep: int) -> str:
+        orbit = {"width": 64, "height": 64, "frames": 36, "fps": 12, "sweep": sweep}
+        study.preset.write_text(yaml.safe_dump({"scenes": {"orbit": {"source": "orbit", "orbit": orbit}}}))
+        return study.run(target, "--directory", str(tmp_path))
+
+    run(frames, sweep=150)
+    for path in (tmp_path / "results/records/jobs").rglob("*.json"):  # as if the clock had been ahead
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "finished": record["finished"] + 10**17}))
+    run(film, sweep=120)  # of a run, only the first half succeeds
+    assert "Choosing the sharp frames of orbit" in run(frames, sweep=120)
