@@ -1,5 +1,6 @@
 """A scene that cannot be made is found out before anything runs."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_masks_are_a_folder_of_a_scene_without_poses(tmp_path: Path) -> None:
         check_scene("a", good | {"masks": "/nowhere"})
     with pytest.raises(TriptychError, match="leave `masks` out"):
         check_scene("a", settings("transforms", scene) | {"masks": str(tmp_path)})
+
+
+def test_an_edited_film_is_noticed_and_a_touched_one_is_the_same(tmp_path: Path) -> None:
+    scene = settings("video", tmp_path / "film {1}.mp4")
+    fingerprint = SOURCES["video"].fingerprint
+    assert fingerprint is not None
+    (tmp_path / "film {1}.mp4").write_bytes(b"film")
+    before = fingerprint(scene)
+    os.utime(tmp_path / "film {1}.mp4", (0, 0))
+    assert fingerprint(scene) == before
+    (tmp_path / "film {1}.mp4").write_bytes(b"flim")
+    assert fingerprint(scene) != before
 
 
 def test_only_photographs_count_for_the_fingerprint_of_their_folder(tmp_path: Path) -> None:
