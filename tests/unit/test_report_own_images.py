@@ -22,7 +22,7 @@ from triptych.report.class_results import (
 from triptych.report.page import images_of
 from triptych.report.part1_figures import feature_map_figure
 from triptych.report.published import is_own
-from triptych.report.results import Result
+from triptych.report.results import Result, warnings_of
 
 CLASSES = ["normal", "benign", "malignant", "rare <1>"]
 SUMMARY = "4 classes, 458 training, 115 test images (normal 400, benign 40, …), 2 skipped: notes.txt, a.db"
@@ -242,3 +242,13 @@ def test_own_images_are_folders_that_are_not_named_as_a_published_data_set() -> 
     assert is_own(DATASET)
     assert not is_own({**DATASET, "name": "cifar10"})
     assert not is_own({**DATASET, "source": {"kind": "shapes"}})
+
+
+def test_a_warning_of_many_runs_is_one_line() -> None:
+    found = [
+        Result(
+            Path("results/simclr/seed0/metrics.json"), {"warnings": ["a."]}, {"seed": 0, "warnings": ["b"]}
+        ),
+        Result(Path("results/simclr/seed1/metrics.json"), {}, {"seed": 1, "warnings": ["b", "b"]}),
+    ]
+    assert warnings_of(found) == ["simclr, seed 0: a.", "simclr, seed 0; simclr, seed 1: b."]

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, FiniteFloat, NonNegativeInt, Pos
 from triptych.workflow.errors import TriptychError, printable
 from triptych.workflow.files import read_json
 
+NAMED = 4  # most runs in a warning
 WARNED = "⚠"  # marks a number of a run whose log has a warning, and the warning
 
 
@@ -103,13 +104,20 @@ class Result:
 
 
 def warnings_of(results: Iterable[Result]) -> list[str]:
-    """The warnings of results, with run and seed: one line each."""
-    lines = []
+    """The warnings of results: one line each, with the runs and seeds that have it."""
+    runs: dict[str, list[str]] = {}
     for result in results:
         seed = result.provenance.get("seed")
-        run = result.source if seed is None else f"{result.source}, seed {seed}"
-        lines += [f"{run}: {text.rstrip('.')}." for text in result.warnings]
-    return list(dict.fromkeys(lines))
+        for text in dict.fromkeys(result.warnings):
+            run = result.source if seed is None else f"{result.source}, seed {seed}"
+            runs.setdefault(text.rstrip("."), []).append(run)
+    return [f"{_some(list(dict.fromkeys(names)))}: {text}." for text, names in runs.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names, or the first of many."""
+    first, more = names[:NAMED], len(names) - NAMED
+    return "; ".join([*first, *([f"{more} more"] if more > 0 else [])])
 
 
 def test_looks_note(runs: Mapping[str, Sequence[Result]]) -> str:
