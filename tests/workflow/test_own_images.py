@@ -117,15 +117,18 @@ def test_all_sizes_are_checked_before_any_target_and_failed_checks_retrain_nothi
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"batch_size": 128, "accumulate": 32}, "self_supervision.simclr: there are 40 images to train on"),
-        ({"progressive_resizing": [{"share": 1, "scale": 0.1}]}, "views of 1 pixels: its network fails"),
+        (
+            {"self_supervision": {"simclr": {"batch_size": 128, "accumulate": 32}}},
+            "self_supervision.simclr: there are 32 images to train on, but accumulate: 32",
+        ),
+        ({"architectures": {"resnet18": {"options": {"depth": 8}}}}, "config: architectures.resnet18: "),
     ],
 )
 def test_a_mistake_after_passed_checks_loses_no_result(
-    mine: Study, changes: dict[str, Any], problem: str
+    mine: Study, changes: dict[str, dict[str, Any]], problem: str
 ) -> None:
     kept, result = mine.preset.read_bytes(), (mine.folder / TARGET).read_bytes()
-    mine.configure(self_supervision={"simclr": changes})
+    mine.configure(**changes)
     assert PRETRAINING in mine.plan(TARGET)
     failed = mine.snakemake(TARGET)
     assert failed.returncode == 1 and problem in failed.stderr
