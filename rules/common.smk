@@ -230,6 +230,8 @@ def print_errors():
     """Print the error line of each failed job again, after Snakemake's own output."""
     failed = [part for job in workflow.scheduler.failed for part in getattr(job, "jobs", [job])]
     logs = {Path(job.log[0]): job.rule.name for job in failed if job.log}
+    if terminal:
+        terminal.remove_bar()
     stopped = terminal is not None and terminal.was_interrupted()
     for line in failures(logs, since=STARTED, oom_kills_before=OOM_KILLS, stopped=stopped):
         print(with_absolute_paths(f"triptych: {line}"), file=sys.stderr)
@@ -238,6 +240,8 @@ def print_errors():
 def print_report(since=0.0):
     """Print what was found and where the page is, if it was written since a time."""
     page, text = (Path(f"results/report/{name}").absolute() for name in ("index.html", "summary.txt"))
+    if terminal:
+        terminal.remove_bar()
     if page.exists() and page.stat().st_mtime >= since:
         lines = text.read_text(encoding="utf-8").splitlines() if text.exists() else []
         for line in [*lines, f"the report is at {page.as_uri()}"]:

@@ -52,6 +52,7 @@ ASCII = {
 _expected: dict[str, float] = {}  # seconds, by `_key`
 _when_nothing_is_to_be_done: list[Callable[[], None]] = []
 _interrupted = threading.Event()
+_bars: list[Live] = []
 
 
 def expect(seconds: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
@@ -62,6 +63,12 @@ def expect(seconds: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
 def when_nothing_is_to_be_done(show: Callable[[], None]) -> None:
     """Call this if the study is finished before it begins, when Snakemake has no hook."""
     _when_nothing_is_to_be_done.append(show)
+
+
+def remove_bar() -> None:
+    """Before the last lines of a run: while there is a bar, long lines are broken, also addresses."""
+    for bar in _bars:
+        bar.stop()
 
 
 def was_interrupted() -> bool:
@@ -194,6 +201,7 @@ class LogHandler(LogHandlerBase):
         self.live = Live(
             console=self.console, get_renderable=self._picture, refresh_per_second=2, transient=True
         )
+        _bars.append(self.live)
         threading.Thread(target=self._watch, daemon=True).start()
         if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)

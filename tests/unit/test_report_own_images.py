@@ -249,6 +249,6 @@ def test_a_warning_of_many_runs_is_one_line() -> None:
         Result(
             Path("results/simclr/seed0/metrics.json"), {"warnings": ["a."]}, {"seed": 0, "warnings": ["b"]}
         ),
-        Result(Path("results/simclr/seed1/metrics.json"), {}, {"seed": 1, "warnings": ["b", "b"]}),
+        Result(Path("results/simclr/seed1/metrics.json"), {}, {"seed": 1, "warnings": ["simclr/seed1: b"]}),
     ]
     assert warnings_of(found) == ["simclr, seed 0: a.", "simclr, seed 0; simclr, seed 1: b."]

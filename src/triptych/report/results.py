@@ -108,9 +108,10 @@ def warnings_of(results: Iterable[Result]) -> list[str]:
     runs: dict[str, list[str]] = {}
     for result in results:
         seed = result.provenance.get("seed")
+        run = result.source if seed is None else f"{result.source}, seed {seed}"
         for text in dict.fromkeys(result.warnings):
-            run = result.source if seed is None else f"{result.source}, seed {seed}"
-            runs.setdefault(text.rstrip("."), []).append(run)
+            plain = text.removeprefix(f"{result.source}/seed{seed}: ").rstrip(".")
+            runs.setdefault(plain, []).append(run)
     return [f"{_some(list(dict.fromkeys(names)))}: {text}." for text, names in runs.items()]
 
 
