@@ -52,11 +52,13 @@ def two_widths(path):
 
 
 def figures(rule, **wildcards):
-    """The figures of a rule by name: a path, or `two_widths`."""
+    """What is drawn by a rule; each name has a path, or `two_widths`."""
     return {
-        name: filled(path, **wildcards)
-        if isinstance(path, str)
-        else [filled(width, **wildcards) for width in path]
+        name: (
+            filled(path, **wildcards)
+            if isinstance(path, str)
+            else [filled(width, **wildcards) for width in path]
+        )
         for name, path in rule.output.items()
     }
 

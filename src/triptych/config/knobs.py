@@ -126,8 +126,8 @@ def _from_caller(path: str) -> str:
 def _no_wildcards(path: str) -> str:
     if re.search(r"\{.*\}|<[a-z][a-z0-9_]*>", path):
         raise problem(
-            f" is {path!r}: Snakemake reads {{...}} and <...> in the names of its inputs as variables; rename "
-            "the file or its folder, or give a link to it"
+            f" is {path!r}: Snakemake reads {{...}} and <...> in the names of its inputs as variables; "
+            "rename the file or its folder, or give a link to it"
         )
     return path
 
