@@ -16,6 +16,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 KILLS ?= 100
 SEED ?= 0
 FROM ?= .
+CLUSTER_TESTS ?=
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,7 +53,10 @@ test-all: test ## the slow tests as well, and the coverage of all
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -rs --cov=triptych --cov-append --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 test-cluster: $(INSTALLED) ## the cluster profiles on real schedulers, as root: see docs/cluster.md
-	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster -m cluster -n 2 --dist loadfile
+	TRIPTYCH_REQUIRE_CLUSTERS=1 $(BIN)/python -m pytest tests/cluster -m cluster -n 2 --dist loadfile -k "$(CLUSTER_TESTS)"
+
+test-image: ## build the image of the Containerfile, as root, and run the demo's first part in it: see docs/install.md
+	tests/container/build.sh
 
 soak: $(INSTALLED) ## kill 100 runs at random moments and compare their results: make soak KILLS=20 SEED=1
 	$(BIN)/python tests/workflow/soak.py --kills $(KILLS) --seed $(SEED)
@@ -103,4 +107,4 @@ site: $(INSTALLED) ## the documents as a site, in results/site
 clean: ## delete results and caches; the environment stays
 	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-.PHONY: help env demo study collect study-page view test test-all test-cluster soak fuzz lint dag plan tracked lock licences audit bench docs site clean
+.PHONY: help env demo study collect study-page view test test-all test-cluster test-image soak fuzz lint dag plan tracked lock licences audit bench docs site clean

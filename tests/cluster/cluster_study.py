@@ -3,8 +3,11 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +39,9 @@ class ClusterStudy:
         self.results, self.log = self.folder / "results", self.folder / "snakemake.log"
         self.environment: dict[str, str] = {}  # on top of that of the tests
 
-    def start(self, *options: str) -> "subprocess.Popen[str]":
-        """Start Snakemake with the tests' preset; its output goes to `log`."""
+    @contextmanager
+    def running(self, *options: str) -> Iterator["subprocess.Popen[str]"]:
+        """Snakemake with the tests' preset, which is ended if it still runs; its output goes to `log`."""
         command = [str(SNAKEMAKE), "--directory", str(self.folder), "--nocolor", *options]
         command += ["--configfile", "presets/test.yaml", "mine.yaml"]
         environment = {
@@ -48,14 +52,24 @@ class ClusterStudy:
         }
         environment.pop("CUDA_VISIBLE_DEVICES", None)  # jobs inherit it
         with self.log.open("a") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, cwd=self.project, env=environment, text=True, stdout=log, stderr=subprocess.STDOUT
             )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)  # cancels its jobs; after SIGTERM it would wait for them
+                try:
+                    process.wait(timeout=30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
     def run(self, *options: str) -> str:
         """Run Snakemake to its end and return what it said."""
         before = self.log.stat().st_size if self.log.exists() else 0
-        code = self.start(*options).wait()
+        with self.running(*options) as process:
+            code = process.wait()
         said = self.log.read_text()[before:]
         assert code == 0, said[-6000:]
         return said

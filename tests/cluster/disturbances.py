@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from cluster_study import ClusterStudy, copy_project
@@ -24,6 +25,15 @@ def augment(images, targets, *, generator, megabytes=0):
     return images, targets
 '''
 MEGABYTES = 4000
+
+
+class Scheduler(Protocol):
+    """A running cluster."""
+
+    job_variable: str  # the environment variable with the number of a job
+
+    def ended_early(self) -> int:
+        """Number of jobs that were ended early."""
 
 
 def prepare_study(project: Path, names: tuple[str, ...]) -> ClusterStudy:
@@ -62,35 +72,37 @@ def target(name: str) -> str:
 def run_disturbed(
     study: ClusterStudy,
     names: tuple[str, ...],
+    scheduler: Scheduler,
     disturb: Mapping[str, Callable[[str], None]],
-    ended: Callable[[], int],
-    variable: str,
     *options: str,
 ) -> None:
-    """Train all columns while the scheduler disturbs each one once.
+    """Train the columns of these names while the scheduler disturbs each one once.
 
     Args:
         disturb: what to do to the job of a column, by its number, once the training has a checkpoint. Columns
             that are not named are disturbed by the limits of their jobs.
-        ended: number of jobs that the scheduler has ended early.
-        variable: the environment variable with the number of a job.
     """
     mark = study.folder / "disturb"
     mark.touch()
-    before = ended()
-    process = study.start(*map(target, names), *options)
+    before = scheduler.ended_early()
     left = dict(disturb)
-    deadline = time.monotonic() + 900
-    while process.poll() is None:
-        for name in list(left):
-            if list((study.results / "checkpoints" / cell(name)).glob("step-*.pt")):
-                left.pop(name)(number_of_job(name, variable))
-        if not left and ended() - before >= len(names):
-            mark.unlink(missing_ok=True)
-        if time.monotonic() > deadline:
-            process.terminate()
-        time.sleep(0.5)
+    deadline = time.monotonic() + 1800
+    with study.running(*map(target, names), *options) as process:
+        while process.poll() is None:
+            for name in list(left):
+                if list((study.results / "checkpoints" / cell(name)).glob("step-*.pt")):
+                    left.pop(name)(number_of_job(name, scheduler.job_variable))
+            if not left and scheduler.ended_early() - before >= len(names):
+                mark.unlink(missing_ok=True)
+            assert time.monotonic() < deadline, study.log.read_text()[-6000:]
+            time.sleep(0.5)
     assert process.returncode == 0 and not mark.exists(), study.log.read_text()[-6000:]
+
+
+def check_resumed(study: ClusterStudy, name: str) -> None:
+    """A training has resumed in the next attempt and ended with the same bits as an undisturbed one."""
+    assert "resuming from" in study.job_log(cell(name))
+    assert study.bits(cell(name)) == study.bits(cell("undisturbed"))
 
 
 def number_of_job(name: str, variable: str) -> str:

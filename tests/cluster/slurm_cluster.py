@@ -46,20 +46,25 @@ class Slurm:
 
     def ended_early(self) -> int:
         """How many jobs were ended early; a requeued one counts each time."""
-        return sum(job["JobState"] != "COMPLETED" for job in self.jobs())
+        return sum(job["JobState"] != "COMPLETED" for job in self.records())
 
-    def jobs(self) -> list[dict[str, str]]:
-        """Slurm's records of the jobs that ended, with the `rule` or group and its `wildcards`."""
+    def records(self) -> list[dict[str, str]]:
+        """Slurm's records of the jobs that ended."""
         record = self.folder / "finished.txt"
         lines = record.read_text().splitlines() if record.exists() else []
-        jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
-        logs = {log.stem: log for log in self.folder.parent.rglob("results/logs/slurm/*/**/*.log")}
-        for job in jobs:
-            parts = logs[job["JobId"]].parts
-            rule, *wildcards = parts[parts.index("slurm") + 1 : -1]
-            job["rule"] = re.sub("^(rule|group)_", "", rule)
-            job["wildcards"] = "".join(wildcards)
-        return jobs
+        return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
+
+    def jobs(self, results: Path) -> list[dict[str, str]]:
+        """The records of the jobs of a study, with the `rule` or group and its `wildcards`."""
+        found = []
+        logs = {log.stem: log.relative_to(results).parts[2:-1] for log in results.glob("logs/slurm/**/*.log")}
+        for job in self.records():
+            if job["JobId"] in logs:
+                rule, *wildcards = logs[job["JobId"]]
+                kind, _, name = rule.partition("_")
+                name = name.split("_")[0] if kind == "group" else name  # then come the names of its rules
+                found.append({**job, "rule": name, "wildcards": "".join(wildcards)})
+        return found
 
     def devices(self) -> dict[str, set[str]]:
         """CUDA_VISIBLE_DEVICES in the processes of each job."""
