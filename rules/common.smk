@@ -248,5 +248,12 @@ def print_report(since=0.0):
             print(f"triptych: {line}", file=sys.stderr)
 
 
+def end_without_jobs():
+    """What `onsuccess` does, for a study that was finished before: the last run may have been killed there."""
+    if not workflow.dryrun:
+        remove_finished_checkpoints()
+    print_report()
+
+
 if terminal:
-    terminal.when_nothing_is_to_be_done(print_report)
+    terminal.when_nothing_is_to_be_done(end_without_jobs)

@@ -1,6 +1,7 @@
 """A run works, or says in one line why not, whatever the machine is like."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -48,6 +49,24 @@ def test_results_may_be_a_link_to_another_file_system(
     (tmp_path / "results").symlink_to(elsewhere)
     assert "Nothing to be done" not in checkout.run(TARGET, "--directory", str(tmp_path))
     assert "Nothing to be done" in checkout.run(TARGET, "--directory", str(tmp_path))
+
+
+@pytest.mark.slow
+def test_checkpoints_that_a_run_killed_at_its_end_has_left_are_removed_by_the_next(
+    checkout: Study, tmp_path: Path
+) -> None:
+    checkout.run(TARGET, "--directory", str(tmp_path))
+    record = next((tmp_path / "results/records/jobs").rglob("*.json"))
+    checkpoint = (
+        tmp_path / "results/checkpoints" / record.parent.relative_to(tmp_path / "results/records/jobs")
+    )
+    checkpoint /= "step-000000001.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    os.utime(checkpoint, (0, 0))
+    for options, left in ((["--dry-run"], True), ([], False)):
+        assert "Nothing to be done" in checkout.run(TARGET, "--directory", str(tmp_path), *options)
+        assert checkpoint.exists() == left
 
 
 @pytest.mark.slow
