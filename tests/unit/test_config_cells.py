@@ -13,10 +13,12 @@ from triptych.config.cells import (
     augmentation_recipe,
     cell_recipe,
     check_modules,
+    image_side,
     modules_of,
     simclr_recipe,
 )
 from triptych.config.grid import METHODS, Policies
+from triptych.config.sizes import training_mb
 from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.tracked_code import SOURCE_ROOT, tracked_files
@@ -199,3 +201,11 @@ def test_progressive_resizing_follows_the_size_of_the_images(
     ]
     stages = simclr_recipe(config)["progressive_resizing"]
     assert stages == [{"share": share, "size": size} for share, size in zip([0.9, 0.1], sizes, strict=True)]
+
+
+def test_recipes_of_a_part_that_is_not_run_can_be_made_before_its_images_have_a_size() -> None:
+    config = configured()
+    config["datasets"]["flowers"] = {"source": "folder", "path": "flowers", "image_size": "auto"}
+    config["self_supervision"]["dataset"] = "flowers"
+    config["self_supervision"]["simclr"]["progressive_resizing"] = [{"share": 1, "scale": 0.5}]
+    assert training_mb(simclr_recipe(config), image_side(config, "self_supervision"), views=2) > 0

@@ -9,6 +9,7 @@ from typing import Any
 from triptych.checks.networks import check_networks
 from triptych.checks.sizes import SizeChecks, check_sizes
 from triptych.data.packed import PackedDataset, load_packed
+from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import read_json
 
 
@@ -34,4 +35,8 @@ def problems_since_checked(folder: Path, sizes: Mapping[str, Any], *, memory: bo
         checked = read_json(folder / "checked.json")["provenance"]["recipe"]
     if checked in (None, json.loads(json.dumps(sizes))):
         return []  # not checked yet, or damaged: then the job of the checks comes first
-    return check_all(load_packed(folder), sizes, memory=memory).problems
+    try:
+        dataset = load_packed(folder)
+    except TriptychError:  # incomplete: a job that needs it comes after the one that packs it
+        return []
+    return check_all(dataset, sizes, memory=memory).problems

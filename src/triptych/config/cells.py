@@ -78,9 +78,12 @@ def subset_recipe(config: Config, dataset: str, architecture: str) -> dict[str, 
 
 
 def image_side(config: Config, part: str) -> int:
-    """Side in pixels of the images that the networks of `self_supervision` or `grid` read."""
-    side: int = config["datasets"][config[part]["dataset"]].get("image_size", CIFAR_SIDE)
-    return side
+    """Side in pixels of the images that the networks of `self_supervision` or `grid` read.
+
+    `auto` is left only where the part is not run, so that its images are not measured: any number will do.
+    """
+    side: int | str = config["datasets"][config[part]["dataset"]].get("image_size", CIFAR_SIDE)
+    return side if isinstance(side, int) else CIFAR_SIDE
 
 
 def encoder_architecture(config: Config) -> dict[str, Any]:
