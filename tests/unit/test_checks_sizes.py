@@ -112,7 +112,7 @@ def test_all_mistakes_are_found_at_once_each_with_its_key_and_a_value_that_would
     found = "\n".join(problems)
     for expected in (
         "self_supervision.probe.validation is 200, but there are 43 training images of 3 "
-        "classes; set it to auto, a tenth",
+        "classes; set it to auto, which is a tenth",
         "self_supervision.supervised.validation is 43",
         "self_supervision.fine_tune.validation is 99",
         "self_supervision.simclr: there are 43 images to train on, but accumulate: 32 and gpus: 1 need 64",

@@ -99,7 +99,7 @@ class SizeChecks:
         elif validation != "auto" and validation > total - classes:
             self._problem(
                 f"{place}.validation is {validation}, but there are {total:,} training images of {classes:,} "
-                "classes; set it to auto, a tenth"
+                "classes; set it to auto, which is a tenth"
             )
             return 0
         kept, held_out = (labels[indices] for indices in self.dataset.validation_split(validation))

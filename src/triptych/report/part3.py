@@ -24,7 +24,8 @@ from triptych.workflow.provenance import ROOT
 
 PSNR = (
     "PSNR (↑) is −10 log₁₀ of the mean squared error of a held-out view, with colours from 0 to 1. All "
-    "pixels count that no mask hides. The PSNR of a scene is the mean over its held-out views."
+    "pixels count that no mask hides; where masks mean empty space (masked: empty), what they hide counts as "
+    "background. The PSNR of a scene is the mean over its held-out views."
 )
 SHOWN_VIEWS = 6
 PICTURES = ("truth", "render", "error", "depth", "normal")  # of a held-out view; instant-ngp has no last two

@@ -46,9 +46,7 @@ class Diagnosis(NamedTuple):
     only_turned: float  # share of the sampled pairs that a turn explains, with one focal length for all
     motion: float  # median motion of matched features, as a share of the image's diagonal
     stood_still: float  # share of the verified pairs between which features hardly move
-    still_background: (
-        float  # share of the images with something in its very place, while something else moved
-    )
+    still_background: float  # share of images with something in its very place, while something else moved
 
 
 def _moves_before_still(steps: NDArray[np.float64], diagonal: float) -> bool:

@@ -130,7 +130,7 @@ def _row(text: str) -> str:
     if not re.search(r"\w", cure):
         cure = ""
     return " | ".join(
-        re.sub(r"([*<\[|])", r"\\\1", part.lstrip(f";:. {GAP}").rstrip("; ")) for part in (what, cure)
+        re.sub(r"([*<\[|])", r"\\\1", part.lstrip(f",;:. {GAP}").rstrip("; ")) for part in (what, cure)
     )
 
 

@@ -50,8 +50,7 @@ def write_record(outputs: Iterable[str]) -> None:
     """Record size and digest of each file that a job has just written, and the time.
 
     The time is later than that of all records and of the job's checkpoints, even if the clock was set back
-    meanwhile. Does nothing if an output is missing;
-    Snakemake reports it.
+    meanwhile. Does nothing if an output is missing; Snakemake reports it.
     """
     paths = [str(path) for path in outputs]
     if not all(map(os.path.exists, paths)):
