@@ -67,7 +67,9 @@ def export_onnx(model: str | Path, target: str | Path) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the file; the exit code is 1 for a problem the user can solve."""
-    parser = argparse.ArgumentParser(prog="triptych.export_onnx", description="Export a classifier as ONNX.")
+    parser = argparse.ArgumentParser(
+        prog="python -m triptych.export_onnx", description="Export a classifier as ONNX."
+    )
     parser.add_argument("model", help="results/RUN/seedN of a study, such as results/supervised/seed0")
     parser.add_argument("file", help="the .onnx file")
 

@@ -102,7 +102,9 @@ def _summary(count: int, problems: dict[Path, str], others: list[Path]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the csv; the exit code is 1 for a problem the user can solve."""
-    parser = argparse.ArgumentParser(prog="triptych.predict", description="Classify images; write a csv.")
+    parser = argparse.ArgumentParser(
+        prog="python -m triptych.predict", description="Classify images; write a csv."
+    )
     parser.add_argument("model", help="results/RUN/seedN of a study, such as results/supervised/seed0")
     parser.add_argument("folder", help="folder of images, with sub-folders; or one image")
     parser.add_argument("--output", default="predictions.csv", help="the csv (default: %(default)s)")

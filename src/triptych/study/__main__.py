@@ -17,7 +17,9 @@ from triptych.workflow.command import run_command
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="triptych.study", description="Results of the project's own study.")
+    parser = argparse.ArgumentParser(
+        prog="python -m triptych.study", description="Results of the project's own study."
+    )
     commands = parser.add_subparsers(required=True)
     collecting = commands.add_parser(
         "collect", help="copy finished results of a run into study/, after checking them"

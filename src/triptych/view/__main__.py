@@ -31,7 +31,7 @@ def _between(low: float, high: float, kind: Callable[[str], float] = int) -> Cal
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="triptych.view", description="Walk through a trained scene in the browser."
+        prog="python -m triptych.view", description="Walk through a trained scene in the browser."
     )
     parser.add_argument("scene", type=Path, help="folder of the scene: results/scenes/NAME")
     parser.add_argument("--port", type=int, default=8080, help="0: any free one (default: %(default)s)")

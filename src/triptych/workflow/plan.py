@@ -206,11 +206,15 @@ def _sum(values: list[float | None], unit: float) -> str:
 
 def main(arguments: list[str]) -> int:
     """Print the plan; exit code 1 if the config, the DAG or a file of rates has an error."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], add_help=False)
-    parser.add_argument("--rates", type=Path)
-    parser.add_argument("--save-rates", type=Path)
-    parser.add_argument("--gpus", type=int, default=1)
-    parser.add_argument("--cores", type=int, default=1)
+    parser = argparse.ArgumentParser(
+        prog="python -m triptych.workflow.plan",
+        usage="%(prog)s [options] [options and targets of snakemake]",
+        description=__doc__.split("\n")[0],
+    )
+    parser.add_argument("--rates", type=Path, metavar="FILE", help="measured rates to use")
+    parser.add_argument("--save-rates", type=Path, metavar="FILE", help="write the rates of finished jobs")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs of the machine (default: %(default)s)")
+    parser.add_argument("--cores", type=int, default=1, help="cores of the machine (default: %(default)s)")
     options, others = parser.parse_known_args(arguments)
     resources = ["--cores", str(options.cores), "--resources", f"gpu={options.gpus}"]
     try:
