@@ -1,5 +1,6 @@
 """Sentences about results: answers with their intervals, and verdicts on the report's conclusions."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def test_an_interval_needs_three_seeds() -> None:
     assert mean_text([25.0]) == "25.00 % (1 seed, no interval)"
     assert mean_text([25.0, 26.0]) == "25.50 % (2 seeds, no interval)"
     assert mean_text([25.0, 26.0, 27.0]) == "26.00 % [23.52, 28.48] (3 seeds)"  # 2 ± 4.303 / sqrt(3)
+    assert mean_text([25.0, math.nan, 27.0]) == "nan % (3 seeds, no interval)"
 
 
 def test_published_errors_that_ours_are_not_below_are_named() -> None:

@@ -31,9 +31,12 @@ COLUMNS = {"baseline": "baseline", "mixup": "mixup", "cutout": "Cutout", "cutmix
 
 
 def mean_text(values: Sequence[float], unit: str = " %", of: str = "seeds") -> str:
-    """A mean with its interval: `25.2 % [24.9, 25.5] (3 seeds)`, `25.2 % (1 seed, no interval)`."""
+    """A mean with its interval: `25.20 % [24.90, 25.50] (3 seeds)`, `25.20 % (1 seed, no interval)`.
+
+    Values of runs that diverged are NaN.
+    """
     n, mean = len(values), statistics.fmean(values)
-    if n < MIN_SEEDS:
+    if n < MIN_SEEDS or not math.isfinite(mean):
         return f"{mean:.2f}{unit} ({n} {of if n > 1 else of.removesuffix('s')}, no interval)"
     half = float(t.ppf(1 - SIGNIFICANCE_LEVEL / 2, n - 1)) * statistics.stdev(values) / math.sqrt(n)
     return f"{mean:.2f}{unit} [{mean - half:.2f}, {mean + half:.2f}] ({n} {of})"
