@@ -91,11 +91,11 @@ class Growth:
 def run_mapper(
     attempt: Attempt, database: Path, images: str | Path, scratch: str | Path, *, names: list[str], seed: int
 ) -> dict[int, pycolmap.Reconstruction]:
-    """COLMAP's models of the images `names`; the lenses of the database may be simplified; `scratch` is
-    empty.
+    """COLMAP's models of the images `names`, made in the empty folder `scratch`.
 
-    It runs in one thread: with more, poses would depend on their number, and a scene of fifty images gains
-    nothing (COLMAP's bundle adjustment uses several threads from 50,000 residuals on).
+    The lenses of the database may be simplified. COLMAP runs in one thread: with more, poses would depend on
+    their number, and a scene of fifty images gains nothing (the bundle adjustment uses several threads from
+    50,000 residuals on).
     """
     simplify_lenses(database, everywhere=attempt.tolerant)
     start = colmap_seed("mapping", seed, *([attempt.restart] if attempt.restart else []))

@@ -86,13 +86,15 @@ def match_features(
 ) -> MatchCounts:
     """Make the COLMAP database of a folder of frames: features, matches, verified pairs.
 
+    Raises `TriptychError` if no image has features.
+
     Args:
         matcher: `exhaustive` tries every pair; `sequential` tries pairs that are near in order of name, and
             those that look alike; `auto`: see `choose_matcher`.
         threads: the result does not depend on them (one run in some hundreds, on a busy machine, led to poses
             1e-5 away, for a reason that was not found).
         guided: match again along the epipolar lines of a first match: slower, more matches.
-        features: further arguments of `extract_features`. Raises `TriptychError` if no image has any.
+        features: further arguments of `extract_features`.
     """
     quieten()
     with atomic_path(database) as temporary:
