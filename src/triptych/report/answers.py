@@ -133,8 +133,8 @@ def _row_sentence(grid: Grid, row: str, title: str, metric: str) -> str:
     if len(cells) == 1:
         return f"{title}: only {_column(grid, cell)} was run, with {reached}."
     return (
-        f"{title}: {_column(grid, cell)} is the best of {len(cells)} augmentations on validation images; on "
-        f"test images it has {reached}{_gain(grid, cell, metric)}."
+        f"{title}: of the {len(cells)} augmentations run, {_column(grid, cell)} is the best on validation "
+        f"images; on test images it has {reached}{_gain(grid, cell, metric)}."
     )
 
 
@@ -170,12 +170,10 @@ def published_sentences(grid: Grid | None) -> list[str]:
                 not_lower.append(f"{ROWS[row]} with {COLUMNS[column]}, {title.lower()}")
     total, verb = lower + len(not_lower) + missing, "is" if lower == 1 else "are"
     text = (
-        f"Of the {total} published errors, {lower} {verb} higher than ours; {missing} are of cells not run."
+        f"Of the {total} published errors, {lower} {verb} higher than ours, {len(not_lower)} "
+        f"{'is' if len(not_lower) == 1 else 'are'} not, and {missing} belong to cells that were not run."
     )
-    if not not_lower:
-        return [text]
-    of_ours = "1 of our errors is" if len(not_lower) == 1 else f"{len(not_lower)} of our errors are"
-    return [text, f"{of_ours} not lower than published. These are: {'; '.join(not_lower)}."]
+    return [text, *([f"Not lower than published: {'; '.join(not_lower)}."] if not_lower else [])]
 
 
 def reconstruction_answer(scenes: Mapping[str, Result], poses: Mapping[str, Result] | None = None) -> Answer:

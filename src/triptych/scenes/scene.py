@@ -22,7 +22,7 @@ class Scene:
 
     names: list[str]  # one per image, the file name without suffix
     files: list[Path]
-    masks: list[Mask | None]  # one per image, the pixels to ignore, or None
+    masks: list[Mask | None]  # one per image, which pixels it hides, or None
     splits: list[str | None]  # one per image, `train` or `test`; all None if the file has no split
     cameras: Cameras  # intrinsics at the size in use, poses in unit-cube coordinates
     aabb_scale: int  # side of the box that holds the scene, in unit cubes
