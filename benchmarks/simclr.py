@@ -56,7 +56,7 @@ BASE: dict[str, Any] = {
     "head_norm": True,
     "temperature": 0.2,
     "views": VIEWS,
-    "progressive_resizing": [{"share": 0.9, "size": 16}, {"share": 0.1, "size": 32}],
+    "progressive_resizing": [{"share": 0.9, "scale": 0.5}, {"share": 0.1, "scale": 1.0}],
     "epochs": 4,
     "batch_size": 256,
     "warmup_epochs": 0.2,
@@ -88,18 +88,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     | FOUR
     | {
         "progressive_resizing": [
-            {"share": 0.5, "size": 12},
-            {"share": 0.4, "size": 16},
-            {"share": 0.1, "size": 32},
+            {"share": 0.5, "scale": 0.375},
+            {"share": 0.4, "scale": 0.5},
+            {"share": 0.1, "scale": 1.0},
         ]
     },
     "muon_views_4_over_24_pixels": MUON
     | FOUR
     | {
         "progressive_resizing": [
-            {"share": 0.8, "size": 16},
-            {"share": 0.1, "size": 24},
-            {"share": 0.1, "size": 32},
+            {"share": 0.8, "scale": 0.5},
+            {"share": 0.1, "scale": 0.75},
+            {"share": 0.1, "scale": 1.0},
         ]
     },
     "muon_views_4_full_size": MUON | FOUR | {"progressive_resizing": [], "epochs": 1},
