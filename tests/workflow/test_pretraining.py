@@ -58,8 +58,8 @@ def test_all_sizes_that_do_not_fit_the_data_are_named_once_before_the_pretrainin
     done = budgeted.snakemake(TARGET)
     output = done.stdout + done.stderr
     assert done.returncode != 0
-    told = [line for line in done.stderr.splitlines() if line.startswith("triptych: error: config: ")]
-    assert len(told) == 3 and all("to at most 390" in line for line in told)
+    told = [line for line in done.stderr.splitlines() if line.startswith("triptych: config: ")]
+    assert len(told) == 3 and all("set it to auto, which is a tenth" in line for line in told)
     for place in ("self_supervision.probe", "self_supervision.supervised", "grid"):
         assert sum(f"config: {place}.validation is" in line for line in told) == 1
     assert "epoch=" not in output
