@@ -249,9 +249,11 @@ def print_report(since=0.0):
 
 
 def end_without_jobs():
-    """What `onsuccess` does, for a study that was finished before: the last run may have been killed there."""
-    if not workflow.dryrun:
-        remove_finished_checkpoints()
+    """What `onsuccess` does, for a study that was finished before: the last run may have been killed there.
+
+    The terminal does not call it in dry runs.
+    """
+    remove_finished_checkpoints()
     print_report()
 
 

@@ -1,6 +1,5 @@
 """Where the files of each data set come from, and their recipes."""
 
-import re
 from importlib.util import find_spec
 
 from triptych.data.folder_listing import list_folder

@@ -25,16 +25,20 @@ OPTIONS = [
 ]
 
 
+def find_browser() -> str:
+    """The path of a Chromium."""
+    if executable := next(filter(None, map(shutil.which, NAMES)), None):
+        return executable
+    message = f"no browser: none of {', '.join(NAMES)} is on the PATH"
+    if os.environ.get("TRIPTYCH_REQUIRE_BROWSER") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        message = f"no browser: none of {', '.join(NAMES)} is on the PATH"
-        if os.environ.get("TRIPTYCH_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=OPTIONS)
         yield browser
         browser.close()
 

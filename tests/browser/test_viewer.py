@@ -5,9 +5,7 @@ fail where TRIPTYCH_REQUIRE_BROWSER=1 says that there must be one.
 """
 
 import io
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,10 +17,10 @@ import pytest
 from ball_field import write_ball_results
 from PIL import Image
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from report_visit import find_browser
 
 from triptych.scenes.keyframes import read_camera_path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = [
     "--no-sandbox",
     "--disable-quic",
@@ -87,12 +85,7 @@ class Viewer:
 
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        message = f"no browser: none of {', '.join(NAMES)} is on the PATH"
-        if os.environ.get("TRIPTYCH_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+    executable = find_browser()
     folder = tmp_path_factory.mktemp("study")
     scene = write_ball_results(folder / "results/scenes/ball")
     command = [sys.executable, "-m", "triptych.view", str(scene), "--port", "0", "--max-width", "400"]

@@ -15,7 +15,13 @@ def settings(source: str, path: Path | None = None, reference: Path | None = Non
     def text(value: Path | None) -> str | None:
         return None if value is None else str(value)
 
-    return {"source": source, "path": text(path), "masks": None, "reference": text(reference)}
+    return {
+        "source": source,
+        "path": text(path),
+        "masks": None,
+        "masked": "ignored",
+        "reference": text(reference),
+    }
 
 
 def test_scenes_that_can_be_made_pass(tmp_path: Path) -> None:
@@ -63,6 +69,9 @@ def test_masks_are_a_folder_of_a_scene_without_poses(tmp_path: Path) -> None:
     assert masks_inside(good | {"masks": str(tmp_path)}) is None
     with pytest.raises(TriptychError, match=r"scenes.a: there is no folder /nowhere; correct `masks`"):
         check_scene("a", good | {"masks": "/nowhere"})
+    check_scene("a", good | {"masked": "empty"})
+    with pytest.raises(TriptychError, match="give `masks`, too"):
+        check_scene("a", good | {"masks": None, "masked": "empty"})
     with pytest.raises(TriptychError, match="leave `masks` out"):
         check_scene("a", settings("transforms", scene) | {"masks": str(tmp_path)})
 

@@ -1,4 +1,4 @@
-"""All checks of what a study asks of a packed data set."""
+"""All checks of the settings of a study against a packed data set."""
 
 import json
 from collections.abc import Mapping

@@ -39,10 +39,10 @@ class Attempt(NamedTuple):
         """Estimated seconds of matching on two cores."""
         return matching_seconds(self.pairs, self.features, REFERENCE_CORES) if self.matching else 0.0
 
-    def again(self) -> "Attempt":
-        """The same from other images."""
-        name, restart = self.name.split(", start ")[0], self.restart + 1
-        return self._replace(name=f"{name}, start {restart + 1}", restart=restart)
+    @property
+    def title(self) -> str:
+        """Its name, and which start from other images it is."""
+        return f"{self.name}, start {self.restart + 1}" if self.restart else self.name
 
 
 def attempts(settings: Mapping[str, Any], counts: MatchCounts) -> list[Attempt]:
@@ -117,7 +117,7 @@ def run_mapper(
         incremental.mapper.init_min_tri_angle = 6.0
         incremental.mapper.init_min_num_inliers = 50
         incremental.mapper.abs_pose_min_num_inliers = 15
-    with Progress(len(names), f"mapping ({attempt.name})", unit="image") as progress:
+    with Progress(len(names), f"mapping ({attempt.title})", unit="image") as progress:
         growth = Growth(progress)
         report: dict[str, Any] = {
             "initial_image_pair_callback": growth.start,

@@ -57,7 +57,7 @@ class _Outcome:
         if self.models:
             found = {key: describe(self.models[0])[key] for key in found}
         return {
-            "attempt": self.attempt.name,
+            "attempt": self.attempt.title,
             "registered": self.registered,
             "models": [model.num_reg_images() for model in self.models],
             **found,
@@ -96,7 +96,7 @@ def _attempt(
     if models:
         models[0], notes = refine(models[0])
         if not math.isfinite(models[0].compute_mean_reprojection_error()):
-            log.warning("%s: bundle adjustment diverged", attempt.name)
+            log.warning("%s: bundle adjustment diverged", attempt.title)
             models = []
     double = find_double_images(models[0]) if models else DoubleImages(0, [])
     return _Outcome(attempt, models, used, count_matches(used), notes, double)
@@ -205,18 +205,18 @@ def _reconstruct(
             break
         if attempt.seconds > LONGEST_RETRY:
             reason = f"matching would take about {format_seconds(attempt.seconds)} on two cores"
-            tried.append({"attempt": attempt.name, "skipped": reason})
+            tried.append({"attempt": attempt.title, "skipped": reason})
             continue
         if best is not None:
-            log.info("%d of %d images have a pose; trying: %s", best.registered, len(names), attempt.name)
+            log.info("%d of %d images have a pose; trying: %s", best.registered, len(names), attempt.title)
         outcome = _attempt(attempt, images, database, scratch / str(len(tried)), names=names, **options)
         tried.append(outcome.summary())
         if best is None or outcome.quality > best.quality:
             best = outcome
         if outcome.double.found and attempt.matching is None and attempt.restart < STARTS - 1:
-            log.info("%s: %s", attempt.name, outcome.double.advice)
-            ladder.insert(0, attempt.again())
+            log.info("%s: %s", attempt.title, outcome.double.advice)
+            ladder.insert(0, attempt._replace(restart=attempt.restart + 1))
     assert best is not None
     for summary in tried:
-        summary["chosen"] = summary["attempt"] == best.attempt.name
+        summary["chosen"] = summary["attempt"] == best.attempt.title
     return best, tried

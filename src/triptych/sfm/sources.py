@@ -7,6 +7,7 @@ from typing import Any
 
 from triptych.scenes.colmap_files import check_colmap, colmap_fingerprint
 from triptych.scenes.known_poses import check_known_poses, poses_fingerprint
+from triptych.scenes.scene_files import EMPTY
 from triptych.sfm.photographs import photographs_fingerprint
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.folder_fingerprint import files_fingerprint
@@ -71,6 +72,10 @@ def check_scene(name: str, settings: Mapping[str, Any]) -> None:
     masks = settings["masks"]
     if masks is not None and SOURCES[source].known_poses:
         raise TriptychError(f"{where}: its masks come with the images; leave `masks` out")
+    if masks is None and settings["masked"] == EMPTY:
+        raise TriptychError(
+            f"{where}: masked: empty is about the pixels that `masks` hides; give `masks`, too"
+        )
     if masks is not None and not Path(masks).is_dir():
         raise TriptychError(f"{where}: there is no folder {masks}; correct `masks` or leave it out")
     if source == "orbit":
