@@ -39,13 +39,10 @@ def _is_address(name: str) -> bool:
 
 
 def is_own_name(name: str, *, host: str, allowed: Sequence[str] = ()) -> bool:
-    """Whether a browser may know the viewer by this name.
+    """Whether a browser may know the viewer by this name: the machine's own, or one of those `allowed`.
 
-    Args:
-        name: the name in the address that the browser shows.
-        host: the address that the viewer listens on. Unless it is this machine's own, a name may also be any
-            IP address, which no site can give away, or this machine's host name.
-        allowed: more names.
+    Unless `host`, on which the viewer listens, is this machine's own, it may also be any IP address, which no
+    site can give away, or this machine's host name.
     """
     name = name.lower().rstrip(".")
     if _is_loopback(name) or name in map(str.lower, allowed):

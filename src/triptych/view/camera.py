@@ -30,27 +30,16 @@ DEPTH_QUANTUM = 1 / 400  # world units: finer depth is noise, and compresses bad
 
 @dataclass(frozen=True)
 class ViewCamera:
-    """A pinhole camera without distortion, of any resolution.
+    """A pinhole camera without distortion, of any resolution."""
 
-    Attributes:
-        rotation: (3, 3) camera axes (OpenCV: x right, y down, z forward) as columns.
-        position: (3,) in unit-cube coordinates.
-        fov: vertical field of view in radians.
-        canvas: width and height of the browser's canvas, in pixels.
-    """
-
-    rotation: NDArray[np.float64]
-    position: NDArray[np.float64]
-    fov: float
-    canvas: tuple[int, int]
+    rotation: NDArray[np.float64]  # (3, 3) camera axes (OpenCV: x right, y down, z forward) as columns
+    position: NDArray[np.float64]  # (3,) in unit-cube coordinates
+    fov: float  # vertical field of view in radians
+    canvas: tuple[int, int]  # width and height of the browser's canvas, in pixels
 
     @classmethod
     def of_browser(cls, camera: viser.CameraHandle, world: World) -> "ViewCamera":
-        """The browser's camera.
-
-        Raises:
-            ValueError: what the browser sent is no camera; browsers never do.
-        """
+        """The browser's camera. Raises `ValueError` if what it sent is no camera; browsers never do that."""
         position, fov = np.asarray(camera.position, dtype=np.float64), float(camera.fov)
         quaternion = np.asarray(camera.wxyz, dtype=np.float64)
         if position.shape != (3,) or not (np.abs(position) < MAX_DISTANCE).all() or quaternion.shape != (4,):
@@ -89,13 +78,8 @@ class ViewCamera:
     ) -> tuple[Tensor, Tensor]:
         """Rays through the pixel centres of some rows of a picture, row by row.
 
-        Args:
-            size: width and height of the whole picture; it fills the canvas.
-            rows: the first row, and the one after the last.
-            device: device of the result.
-
-        Returns:
-            Origins and unit directions in the unit cube, (n, 3) float32 each.
+        `size` is that of the whole picture, which fills the canvas; `rows` are the first row and the one
+        after the last. Returns origins and unit directions in the unit cube, (n, 3) float32 each.
         """
         width, height = size
         half = math.tan(self.fov / 2)
@@ -110,17 +94,12 @@ class ViewCamera:
 
 @dataclass(frozen=True)
 class Look:
-    """Where the browser's camera stands, and the point that it looks at and orbits: (3,) world coordinates.
-
-    Attributes:
-        position, target, up: the camera, the point, and the direction that is up in the picture.
-        fov: vertical field of view in radians.
-    """
+    """A place (3,) of the browser's camera, and the point that it looks at and orbits, in the world."""
 
     position: NDArray[np.float64]
     target: NDArray[np.float64]
-    up: NDArray[np.float64]
-    fov: float
+    up: NDArray[np.float64]  # the direction that is up in the picture
+    fov: float  # vertical field of view in radians
 
     @classmethod
     def along(cls, view: ViewCamera, world: World, *, distance: float) -> "Look":
@@ -150,13 +129,8 @@ def picture_pixels(picture: RenderedImage, mode: str) -> NDArray[np.uint8]:
 def planar_depth(picture: RenderedImage, view: ViewCamera, scale: float) -> NDArray[np.float32]:
     """Depth along the optical axis in world units, (h, w) float32, by which the browser hides overlays.
 
-    Args:
-        picture: a rendering, whose depths are distances from the camera in unit cubes.
-        view: the rendering's camera.
-        scale: unit cubes per world unit.
-
-    Returns:
-        At most `MAX_DEPTH_PIXELS` values, every k-th of every k-th row; `FAR` where nothing is opaque.
+    `scale` is in unit cubes per world unit. Returns at most `MAX_DEPTH_PIXELS` values, every k-th of every
+    k-th row; `FAR` where nothing is opaque.
     """
     height, width = picture.depth.shape
     every = max(1, int(np.ceil((height * width / MAX_DEPTH_PIXELS) ** 0.5)))

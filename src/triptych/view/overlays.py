@@ -35,10 +35,7 @@ def thumbnail(file: Path) -> NDArray[np.uint8]:
 class Overlays:
     """All overlays of one viewer; the heavy ones are created when they are first shown.
 
-    Args:
-        client: the viewer.
-        scene: the trained scene.
-        visit: called with a camera's index in the scene when its frustum is clicked.
+    `visit` is called with a camera's index in the scene when its frustum is clicked.
     """
 
     def __init__(self, client: viser.ClientHandle, scene: TrainedScene, visit: Callable[[int], None]) -> None:

@@ -41,12 +41,8 @@ def _saved(target: Path) -> tuple[CameraPath | None, str]:
 class Recorder:
     """Keyframes of one viewer, with the buttons that add, remove, play and save them.
 
-    Args:
-        client: the viewer.
-        world: world coordinates of the scene.
-        scene: name of the scene.
-        target: the file to save to; recording continues from its content.
-        draw: called with the keyframes, and with cameras along the path if there are two or more.
+    They are saved to the file `target`, with the name of the scene; recording continues from its content.
+    `draw` is called with the keyframes, and with cameras along the path if there are two or more.
     """
 
     def __init__(

@@ -97,13 +97,9 @@ def full_size(canvas: Size, max_width: int) -> Size:
 
 
 def moving_size(full: Size, cost: PixelCost, *, fps: float, min_side: int) -> Size:
-    """The largest picture that can be rendered `fps` times a second.
+    """The largest picture that can be rendered `fps` times a second, in the shape of the sharpest, `full`.
 
-    Args:
-        full: the sharpest picture; the result has its shape, and is never larger.
-        cost: rendering time per pixel.
-        fps: target frame rate.
-        min_side: lower limit of the short side in pixels, even if the frame rate falls below `fps`.
+    It is never larger than that one, and its short side has `min_side` pixels even if it takes longer.
     """
     width, height = full
     short, long = min(full), max(full)
@@ -138,56 +134,33 @@ def quick_step_scale(radiance: RadianceField, view: ViewCamera, size: Size) -> f
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """A request for a picture.
-
-    Attributes:
-        view: the camera.
-        box: opposite corners in the unit cube of the crop box, or None.
-        fps: target frame rate while moving.
-        mode: one of `camera.MODES`.
-        depth: whether the browser needs depth, too.
-    """
+    """A request for a picture."""
 
     view: ViewCamera
-    box: Box | None
-    fps: float
-    mode: str
-    depth: bool
+    box: Box | None  # opposite corners in the unit cube of the crop box
+    fps: float  # target while moving
+    mode: str  # one of `camera.MODES`
+    depth: bool  # whether the browser needs depth, too
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A finished picture.
-
-    Attributes:
-        picture: the rendering.
-        request: the request for it.
-        first: whether it is the first picture of this request.
-        final: whether no sharper one follows.
-        seconds: rendering time.
-    """
+    """A finished picture."""
 
     picture: RenderedImage
     request: RenderRequest
-    first: bool
-    final: bool
-    seconds: float
+    first: bool  # of this request
+    final: bool  # no sharper one follows
+    seconds: float  # of rendering
 
 
 class RenderThread(threading.Thread):
     """Renders the newest request until it is stopped; older requests are dropped.
 
-    The first picture of a request is small enough for the target frame rate. If no newer request comes,
-    sharper pictures follow; a newer request cancels them.
-
-    Args:
-        radiance: the field to render.
-        queue: shared by all viewers.
-        min_side: lower limit of a moving picture's short side, in pixels.
-        max_width: width limit of the sharpest picture, in pixels.
-        cost: first estimate of a pixel's cost.
-        show: called with each frame, in this thread.
-        fail: called with one line for each failure, in this thread; the next request is a new attempt.
+    The first picture of a request is small enough for the target frame rate, with a short side of `min_side`
+    pixels or more. If no newer request comes, sharper pictures follow, up to `max_width` pixels wide; a newer
+    request cancels them. `cost` is a first estimate; the queue is shared by all viewers. This thread calls
+    `show` with each frame, and `fail` with one line for each failure; the next request is a new attempt.
     """
 
     def __init__(

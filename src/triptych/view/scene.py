@@ -25,22 +25,13 @@ FILES = ("transforms.json", WEIGHTS, "radiance/field.json")
 
 @dataclass(frozen=True)
 class TrainedScene:
-    """A trained scene, ready to view.
-
-    Attributes:
-        name: name of the scene.
-        cameras: cameras of the photographs.
-        images: files of the photographs.
-        radiance: the trained field.
-        world: the coordinates of transforms.json.
-        cloud: the sparse points, if there are any.
-    """
+    """A trained scene, ready to view."""
 
     name: str
-    cameras: Cameras
-    images: list[Path]
+    cameras: Cameras  # of the photographs
+    images: list[Path]  # files of the photographs
     radiance: RadianceField
-    world: World
+    world: World  # the coordinates of transforms.json
     cloud: SparsePoints | None
 
     @property
@@ -58,14 +49,8 @@ def study_of(folder: Path) -> Path:
 
 
 def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
-    """Read a trained scene.
-
-    Args:
-        folder: results/scenes/NAME.
-        device: device to render on.
-
-    Raises:
-        TriptychError: the folder or a file in it is missing or malformed.
+    """Read a trained scene from its folder, results/scenes/NAME.
+    Raises `TriptychError` if the folder or a file in it is missing or malformed.
     """
     if not folder.is_dir():
         trained = sorted(path.parents[1].name for path in folder.parent.glob(f"*/{WEIGHTS}"))

@@ -76,15 +76,8 @@ def serve(
 ) -> viser.ViserServer:
     """Start the server in background threads; `stop()` on the result ends it.
 
-    Args:
-        scene: the trained scene.
-        host: address to listen on.
-        port: port to listen on; 0: any free one.
-        options: see `Options`.
-        allowed: names by which browsers may know the server, beside its own; see `access.is_own_name`.
-
-    Raises:
-        TriptychError: the address cannot be used.
+    Port 0 is any free one; for `allowed` see `access.is_own_name`. Raises `TriptychError` if the address
+    cannot be used.
     """
     check_address(host, port)
     queue = RenderQueue()

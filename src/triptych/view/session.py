@@ -35,31 +35,18 @@ FARTHEST = 3.0  # limit of zooming out, in distances of the farthest photograph 
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of the command line.
+    """Choices of the command line."""
 
-    Attributes:
-        fps: target frame rate while moving.
-        min_side: lower limit of a moving picture's short side, in pixels.
-        max_width: width limit of the sharpest picture, in pixels.
-        camera_path: file for recorded paths.
-    """
-
-    fps: float
-    min_side: int
-    max_width: int
-    camera_path: Path
+    fps: float  # target while moving
+    min_side: int  # lower limit of a moving picture's short side, in pixels
+    max_width: int  # limit of the sharpest picture, in pixels
+    camera_path: Path  # file for recorded paths
 
 
 class Session:
-    """The viewer of one connected browser.
+    """The viewer of one connected browser, whose camera starts at `home`.
 
-    Args:
-        client: the connection.
-        scene: the trained scene.
-        queue: shared by all sessions.
-        home: where the browser's camera starts.
-        cost: first estimate of the rendering time per pixel.
-        options: see `Options`.
+    The queue is shared by all sessions; `cost` is a first estimate.
     """
 
     def __init__(
