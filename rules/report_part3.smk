@@ -40,7 +40,7 @@ use rule plot_radiance as plot_sharpness with:
         "Figure: sharpness of the frames of {wildcards.scene}"
 
 
-rule plot_views:
+use rule plot_radiance as plot_views with:
     input:
         numbers="results/scenes/{scene}/views.json",
         pictures="results/scenes/{scene}/views",
@@ -50,21 +50,11 @@ rule plot_views:
         "<logs>/figures/scenes/{scene}/views.log",
     benchmark:
         "<benchmarks>/figures/scenes/{scene}/views.tsv"
-    conda:
-        "../envs/learning.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        code=TrackedCode("plot_scene.py"),
     message:
         "Figure: held-out views of {wildcards.scene}"
-    script:
-        "../workflow/scripts/plot_scene.py"
 
 
-use rule plot_views as plot_cameras with:
+use rule plot_radiance as plot_cameras with:
     input:
         transforms="results/scenes/{scene}/transforms.json",
         cloud="results/scenes/{scene}/sparse.ply",
@@ -79,7 +69,7 @@ use rule plot_views as plot_cameras with:
         "Figure: cameras of {wildcards.scene}"
 
 
-use rule plot_views as plot_matches with:
+use rule plot_radiance as plot_matches with:
     input:
         database=rules.match_features.output.database,
     output:
@@ -94,7 +84,7 @@ use rule plot_views as plot_matches with:
         "Figure: matches of {wildcards.scene}"
 
 
-use rule plot_views as plot_contact_sheet with:
+use rule plot_radiance as plot_contact_sheet with:
     input:
         table=rules.extract_frames.output.manifest,
         thumbnails=rules.extract_frames.output.thumbnails,

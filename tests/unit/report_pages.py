@@ -163,9 +163,6 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
             figures["grid"]["curves"][architecture],
         )
     scene = results / "scenes/orbit"
-    part3("sharpness", str(scene / "frames.csv"), figures["orbit"]["sharpness"], str(scene / "thumbnails"))
-    part3("training", str(scene / "radiance/history.csv"), figures["orbit"]["training"])
-    pictures = main_of("plot_scene.py")
     inputs = SimpleNamespace(
         numbers=str(scene / "views.json"),
         transforms=str(scene / "transforms.json"),
@@ -174,8 +171,12 @@ def make_figures(results: Path, *, architectures: Iterable[str] = ARCHITECTURES)
         table=str(scene / "frames.csv"),
         thumbnails=str(scene / "thumbnails"),
     )
-    for name in ("strips", "cameras", "matches", "contact_sheet"):
-        pictures(name, inputs, figures["orbit"][name])
+    for name, target in figures["orbit"].items():
+        if name != "training":
+            part3(name, inputs, target)
+    part3(
+        "training", SimpleNamespace(table=str(scene / "radiance/history.csv")), figures["orbit"]["training"]
+    )
 
 
 def make_page(

@@ -13,7 +13,7 @@ from triptych.config.cells import cell_recipe, encoder_architecture
 from triptych.config.grid import Recipe
 from triptych.config.validation import validate_config
 from triptych.report.comparison import Comparison, compare, grid_differences
-from triptych.report.part1 import SelfSupervision
+from triptych.report.part1_results import SelfSupervision
 from triptych.report.published import published_curve, published_epochs, published_value
 from triptych.report.results import Result
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from triptych.report.contact_sheet import MOST, contact_sheet_figure
+from triptych.report.part3_frames import MOST, contact_sheet_figure
 
 WHY = ["kept", "blurry: 3 is under 0.4 x 9", "over the budget of 500 frames", "excluded in the config"]
 

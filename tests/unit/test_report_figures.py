@@ -13,7 +13,8 @@ from report_pages import make_figures
 from triptych.report.charts import chart_of, chart_text
 from triptych.report.figures import NARROW, WIDE, panel_grid, report_style, save_figure, save_svg
 from triptych.report.part1_figures import accuracy_figure, feature_map_figure, loss_figure, neighbours_figure
-from triptych.report.part3 import kept_frames, sharpness_figure, training_figure
+from triptych.report.part3 import training_figure
+from triptych.report.part3_frames import kept_frames, sharpness_figure
 from triptych.report.sections import MAX_SIDE, embed_figure, embed_picture
 from triptych.workflow.errors import TriptychError
 

@@ -11,8 +11,10 @@ from report_pages import _self_supervision, make_page
 from report_results import AUGMENTATIONS, fabricate
 
 from triptych.report.page import run_facts
-from triptych.report.part1 import METHODS, self_supervision_section
-from triptych.report.part3 import spread, viewer_command
+from triptych.report.part1 import self_supervision_section
+from triptych.report.part1_results import METHODS
+from triptych.report.part3 import viewer_command
+from triptych.report.part3_frames import spread
 from triptych.report.results import Result, describe_machine, duration
 from triptych.workflow.errors import TriptychError
 

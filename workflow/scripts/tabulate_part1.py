@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from triptych.report.class_results import class_table
-from triptych.report.part1 import accuracy_rows, accuracy_table, evaluations_table, read_self_supervision
+from triptych.report.part1_results import read_self_supervision
+from triptych.report.part1_tables import accuracy_rows, accuracy_table, evaluations_table
 from triptych.report.tables import write_tables
 from triptych.workflow.job import job
 

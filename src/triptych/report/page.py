@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from triptych.report.part3 import PSNR, Scene, scenes_answer
 from triptych.report.results import Result, describe_machine, duration
-from triptych.report.sections import Answer, Section
+from triptych.report.sections import Answer, Section, drawing
 from triptych.report.statistics import Estimate
 from triptych.report.tables import cell_text, first_sentence, sentences
 from triptych.workflow.errors import one_line
@@ -48,6 +48,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["drawing"] = drawing
     environment.filters |= {"anchor": anchor, "cell_text": cell_text, "first_sentence": first_sentence}
     environment.filters["sentences"] = lambda text: [one.replace(" %", "\u00a0%") for one in sentences(text)]
     environment.tests |= {
@@ -93,7 +94,7 @@ def lede(sections: Sequence[Section], scenes: Sequence[Scene]) -> str:
     *others, last = titles
     comma = "," if len(others) > 1 else ""
     text = f"{', '.join(others)}{comma} and {last}" if others else last
-    published = ", beside the published figures" if any(part.likeness != "own" for part in sections) else ""
+    published = ", beside the published figures" if any(not part.comparison.own for part in sections) else ""
     return f"{text[:1].upper()}{text[1:]}: results{published}."
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from triptych.report.comparison import own_data
 from triptych.report.figures import frame_axes, new_figure, shorten
 from triptych.report.part2_pictures import PictureRow, picture_grid
 from triptych.report.results import WARNED, read_result, read_results, warnings_of
-from triptych.report.sections import Headline, Section, drawing, settings_of_checks, with_settings
+from triptych.report.sections import Headline, Section, settings_of_checks, with_settings
 from triptych.report.statistics import estimate, spread_note
 from triptych.report.tables import Table
 
@@ -79,7 +80,7 @@ def unlabelled_section(
     features: Sequence[str | Path],
     nearest: Sequence[str | Path],
     maps: Sequence[str | Path],
-    figures: Mapping[str, str | Path],
+    figures: Mapping[str, Any],
     checked: Sequence[str | Path] = (),
 ) -> Section:
     """Part I of the page, for images without labels.
@@ -92,70 +93,37 @@ def unlabelled_section(
         figures: `loss`, `image_map` and `nearest_images`.
     """
     described, pretraining, found = read_result(dataset), read_results(simclr), read_results(nearest)
-    verdict = f"{own_data(described.values).summary}. {LEFT_OUT}"
+    others = [*read_results(features), *found, *read_results(maps)]
+    own = own_data(described.values)
+    comparison = replace(own, summary=f"{own.summary}. {LEFT_OUT}")
     loss, spread = (estimate(pretraining, name) for name in ("final_train_loss", "feature_std"))
-    folder = Path(nearest[0]).parent.as_posix()
-    warnings = warnings_of([*pretraining, *read_results(features), *found, *read_results(maps)])
-    settings = settings_of_checks("self_supervision", checked)
-    return Section(
-        headline=Headline(
-            f"{found[0].values['images']:,}", "images", "encoded by SimCLR without labels", found[0].source
+    images, warnings = found[0].values["images"], warnings_of([*pretraining, *others])
+    table = Table(
+        caption="The pretraining of the encoder",
+        header=("Measure", "SimCLR"),
+        rows=[
+            ("Contrastive loss at the end (nats, ↓)", loss),
+            ("Spread of the features (0: collapsed; at most 1)", spread),
+        ],
+        notes=(
+            *(f"{WARNED} {line}" for line in warnings),
+            spread_note([loss, spread]),
+            f"The features are in {Path(nearest[0]).parent.as_posix()}/features.npy, the names of their "
+            "images in files.csv.",
         ),
-        results=[
-            described,
-            *pretraining,
-            *read_results(features),
-            *found,
-            *read_results(maps),
-        ],
-        tables={
-            "accuracy": [
-                with_settings(
-                    Table(
-                        caption="The pretraining of the encoder",
-                        header=("Measure", "SimCLR"),
-                        rows=[
-                            ("Contrastive loss at the end (nats, ↓)", loss),
-                            ("Spread of the features (0: collapsed; at most 1)", spread),
-                        ],
-                        notes=(
-                            *(f"{WARNED} {line}" for line in warnings),
-                            spread_note([loss, spread]),
-                            f"The features are in {folder}/features.npy, the names of their images in "
-                            "files.csv.",
-                        ),
-                    ),
-                    settings,
-                )
-            ]
-        },
-        drawings=[
-            drawing(
-                figures["loss"],
-                caption="The contrastive loss of the pretraining.",
-                description="SimCLR loss by epoch",
-            ),
-            drawing(
-                figures["image_map"],
-                caption="Images laid out by t-SNE on their features: those that the encoder takes for "
-                "similar are close. Where several would overlap, one is shown.",
-                description="Map of images by the features of the SimCLR encoder",
-            ),
-            drawing(
-                figures["nearest_images"],
-                caption="Some images, and those whose features are nearest, with the cosine similarity.",
-                description="Nearest neighbours of some images by the features of the SimCLR encoder",
-            ),
-        ],
-        intro="SimCLR trains an encoder on images without labels. Its features say which images are similar.",
+    )
+    answer = unlabelled_answer(images, pretraining, described.values["name"])
+    return Section(
         title="self-supervision",
-        verdict=verdict,
-        likeness="own",
-        answers=[
-            replace(
-                unlabelled_answer(found[0].values["images"], pretraining, described.values["name"]),
-                warnings=warnings,
-                caveats=[verdict],
-            )
-        ],
+        headline=Headline(f"{images:,}", "images", "encoded by SimCLR without labels", found[0].source),
+        comparison=comparison,
+        results=[described, *pretraining, *others],
+        answers=[replace(answer, warnings=warnings, caveats=[comparison.verdict])],
+        tables={"accuracy": [with_settings(table, settings_of_checks("self_supervision", checked))]},
+        figures=figures,
+        words={
+            "intro": "SimCLR trains an encoder on images without labels. Its features say which images are "
+            "similar.",
+            **dict.fromkeys(("lines", "accuracy", "feature_map"), ""),
+        },
     )

@@ -1,25 +1,21 @@
 """Part 3, reconstruction: the figures of a scene, and its section of the page."""
 
-import re
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from triptych.data.image_files import load_image
 from triptych.report.answers import reconstruction_answer
 from triptych.report.figures import COLOURS, label_axes, new_figure
+from triptych.report.part3_frames import kept_frames, left_out_frames, spread
 from triptych.report.part3_pictures import cameras_text
 from triptych.report.results import WARNED, Result, duration, read_history, read_result, warnings_of
-from triptych.report.sections import Answer, Drawing, Headline, drawing, embed_film, embed_json, embed_picture
+from triptych.report.sections import Answer, Headline, embed_film, embed_json, embed_picture
 from triptych.workflow.provenance import ROOT
 
 PSNR = (
@@ -30,8 +26,6 @@ PSNR = (
 SHOWN_VIEWS = 6
 PICTURES = ("truth", "render", "error", "depth", "normal")  # of a held-out view; instant-ngp has no last two
 SIZE = (4.6, 3.1)  # inches
-SHOWN_THUMBNAILS, THUMBNAIL_POINTS = 6, 44  # above the curve of sharpness; longer side in points
-MOST_VECTORS = 2000  # marks of a curve that stay vectors
 Fact = tuple[str, str, str]  # name, value, source
 
 
@@ -48,10 +42,8 @@ class Scene:
     views: list[dict[str, Any]]  # those shown: name, psnr, ssim, and a `Picture` of each of `PICTURES`
     median: int  # which of them is shown first
     all_views: int
-    strips: Drawing
-    contact_sheet: Drawing | None
-    cameras: Drawing
-    drawings: list[Drawing]
+    figures: dict[str, Any]  # the SVG files by name (see `drawing`)
+    cameras: Markup  # the numbers behind the figure of this name
     held_out: Result  # views.json
     poses: Result | None  # sfm.json
 
@@ -73,21 +65,20 @@ def scene_section(
     film: str | Path,
     transforms: str | Path,
     cloud: str | Path,
-    strips: str | Sequence[str | Path],
-    cameras: str | Path,
-    training: str | Path | None = None,
     sfm: str | Path | None = None,
-    sharpness: str | Path | None = None,
-    matches: str | Path | None = None,
-    contact_sheet: str | Sequence[str | Path] | None = None,
     pose_error: str | Path | None = None,
     imported: str | Path | None = None,
+    **figures: Any,
 ) -> Scene:
-    """A scene of part III from its files. `strips` to `training`, `sharpness` to `contact_sheet` are figures.
+    """A scene of part III from its files.
 
-    `cloud` is the .ply of its sparse points. A scene with estimated poses has `sfm` and
-    these figures, one with given poses has `imported`, its transforms.json. A field of instant-ngp has no
-    curve of its `training`.
+    Args:
+        name: of the scene.
+        cloud: the .ply of its sparse points.
+        sfm, pose_error: of a scene with estimated poses.
+        imported: transforms.json of a scene with given poses.
+        figures: `strips` and `cameras`; as far as they were drawn `sharpness`, `contact_sheet`, `matches`
+            and `training`, which is not drawn for a field of instant-ngp.
     """
     manifest = read_history(frames)
     kept = kept_frames(manifest)
@@ -106,29 +97,6 @@ def scene_section(
             facts += [(label, value, result.source) for label, value in describe(result, kept).items()]
     if left_out := left_out_frames(manifest):
         facts.insert(1, ("Left out", left_out, facts[0][2]))
-    figures = (
-        (
-            sharpness,
-            "Sharpness of every frame of the film; the filled ones were kept.",
-            f"Sharpness of the frames of {name}",
-        ),
-        (
-            matches,
-            "Matches between each pair of images that its epipolar geometry confirms, at the first attempt.",
-            f"Matches between the images of {name}",
-        ),
-        (
-            training,
-            "Mean PSNR of the held-out views while training, estimated from 1,024 pixels of each. That of "
-            "the training rays is of their mean squared error over all views, and not comparable with it.",
-            f"PSNR of {name} while training",
-        ),
-    )
-    drawings = [
-        drawing(path, caption=caption, description=description)
-        for path, caption, description in figures
-        if path is not None
-    ]
     held_out = results[-1]
     rendered = held_out.values["views"]
     shown, median = shown_views([float(view["psnr"]) for view in rendered])
@@ -147,33 +115,12 @@ def scene_section(
         views=[_view(Path(views).parent, rendered[index]) for index in shown],
         median=median,
         all_views=len(rendered),
-        strips=drawing(
-            strips,
-            caption="Held-out views with the lowest, the median and the highest PSNR. Error: mean absolute "
-            "difference of the colour channels, from black (0) to white (0.25 of the range, or more).",
-            description=f"Held-out views of {name}",
+        figures=figures,
+        cameras=embed_json(
+            cameras_text(
+                Path(transforms), cloud=Path(cloud), held_out=[str(view["name"]) for view in rendered]
+            )
         ),
-        contact_sheet=None
-        if contact_sheet is None
-        else drawing(
-            contact_sheet,
-            caption="Contact sheet: photographs, or the best frame of each window of the film, at most 80 of "
-            "them. Those with a frame were kept. All are in frames.csv and thumbnails/.",
-            description=f"Contact sheet of {name}",
-        ),
-        cameras=replace(
-            drawing(
-                cameras,
-                caption="Cameras, their directions of view and the sparse points. Dashed: the field’s box.",
-                description=f"Cameras and sparse points of {name}",
-            ),
-            chart=embed_json(
-                cameras_text(
-                    Path(transforms), cloud=Path(cloud), held_out=[str(view["name"]) for view in rendered]
-                )
-            ),
-        ),
-        drawings=drawings,
         held_out=held_out,
         poses=next((result for result in results if result.path == Path(sfm)), None) if sfm else None,
     )
@@ -257,13 +204,6 @@ def _view(folder: Path, view: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": str(view["name"]), **numbers, **pictures}
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` indices spread evenly over range(count), ends included."""
-    if count <= most:
-        return list(range(count))
-    return [round(index * (count - 1) / (most - 1)) for index in range(most)]
-
-
 def shown_views(psnrs: list[float]) -> tuple[list[int], int]:
     """Which held-out views the page shows, the median one among them, and that one's place in the list."""
     median = sorted(range(len(psnrs)), key=lambda index: psnrs[index])[(len(psnrs) - 1) // 2]
@@ -271,60 +211,6 @@ def shown_views(psnrs: list[float]) -> tuple[list[int], int]:
     if median not in shown:  # instead of the nearest one
         shown[min(range(len(shown)), key=lambda place: abs(shown[place] - median))] = median
     return shown, shown.index(median)
-
-
-def kept_frames(frames: pd.DataFrame) -> pd.Series:
-    """The manifest's `kept` column as booleans, however it is spelt."""
-    return frames["kept"].astype(str).str.lower().isin({"true", "1", "yes"})
-
-
-def left_out_frames(frames: pd.DataFrame) -> str:
-    """Why frames are not used, by reason, but for those that are not the sharpest of their window."""
-    reasons = frames["why"][~kept_frames(frames)].fillna("").astype(str)
-    # A reason is a word, and details after a colon or a number.
-    counts = Counter(re.split(r":| \d", reason)[0] for reason in reasons if not reason.startswith("not the"))
-    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common() if reason)
-
-
-def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Figure:
-    """Sharpness over time (seconds; the frame's number where there is no time), kept frames filled.
-
-    Args:
-        frames: the rows of frames.csv.
-        thumbnails: a folder of .jpg files named by the frame's number; some are shown above the curve.
-    """
-    figure = new_figure(*SIZE)
-    ratios = (4,) if thumbnails is None else (1, 4)
-    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios)
-    axes = figure.add_subplot(grid[-1])
-    timed = frames["time"].notna().all()
-    x, kept = frames["time" if timed else "frame"], kept_frames(frames)
-    # The vectors of a long film would make the page heavy.
-    heavy = len(frames) > MOST_VECTORS
-    axes.plot(x, frames["sharpness"], color=COLOURS[0], linewidth=0.8, alpha=0.4, rasterized=heavy)
-    axes.scatter(
-        x[kept], frames["sharpness"][kept], s=16, color=COLOURS[0], label=f"kept ({kept.sum()})",
-        rasterized=heavy,
-    )  # fmt: skip
-    axes.scatter(
-        x[~kept], frames["sharpness"][~kept], s=18, facecolors="none", edgecolors=COLOURS[1],
-        linewidths=1.1, label=f"left out ({(~kept).sum()})", rasterized=heavy,
-    )  # fmt: skip
-    axes.set_ylim(bottom=0)
-    label_axes(axes, title="Sharpness of the frames", x="seconds" if timed else "frame", y="sharpness")
-    if thumbnails is not None:
-        _draw_thumbnails(figure.add_subplot(grid[0], sharex=axes), x[kept], frames["frame"][kept], thumbnails)
-    figure.legend(loc="outside lower left", ncols=2, fontsize=8)
-    return figure
-
-
-def _draw_thumbnails(axes: Axes, x: pd.Series, numbers: pd.Series, folder: Path) -> None:
-    axes.set_axis_off()
-    for place in spread(len(numbers), SHOWN_THUMBNAILS):
-        image = load_image(folder / f"{numbers.iloc[place]:06d}.jpg").convert("RGB")
-        image.thumbnail((96, 96))
-        picture = OffsetImage(np.asarray(image), zoom=THUMBNAIL_POINTS / max(image.size))
-        axes.add_artist(AnnotationBbox(picture, (x.iloc[place], 0.5), frameon=False, pad=0))
 
 
 def training_figure(history: pd.DataFrame) -> Figure:

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, FiniteFloat, NonNegativeInt, Pos
 from triptych.workflow.errors import TriptychError, printable
 from triptych.workflow.files import read_json
 
+PathLike = str | Path
+
 NAMED = 4  # most runs in a warning
 WARNED = "⚠"  # marks a number of a run whose log has a warning, and the warning
 

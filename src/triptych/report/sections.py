@@ -4,8 +4,9 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -13,6 +14,7 @@ from PIL import Image
 
 from triptych.data.image_files import load_image
 from triptych.report.charts import chart_of
+from triptych.report.comparison import Comparison
 from triptych.report.figures import COLOURS, INK, MUTED, RULE
 from triptych.report.results import Result, read_result
 from triptych.report.tables import Table
@@ -52,16 +54,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its caption.
+    """A figure, ready for the template.
 
     `narrow` is the same for a phone, None if one form fits both; `chart` has the numbers behind its curves
     as JSON.
     """
 
     svg: Markup
-    caption: str
-    narrow: Markup | None = None
-    chart: Markup | None = None
+    narrow: Markup | None
+    chart: Markup | None
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,25 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """Part I or II, ready for the template: tables by group, and figures in the order of the page.
+    """Part I or II, ready for the template, which has the captions of the figures.
 
-    The first of the `answers` is that of the part.
+    Attributes:
+        title: the part in a sentence.
+        results: all result files behind it.
+        answers: the first is that of the part.
+        tables: by group.
+        figures: the SVG files by name (see `drawing`); those that were not drawn are missing.
+        words: what the captions say of this run alone.
     """
 
+    title: str
     headline: Headline
+    comparison: Comparison
     results: Sequence[Result]
-    tables: Mapping[str, Sequence[Table]] = field(default_factory=dict)
-    drawings: Sequence[Drawing] = ()
-    verdict: str = ""
-    likeness: str = "other"
-    title: str = ""
-    intro: str = ""
-    answers: Sequence[Answer] = ()
+    answers: Sequence[Answer]
+    tables: Mapping[str, Sequence[Table]]
+    figures: Mapping[str, Any]
+    words: Mapping[str, Any]
 
 
 def settings_of_checks(part: str, checked: Sequence[str | Path]) -> list[str]:
@@ -104,22 +110,20 @@ def with_settings(table: Table, settings: Sequence[str]) -> Table:
     return replace(table, notes=(f"{count} from the images. {'; '.join(settings)}.", *table.notes))
 
 
-def drawing(paths: str | Path | Sequence[str | Path], *, caption: str, description: str) -> Drawing:
+def drawing(paths: str | Path | Sequence[str | Path], description: str) -> Drawing:
     """Embed a figure, which may have a second, narrow form; `description` is read aloud by screen readers.
 
     Its ids are made unique by its path, such as `scenes/{scene}/sharpness.svg`.
     """
-    wide, *narrow = [paths] if isinstance(paths, str | Path) else paths
+    files = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     forms = [
         embed_figure(
-            Path(path),
-            prefix=f"{form}{Path(path).parent.name}-{Path(path).stem}".replace(".", "-"),
-            description=description,
+            file, prefix=f"{form}{file.parent.name}-{file.stem}".replace(".", "-"), description=description
         )
-        for form, path in zip(("", "narrow-"), (wide, *narrow), strict=False)
+        for form, file in zip(("", "narrow-"), files, strict=False)
     ]
-    chart = chart_of(Path(wide).read_text(encoding="utf-8", errors="replace"))
-    return Drawing(forms[0], caption, forms[1] if narrow else None, embed_json(chart) if chart else None)
+    chart = chart_of(files[0].read_text(encoding="utf-8", errors="replace"))
+    return Drawing(forms[0], forms[1] if len(forms) > 1 else None, embed_json(chart) if chart else None)
 
 
 def embed_json(text: str) -> Markup:

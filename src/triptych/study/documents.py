@@ -6,7 +6,7 @@ from typing import Any
 
 from triptych.report.answers import grid_answer, reconstruction_answer, self_supervision_answer
 from triptych.report.conclusions import conclusions
-from triptych.report.part1 import METHODS
+from triptych.report.part1_results import METHODS
 from triptych.report.part2_contrasts import contrast_tables
 from triptych.report.part2_grid import NOT_RUN, Grid, read_grid
 from triptych.report.part2_overfitting import Overfitting, overfitting_answer, read_overfitting
