@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_pages import grid_files
-from report_results import examples, grid_of, rollouts
+from report_results import grid_of
+from report_scene import examples, rollouts
 
 from triptych.report.figures import report_style, shorten
 from triptych.report.part2_confusion import (

@@ -8,7 +8,7 @@ import numpy as np
 import pycolmap
 import pytest
 from report_pages import make_page
-from report_results import write_matches
+from report_scene import write_matches
 
 from triptych.radiance.evaluate import error_colours
 from triptych.report.figures import report_style
