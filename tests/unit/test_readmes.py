@@ -20,7 +20,13 @@ def code(text: str) -> list[tuple[str, str]]:
 
 
 def links(text: str) -> list[str]:
-    return sorted(set(LINK.findall(text)) - set(READMES))
+    """The links to other pages; those to headings of the page itself are translated."""
+    return sorted(link for link in set(LINK.findall(text)) - set(READMES) if not link.startswith("#"))
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and the site make it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def numbers(text: str) -> list[str]:
@@ -35,6 +41,15 @@ def test_both_readmes_have_the_same_code_links_and_numbers(parts) -> None:  # ty
 
 def test_each_readme_leads_to_the_other() -> None:
     assert "(README.zh-CN.md)" in ENGLISH.splitlines()[0] and "(README.md)" in CHINESE.splitlines()[0]
+
+
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=READMES)
+def test_links_within_a_page_lead_to_its_headings(text: str) -> None:
+    anchors = {
+        f"#{slug(heading)}" for heading in re.findall(r"^#+ (.*)$", FENCE.sub("", text), flags=re.MULTILINE)
+    }
+    inside = {link for link in LINK.findall(text) if link.startswith("#")}
+    assert len(inside) == 4 and inside <= anchors
 
 
 @pytest.mark.parametrize("name", READMES)

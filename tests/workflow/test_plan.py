@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 
-from conftest import Study
+import pytest
+from conftest import ROOT, Study
 
 
 def run_plan(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,3 +40,18 @@ def test_an_error_in_the_config_is_one_line(checkout: Study) -> None:
     done = run_plan(checkout, "--config", "parts=[grod]")
     assert done.returncode == 1
     assert "grod" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_documents_give_the_hours_that_are_planned_for_a_machine_without_a_gpu(checkout: Study) -> None:
+    done = run_plan(checkout, "--cores", "2", "--configfile", "presets/cpu.yaml")
+    (core_hours,) = re.findall(r"^ *\d+ +([\d.]+)\+? .* all", done.stdout, flags=re.MULTILINE)
+    (wall_hours,) = re.findall(r"^Wall time on 2 cores .*?(\d+):\d+:\d+", done.stdout, flags=re.MULTILINE)
+    told = {
+        "presets/cpu.yaml": f"{float(core_hours):.0f} core-hours",
+        "docs/scale.md": f"{float(core_hours):.1f} core-hours",
+        "docs/start.md": f"{float(core_hours):.0f} core-hours, that is {wall_hours} hours or more on 2 cores",
+        "README.md": f"({wall_hours} hours or more on 2 cores)",
+        "README.zh-CN.md": f"（2 个核上 {wall_hours} 小时以上）",
+    }
+    assert {name for name, hours in told.items() if hours not in (ROOT / name).read_text()} == set()
