@@ -27,46 +27,41 @@ def _cell(position, scale, shift, cells, last):
 
 
 @kernel
+def _join(one, other, dense):
+    return add32(one, other) if dense else xor32(one, other)
+
+
+@kernel
 def corners(positions, start, count, scale, shift, resolution, rows, index, weight):
-    """Rows and trilinear weights, 8 x BLOCK each, of the cells around `count` positions (3, n)."""
+    """Rows and trilinear weights, 8 x BLOCK each, of the cells around `count` positions (3, n).
+
+    A row of a dense table is the sum of the axes' places times strides, one of a hash table the exclusive or
+    of these places times primes.
+    """
     side = np.uint32(resolution + 1)
+    dense = side * side * side == rows
+    factor_y = side if dense else PRIME_Y
+    factor_z = np.uint32(side * side) if dense else PRIME_Z
+    mask = np.uint32(0xFFFFFFFF if dense else rows - 1)
     cells, last = np.float32(resolution), np.float32(resolution - 1)
     xs, ys, zs = positions[0, start:], positions[1, start:], positions[2, start:]
-    if side * side * side == rows:
-        stride_y, stride_z = side, np.uint32(side * side)
-        for s in range(count):
-            x0, hx = _cell(xs[s], scale, shift, cells, last)
-            y0, hy = _cell(ys[s], scale, shift, cells, last)
-            z0, hz = _cell(zs[s], scale, shift, cells, last)
-            _store_weights(weight, s, hx, hy, hz)
-            base = add32(x0, add32(multiply32(y0, stride_y), multiply32(z0, stride_z)))
-            index[s] = base
-            index[BLOCK + s] = add32(base, UNIT)
-            index[2 * BLOCK + s] = add32(base, stride_z)
-            index[3 * BLOCK + s] = add32(add32(base, stride_z), UNIT)
-            index[4 * BLOCK + s] = add32(base, stride_y)
-            index[5 * BLOCK + s] = add32(add32(base, stride_y), UNIT)
-            index[6 * BLOCK + s] = add32(add32(base, stride_y), stride_z)
-            index[7 * BLOCK + s] = add32(add32(add32(base, stride_y), stride_z), UNIT)
-    else:
-        mask = np.uint32(rows - 1)
-        for s in range(count):
-            x0, hx = _cell(xs[s], scale, shift, cells, last)
-            y0, hy = _cell(ys[s], scale, shift, cells, last)
-            z0, hz = _cell(zs[s], scale, shift, cells, last)
-            _store_weights(weight, s, hx, hy, hz)
-            y0, z0 = multiply32(y0, PRIME_Y), multiply32(z0, PRIME_Z)
-            x1, y1, z1 = add32(x0, UNIT), add32(y0, PRIME_Y), add32(z0, PRIME_Z)
-            low, back = xor32(y0, z0), xor32(y0, z1)
-            high, far = xor32(y1, z0), xor32(y1, z1)
-            index[s] = and32(xor32(x0, low), mask)
-            index[BLOCK + s] = and32(xor32(x1, low), mask)
-            index[2 * BLOCK + s] = and32(xor32(x0, back), mask)
-            index[3 * BLOCK + s] = and32(xor32(x1, back), mask)
-            index[4 * BLOCK + s] = and32(xor32(x0, high), mask)
-            index[5 * BLOCK + s] = and32(xor32(x1, high), mask)
-            index[6 * BLOCK + s] = and32(xor32(x0, far), mask)
-            index[7 * BLOCK + s] = and32(xor32(x1, far), mask)
+    for s in range(count):
+        x0, hx = _cell(xs[s], scale, shift, cells, last)
+        y0, hy = _cell(ys[s], scale, shift, cells, last)
+        z0, hz = _cell(zs[s], scale, shift, cells, last)
+        _store_weights(weight, s, hx, hy, hz)
+        y0, z0 = multiply32(y0, factor_y), multiply32(z0, factor_z)
+        x1, y1, z1 = add32(x0, UNIT), add32(y0, factor_y), add32(z0, factor_z)
+        low, back = _join(y0, z0, dense), _join(y0, z1, dense)
+        high, far = _join(y1, z0, dense), _join(y1, z1, dense)
+        index[s] = and32(_join(x0, low, dense), mask)
+        index[BLOCK + s] = and32(_join(x1, low, dense), mask)
+        index[2 * BLOCK + s] = and32(_join(x0, back, dense), mask)
+        index[3 * BLOCK + s] = and32(_join(x1, back, dense), mask)
+        index[4 * BLOCK + s] = and32(_join(x0, high, dense), mask)
+        index[5 * BLOCK + s] = and32(_join(x1, high, dense), mask)
+        index[6 * BLOCK + s] = and32(_join(x0, far, dense), mask)
+        index[7 * BLOCK + s] = and32(_join(x1, far, dense), mask)
 
 
 @kernel
@@ -149,12 +144,9 @@ def position_gradient(task, grid, positions, count, incoming, out):
                     for f in range(features):
                         total += row[f] * arrived[f]
                     worth[corner] = total
-                px = (positions[0, start + s] * scale + shift) * cells
-                py = (positions[1, start + s] * scale + shift) * cells
-                pz = (positions[2, start + s] * scale + shift) * cells
-                x = px - min(max(np.floor(px), ZERO), last)
-                y = py - min(max(np.floor(py), ZERO), last)
-                z = pz - min(max(np.floor(pz), ZERO), last)
+                _, x = _cell(positions[0, start + s], scale, shift, cells, last)
+                _, y = _cell(positions[1, start + s], scale, shift, cells, last)
+                _, z = _cell(positions[2, start + s], scale, shift, cells, last)
                 # corners are numbered 4 y + 2 z + x
                 near_y = (ONE - z) * (worth[1] - worth[0]) + z * (worth[3] - worth[2])
                 far_y = (ONE - z) * (worth[5] - worth[4]) + z * (worth[7] - worth[6])

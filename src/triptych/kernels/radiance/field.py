@@ -95,6 +95,9 @@ class FieldKernels:
         count = len(positions)
         by_axis = positions.detach().t().contiguous().numpy()
         density, encoding = np.empty(count, np.float32), self.encode(by_axis, count)
-        given = encoding, self.lanes, self.samples(count), count, self.forward, density
-        parallel(networks.evaluate_density, -(-count // networks.TASK), *given)
+        samples = encoding, self.lanes, self.samples(count), count
+        no_rays = np.empty(0, np.int32), np.empty((0, 0), self.dtype)
+        no_colour = np.empty((0, 3), np.float32)
+        tasks = -(-count // networks.TASK)
+        parallel(networks.evaluate, tasks, *samples, *no_rays, self.forward, density, no_colour)
         return torch.from_numpy(density)

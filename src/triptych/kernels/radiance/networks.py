@@ -76,26 +76,11 @@ def _sigmoids(output, count, channels, colour):
 
 
 @kernel
-def evaluate_density(task, encoding, lanes, samples, count, forward, density):
-    """Fill density (n,) float32 for the samples of one task; arguments as of `evaluate`."""
-    gemm.begin()
-    x, h1 = matrix(BLOCK, forward[0].size // HIDDEN, encoding), matrix(BLOCK, HIDDEN, encoding)
-    x[:] = 0  # columns beyond the encoding stay zero
-    geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
-    end = min(count, (task + 1) * TASK)
-    for start in range(task * TASK, end, BLOCK):
-        size = min(BLOCK, end - start)
-        _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
-        for s in range(size):
-            density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
-
-
-@kernel
 def evaluate(task, encoding, lanes, samples, count, rays, features, forward, density, colour):
-    """Density (n,) and colour (n, 3) of the samples of one task, for encodings (levels, n, features).
+    """Density (n,) and, unless `colour` is empty, colour (n, 3) of the samples of one task.
 
-    `samples` are positions in `encoding` and `rays`; `features` (rays, m), m a multiple of 16, is what the
-    colour network is told of each ray. Both are in the type of the activations.
+    `samples` are positions in `encoding` (levels, n, features) and `rays`; `features` (rays, m), m a multiple
+    of 16, is what the colour network is told of each ray. Both are in the type of the activations.
     """
     gemm.begin()
     x, c, h1, h2, h3 = _activations(encoding, forward)
@@ -107,6 +92,8 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
         _density_network(encoding, lanes, samples, start, size, forward, x, h1, geometry, scratch)
         for s in range(size):
             density[start + s] = exponential(min(geometry[s, 0], MAX_LOG_DENSITY))
+        if len(colour) == 0:
+            continue
         _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3, scratch)
         product(h3, forward[4], output)
         _sigmoids(output, size, channels, colour[start:])
