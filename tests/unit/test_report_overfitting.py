@@ -1,5 +1,6 @@
 """Overfitting: losses by architecture and augmentation, errors by share of the images, and what they say."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,14 @@ def test_overfitting_explains_the_vit_only_if_it_fits_the_training_images_as_wel
 
 def test_histories_without_the_clean_loss_are_called_augmented() -> None:
     assert "loss on augmented training images" in overfitting_answer(found([1.0], [2.0], "train_loss")).text
+
+
+def test_a_run_that_diverged_at_once_decides_nothing_and_is_drawn_all_the_same() -> None:
+    diverged = found([0.50, 0.51, 0.52], [math.nan] * 3)
+    diverged.histories["vit", "baseline"][0]["clean_train_loss"] = math.nan
+    answer = overfitting_answer(diverged)
+    assert answer.verdict.startswith("undecided") and "nan (ViT)" in answer.text
+    assert len(overfitting_figure(diverged).axes) == 2
 
 
 def test_without_both_baselines_there_is_no_verdict() -> None:

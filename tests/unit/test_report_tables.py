@@ -11,7 +11,7 @@ from report_results import runs
 
 from triptych.report.results import Result, read_result
 from triptych.report.statistics import estimate
-from triptych.report.tables import Table, escape_latex, escape_markdown, latex, markdown
+from triptych.report.tables import Table, escape_latex, escape_markdown, latex, markdown, sentences
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import read_json, write_json
 
@@ -54,6 +54,15 @@ def test_a_table_with_nothing_published_beside_it_has_no_brackets() -> None:
     table = Table("t", ("a", "b", "c"), (("one", value, None),))
     for text in (markdown(table), latex(table)):
         assert "48.00" in text and "(" not in text.split("48.00")[1] and "brackets" not in text
+
+
+def test_a_sentence_does_not_end_inside_of_a_name() -> None:
+    text = "St. Gallen: of 4 classes, only “Mt. Fuji. West” is right (J. Doe. 2020). It is 0.5. “a”: b."
+    assert sentences(text) == [
+        "St. Gallen: of 4 classes, only “Mt. Fuji. West” is right (J. Doe. 2020).",
+        "It is 0.5.",
+        "“a”: b.",
+    ]
 
 
 def test_ragged_tables_are_refused() -> None:

@@ -4,12 +4,8 @@ Intervals are 95 % confidence intervals by Student's t over the seeds, from `MIN
 says whether higher (↑) or lower (↓) is better.
 """
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from scipy.stats import t
 
 from triptych.report.class_results import chance_text
 from triptych.report.part2_contrasts import against_baseline
@@ -17,7 +13,7 @@ from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
 from triptych.report.published import is_own, published_runs, published_value, same_dataset
 from triptych.report.results import Result
 from triptych.report.sections import Answer
-from triptych.report.statistics import MIN_SEEDS, SIGNIFICANCE_LEVEL, arrow, estimate
+from triptych.report.statistics import arrow, decimals, difference_of, estimate
 
 TOP1, BALANCED = "test_top1_error", "test_balanced_accuracy"
 NAMES = {"test_top1_accuracy": "top-1 accuracy", TOP1: "top-1 error", BALANCED: "balanced accuracy"}
@@ -33,13 +29,13 @@ COLUMNS = {"baseline": "baseline", "mixup": "mixup", "cutout": "Cutout", "cutmix
 def mean_text(values: Sequence[float], unit: str = " %", of: str = "seeds") -> str:
     """A mean with its interval: `25.20 % [24.90, 25.50] (3 seeds)`, `25.20 % (1 seed, no interval)`.
 
-    Values of runs that diverged are NaN.
+    There is no interval where a run diverged, or all values are equal.
     """
-    n, mean = len(values), statistics.fmean(values)
-    if n < MIN_SEEDS or not math.isfinite(mean):
-        return f"{mean:.2f}{unit} ({n} {of if n > 1 else of.removesuffix('s')}, no interval)"
-    half = float(t.ppf(1 - SIGNIFICANCE_LEVEL / 2, n - 1)) * statistics.stdev(values) / math.sqrt(n)
-    return f"{mean:.2f}{unit} [{mean - half:.2f}, {mean + half:.2f}] ({n} {of})"
+    found = difference_of(values)
+    mean = f"{decimals(found.mean)}{unit}"
+    if found.low is None or found.high is None:
+        return f"{mean} ({found.n} {of if found.n > 1 else of.removesuffix('s')}, no interval)"
+    return f"{mean} [{decimals(found.low)}, {decimals(found.high)}] ({found.n} {of})"
 
 
 def _value(results: Sequence[Result], metric: str) -> str:

@@ -102,16 +102,11 @@ def panel_grid(
     return figure, panels[:, :columns]
 
 
-def label_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
-    """Title at the left, names of both axes."""
-    axes.set_title(title)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-
-
-def frame_axes(axes: Axes) -> None:
+def frame_axes(axes: Axes, *, ticks: bool = True) -> None:
     """A frame instead of a grid, for panels without curves."""
     axes.grid(visible=False)
+    if not ticks:
+        axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color=RULE)
 

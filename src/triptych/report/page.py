@@ -141,24 +141,17 @@ def images_of(dataset: Mapping[str, Any]) -> str:
     return f"{', '.join(others)} and {last} images" if others else f"{last} images"
 
 
-def provenance_entries(results: Iterable[Result]) -> dict[str, list[dict[str, Any]]]:
-    """Provenance by source, each result file once, in the order in which they are given."""
-    by_source: dict[str, dict[Path, dict[str, Any]]] = {}
-    for result in results:
-        by_source.setdefault(result.source, {}).setdefault(result.path, _entry(result))
-    return {source: list(entries.values()) for source, entries in by_source.items()}
-
-
 def provenance_by_part(
     by_part: Mapping[str, Iterable[Result]],
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Provenance by part and source; what several parts use is an entry of the first one."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    seen: set[str] = set()
+    """Provenance by part and source, each result file once: what several parts use is of the first one."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {part: {} for part in by_part}
+    seen = set()
     for part, results in by_part.items():
-        entries = provenance_entries(results)
-        found[part] = {source: files for source, files in entries.items() if source not in seen}
-        seen |= entries.keys()
+        for result in results:
+            if result.path not in seen:
+                seen.add(result.path)
+                found[part].setdefault(result.source, []).append(_entry(result))
     return found
 
 

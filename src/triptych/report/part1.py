@@ -16,7 +16,7 @@ from triptych.report.part1_tables import (
 )
 from triptych.report.results import PathLike, read_results
 from triptych.report.sections import Headline, Section, settings_of_checks, with_settings
-from triptych.report.statistics import arrow, estimate
+from triptych.report.statistics import arrow, decimals, estimate
 
 
 def _headline(study: SelfSupervision) -> Headline:
@@ -28,7 +28,7 @@ def _headline(study: SelfSupervision) -> Headline:
     method = next((name for name in METHODS if study.methods[name]), None)
     if method is None:
         losses = estimate(study.pretraining, "final_train_loss")
-        return Headline(f"{losses.mean:.2f}", "nats", "contrastive loss (↓) of SimCLR", losses.source)
+        return Headline(decimals(losses.mean), "nats", "contrastive loss (↓) of SimCLR", losses.source)
     best = study.accuracies[metric, method]
     if study.comparison.same_dataset and best.published is not None:
         published = f"; published {best.published:.2f} %"

@@ -14,7 +14,6 @@ from triptych.report.figures import (
     draw_published,
     draw_runs,
     frame_axes,
-    label_axes,
     new_figure,
     page_width,
     shorten,
@@ -44,7 +43,7 @@ def loss_figure(histories: Sequence[pd.DataFrame], *, with_published: bool) -> F
     if with_published:
         draw_published(axes, "simclr", "train_loss")
     draw_runs(axes, histories, "train_loss", colour=COLOURS[0], label="this run")
-    label_axes(axes, title="SimCLR: contrastive loss (NT-Xent)", x="epoch", y="loss (nats)")
+    axes.set(title="SimCLR: contrastive loss (NT-Xent)", xlabel="epoch", ylabel="loss (nats)")
     whole_epochs(axes)
     axes.legend(loc="upper right")
     return figure
@@ -66,7 +65,7 @@ def neighbours_figure(histories: Sequence[pd.DataFrame]) -> Figure:
             markersize=3.5,
             label=f"_this run, {number} of {len(histories)}",  # not in a legend
         )
-    label_axes(axes, title="SimCLR: nearest neighbours", x="minutes of pretraining", y="%")
+    axes.set(title="SimCLR: nearest neighbours", xlabel="minutes of pretraining", ylabel="%")
     axes.set_xlim(left=0)
     return figure
 
@@ -93,7 +92,7 @@ def accuracy_figure(
             draw_runs(axes, histories[name], error, colour=colour, label=title, subtract_from=100.0)
     if with_published:
         axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=DASHES, label="published, on test images")
-    label_axes(axes, title="Top-1 accuracy on training images with labels held out", x="epoch", y="%")
+    axes.set(title="Top-1 accuracy on training images with labels held out", xlabel="epoch", ylabel="%")
     whole_epochs(axes)
     figure.legend(loc="outside lower left", ncols=columns_that_fit(4, 2.2), fontsize=8)
     return figure
@@ -132,9 +131,7 @@ def feature_map_figure(maps: Mapping[str, pd.DataFrame], *, count: int | None = 
             axes.scatter(chosen["x"], chosen["y"], s=7, color=colour, linewidths=0, label=name)
         axes.set_title(title)
         axes.set_aspect("equal", adjustable="datalim")
-        frame_axes(axes)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        frame_axes(axes, ticks=False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles,

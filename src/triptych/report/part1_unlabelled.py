@@ -67,9 +67,7 @@ def image_map_figure(points: pd.DataFrame, images: NDArray[np.uint8]) -> Figure:
     axes = figure.add_subplot()
     axes.imshow(canvas, interpolation="none")
     axes.set_title("Map of the features")
-    frame_axes(axes)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    frame_axes(axes, ticks=False)
     return figure
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +15,6 @@ from triptych.report.figures import (
     DASHES,
     MUTED,
     columns_that_fit,
-    label_axes,
     mean_curve,
     panel_grid,
     whole_epochs,
@@ -89,7 +89,7 @@ def overfitting_figure(found: Overfitting) -> Figure:
                     curve = mean_curve(found.histories[row, column], name)
                     label = f"_{title}, {images}"  # not in the legend
                     panel.plot(curve.index, curve, color=colour, linestyle=style, linewidth=1.5, label=label)
-        label_axes(panel, title=f"{grid.architectures[row]}: loss (nats)", x="epoch")
+        panel.set(title=f"{grid.architectures[row]}: loss (nats)", xlabel="epoch")
         whole_epochs(panel)
     if found.shares:
         _draw_shares(axes[-1], found)
@@ -119,7 +119,7 @@ def _draw_shares(axes: Axes, found: Overfitting) -> None:
     ticks = sorted({share for by_share in found.shares.values() for share in by_share})
     axes.set_xticks(ticks, [f"{tick:g} %" for tick in ticks])
     axes.minorticks_off()
-    label_axes(axes, title="Baselines: test top-1 error (%)", x="share of the training images, as many steps")
+    axes.set(title="Baselines: test top-1 error (%)", xlabel="share of the training images, as many steps")
 
 
 def overfitting_answer(found: Overfitting | None) -> Answer:
@@ -133,31 +133,27 @@ def overfitting_answer(found: Overfitting | None) -> Answer:
     if found is None or not all(cell in found.histories for cell in cells):
         return Answer(claim, "The baselines of both architectures have not been run.", NOT_RUN)
     train = found.train_loss
-    last = {name: [_by_seed(found, cell, name) for cell in cells] for name in (train, VALIDATION)}
-    differences = [
-        vit - last[train][0][seed] for seed, vit in last[train][1].items() if seed in last[train][0]
-    ]
-    difference = difference_of(differences)
+    resnet, vit = ({name: _last(found, cell, name) for name in (train, VALIDATION)} for cell in cells)
+    difference = difference_of(
+        [loss - resnet[train][seed] for seed, loss in vit[train].items() if seed in resnet[train]]
+    )
     verdict = f"undecided at this number of seeds ({difference.n})"
     if difference.low is not None and difference.high is not None:
         verdict = "refuted" if difference.low > 0 else "confirmed" if difference.high < 0 else verdict
-    means = {name: [sum(seeds.values()) / len(seeds) for seeds in both] for name, both in last.items()}
     kind = "training images as they are" if train == CLEAN else "augmented training images"
-    (resnet_train, vit_train), (resnet_validation, vit_validation) = means[train], means[VALIDATION]
+    means = [f"{fmean(row[name].values()):.2f}" for name in (train, VALIDATION) for row in (resnet, vit)]
     text = (
-        f"Baselines, last epoch: loss on {kind} {resnet_train:.2f} (ResNet18) and {vit_train:.2f} (ViT), on "
-        f"validation images {resnet_validation:.2f} and {vit_validation:.2f} nats; train loss of the ViT "
-        f"minus that of ResNet18: {difference}."
+        f"Baselines, last epoch: loss on {kind} {means[0]} (ResNet18) and {means[1]} (ViT), on validation "
+        f"images {means[2]} and {means[3]} nats; train loss of the ViT minus that of ResNet18: {difference}."
     )
     return Answer(claim, f"{text} {shares_sentence(found)}".strip(), verdict)
 
 
-def _by_seed(found: Overfitting, cell: Cell, column: str) -> dict[int, float]:
-    """The last value of a history's column by seed."""
-    results = found.grid.cells[cell]
+def _last(found: Overfitting, cell: Cell, column: str) -> dict[int, float]:
+    """The last value of a history's column by seed; NaN if the run diverged in its first epoch."""
     return {
-        result.seed: float(history[column].dropna().iloc[-1])
-        for result, history in zip(results, found.histories[cell], strict=True)
+        result.seed: float(history[column].ffill().iloc[-1])
+        for result, history in zip(found.grid.cells[cell], found.histories[cell], strict=True)
     }
 
 

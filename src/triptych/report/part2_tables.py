@@ -1,7 +1,8 @@
 """Part 2's error tables: in the published layout, and beside every published error."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -20,11 +21,13 @@ from triptych.report.statistics import (
     MIN_SEEDS,
     Difference,
     Estimate,
+    arrow,
     comparisons,
     difference_from,
     estimate,
     spread_note,
 )
+from triptych.report.tables import Cell as Value
 from triptych.report.tables import Table
 
 BEST, NEAR = "†", "≈"
@@ -74,56 +77,46 @@ def grid_warnings(grid: Grid) -> list[str]:
 
 def error_table(grid: Grid, metric: str) -> Table:
     """One row per architecture, one column per augmentation."""
-    estimates, verdict = marked_estimates(grid, metric), grid.comparison.verdict
-    return Table(
-        caption=f"{METRICS[metric]} (%) on {dataset_title(grid.comparison.dataset)}, test images (↓)",
-        header=("Architecture", *grid.augmentations.values()),
-        rows=[
-            *[
-                (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
-                for architecture, title in grid.architectures.items()
-            ],
-            *chance_row(grid, metric),
-        ],
-        notes=(
-            *(f"{WARNED} {line}" for line in grid_warnings(grid)),
-            verdict,
-            unequal_note(grid),
-            spread_note(estimates.values()),
-            test_looks_note({grid.title(cell): results for cell, results in grid.cells.items()}),
-            marks_note(grid, metric),
-            chance_note(grid.dataset.values),
-            "" if "top5" in metric else resolution_note(grid.dataset.values, metric),
-        ),
-        published_label=grid.comparison.label,
+    estimates = marked_estimates(grid, metric)
+    notes = (
+        *(f"{WARNED} {line}" for line in grid_warnings(grid)),
+        grid.comparison.verdict,
+        unequal_note(grid),
+        spread_note(estimates.values()),
+        test_looks_note({grid.title(cell): results for cell, results in grid.cells.items()}),
+        marks_note(grid, metric),
+        chance_note(grid.dataset.values),
+        "" if "top5" in metric else resolution_note(grid.dataset.values, metric),
     )
-
-
-def chance_row(grid: Grid, metric: str) -> list[tuple[str, ...]]:
-    """The last row of a table with a column per augmentation; none if the level of chance is not known."""
-    level = chance_text(grid.dataset.values, metric)
-    return [] if level is None else [(CHANCE, *[level] * len(grid.augmentations))]
+    return replace(
+        _table(grid, METRICS[metric], metric, estimates, notes), published_label=grid.comparison.label
+    )
 
 
 def balanced_table(grid: Grid) -> Table:
     """Balanced accuracy: one row per architecture, one column per augmentation."""
-    estimates = grid.estimates("test_balanced_accuracy")
-    return Table(
-        caption=f"Balanced accuracy (%) on {dataset_title(grid.comparison.dataset)}, test images (↑)",
-        header=("Architecture", *grid.augmentations.values()),
-        rows=[
-            *[
-                (title, *[estimates.get((architecture, name), NOT_RUN) for name in grid.augmentations])
-                for architecture, title in grid.architectures.items()
-            ],
-            *chance_row(grid, "test_balanced_accuracy"),
-        ],
-        notes=(
-            spread_note(estimates.values()),
-            "The mean of the accuracies of all classes: each counts the same, however few images it has.",
-            resolution_note(grid.dataset.values, "test_balanced_accuracy"),
-        ),
+    metric = "test_balanced_accuracy"
+    estimates = grid.estimates(metric)
+    notes = (
+        spread_note(estimates.values()),
+        "The mean of the accuracies of all classes: each counts the same, however few images it has.",
+        resolution_note(grid.dataset.values, metric),
     )
+    return _table(grid, "Balanced accuracy", metric, estimates, notes)
+
+
+def _table(
+    grid: Grid, title: str, metric: str, estimates: Mapping[Cell, Estimate], notes: Sequence[str]
+) -> Table:
+    """The estimates in the published layout; the last row is the level of chance, if it is known."""
+    rows: list[tuple[Value, ...]] = [
+        (row_title, *[estimates.get((row, column), NOT_RUN) for column in grid.augmentations])
+        for row, row_title in grid.architectures.items()
+    ]
+    if level := chance_text(grid.dataset.values, metric):
+        rows.append((CHANCE, *[level] * len(grid.augmentations)))
+    caption = f"{title} (%) on {dataset_title(grid.comparison.dataset)}, test images ({arrow(metric)})"
+    return Table(caption, ("Architecture", *grid.augmentations.values()), rows, notes)
 
 
 def marks_note(grid: Grid, metric: str) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from triptych.report.answers import reconstruction_answer
-from triptych.report.figures import COLOURS, label_axes, new_figure
+from triptych.report.figures import COLOURS, new_figure
 from triptych.report.part3_frames import kept_frames, left_out_frames, spread
 from triptych.report.part3_pictures import cameras_text
 from triptych.report.results import WARNED, Result, duration, read_history, read_result, warnings_of
@@ -226,6 +226,6 @@ def training_figure(history: pd.DataFrame) -> Figure:
               label="training rays")  # fmt: skip
     axes.plot(held_out["seconds"] / divisor, held_out["heldout_psnr"], color=COLOURS[1], linewidth=1.6,
               marker="o", markersize=3.5, label="held-out views")  # fmt: skip
-    label_axes(axes, title="Radiance field: PSNR while training", x=unit, y="dB")
+    axes.set(title="Radiance field: PSNR while training", xlabel=unit, ylabel="dB")
     figure.legend(loc="outside lower left", ncols=2, fontsize=8)
     return figure

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from triptych.data.image_files import load_image
-from triptych.report.figures import COLOURS, MUTED, WIDE, label_axes, new_figure, page_width
+from triptych.report.figures import COLOURS, MUTED, WIDE, new_figure, page_width
 
 MOST = 80  # thumbnails, evenly chosen: more would make the page heavy
 COLUMNS, FEW = 10, 4  # thumbnails side by side on the wide and on the narrow page
@@ -70,7 +70,7 @@ def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Fi
         linewidths=1.1, label=f"left out ({(~kept).sum()})", rasterized=heavy,
     )  # fmt: skip
     axes.set_ylim(bottom=0)
-    label_axes(axes, title="Sharpness of the frames", x="seconds" if timed else "frame", y="sharpness")
+    axes.set(title="Sharpness of the frames", xlabel="seconds" if timed else "frame", ylabel="sharpness")
     if thumbnails is not None:
         _draw_thumbnails(figure.add_subplot(grid[0], sharex=axes), x[kept], frames["frame"][kept], thumbnails)
     figure.legend(loc="outside lower left", ncols=2, fontsize=8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from triptych.data.image_files import load_image, natural_order
-from triptych.report.figures import COLOURS, MUTED, WIDE, frame_axes, label_axes, new_figure, page_width
+from triptych.report.figures import COLOURS, MUTED, WIDE, frame_axes, new_figure, page_width
 from triptych.report.sections import eight_bits
 from triptych.scenes.sparse_points import read_points
 from triptych.workflow.files import read_json
@@ -197,7 +197,7 @@ def _plans(
             aspect="equal",
         )
         axes.tick_params(labelsize=7)
-        label_axes(axes, title=title)
+        axes.set(title=title)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8)
     return figure
@@ -244,5 +244,5 @@ def matches_figure(matches: NDArray[np.int64]) -> Figure:
         bar.ax.tick_params(labelsize=7)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    label_axes(axes, title="Verified matches of each pair", x="image", y="image")
+    axes.set(title="Verified matches of each pair", xlabel="image", ylabel="image")
     return figure

@@ -42,7 +42,7 @@ class Estimate:
     def __str__(self) -> str:
         """Two decimals, as in `26.30 ± 0.41`."""
         spread = "" if self.std is None else f" ± {self.std:.2f}"
-        return f"{self.mean:.2f}{spread}{f' {self.mark}' if self.mark else ''}"
+        return f"{decimals(self.mean)}{spread}{f' {self.mark}' if self.mark else ''}"
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,17 @@ class Difference:
         return f"{signed(self.mean)} [{signed(self.low)}, {signed(self.high)}]"
 
 
+def decimals(value: float) -> str:
+    """`26.30`, `−0.60` with a true minus sign."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def signed(value: float) -> str:
-    """`+0.60`, `−0.60` with a true minus sign, `0.00`; `–` for NaN."""
+    """`+0.60`, `−0.60`, `0.00`; `–` for NaN."""
     if math.isnan(value):
         return "–"
-    text = f"{value:+.2f}"
-    return "0.00" if text[1:] == "0.00" else text.replace("-", "−")
+    text = decimals(value)
+    return "0.00" if text.endswith("0.00") and abs(value) < 1 else text if value < 0 else f"+{text}"
 
 
 def estimate(results: Sequence[Result], metric: str, *, published: float | None = None) -> Estimate:

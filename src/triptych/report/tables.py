@@ -12,6 +12,7 @@ from triptych.workflow.files import atomic_path, write_text
 
 Cell = str | int | None | Estimate
 MISSING = "–"
+SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\b[A-Z][a-z])\. (?![^“(\[]*[”)\]])")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def cell_text(cell: Cell, *, with_published: bool = True) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text."""
-    return text.replace(". ", ".\n").split("\n")
+    """The sentences of a text; `St. Gallen`, `J. Doe` and what stands in brackets or quotes stay whole."""
+    return SENTENCE_END.sub(".\n", text).split("\n")
 
 
 def first_sentence(text: str) -> tuple[str, str]:
