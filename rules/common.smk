@@ -44,6 +44,7 @@ from triptych.config.validation import typed, validate_config
 from triptych.workflow.errors import TriptychError, with_absolute_paths
 from triptych.workflow.locks import release_stale_locks
 from triptych.workflow.failures import failures, oom_kills
+from triptych.workflow.group_jobs import form_groups_anew
 from triptych.workflow.records import reconcile, remove_finished_checkpoints
 from triptych.workflow.tracked_code import TrackedCode
 
@@ -53,6 +54,7 @@ except ImportError:  # not installed: the terminal shows Snakemake's own message
     terminal = None
 
 STARTED, OOM_KILLS = time.time(), oom_kills()
+form_groups_anew()  # of small jobs, on a cluster
 
 
 def say(text):
