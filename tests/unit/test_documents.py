@@ -34,7 +34,20 @@ CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SNAKEMAKE_OPTIONS = {option for action in get_argument_parser()._actions for option in action.option_strings}
 # Programs of others, and of the shell.
 OTHERS = {
-    *("source", "export", "git", "cd", "sudo", "ssh", "pip", "podman", "apptainer", "tensorboard"),
+    *(
+        "source",
+        "export",
+        "git",
+        "cd",
+        "sudo",
+        "ssh",
+        "pip",
+        "podman",
+        "apptainer",
+        "tensorboard",
+        "nano",
+        "sinfo",
+    ),
     *("ns-train", "opensplat", "brush", "colmap", "python3", "apt-get"),
 }
 RUN_ELSEWHERE = {"load_state_dict": "test_classify_predict.py", "import timm": "test_ssl_encoder.py"}
