@@ -1,8 +1,8 @@
 """Groups of jobs that stay right when a checkpoint ends.
 
-Each time a checkpoint ends, Snakemake 9.27 forms all groups again. It starts from those it formed before. Other
-jobs are merged into them by then: jobs that have been replaced since, or those of a running group. Such a group
-is submitted before its inputs are there, or a second time, and ends without its outputs
+Each time a checkpoint ends, Snakemake 9.27 forms all groups again. It starts from those it formed before.
+Other jobs are merged into them by then: jobs that have been replaced since, or those of a running group. Such
+a group is submitted before its inputs are there, or a second time, and ends without its outputs
 (https://github.com/snakemake/snakemake/issues/1628,
 https://github.com/snakemake/snakemake-executor-plugin-slurm/issues/253).
 """
