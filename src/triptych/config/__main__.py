@@ -15,7 +15,7 @@ from triptych.config.messages import KINDS, plain
 from triptych.config.study import Study
 from triptych.config.training import LabelledTraining, Training
 
-PREFACE = """# Every knob
+PREFACE = """# All settings
 
 The keys of [`config.yaml`](../config.yaml), of the presets and of your own config files. `config.yaml` is
 always read first; presets and your files change some of its values. A **default** below applies only to a key
@@ -123,12 +123,12 @@ def table(section: type[Section]) -> str:
     common = LabelledTraining if issubclass(section, LabelledTraining) else Training
     if issubclass(section, Training) and section is not LabelledTraining:
         without = "" if common is LabelledTraining else " without `label_smoothing`"
-        lines += [f"It has the knobs of [training recipes](#training-recipes){without}, and these:", ""]
+        lines += [f"It has the settings of [training recipes](#training-recipes){without}, and these:", ""]
         for name, field in common.model_fields.items():
             if fields[name].default == field.default:
                 del fields[name]
     rows = [_row(name, field) for name, field in fields.items()]
-    return "\n".join([*lines, "| knob | default | values | |", "| --- | --- | --- | --- |", *rows])
+    return "\n".join([*lines, "| setting | default | values | |", "| --- | --- | --- | --- |", *rows])
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ PREFACE = """# Error messages and warnings
 
 <!-- Written by `make docs` from the source code; edits are lost. -->
 
-Copy some words of a message into the search of this page or site. “…” stands for names and numbers. An error
+Search this page (Ctrl-F) for some words of a message, without names and numbers: “…” stands for those. An error
 ends the job; a warning does not. [If something goes wrong](trouble.md) has more advice on the frequent ones.
 """
 
