@@ -191,6 +191,15 @@ def test_a_batch_that_is_advised_fits_and_is_allowed(data: st.DataObject) -> Non
         assert -(-smaller // changed["accumulate"]) <= fits
 
 
+def test_views_of_a_few_pixels_are_one_clear_line() -> None:
+    stages = [{"share": 0.5, "scale": 0.01}, {"share": 0.5, "scale": 1}]
+    problems, _ = check(dataset([300, 120]), self_supervision={"simclr": {"progressive_resizing": stages}})
+    assert [problem for problem in problems if "views" in problem] == [
+        "config: self_supervision.simclr.progressive_resizing has views of 0 pixels, of images of 8, but "
+        "views need 8; set scale to 1 or more"
+    ]
+
+
 def test_a_machine_without_memory_for_a_network_gets_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "memory_limit", lambda: 500_000_000)
     problems, _ = check(dataset([300, 120]), self_supervision={"simclr": {"device": "cpu", "batch_size": 16}})

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.checks.sizes import Training
+from triptych.checks.sizes import MIN_SIDE, Training
 from triptych.classify.architectures import build_model, try_network
 from triptych.data.packed import PackedDataset
 from triptych.ssl.encoder import build_encoder
@@ -54,8 +54,9 @@ def _build(dataset: PackedDataset, training: Training, network: Mapping[str, Any
         return build_model(network["module"], dataset.num_classes, side, network["options"])
     encoder, _ = build_encoder(network, side)
     for stage in training.recipe["progressive_resizing"]:
-        name = f"self_supervision.simclr.progressive_resizing has views of {stage['size']} pixels"
-        try_network(encoder, name, stage["size"])
+        if stage["size"] >= MIN_SIDE:  # smaller ones are named by the checks of sizes
+            name = f"self_supervision.simclr.progressive_resizing has views of {stage['size']} pixels"
+            try_network(encoder, name, stage["size"])
     return encoder
 
 

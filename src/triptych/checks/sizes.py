@@ -1,6 +1,7 @@
 """The sizes that a study asks for, compared with its data before anything trains."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from triptych.ssl.label_fraction import LABELLED, labelled
 from triptych.training.batches import batch_size
 from triptych.workflow.errors import TriptychError
 
+MIN_SIDE = 8  # pixels of a view, as of the images of a data set
 MIN_POINTS = 4  # images: fewer have no map
 NAMED = 5  # most classes in a message
 
@@ -64,6 +66,7 @@ class SizeChecks:
         simclr, probe, supervised = learning["simclr"], learning["probe"], learning["supervised"]
         views = simclr["views"]["count"]
         self._check_training(f"{place}.simclr", simclr, len(labels), network, encoder=True, views=views)
+        self._check_views(f"{place}.simclr.progressive_resizing", simclr["progressive_resizing"])
         self._check_map(f"{place}.feature_map", learning["feature_map"])
         if not self.dataset.labelled:
             return
@@ -145,6 +148,15 @@ class SizeChecks:
                 f"it is lowered to {batch}"
             )
         self.trainings.append(Training(place, recipe, batch, architecture, encoder, views))
+
+    def _check_views(self, place: str, stages: Sequence[Mapping[str, Any]]) -> None:
+        side = self.dataset.image_size[0]
+        smallest = min((stage["size"] for stage in stages), default=side)
+        if smallest < MIN_SIDE:
+            self._problem(
+                f"{place} has views of {smallest} pixels, of images of {side}, but views need {MIN_SIDE}; "
+                f"set scale to {math.ceil(100 * MIN_SIDE / side) / 100:g} or more"
+            )
 
     def _check_labels(self, place: str, percents: list[float], labels: NDArray[np.int64], folds: int) -> None:
         if percents and (lost := self._lacking(labels, LABELLED)):

@@ -95,19 +95,15 @@ def encoder_architecture(config: Config) -> dict[str, Any]:
     return {"module": entry["module"], "options": _given(options)}
 
 
-def resizing_stages(settings: dict[str, Any], side: int) -> list[dict[str, Any]]:
-    """SimCLR's `progressive_resizing` with sizes in pixels, for images of this side."""
-    return [
-        {"share": stage["share"], "size": round(stage["scale"] * side)}
-        for stage in settings["progressive_resizing"]
-    ]
-
-
 def simclr_recipe(config: Config) -> dict[str, Any]:
     """All settings that SimCLR's pretraining depends on; `progressive_resizing` has sizes in pixels."""
     recipe = dict(config["self_supervision"]["simclr"])
     del recipe["width"]  # part of the architecture
-    stages = resizing_stages(recipe, image_side(config, "self_supervision"))
+    side = image_side(config, "self_supervision")
+    stages = [
+        {"share": stage["share"], "size": round(stage["scale"] * side)}
+        for stage in recipe["progressive_resizing"]
+    ]
     return {"architecture": encoder_architecture(config), **recipe, "progressive_resizing": stages}
 
 

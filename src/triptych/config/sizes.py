@@ -8,10 +8,8 @@ from triptych.config.cells import cell_name, cell_recipe, encoder_architecture, 
 Config = Mapping[str, Any]
 
 BATCH = ("batch_size", "accumulate", "gpus", "device", "precision")
-BASE_MB, IMAGE_MB = (
-    2500,
-    8,
-)  # of a process; of an image of 32 x 32 pixels in a training step on a CPU, as measured
+BASE_MB = 2500  # of a process
+IMAGE_MB = 8  # of an image of 32 x 32 pixels in a training step on a CPU, as measured
 SMALL = 64  # pixels: larger images have stems and patches with which 112 x 112 pixels take as much as 32 x 32
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from triptych.data.folder_scan import class_folders, part_folders, skip_siblings, walk
 from triptych.data.image_files import SUFFIXES, natural_order, printable
 from triptych.data.label_file import PARTS, part_named, read_labels
 from triptych.workflow.errors import TriptychError
@@ -14,8 +15,6 @@ from triptych.workflow.folder_fingerprint import files_fingerprint
 
 NAMED = 10  # most names in a message
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
-# Made by programs beside the images.
-BYPRODUCTS = ("__MACOSX", "@eaDir", ".ipynb_checkpoints", ".thumbnails", ".cache", ".git", ".Trashes")
 
 
 @dataclass(frozen=True)
@@ -92,23 +91,23 @@ def list_folder(path: str | Path, labels: str = "auto") -> FolderListing:
             problem = "is an archive; unpack it and give" if archive else "is a file; give"
             problem += " the folder of the images as `path`"
         raise TriptychError(f"{root} {problem}")
-    folders = _part_folders(root)
+    folders = part_folders(root)
     if labels not in ("auto", "folders", "none"):
         return _by_label_file(root, folders, labels)
     skipped: dict[str, list[str]] = {}
     if "train" in folders:
-        _skip_siblings(root, folders, skipped)
+        skip_siblings(root, folders, skipped)
     elif folders:
         raise TriptychError(f"{next(iter(folders.values()))} has no folder train/ beside it; add it")
     else:
         folders = {"train": root}
-    found = {part: _walk(folder, root, skipped) for part, folder in folders.items()}
+    found = {part: walk(folder, root, skipped) for part, folder in folders.items()}
     if not found["train"]:
         raise TriptychError(
             f"{folders['train']} has no images (types: {' '.join(SUFFIXES)})"
             + (f"; {FolderListing(root, (), {}, skipped).skipped_line()}" if skipped else "")
         )
-    groups = _class_folders(folders["train"])
+    groups = class_folders(folders["train"])
     if labels == "none" or (labels == "auto" and len(groups) < 2):
         inside = "" if folders["train"] == root else f"{folders['train'].name}/"
         why = "" if labels == "none" else f"{inside or 'the folder'} has no folders of classes"
@@ -137,26 +136,23 @@ def _by_folders(
     index = {name: number for number, name in enumerate(classes)}
     parts = {}
     for part, names in found.items():
-        folder = folders[part]
-        for name in _class_folders(folder):
-            if name not in index:
-                raise TriptychError(
-                    f"{folder / name} is a class that {folders['train']} lacks; add it there, or remove it"
-                )
+        folder, depth = folders[part], len(folders[part].relative_to(root).parts)
+        here = class_folders(folder)
+        if unknown := [name for name in here if name not in index]:
+            raise TriptychError(
+                f"{folder / unknown[0]} is a class that {folders['train']} lacks; add it there, or remove it"
+            )
         images = []
-        depth = len(folder.relative_to(root).parts)
         for name in names:
-            above = name.split("/")[depth:-1]
-            if above:
+            if above := name.split("/")[depth:-1]:
                 images.append(ListedImage(name, index[above[0]]))
             else:
                 skipped.setdefault("images outside of the class folders", []).append(name)
         full = {classes[image.label] for image in images}
-        for name in _class_folders(folder):
-            if name not in full:
-                raise TriptychError(
-                    f"{folder / name} has no images ({' '.join(SUFFIXES)}); remove the folder or fill it"
-                )
+        if empty := [name for name in here if name not in full]:
+            raise TriptychError(
+                f"{folder / empty[0]} has no images ({' '.join(SUFFIXES)}); remove the folder or fill it"
+            )
         parts[part] = sorted(images, key=lambda image: image.label)
     return FolderListing(root, tuple(map(printable, classes)), parts, skipped)
 
@@ -166,7 +162,7 @@ def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> Folder
     skipped: dict[str, list[str]] = {}
     path = root / file
     given_labels = read_labels(path)
-    names = _walk(root, root, skipped)
+    names = walk(root, root, skipped)
     others = "files of other types"
     skipped[others] = [name for name in skipped.get(others, []) if not (root / name).samefile(path)]
     there, labelled, missing = set(names), {}, []
@@ -211,97 +207,6 @@ def _by_label_file(root: Path, folders: Mapping[str, Path], file: str) -> Folder
 def _filled(lists: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """Without the empty ones."""
     return {name: items for name, items in lists.items() if items}
-
-
-def _part_folders(root: Path) -> dict[str, Path]:
-    """The folders of the parts, by part."""
-    result: dict[str, Path] = {}
-    for entry in _entries(root):
-        part = part_named(entry.name) if entry.is_dir() else None
-        if part in result:
-            raise TriptychError(
-                f"{root} has {result[part].name}/ and {entry.name}/, which mean the same; leave one of them"
-            )
-        if part:
-            result[part] = Path(entry.path)
-    return result
-
-
-def _skip_siblings(root: Path, folders: Mapping[str, Path], skipped: dict[str, list[str]]) -> None:
-    """Note what lies beside `train/` and is not read."""
-    for entry in _entries(root):
-        if Path(entry.path) in folders.values():
-            continue
-        if entry.is_dir():
-            images = _walk(Path(entry.path), root, {})
-            skipped[f"in {printable(entry.name)}/, which is not read"] = images or [entry.name]
-        else:
-            skipped.setdefault("beside the folders", []).append(printable(entry.name))
-
-
-def _class_folders(folder: Path) -> list[str]:
-    """Names of the folders of classes, in natural order.
-
-    Raises:
-        TriptychError: one is hidden and has images.
-    """
-    names = []
-    for entry in _entries(folder):
-        if not entry.is_dir() or entry.name in BYPRODUCTS:
-            continue
-        if not entry.name.startswith("."):
-            names.append(entry.name)
-        elif _walk(Path(entry.path), folder, {}):
-            raise TriptychError(
-                f"{entry.path} has images, but folders whose names begin with a dot are hidden and not read; "
-                "rename or remove it"
-            )
-    return names
-
-
-def _walk(folder: Path, root: Path, skipped: dict[str, list[str]]) -> list[str]:
-    """Names, relative to `root`, of all images below a folder in natural order; notes what is skipped.
-
-    Links to folders are followed, but not to a folder above.
-    """
-    images: list[str] = []
-
-    def visit(here: str, prefix: str, above: frozenset[str]) -> None:
-        above |= {os.path.realpath(here)}
-        for entry in _entries(here):
-            name = prefix + entry.name
-            hidden = entry.name.startswith(".")
-            if entry.is_dir():
-                if entry.is_symlink() and os.path.realpath(entry.path) in above:
-                    reason = "links to a folder above"
-                elif hidden or entry.name in BYPRODUCTS:
-                    reason = "hidden folders"
-                else:
-                    visit(entry.path, f"{name}/", above)
-                    continue
-            elif hidden:
-                reason = "hidden files"
-            elif not entry.is_file():
-                reason = "links to nothing"
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                images.append(name)
-                continue
-            else:
-                reason = "files of other types"
-            skipped.setdefault(reason, []).append(printable(name))
-
-    relative = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
-    visit(str(folder), relative, frozenset())
-    return images
-
-
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What lies directly in a folder, in natural order."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: natural_order(entry.name))
-    except OSError as error:
-        raise TriptychError(f"{folder}: cannot be listed ({error.strerror}); check it") from error
 
 
 def counted(count: int, noun: str) -> str:

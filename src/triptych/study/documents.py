@@ -1,6 +1,6 @@
 """`docs/study.md` and the study's tables in `benchmarks/RESULTS.md`, written from the results in `study/`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ evaluated on the same test images before these runs; [RESULTS.md](../benchmarks/
 """
 
 
-def _runs(study: Path, folder: str) -> list[Result]:
+def runs(study: Path, folder: str) -> list[Result]:
     """The results of all seeds of a run, in the order of the seeds."""
     return sorted(read_results((study / folder).glob("seed*/metrics.json")), key=lambda result: result.seed)
 
@@ -48,7 +48,7 @@ def _runs(study: Path, folder: str) -> list[Result]:
 def read_cells(study: Path) -> Grid | None:
     """The grid of the results in `study`; None if it has no cell."""
     metrics = [
-        result.path for row in ROWS for column in COLUMNS for result in _runs(study, f"grid/{row}-{column}")
+        result.path for row in ROWS for column in COLUMNS for result in runs(study, f"grid/{row}-{column}")
     ]
     if not metrics:
         return None
@@ -74,7 +74,7 @@ def study_page(study: Path) -> str:
     grid = read_cells(study)
     scenes = {path.parent.name: read_result(path) for path in sorted(study.glob("scenes/*/views.json"))}
     parts: list[Answer] = [
-        self_supervision_answer({name: _runs(study, folder) for name, folder in FOLDERS.items()}),
+        self_supervision_answer({name: runs(study, folder) for name, folder in FOLDERS.items()}),
         grid_answer(grid),
         reconstruction_answer(scenes),
     ]
@@ -105,35 +105,32 @@ def study_tables(study: Path) -> str:
 
 def accuracy_table(study: Path) -> Table:
     """Top-1 accuracies of part 1, one row per method."""
-    found = {title: _runs(study, FOLDERS[name]) for name, title in METHODS.items()}
+    found = {name: results for name in METHODS if (results := runs(study, FOLDERS[name]))}
     estimates = {
-        METHODS[name]: estimate(
-            found[METHODS[name]], ACCURACY, published=published_value("self_supervision", name, ACCURACY)
-        )
-        for name in METHODS
-        if found[METHODS[name]]
+        name: estimate(results, ACCURACY, published=published_value("self_supervision", name, ACCURACY))
+        for name, results in found.items()
     }
-    run = {title: results for title, results in found.items() if results}
+    looks = test_looks_note({METHODS[name]: results for name, results in found.items()})
     return Table(
         caption="Top-1 accuracy (%) on CIFAR-10, test images",
         header=("Method", "Accuracy"),
-        rows=[(title, estimates.get(title, NOT_RUN)) for title in found],
-        notes=(spread_note(estimates.values()), test_looks_note(run)) if run else (),
+        rows=[(title, estimates.get(name, NOT_RUN)) for name, title in METHODS.items()],
+        notes=(spread_note(estimates.values()), looks) if found else (),
         published_label="published",
     )
 
 
 def runs_table(manifest: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row per collected result but the data sets: revision, time and machine."""
-    runs = {name: entry for name, entry in manifest.items() if not name.startswith("data/")}
+    results = {name: entry for name, entry in manifest.items() if not name.startswith("data/")}
     return Table(
         caption="Collected results",
         header=("Result", "Revision", "Time", "Machine"),
         rows=[
             (name, entry["revision"], duration(entry["seconds"] or 0), entry["machine"])
-            for name, entry in runs.items()
+            for name, entry in results.items()
         ],
-        notes=("" if runs else f"None yet: all is “{NOT_RUN}”.",),
+        notes=("" if results else f"None yet: all is “{NOT_RUN}”.",),
     )
 
 
@@ -150,12 +147,15 @@ def between_markers(text: str, content: str, path: Path) -> str:
     return f"{before}{begin}\n\n{content}\n{end}{after}"
 
 
-def write_documents(study: Path, page: Path, results: Path) -> Sequence[Path]:
+def write_changed(path: Path, text: str) -> list[Path]:
+    """Write a file if its text changes; returns those that were written: none or this one."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return []
+    write_text(path, text)
+    return [path]
+
+
+def write_documents(study: Path, page: Path, results: Path) -> list[Path]:
     """Write both documents; returns those that changed."""
     tables = between_markers(results.read_text(encoding="utf-8"), study_tables(study), results)
-    changed = []
-    for path, text in ((page, study_page(study)), (results, tables)):
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            write_text(path, text)
-            changed.append(path)
-    return changed
+    return write_changed(page, study_page(study)) + write_changed(results, tables)

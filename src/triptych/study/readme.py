@@ -7,10 +7,8 @@ from typing import Any
 import yaml
 
 from triptych.report.published import published_value
-from triptych.report.results import Result, read_results
 from triptych.report.statistics import estimate
-from triptych.study.documents import between_markers
-from triptych.workflow.files import write_text
+from triptych.study.documents import between_markers, runs, write_changed
 
 ROWS = "table.yaml"
 READMES = {"README.md": "en", "README.zh-CN.md": "zh"}
@@ -66,10 +64,10 @@ def results_table(study: Path, language: str) -> str:
 
 
 def _ours(study: Path, row: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    found = _runs(study, row["result"])
+    found = runs(study, row["result"])
     if found:
         mean, mark = estimate(found, row["metric"]), ""
-        trained = _runs(study, row.get("training", row["result"]))
+        trained = runs(study, row.get("training", row["result"]))
         epochs = max((int(result.values["epochs"]) for result in trained), default=None)
         value, n = str(mean), mean.n
     elif "earlier" in row:
@@ -81,10 +79,6 @@ def _ours(study: Path, row: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return words["run"].format(value=value, details=words["comma"].join(details)) + mark
 
 
-def _runs(study: Path, folder: str) -> list[Result]:
-    return read_results(sorted((study / folder).glob("seed*/metrics.json")))
-
-
 def write_readmes(study: Path, folder: Path) -> list[Path]:
     """Write the table into both READMEs; returns those that changed.
 
@@ -93,10 +87,6 @@ def write_readmes(study: Path, folder: Path) -> list[Path]:
     """
     changed = []
     for name, language in READMES.items():
-        path = folder / name
-        text = path.read_text(encoding="utf-8")
-        new = between_markers(text, results_table(study, language), path)
-        if new != text:
-            write_text(path, new)
-            changed.append(path)
+        path, table = folder / name, results_table(study, language)
+        changed += write_changed(path, between_markers(path.read_text(encoding="utf-8"), table, path))
     return changed
