@@ -12,7 +12,7 @@ from report_scene import write_matches
 
 from triptych.radiance.evaluate import error_colours
 from triptych.report.figures import report_style
-from triptych.report.part3 import shown_views
+from triptych.report.part3 import chosen_attempt, shown_views
 from triptych.report.part3_pictures import (
     cameras_figure,
     cameras_text,
@@ -33,6 +33,14 @@ def test_the_strips_are_of_the_worst_the_median_and_the_best_view() -> None:
     assert named == {"worst": "d", "median": "c", "best": "b"}
     assert list(typical_views(views[:2])) == ["worst", "best"]
     assert list(typical_views(views[:1])) == ["median"]
+
+
+def test_an_attempt_that_was_skipped_does_not_count_as_one_that_was_made() -> None:
+    made = [{"attempt": "as configured", "chosen": False}, {"attempt": "global mapper", "chosen": True}]
+    assert chosen_attempt(made) == "global mapper, of 2"
+    assert chosen_attempt([*made, {"attempt": "more features", "skipped": "two hours"}]) == (
+        "global mapper, of 2; 1 skipped"
+    )
 
 
 def test_the_slider_opens_on_the_median_view() -> None:

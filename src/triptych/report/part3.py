@@ -155,17 +155,23 @@ def _estimated_poses(poses: Result, kept: pd.Series) -> dict[str, str]:
     held_out = (
         "found afterwards, in the model of the others" if "held_out" in found else "found with all others"
     )
-    attempt = next(one["attempt"] for one in found["attempts"] if one.get("chosen"))
     return {
         "Frames kept": f"{kept.sum()} of {len(kept)}",
         "Images with a pose": f"{registered} of {images}{f' {WARNED}' if found['advice'] else ''}",
-        **({"Attempt": f"{attempt}, of {len(found['attempts'])}"} if len(found["attempts"]) > 1 else {}),
+        **({"Attempt": chosen_attempt(found["attempts"])} if len(found["attempts"]) > 1 else {}),
         "Poses of held-out images": held_out,
         "Reprojection error": f"{poses.number('mean_reprojection_error'):.2f} px",
         "Points": f"{int(poses.number('points')):,}",
         "Mean track length": f"{poses.number('mean_track_length'):.1f} images",
         "Matching": f"{poses.values['matcher']}, {poses.values['verified_pairs']:,} pairs",
     }
+
+
+def chosen_attempt(attempts: list[dict[str, Any]]) -> str:
+    """The attempt whose poses are used, how many were made, and how many were skipped as too long."""
+    chosen = next(one["attempt"] for one in attempts if one.get("chosen"))
+    skipped = sum("skipped" in one for one in attempts)
+    return f"{chosen}, of {len(attempts) - skipped}" + (f"; {skipped} skipped" if skipped else "")
 
 
 def _given_poses(_: Result, kept: pd.Series) -> dict[str, str]:
