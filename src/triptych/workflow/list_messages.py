@@ -44,8 +44,9 @@ PREFACE = """# Error messages and warnings
 
 <!-- Written by `make docs` from the source code; edits are lost. -->
 
-Search this page (Ctrl-F) for some words of a message, without names and numbers: “…” stands for those. An error
-ends the job; a warning does not. [If something goes wrong](trouble.md) has more advice on the frequent ones.
+Search this page (Ctrl-F) for some words of a message, without names and numbers: “…” stands for those. An
+error ends the job; a warning does not. [If something goes wrong](trouble.md) has more advice on the
+frequent ones.
 """
 
 
