@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from triptych.config.cells import resizing_stages
 from triptych.config.self_supervision import SimCLR
+
+SIDE = 32  # pixels
 
 
 def simclr_recipe(**changes: Any) -> dict[str, Any]:
     """SimCLR with a ResNet18, on CIFAR's images."""
-    resnet18 = {"module": "triptych.models.resnet", "options": {}}
-    recipe = SimCLR(**changes).model_dump()
-    return recipe | {"architecture": resnet18, "progressive_resizing": resizing_stages(recipe, side=32)}
+    recipe = SimCLR(**changes)
+    stages = [{"share": one.share, "size": round(one.scale * SIDE)} for one in recipe.progressive_resizing]
+    architecture = {"module": "triptych.models.resnet", "options": {}}
+    return recipe.model_dump() | {"architecture": architecture, "progressive_resizing": stages}

@@ -22,9 +22,7 @@ RECIPE = Radiance(device="cpu", downscale=2, holdout=HOLDOUT, steps=None, evalua
 
 def transforms() -> Path:
     """The scene's transforms.json: that of the environment variable SCENE, else the fox beside the project.
-
-    Raises:
-        TriptychError: there is none.
+    Raises `TriptychError` if there is none.
     """
     default = Path(__file__).parents[2] / "shared/data/fox/transforms.json"
     path = Path(os.environ.get("SCENE", default)).expanduser()

@@ -81,9 +81,7 @@ class Client:
 
     def wait_for(self, kind: str, *, seconds: float = 60, **values: Any) -> Message:
         """The next message of a kind with these values; what comes before it is skipped.
-
-        Raises:
-            TimeoutError: it does not come.
+        Raises `TimeoutError` if it does not come.
         """
         deadline = time.monotonic() + seconds
         while True:

@@ -20,9 +20,7 @@ SECONDS, ROUNDS = 20, 2
 
 def together(name: str, trainings: int, threads: int) -> float:
     """Images a second, summed over a number of simultaneous trainings with a number of threads each.
-
-    Raises:
-        TriptychError: one of them fails.
+    Raises `TriptychError` if one of them fails.
     """
     command = [sys.executable, "-m", "benchmarks._cell", name, str(threads), str(SECONDS)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(trainings)]

@@ -29,13 +29,9 @@ def measure() -> dict[str, float | str]:
 
 
 def plan(seeds: int) -> tuple[int, float, float]:
-    """Plan the grid with this number of seeds.
+    """Plan the grid with this number of seeds; a `TriptychError` if Snakemake reports an error.
 
-    Returns:
-        The number of jobs, CPU seconds, and gibibytes of memory at the peak, of the largest plan so far.
-
-    Raises:
-        TriptychError: Snakemake reports an error.
+    Returns the number of jobs, CPU seconds, and gibibytes at the peak, of the largest plan so far.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:

@@ -24,6 +24,7 @@ import logging
 import sys
 import tempfile
 import time
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -31,8 +32,9 @@ import numpy as np
 import torch
 
 from benchmarks._matmul import PRODUCT_FLOPS, matmul_seconds
+from benchmarks._peers import environment
 from benchmarks._recipes import simclr_recipe
-from benchmarks._simclr_peers import Peer, lightly_python
+from benchmarks._simclr_peers import Peer
 from triptych.data.packed import PackedDataset
 from triptych.kernels import registry
 from triptych.ssl.simclr import SimCLR
@@ -118,10 +120,11 @@ def start_peers(device: torch.device) -> tuple[dict[str, Peer], dict[str, str]]:
     """Those that run, and for the others why they don't."""
     peers: dict[str, Peer] = {}
     missing: dict[str, str] = {}
+    lightly = partial(environment, "lightly", shared=True)
     for name, python, arguments in (
         ("report", lambda: sys.executable, ["run_report.py", str(device)]),
-        ("lightly_default", lightly_python, ["run_lightly.py", str(device), "default"]),
-        ("lightly_bf16", lightly_python, ["run_lightly.py", str(device), "bf16"]),
+        ("lightly_default", lightly, ["run_lightly.py", str(device), "default"]),
+        ("lightly_bf16", lightly, ["run_lightly.py", str(device), "bf16"]),
     ):
         if name == "lightly_bf16" and not has_fast_bfloat16(device):
             missing[name] = "missing: the hardware has no bfloat16 units"

@@ -102,11 +102,7 @@ def milliseconds(functions: Products) -> list[float]:
 
 
 def measure() -> dict[str, float | str]:
-    """Layer by layer.
-
-    Raises:
-        TriptychError: the CPU has none of the instructions that the kernels need.
-    """
+    """Layer by layer. Raises `TriptychError` if the CPU has no instructions that the kernels need."""
     formats = {torch.bfloat16: supports("avx512_bf16"), torch.float32: supports("avx2")}
     if not any(formats.values()):
         raise TriptychError("layers: this CPU has neither AVX2 nor AVX512-BF16, which the kernels need")

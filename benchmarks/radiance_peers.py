@@ -19,44 +19,35 @@ benchmarks/peers/run_*.py say which settings differ from the peers' defaults, an
 
 import logging
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from benchmarks._peers import DRIVERS, WORK, environment
+from benchmarks._peers import run as run_logged
+from benchmarks._scene import HOLDOUT, transforms
 from triptych.config.reconstruction import Radiance
 from triptych.radiance.metrics import image_psnr
 from triptych.radiance.ray_sampler import read_images
-from triptych.scenes.coordinates import OFFSET, SCALE
+from triptych.scenes.coordinates import OFFSET, SCALE, World
 from triptych.scenes.scene import Scene, read_scene
+from triptych.scenes.scene_files import TEST, TRAIN
+from triptych.scenes.write_scene import lens_entry, write_scene_file
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_folder, digest_of_files, read_json, write_json
 
 log = logging.getLogger("triptych")
 
-DOWNSCALE, HOLDOUT = 4, 8
+DOWNSCALE = 4
 # The project's own defaults; time ends the training.
 RECIPE = Radiance(log_every=200, evaluations=0, holdout=HOLDOUT)
 SECONDS = 600.0
 RENDER_LIMIT = 3600.0  # seconds after which a peer that still renders counts as failed
-FOX = Path("../shared/data/fox/transforms.json")
-DRIVERS = Path(__file__).parent / "peers"
-WORK = Path("results/benchmarks/peers")
 PEERS = ("fast_ngp", "nerfacto")
-
-
-def scene_file() -> Path:
-    """The transforms.json to use.
-
-    Raises:
-        TriptychError: none is named, and the default one is not there.
-    """
-    path = Path(os.environ.get("SCENE", FOX))
-    if not path.is_file():
-        raise TriptychError(f"{path}: not found; set SCENE to the transforms.json of a scene of photographs")
-    return path
 
 
 def prepare(scene: Scene, target: Path) -> None:
@@ -65,16 +56,14 @@ def prepare(scene: Scene, target: Path) -> None:
     `images/NAME.png` at the size in use, a `transforms.json` with intrinsics to match and both
     lists of files, `rays/NAME.npz` (origin (3,) and directions (h, w, 3), float32, unit cubes about
     the scene's centre) for a peer that knows no lens, and `box.npz` with the side of the scene's box.
-
-    Raises:
-        TriptychError: the scene has what not every contestant understands.
+    Raises `TriptychError` if the scene has what not every contestant understands.
     """
     if any(scene.masks) or (scene.cameras.fisheye is not None and scene.cameras.fisheye.any()):
         raise TriptychError("the scene has masks or fisheye lenses; use one of plain photographs")
-    training, heldout = scene.split(HOLDOUT)
     (target / "images").mkdir()
     (target / "rays").mkdir()
-    cameras, frames = scene.cameras, []
+    cameras, world, heldout = scene.cameras, World(SCALE, np.full(3, OFFSET)), scene.split(HOLDOUT)[1]
+    frames: list[dict[str, Any]] = []
     images = read_images(scene, list(range(len(scene.names))))
     for i, (name, image) in enumerate(zip(scene.names, images, strict=True)):
         if image.shape[-1] != 3:
@@ -87,71 +76,23 @@ def prepare(scene: Scene, target: Path) -> None:
             origin=(origins[0] - OFFSET).numpy(),
             directions=directions.reshape(height, width, 3).numpy(),
         )
-        pose = np.eye(4)
-        pose[:3, :3] = cameras.rotation[i].numpy() * [1, -1, -1]  # OpenCV's axes to OpenGL's
-        pose[:3, 3] = (cameras.position[i].numpy() - OFFSET) / SCALE
-        (fx, fy), (cx, cy) = cameras.focal[i].tolist(), cameras.centre[i].tolist()
-        lens = dict(zip(("k1", "k2", "p1", "p2"), cameras.distortion[i].tolist(), strict=True))
+        lens = torch.cat([cameras.focal[i], cameras.centre[i], cameras.distortion[i], cameras.size[i]])
+        pose = world.pose(cameras.rotation[i].double().numpy(), cameras.position[i].double().numpy())
         frames.append(
             {
                 "file_path": f"images/{name}.png",
+                **lens_entry(lens.tolist(), fisheye=False),
+                "split": TEST if i in heldout else TRAIN,
                 "transform_matrix": pose.tolist(),
-                "fl_x": fx,
-                "fl_y": fy,
-                "cx": cx,
-                "cy": cy,
-                "w": width,
-                "h": height,
-                **lens,
             }
         )
     np.savez(target / "box.npz", side=float(scene.aabb_scale))
-    content = {
-        "camera_model": "OPENCV",
-        "aabb_scale": scene.aabb_scale,
-        "frames": frames,
-        "train_filenames": [frames[i]["file_path"] for i in training],
-        "test_filenames": [frames[i]["file_path"] for i in heldout],
-    }
-    write_json(target / "transforms.json", content)
-
-
-def _run(command: list[str | Path], log_file: Path, *, limit: float | None = None) -> None:
-    """Run a command with its output in `log_file`; a failure says the last line of it."""
-    with log_file.open("w") as stream:
-        try:
-            code = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, timeout=limit).returncode
-        except subprocess.TimeoutExpired as error:
-            raise TriptychError(f"not done after {limit:.0f} s; its output is in {log_file}") from error
-    if code:
-        last = (log_file.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
-        raise TriptychError(f"{last.strip()[:200]} (exit code {code}; all its output is in {log_file})")
-
-
-def environment(peer: str) -> Path:
-    """The Python of the peer's own environment, which is made if it is missing or its pins have changed.
-
-    Raises:
-        TriptychError: it cannot be made.
-    """
-    pins = DRIVERS / f"{peer}.txt"
-    venv = (WORK / peer / "venv").resolve()
-    mark, state = venv / "installed.json", {"pins": digest_of_files([str(pins)])}
-    if not mark.is_file() or read_json(mark) != state:
-        log.info("installing %s into %s", peer, venv)
-        venv.parent.mkdir(parents=True, exist_ok=True)
-        _run([sys.executable, "-m", "venv", "--clear", venv], WORK / peer / "install.log")
-        python = venv / "bin" / "python"
-        _run([python, "-m", "pip", "install", "--requirement", pins], WORK / peer / "install.log")
-        write_json(mark, state)
-    return venv / "bin" / "python"
+    write_scene_file(target / "transforms.json", frames, aabb_scale=scene.aabb_scale)
 
 
 def contest(name: str, python: Path, scene: Path, seconds: float) -> dict[str, float]:
     """One contestant: train, render, measure. Its pictures stay in results/benchmarks/peers/NAME/run.
-
-    Raises:
-        TriptychError: its driver failed.
+    Raises `TriptychError` if its driver fails.
     """
     driver, run = DRIVERS / f"run_{name}.py", WORK / name / "run"
     sources = [str(driver), str(DRIVERS / "contestant.py"), str(scene / "transforms.json")]
@@ -163,7 +104,7 @@ def contest(name: str, python: Path, scene: Path, seconds: float) -> dict[str, f
         log.info("%s: %.0f s of training, then its pictures", name, seconds)
         with atomic_folder(run) as output:
             command: list[str | Path] = [python, driver.resolve(), scene, output.resolve(), str(seconds)]
-            _run(command, WORK / name / "run.log", limit=seconds + RENDER_LIMIT)
+            run_logged(command, WORK / name / "run.log", limit=seconds + RENDER_LIMIT)
             write_json(output / "key.json", key)
     numbers = read_json(run / "numbers.json")
     return {
@@ -175,9 +116,7 @@ def contest(name: str, python: Path, scene: Path, seconds: float) -> dict[str, f
 
 def heldout_psnr(scene: Path, pictures: Path) -> float:
     """Mean PSNR over all held-out views of the pictures in a folder.
-
-    Raises:
-        TriptychError: a picture is missing or has another size.
+    Raises `TriptychError` if one is missing or has another size.
     """
     values = []
     for file in read_json(scene / "transforms.json")["test_filenames"]:
@@ -195,7 +134,7 @@ def measure() -> dict[str, float | str]:
     """Let triptych and each peer train and render, one after the other."""
     seconds = float(os.environ.get("BENCH_SECONDS", SECONDS))
     with atomic_folder(WORK / "scene") as target:
-        prepare(read_scene(scene_file(), downscale=DOWNSCALE), target)
+        prepare(read_scene(transforms(), downscale=DOWNSCALE), target)
         write_json(target / "recipe.json", RECIPE.model_dump())
     scene = (WORK / "scene").resolve()
     for name in ("triptych", *PEERS):

@@ -46,11 +46,7 @@ CHAIN = ("frames", *POSES, "radiance", "views")
 
 
 def _shared() -> Path:
-    """The folder with the scenes.
-
-    Raises:
-        TriptychError: it is missing or incomplete.
-    """
+    """The folder with the scenes. Raises `TriptychError` if it is missing or incomplete."""
     folder = Path(os.environ.get("SHARED", ROOT.parent / "shared/data")).expanduser().absolute()
     if not (folder / "fox/fox_handheld.mp4").is_file() or not (folder / "mouse/images").is_dir():
         raise TriptychError(f"{folder}: fox and mouse are not there; set SHARED to the folder that has them")

@@ -13,17 +13,15 @@ BENCH_SEEDS="0 1 2" several seeds (default: 0), BENCH_IMAGES=22500 trains on few
 CIFAR-10 must have been packed: `snakemake --cores 1 results/data/cifar10/dataset.json`.
 """
 
-import logging
 import os
 from dataclasses import replace
-from statistics import mean, stdev
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks._recipes import simclr_recipe
-from benchmarks._variants import fit_and_forget, packed, wanted
+from benchmarks._variants import fit_and_forget, means, packed, wanted
 from triptych.data.device import DeviceImages
 from triptych.data.packed import PackedDataset
 from triptych.data.splits import stratified_split
@@ -34,8 +32,6 @@ from triptych.ssl.simclr import SimCLR
 from triptych.ssl.softmax_regression import LinearClassifier, SoftmaxRegression
 from triptych.workflow.devices import choose_device
 from triptych.workflow.seeds import derive_seed
-
-log = logging.getLogger("triptych")
 
 HELD_OUT = 5000
 TUNING = 2500  # images that choose the penalty of the probe
@@ -124,14 +120,7 @@ def _run(
     torch.manual_seed(derive_seed(seed, "weights"))
     training = SimCLR(recipe, train, held.device)
     fitted = fit_and_forget(
-        training.model,
-        training.prepare,
-        training.loss,
-        num_examples=len(training.images),
-        recipe=recipe,
-        seed=seed,
-        device=held.device,
-        label=f"{name}, seed {seed}",
+        training, recipe, examples=len(training.images), seed=seed, device=held.device, name=name
     )
     sets = training.images, tuning, held
     bank, chooser, queries = (
@@ -167,9 +156,5 @@ def measure() -> dict[str, float | str]:
             _run(simclr_recipe(**BASE | VARIANTS[name]), train, tuning, queries, seed, name) for seed in seeds
         ]
         linear, neighbours, minutes = zip(*runs, strict=True)
-        found |= {f"{name}_linear": mean(linear), f"{name}_knn": mean(neighbours)}
-        if len(runs) > 1:
-            found[f"{name}_linear_std"] = stdev(linear)
-        found[f"{name}_minutes"] = mean(minutes)
-        log.info("%s: %.2f %% linear, %.2f %% neighbours", name, mean(linear), mean(neighbours))
+        found |= means(name, linear=linear, knn=neighbours, minutes=minutes)
     return found

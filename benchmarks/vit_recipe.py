@@ -10,24 +10,20 @@ hour on 2 cores. BENCH_VARIANTS="adamw preset" runs only these, BENCH_SEEDS="0 1
 CIFAR-100 must have been packed: `snakemake --cores 1 results/data/cifar100/dataset.json`.
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import torch
 import yaml
 
-from benchmarks._variants import fit_and_forget, packed, wanted
+from benchmarks._variants import fit_and_forget, means, packed, wanted
 from triptych.classify.classifier import Classification
 from triptych.config.cells import cell_recipe
 from triptych.config.validation import validate_config
 from triptych.data.packed import PackedDataset
 from triptych.workflow.devices import choose_device
 from triptych.workflow.seeds import derive_seed
-
-log = logging.getLogger("triptych")
 
 ROOT = Path(__file__).parents[1]
 # Averaged over the last hundred steps: the config's average would remember the first epoch.
@@ -71,17 +67,8 @@ def _run(recipe: dict[str, Any], dataset: PackedDataset, seed: int, name: str) -
     device = choose_device(recipe["device"])
     torch.manual_seed(derive_seed(seed, "weights"))
     training = Classification(recipe, dataset, device)
-    fitted = fit_and_forget(
-        training.model,
-        training.prepare,
-        training.loss,
-        num_examples=len(training.train),
-        recipe=recipe,
-        seed=seed,
-        device=device,
-        label=f"{name}, seed {seed}",
-        evaluate=training.validate,
-    )
+    examples = len(training.train)
+    fitted = fit_and_forget(training, recipe, examples=examples, seed=seed, device=device, name=name)
     return fitted.rows[-1]["validation_top1_error"], fitted.seconds / 60
 
 
@@ -94,9 +81,5 @@ def measure() -> dict[str, float | str]:
         errors, minutes = zip(
             *(_run(varied(VARIANTS[name]), dataset, seed, name) for seed in seeds), strict=True
         )
-        found[f"{name}_error"] = mean(errors)
-        if len(errors) > 1:
-            found[f"{name}_error_std"] = stdev(errors)
-        found[f"{name}_minutes"] = mean(minutes)
-        log.info("%s: %.2f %% wrong", name, mean(errors))
+        found |= means(name, error=errors, minutes=minutes)
     return found

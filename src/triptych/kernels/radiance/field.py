@@ -96,7 +96,7 @@ class FieldKernels:
         by_axis = positions.detach().t().contiguous().numpy()
         density, encoding = np.empty(count, np.float32), self.encode(by_axis, count)
         samples = encoding, self.lanes, self.samples(count), count
-        no_rays = np.empty(0, np.int32), np.empty((0, 0), self.dtype)
+        no_rays: tuple[np.ndarray, ...] = (np.empty(0, np.int32), np.empty((0, 0), self.dtype))
         no_colour = np.empty((0, 3), np.float32)
         tasks = -(-count // networks.TASK)
         parallel(networks.evaluate, tasks, *samples, *no_rays, self.forward, density, no_colour)
