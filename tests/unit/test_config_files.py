@@ -1,5 +1,6 @@
 """A config file that cannot be read is one line with its name, and with the line where there is one."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,47 @@ def test_the_files_are_those_of_the_command_line() -> None:
     assert [path.name for path in named_config_files(arguments.split())] == ["a.yaml", "b.yaml", "c.yaml"]
 
 
-@pytest.mark.parametrize("profile", ["default", "generic", "kubernetes", "sge", "slurm"])
+PROFILES = ("default", "generic", "kubernetes", "sge", "slurm")
+
+
+def run_definitions(profile: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Run what Snakemake runs first of a profile, as for a command line; returns the names it defines."""
+    monkeypatch.setattr("sys.argv", ["snakemake", *arguments])
+    monkeypatch.setattr("sys.excepthook", sys.excepthook)  # undone after the test
+    settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())
+    names: dict[str, object] = {}
+    for statement in settings["__definitions__"]:
+        exec(statement, names)
+    return names
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("option", ["-s", "--snakefile"])
+def test_a_profile_belongs_to_the_project_of_the_snakefile(
+    profile: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    (other / "profiles").mkdir(parents=True)
+    (other / "profiles/definitions.py").write_text("raise AssertionError\n")
+    (other / "mine.yaml").write_text("parts: [grid]\n")
+    monkeypatch.chdir(other)
+    monkeypatch.setenv("TRIPTYCH_CALLER", "")  # undone after the test
+    arguments = [option, str(ROOT / "Snakefile"), "--configfile", str(other / "mine.yaml")]
+    assert run_definitions(profile, arguments, monkeypatch)["project"] == ROOT
+
+
+def test_ctrl_c_while_snakemake_plans_is_one_line_and_a_mistake_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    run_definitions("default", [], monkeypatch)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "triptych: stopped; to continue, run the same command again\n"
+    sys.excepthook(ZeroDivisionError, ZeroDivisionError("by zero"), None)
+    assert "ZeroDivisionError: by zero" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_runs_the_check(
     profile: str,
     tmp_path: Path,
@@ -93,12 +134,8 @@ def test_every_profile_runs_the_check(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "mine.yaml").write_text("grid: [\n")
-    monkeypatch.setattr("sys.argv", ["snakemake", "--configfile", str(tmp_path / "mine.yaml")])
     monkeypatch.setenv("TRIPTYCH_CALLER", "")  # undone after the test
     monkeypatch.chdir(ROOT)
-    settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())
-    names: dict[str, object] = {}
     with pytest.raises(SystemExit):
-        for statement in settings["__definitions__"]:
-            exec(statement, names)
+        run_definitions(profile, ["--configfile", str(tmp_path / "mine.yaml")], monkeypatch)
     assert f"triptych: {tmp_path / 'mine.yaml'}: line 2, column 1: " in capsys.readouterr().err
