@@ -23,6 +23,7 @@ from triptych.radiance.ray_sampler import read_images, read_masks
 from triptych.scenes.cameras import Cameras
 from triptych.scenes.coordinates import OFFSET, SCALE, World
 from triptych.scenes.scene import Scene
+from triptych.scenes.write_scene import lens_entry
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, write_json
 from triptych.workflow.progress import Progress
@@ -32,18 +33,13 @@ TINY = 1e-9  # of a fisheye without distortion: with coefficients of 0 instant-n
 
 
 def _lens(cameras: Cameras, index: int) -> dict[str, Any]:
-    """Intrinsics of one camera under instant-ngp's names."""
+    """Intrinsics of one camera, under the names that instant-ngp knows, too."""
     fisheye = cameras.fisheye is not None and bool(cameras.fisheye[index])
-    values = [*cameras.focal[index].tolist(), *cameras.centre[index].tolist(), *cameras.size[index].tolist()]
-    names = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2")
     distortion = cameras.distortion[index].tolist()
     if fisheye and not any(distortion):
         distortion[0] = TINY
-    return {
-        **dict(zip(("fl_x", "fl_y", "cx", "cy", "w", "h"), values, strict=True)),
-        **({"is_fisheye": True} if fisheye else {}),
-        **dict(zip(names, distortion, strict=True)),
-    }
+    places = [*cameras.focal[index].tolist(), *cameras.centre[index].tolist()]
+    return lens_entry([*places, *distortion, *cameras.size[index].tolist()], fisheye=fisheye)
 
 
 def _pose(cameras: Cameras, index: int) -> list[list[float]]:
