@@ -2,8 +2,6 @@
 
 import errno
 import json
-import os
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -134,18 +132,6 @@ def test_files_of_two_data_sets_are_not_mixed(tmp_path):
     (tmp_path / "b/train_labels.npy").replace(tmp_path / "a/train_labels.npy")
     with pytest.raises(TriptychError, match="train files do not fit together"):
         load_packed(tmp_path / "a")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a full disk takes a tmpfs, which only root may mount")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_a_full_disk_leaves_the_old_files_and_no_new_ones(small_disk):

@@ -18,6 +18,8 @@ from triptych.report.part3_frames import kept_frames, sharpness_figure
 from triptych.report.sections import MAX_SIDE, embed_figure, embed_picture
 from triptych.workflow.errors import TriptychError
 
+pytestmark = pytest.mark.usefixtures("styled")
+
 
 def history(last: int, offset: float = 0.0) -> pd.DataFrame:
     epochs = np.arange(1, last + 1)
@@ -36,8 +38,7 @@ def test_figures_are_the_same_bytes_every_time(study_results: Path) -> None:
 
 
 def test_the_thick_line_is_the_mean_over_the_epochs_that_all_seeds_have() -> None:
-    with report_style():
-        figure = loss_figure([history(30), history(20, offset=2.0)], with_published=False)
+    figure = loss_figure([history(30), history(20, offset=2.0)], with_published=False)
     thin, other, mean = figure.axes[0].get_lines()
     assert thin.get_linewidth() < mean.get_linewidth()
     assert len(other.get_xdata()) == 20
@@ -45,21 +46,19 @@ def test_the_thick_line_is_the_mean_over_the_epochs_that_all_seeds_have() -> Non
 
 
 def test_the_published_log_is_drawn_only_on_request() -> None:
-    with report_style():
-        with_it = loss_figure([history(3)], with_published=True)
-        without = loss_figure([history(3)], with_published=False)
+    with_it = loss_figure([history(3)], with_published=True)
+    without = loss_figure([history(3)], with_published=False)
     assert [line.get_label() for line in with_it.axes[0].get_lines()] == ["published", "this run"]
     assert [line.get_label() for line in without.axes[0].get_lines()] == ["this run"]
     assert len(with_it.axes[0].get_lines()[0].get_xdata()) == 100
 
 
 def test_probes_without_epochs_are_levels() -> None:
-    with report_style():
-        figure = accuracy_figure(
-            {"supervised_resnet18": [history(8)]},
-            levels={"simclr_linear_probe": 81.0, "random_linear_probe": 40.0},
-            with_published=False,
-        )
+    figure = accuracy_figure(
+        {"supervised_resnet18": [history(8)]},
+        levels={"simclr_linear_probe": 81.0, "random_linear_probe": 40.0},
+        with_published=False,
+    )
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert set(lines["SimCLR + linear probe"].get_ydata()) == {81.0}
     assert len(lines["Supervised"].get_xdata()) == 8
@@ -67,16 +66,14 @@ def test_probes_without_epochs_are_levels() -> None:
 
 def test_nearest_neighbours_are_drawn_over_minutes_where_they_were_measured() -> None:
     watched = history(6).assign(knn_accuracy=[20.0, np.nan, 30.0, np.nan, np.nan, 40.0], seconds=120.0)
-    with report_style():
-        (line,) = neighbours_figure([watched]).axes[0].get_lines()
+    (line,) = neighbours_figure([watched]).axes[0].get_lines()
     assert list(line.get_xdata()) == [2, 6, 12] and list(line.get_ydata()) == [20, 30, 40]
 
 
 def test_maps_share_their_colours_and_show_ten_classes_at_most() -> None:
     names = [f"class {number:02d}" for number in range(12)] * 3
     points = pd.DataFrame({"class": names, "x": range(36), "y": range(36)})
-    with report_style():
-        figure = feature_map_figure({"SimCLR": points, "Random encoder": points.iloc[::-1]})
+    figure = feature_map_figure({"SimCLR": points, "Random encoder": points.iloc[::-1]})
     left, right = figure.axes
     assert len(left.collections) == len(right.collections) == 10
     for one, other in zip(left.collections, right.collections, strict=True):
@@ -96,8 +93,7 @@ def test_pictures_without_times_are_numbered(times: list[float], axis: str) -> N
     frames = pd.DataFrame(
         {"frame": [0, 1, 2], "time": times, "sharpness": [3.0, 1.0, 2.0], "kept": [1, 0, 1]}
     )
-    with report_style():
-        figure = sharpness_figure(frames)
+    figure = sharpness_figure(frames)
     assert figure.axes[0].get_xlabel() == axis
     kept, left_out = figure.axes[0].collections
     assert (len(kept.get_offsets()), len(left_out.get_offsets())) == (2, 1)
@@ -108,8 +104,7 @@ def test_thumbnails_of_kept_frames_stand_above_their_sharpness(tmp_path: Path) -
         Image.new("RGB", (160, 90), "red").save(tmp_path / f"{number:06d}.jpg")
     columns = {"frame": range(40), "time": np.arange(40) / 2, "sharpness": 1.0, "kept": [0, 1] * 20}
     rows = pd.DataFrame(columns)
-    with report_style():
-        figure = sharpness_figure(rows, tmp_path)
+    figure = sharpness_figure(rows, tmp_path)
     curve, strip = figure.axes
     shown = [artist.xy[0] for artist in strip.artists]
     assert len(shown) == 6 and set(shown) <= set(rows["time"][rows["kept"] == 1])
@@ -118,8 +113,7 @@ def test_thumbnails_of_kept_frames_stand_above_their_sharpness(tmp_path: Path) -
 
 def test_a_field_that_was_never_tested_in_between_still_has_a_curve() -> None:
     rows = pd.DataFrame({"step": [1, 2], "seconds": [1.0, 2.0], "train_psnr": [9.0, 12.0]})
-    with report_style():
-        figure = training_figure(rows)
+    figure = training_figure(rows)
     assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [2, 0]
 
 
@@ -149,8 +143,7 @@ def test_a_broken_picture_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_an_embedded_figure_follows_the_page_and_shares_no_id(tmp_path: Path) -> None:
     path = tmp_path / "loss.svg"
-    with report_style():
-        save_svg(loss_figure([history(3)], with_published=True), path)
+    save_svg(loss_figure([history(3)], with_published=True), path)
     one = embed_figure(path, prefix="one", description='say "loss" & more')
     two = embed_figure(path, prefix="two", description="loss")
     first, second = ElementTree.fromstring(one), ElementTree.fromstring(two)
@@ -163,8 +156,7 @@ def test_an_embedded_figure_follows_the_page_and_shares_no_id(tmp_path: Path) ->
 
 def test_a_figure_carries_the_numbers_of_its_curves(tmp_path: Path) -> None:
     path = tmp_path / "loss.svg"
-    with report_style():
-        save_svg(loss_figure([history(3), history(4)], with_published=True), path)
+    save_svg(loss_figure([history(3), history(4)], with_published=True), path)
     chart = json.loads(chart_of(path.read_text()) or "")
     (panel,) = chart["panels"]
     assert (panel["title"], panel["x"]["title"]) == ("SimCLR: contrastive loss (NT-Xent)", "epoch")
@@ -176,18 +168,16 @@ def test_a_figure_carries_the_numbers_of_its_curves(tmp_path: Path) -> None:
 
 
 def test_a_level_is_a_line_from_side_to_side() -> None:
-    with report_style():
-        figure = accuracy_figure(
-            {"supervised_resnet18": [history(8)]}, levels={"simclr_linear_probe": 81.0}, with_published=False
-        )
+    figure = accuracy_figure(
+        {"supervised_resnet18": [history(8)]}, levels={"simclr_linear_probe": 81.0}, with_published=False
+    )
     panel = json.loads(chart_text(figure) or "")["panels"][0]
     assert panel["lines"][0]["x"] == panel["x"]["range"]
 
 
 def test_pictures_have_no_curves(tmp_path: Path) -> None:
-    with report_style():
-        points = pd.DataFrame({"class": ["a"] * 3, "x": range(3), "y": range(3)})
-        assert chart_text(feature_map_figure({"SimCLR": points})) is None
+    points = pd.DataFrame({"class": ["a"] * 3, "x": range(3), "y": range(3)})
+    assert chart_text(feature_map_figure({"SimCLR": points})) is None
 
 
 def test_on_a_narrow_page_panels_stand_below_each_other(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Figures of part 2: curves, confusion matrices, augmented images and attention."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from report_pages import grid_files
 from report_results import grid_of
 from report_scene import examples, rollouts
 
-from triptych.report.figures import report_style, shorten
+from triptych.report.figures import shorten
 from triptych.report.part2_confusion import (
     confusable_groups,
     confusion,
@@ -25,6 +24,7 @@ from triptych.report.part2_grid import read_grid
 from triptych.report.part2_pictures import attention_figure, augmentation_figure, describe_label, dim
 from triptych.report.statistics import Estimate
 
+pytestmark = pytest.mark.usefixtures("styled")
 ROOT = Path(__file__).parents[2]
 PETS = {
     "classes": ["cat", "dog", "oak"],
@@ -32,12 +32,6 @@ PETS = {
     "superclass_of_class": [0, 0, 1],
 }
 TITLES = {"baseline": "Baseline", "cutmix": "CutMix"}
-
-
-@pytest.fixture(autouse=True)
-def styled() -> Iterator[None]:
-    with report_style():
-        yield
 
 
 def test_superclasses_are_confused_if_there_are_any_else_up_to_twenty_classes() -> None:

@@ -11,7 +11,6 @@ from report_pages import make_page
 from report_scene import write_matches
 
 from triptych.radiance.evaluate import error_colours
-from triptych.report.figures import report_style
 from triptych.report.part3 import chosen_attempt, shown_views
 from triptych.report.part3_pictures import (
     cameras_figure,
@@ -22,6 +21,8 @@ from triptych.report.part3_pictures import (
     typical_views,
 )
 from triptych.workflow.files import read_json, write_json
+
+pytestmark = pytest.mark.usefixtures("styled")
 
 
 def test_the_strips_are_of_the_worst_the_median_and_the_best_view() -> None:
@@ -69,10 +70,9 @@ def test_views_without_depth_are_shown_without_it(study_results: Path, tmp_path:
 def test_a_strip_has_a_picture_for_everything_that_was_rendered(study_results: Path) -> None:
     scene = study_results / "scenes/orbit"
     views = read_json(scene / "views.json")["views"]
-    with report_style():
-        everything = strips_figure(views, scene)
-        without = [{key: view[key] for key in ("name", "psnr", "truth", "render", "error")} for view in views]
-        fewer = strips_figure(without, scene)
+    everything = strips_figure(views, scene)
+    without = [{key: view[key] for key in ("name", "psnr", "truth", "render", "error")} for view in views]
+    fewer = strips_figure(without, scene)
     assert len(everything.axes[0].images) == 15 and len(fewer.axes[0].images) == 9
     words = [text.get_text() for text in everything.axes[0].texts]
     assert words[:5] == ["photograph", "rendered", "error", "depth", "normals"]
@@ -102,8 +102,7 @@ def test_cameras_are_drawn_in_natural_order_and_held_out_ones_apart(
         tmp_path / "transforms.json", {"aabb_scale": 4, "scale": 0.5, "offset": [0.5] * 3, "frames": frames}
     )
     cloud = study_results / "scenes/orbit/sparse.ply"
-    with report_style():
-        figure = cameras_figure(tmp_path / "transforms.json", cloud=cloud, held_out=["frame2"])
+    figure = cameras_figure(tmp_path / "transforms.json", cloud=cloud, held_out=["frame2"])
     for axes in figure.axes:
         np.testing.assert_allclose(axes.lines[0].get_xdata(), [1, 2, 10])
         (box,) = axes.patches
@@ -129,10 +128,7 @@ def test_cameras_and_points_are_whole_numbers_for_the_page(study_results: Path, 
 
 def test_a_scene_without_points_is_drawn_all_the_same(tmp_path: Path, study_results: Path) -> None:
     pycolmap.Reconstruction().export_PLY(tmp_path / "none.ply")
-    with report_style():
-        cameras_figure(
-            study_results / "scenes/orbit/transforms.json", cloud=tmp_path / "none.ply", held_out=[]
-        )
+    cameras_figure(study_results / "scenes/orbit/transforms.json", cloud=tmp_path / "none.ply", held_out=[])
 
 
 def test_matches_are_symmetric_and_in_natural_order(tmp_path: Path) -> None:
@@ -148,7 +144,6 @@ def test_matches_are_symmetric_and_in_natural_order(tmp_path: Path) -> None:
 def test_pairs_without_matches_stay_white(tmp_path: Path, reach: int) -> None:
     write_matches(tmp_path / "database.db", images=6, reach=reach)
     matches = read_matches(tmp_path / "database.db")
-    with report_style():
-        figure = matches_figure(matches)
+    figure = matches_figure(matches)
     shown = figure.axes[0].images[0].get_array()
     assert (np.ma.getmaskarray(shown) == (matches == 0)).all()
