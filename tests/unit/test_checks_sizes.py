@@ -1,11 +1,12 @@
 """The checks before all trainings: all that does not fit the data, at once, with the key and a value."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from changed_config import checked
 from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
@@ -15,16 +16,15 @@ from triptych.checks.networks import check_networks, saved_bytes, smaller_batche
 from triptych.checks.sizes import SizeChecks
 from triptych.config.checks import check_trainings
 from triptych.config.sizes import sizes_of, training_mb
-from triptych.config.validation import validate_config
 from triptych.data.packed import PackedDataset
 from triptych.models import resnet
 from triptych.training.batches import batch_size
 from triptych.workflow.machine_memory import memory_limit
-from triptych.workflow.tracked_code import SOURCE_ROOT
 
-CONFIG = yaml.safe_load((SOURCE_ROOT.parent / "config.yaml").read_text())
 SMALL: dict[str, Any] = {
     "parts": ["self_supervision", "grid"],
+    "self_supervision": {"dataset": "shapes"},
+    "grid": {"dataset": "shapes"},
     "architectures": {
         "resnet18": {"options": {"width": 8}},
         "vit": {"options": {"dim": 16, "depth": 1, "heads": 2, "mlp": 16}},
@@ -33,12 +33,10 @@ SMALL: dict[str, Any] = {
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """The project's config with changes, checked."""
-    found = yaml.safe_load(yaml.safe_dump(CONFIG))
-    for part in (SMALL, {part: {"dataset": "shapes"} for part in ("self_supervision", "grid")}, changes):
-        update_config(found, part)
-    validate_config(found)
-    return found
+    """The project's config for small networks, with changes, checked."""
+    small = copy.deepcopy(SMALL)
+    update_config(small, changes)
+    return checked(**small)
 
 
 CHECKED = config()

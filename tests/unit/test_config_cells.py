@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from changed_config import ROOT, checked
 
 from triptych.augment import augmentation, mixing
 from triptych.config.cells import (
@@ -19,19 +19,14 @@ from triptych.config.cells import (
 )
 from triptych.config.grid import METHODS, Policies
 from triptych.config.sizes import training_mb
-from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.tracked_code import SOURCE_ROOT, tracked_files
+from triptych.workflow.tracked_code import tracked_files
 
-ROOT = SOURCE_ROOT.parent
 CELLS = [(row, column) for row in ("resnet18", "vit") for column in ("baseline", "mixup", "cutout", "cutmix")]
 
 
 def configured(**grid: Any) -> dict[str, Any]:
-    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["grid"] |= grid
-    validate_config(config)
-    return config
+    return checked(grid=grid)
 
 
 def differing(before: dict[str, Any], after: dict[str, Any]) -> set[tuple[str, str]]:

@@ -10,13 +10,6 @@ from triptych.config.config_files import named_config_files, problem_of
 from triptych.workflow.tracked_code import SOURCE_ROOT
 
 ROOT = SOURCE_ROOT.parent
-LIST_BOMB = "a0: &a0 [x, x]\n" + "".join(
-    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
-)
-MAP_BOMB = "a0: &a0 {x: 1}\n" + "".join(
-    f"a{level}: &a{level} {{{', '.join(f'k{key}: *a{level - 1}' for key in range(9))}}}\n"
-    for level in range(1, 12)
-)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +34,6 @@ MAP_BOMB = "a0: &a0 {x: 1}\n" + "".join(
         (b"day: 2026-02-30\n", "day is out of range"),
         (b"a: 1\n---\nb: 2\n", "expected a single document"),
         (b"grid: " + 1000 * b"[" + 1000 * b"]", "is nested too deeply"),
-        (
-            LIST_BOMB.encode(),
-            "its aliases (&, *) stand for more than 100,000 values; write out what is meant",
-        ),
-        (MAP_BOMB.encode(), "its aliases (&, *) stand for more than 100,000 values"),
     ],
 )
 def test_each_problem_is_named(tmp_path: Path, content: bytes, expected: str) -> None:

@@ -1,28 +1,18 @@
 """With images or scenes of one's own, only the parts that use them are run, and one line says so."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from snakemake.utils import update_config
+from changed_config import CONFIG, ROOT, checked
 
 from triptych.config.parts import choose_parts, unused_definitions
-from triptych.config.validation import typed, validate_config
+from triptych.config.validation import typed
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.tracked_code import SOURCE_ROOT
 
-CONFIG: dict[str, Any] = yaml.safe_load((SOURCE_ROOT.parent / "config.yaml").read_text())
 FLOWERS = {"flowers": {"source": "folder", "path": "/data/flowers"}}
 DESK = {"desk": {"source": "video", "path": "/data/desk.mp4"}}
-
-
-def config(**changes: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(CONFIG)
-    update_config(changed, changes)
-    validate_config(changed)
-    return changed
 
 
 @pytest.mark.parametrize(
@@ -53,7 +43,7 @@ def config(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_the_parts_are_those_that_use_own_data(changes: dict[str, Any], parts: list[str]) -> None:
-    chosen, line = choose_parts(config(**changes))
+    chosen, line = choose_parts(checked(**changes))
     assert chosen == parts
     left_out = {"self_supervision", "grid", "reconstruction"} - set(parts)
     if "parts" in changes or not left_out:
@@ -75,7 +65,7 @@ def test_the_parts_are_those_that_use_own_data(changes: dict[str, Any], parts: l
 )
 def test_own_data_that_no_part_uses_is_an_error(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(TriptychError, match="config: ") as caught:
-        choose_parts(config(**changes))
+        choose_parts(checked(**changes))
     assert expected in str(caught.value)
 
 
@@ -91,7 +81,7 @@ def test_values_of_the_command_line_have_the_types_of_yaml() -> None:
 
 
 def test_definitions_of_ones_own_that_nothing_uses_are_named() -> None:
-    own = config(
+    own = checked(
         datasets={**FLOWERS, "birds": {"source": "folder", "path": "/data/birds"}},
         grid={"dataset": "flowers", "architectures": ["resnet18"]},
         scenes={**DESK, "orbit": {}},
@@ -111,6 +101,6 @@ def test_definitions_of_ones_own_that_nothing_uses_are_named() -> None:
     }
 
 
-@pytest.mark.parametrize("preset", sorted((SOURCE_ROOT.parent / "presets").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=str)
 def test_presets_define_nothing_in_vain(preset: Path) -> None:
-    assert unused_definitions(config(**yaml.safe_load(preset.read_text())), CONFIG) == []
+    assert unused_definitions(checked(**yaml.safe_load(preset.read_text())), CONFIG) == []

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 import yaml
-from changed_config import CONFIG, ROOT, changed, complaint
+from changed_config import CONFIG, ROOT, changed, checked, complaint
 
 from triptych.config.data import SOURCES
 from triptych.config.study import Compute
@@ -20,8 +20,7 @@ def test_the_tiers_of_kernels_are_the_registrys() -> None:
 
 
 def test_a_checked_config_is_valid_and_stays_the_same() -> None:
-    config = copy.deepcopy(CONFIG)
-    validate_config(config)
+    config = checked()
     again = copy.deepcopy(config)
     validate_config(again)
     assert again == config
@@ -53,12 +52,7 @@ def test_a_scene_may_have_a_budget_of_its_own_kind() -> None:
 
 @pytest.mark.parametrize("preset", [None, *sorted((ROOT / "presets").glob("*.yaml"))], ids=str)
 def test_the_config_and_every_preset_are_valid(preset: Path | None) -> None:
-    from snakemake.utils import update_config
-
-    config = copy.deepcopy(CONFIG)
-    if preset:
-        update_config(config, yaml.safe_load(preset.read_text()))
-    validate_config(config)
+    checked(**(yaml.safe_load(preset.read_text()) if preset else {}))
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ def test_pictures_are_turned_and_mirrored_as_players_show_them(tmp_path, degrees
         stream.set_display_rotation(degrees, hflip=mirrored)
 
     film = write(tmp_path / "film.mp4", stored, before=turned)
+    if degrees == -90 and not mirrored:  # as phones write it: QuickTime's matrix of x' = -y, y' = x
+        assert struct.pack(">5i", 0, 65536, 0, -65536, 0) in film.read_bytes()
     for picture in (next(read_video(film)), *read_pictures(film, [(0, 0)])):
         assert psnr(picture.rgb(), original[0]) > 25
         assert picture.thumbnail(32).shape == (24, 32, 3)

@@ -1,6 +1,5 @@
 """Real H.264 in and out: order, times, rotation, and files that are damaged in every way."""
 
-import struct
 import wave
 
 import av
@@ -48,23 +47,6 @@ def test_is_h264_that_browsers_play(video):
         assert {stream.colorspace, stream.color_primaries, stream.color_trc, stream.color_range} == {1}
     content = video.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
-
-
-def test_a_phone_held_upright_gives_upright_pictures(tmp_path):
-    path = tmp_path / "upright.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.set_display_rotation(-90)
-        for picture in pictures(3):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    # QuickTime's matrix of a quarter turn clockwise: x' = -y, y' = x.
-    assert struct.pack(">5i", 0, 65536, 0, -65536, 0) in path.read_bytes()
-    upright = next(read_video(path)).rgb()
-    assert upright.shape == (WIDTH, HEIGHT, 3)
-    # The square at the stored picture's top left is at the top right after that turn.
-    assert upright[4:14, HEIGHT - 14 : HEIGHT - 4].mean(axis=(0, 1)) == pytest.approx([250, 240, 30], abs=12)
 
 
 @pytest.fixture

@@ -6,18 +6,15 @@ from typing import Any
 
 import pytest
 import yaml
+from changed_config import ROOT, checked
 from report_results import CIFAR100, grid_of
-from snakemake.utils import update_config
 
 from triptych.config.cells import cell_recipe, encoder_architecture
 from triptych.config.grid import Recipe
-from triptych.config.validation import validate_config
 from triptych.report.comparison import Comparison, compare, grid_differences
 from triptych.report.part1_results import SelfSupervision
 from triptych.report.published import published_curve, published_epochs, published_value
 from triptych.report.results import Result
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_same_data_set_with_another_recipe_says_what_differs() -> None:
@@ -54,10 +51,7 @@ def comparison_of(
 @pytest.fixture
 def config() -> dict[str, Any]:
     """That of presets/report.yaml."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    update_config(config, yaml.safe_load((ROOT / "presets/report.yaml").read_text()))
-    validate_config(config)
-    return config
+    return checked(**yaml.safe_load((ROOT / "presets/report.yaml").read_text()))
 
 
 def test_the_published_recipes_are_alike_and_a_better_one_is_not_called_so(config: dict[str, Any]) -> None:
