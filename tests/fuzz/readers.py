@@ -37,7 +37,7 @@ from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.occupancy_grid import OccupancyGrid
 from triptych.radiance.render import RadianceField
 from triptych.radiance.snapshot import load_field, save_field
-from triptych.report.page import provenance_entries, run_facts
+from triptych.report.page import provenance_by_part, run_facts
 from triptych.report.results import read_history, read_result
 from triptych.scenes.keyframes import CameraPath, Keyframe, read_camera_path, write_camera_path
 from triptych.scenes.known_poses import read_known_poses
@@ -199,7 +199,7 @@ def _read_result(file: Path) -> None:
     for number in (lambda: result.number("top1"), lambda: result.number("loss"), lambda: result.seed):
         number()
     run_facts([result], configuration=["mine.yaml"])
-    provenance_entries([result])
+    provenance_by_part({"Part 1": [result]})
 
 
 RESULT_FILE = "results/cell/model.bin"
