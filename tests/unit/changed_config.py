@@ -39,9 +39,13 @@ def checked(**changes: Any) -> dict[str, Any]:
     return config
 
 
-def complaint(config: dict[str, Any]) -> str:
+def complaints(config: dict[str, Any]) -> list[str]:
+    """The lines of the error about a config."""
     with pytest.raises(TriptychError) as caught:
         validate_config(config)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return str(caught.value).splitlines()
+
+
+def complaint(config: dict[str, Any]) -> str:
+    (line,) = complaints(config)
+    return line
