@@ -97,6 +97,12 @@ def test_published_errors_that_ours_are_not_below_are_named() -> None:
     ]
 
 
+def test_a_run_that_diverged_is_not_lower_than_published_and_was_run_all_the_same() -> None:
+    count, names = published_sentences(grid_of({"vit-mixup": [math.nan]}))
+    assert "0 are higher than ours, 2 are not, and 14 belong to cells" in count
+    assert "ViT with mixup, top-1 error" in names
+
+
 def test_the_best_augmentation_is_the_one_that_validation_chose() -> None:
     text = grid_answer(grid(every_cell(cutmix=-2, cutout=1, gap=19))).text
     assert (

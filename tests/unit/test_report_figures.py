@@ -89,11 +89,13 @@ def test_frames_are_kept_however_the_manifest_spells_it() -> None:
 
 
 @pytest.mark.parametrize(("times", "axis"), [([0.0, 0.5, 1.0], "seconds"), ([0.0, np.nan, np.nan], "frame")])
-def test_pictures_without_times_are_numbered(times: list[float], axis: str) -> None:
+def test_pictures_without_times_are_numbered(tmp_path: Path, times: list[float], axis: str) -> None:
+    for number in (0, 2):
+        Image.new("RGB", (160, 90)).save(tmp_path / f"{number:06d}.jpg")
     frames = pd.DataFrame(
         {"frame": [0, 1, 2], "time": times, "sharpness": [3.0, 1.0, 2.0], "kept": [1, 0, 1]}
     )
-    figure = sharpness_figure(frames)
+    figure = sharpness_figure(frames, tmp_path)
     assert figure.axes[0].get_xlabel() == axis
     kept, left_out = figure.axes[0].collections
     assert (len(kept.get_offsets()), len(left_out.get_offsets())) == (2, 1)

@@ -22,7 +22,6 @@ from triptych.report.part2_confusion import (
 from triptych.report.part2_curves import architecture_figure, overview_figure
 from triptych.report.part2_grid import read_grid
 from triptych.report.part2_pictures import attention_figure, augmentation_figure, describe_label, dim
-from triptych.report.statistics import Estimate
 
 pytestmark = pytest.mark.usefixtures("styled")
 ROOT = Path(__file__).parents[2]
@@ -96,14 +95,10 @@ def test_the_overview_draws_every_cell_over_the_others_with_its_test_error() -> 
         for place, cell in enumerate(cells)
         for seed in (0,)
     }
-    errors = {cell: Estimate(20.0 + place, 0.5, 2) for place, cell in enumerate(cells)}
-    figure = overview_figure(
-        histories,
-        test_errors=errors,
-        architectures={"net": "Net", "vit": "ViT"},
-        augmentations=TITLES,
-        with_published=False,
-    )
+    half = 0.5 / 2**0.5  # of two seeds
+    errors = {"-".join(cell): [20 + place - half, 20 + place + half] for place, cell in enumerate(cells)}
+    grid = grid_of(errors, architectures={"net": "Net", "vit": "ViT"}, augmentations=TITLES)
+    figure = overview_figure(grid, histories)
     panels = figure.axes
     assert [panel.texts[0].get_text() for panel in panels] == [
         "20.00 ± 0.50 %",
@@ -161,14 +156,8 @@ def test_long_names_are_cut() -> None:
 
 def test_the_overview_has_the_published_log_of_the_reports_cells() -> None:
     curve = pd.DataFrame({"epoch": [1, 2], "validation_top1_error": [90.0, 80.0]})
-    cells = [("net", "cutmix"), ("vit", "cutmix")]
-    figure = overview_figure(
-        {cell: [curve] for cell in cells},
-        test_errors={cell: Estimate(20.0, None, 1) for cell in cells},
-        architectures={"net": "Net", "vit": "ViT"},
-        augmentations={"cutmix": "CutMix"},
-        with_published=True,
-    )
+    grid = grid_of({"net-cutmix": [20.0], "vit-cutmix": [20.0]})
+    figure = overview_figure(grid, {cell: [curve] for cell in grid.cells})
     own, reports = ([line.get_label() for line in panel.get_lines()] for panel in figure.axes)
     assert "published" not in own and reports.count("published") == 1
     (log,) = (line for line in figure.axes[1].get_lines() if line.get_label() == "published")
@@ -177,13 +166,8 @@ def test_the_overview_has_the_published_log_of_the_reports_cells() -> None:
 
 def test_a_cell_that_was_left_out_keeps_its_place_in_the_overview() -> None:
     curve = pd.DataFrame({"epoch": [1, 2], "validation_top1_error": [90.0, 80.0]})
-    figure = overview_figure(
-        {("net", "mixup"): [curve], ("vit", "cutmix"): [curve]},
-        test_errors={cell: Estimate(20.0, None, 1) for cell in (("net", "mixup"), ("vit", "cutmix"))},
-        architectures={"net": "Net", "vit": "ViT"},
-        augmentations={"mixup": "Mixup", "cutmix": "CutMix"},
-        with_published=False,
-    )
+    grid = grid_of({"net-mixup": [20.0], "vit-cutmix": [20.0]})
+    figure = overview_figure(grid, {cell: [curve] for cell in grid.cells})
     assert [panel.texts[0].get_text() for panel in figure.axes] == [
         "20.00 %",
         "not run",

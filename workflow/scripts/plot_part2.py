@@ -12,7 +12,7 @@ from triptych.report.comparison import same_dataset
 from triptych.report.figures import save_figure
 from triptych.report.part2_confusion import confusion_figure
 from triptych.report.part2_curves import architecture_figure, overview_figure
-from triptych.report.part2_grid import read_grid
+from triptych.report.part2_grid import read_grid, read_histories
 from triptych.report.part2_overfitting import overfitting_figure, read_overfitting
 from triptych.report.part2_pictures import attention_figure, augmentation_figure
 from triptych.report.results import read_history, read_result
@@ -26,17 +26,7 @@ if TYPE_CHECKING:
 def overview(inputs: Any, params: Any) -> Figure:
     """Validation errors of all cells; histories are beside their metrics."""
     grid = read_grid(dataset=inputs.dataset, metrics=inputs.metrics, **params.titles)
-    histories = {
-        cell: [read_history(result.path.with_name("history.csv")) for result in results]
-        for cell, results in grid.cells.items()
-    }
-    return overview_figure(
-        histories,
-        test_errors=grid.estimates("test_top1_error"),
-        architectures=grid.architectures,
-        augmentations=grid.augmentations,
-        with_published=grid.comparison.same_dataset,
-    )
+    return overview_figure(grid, read_histories(grid))
 
 
 def overfitting(inputs: Any, params: Any) -> Figure:

@@ -10,7 +10,8 @@ from typing import Any
 from triptych.report.class_results import chance_text
 from triptych.report.part2_contrasts import against_baseline
 from triptych.report.part2_grid import METRICS, NOT_RUN, Cell, Grid
-from triptych.report.published import is_own, published_runs, published_value, same_dataset
+from triptych.report.part2_tables import count_published, not_lower, published_errors
+from triptych.report.published import is_own, published_value, same_dataset
 from triptych.report.results import Result
 from triptych.report.sections import Answer
 from triptych.report.statistics import arrow, decimals, difference_of, estimate
@@ -150,26 +151,13 @@ def _gain(grid: Grid, cell: Cell, metric: str) -> str:
 
 def published_sentences(grid: Grid | None) -> list[str]:
     """How many published errors are higher than ours, and which of them are not."""
-    lower, not_lower, missing = 0, [], 0
-    for run in published_runs("grid"):
-        row, column = run.split("-")
-        for metric, title in METRICS.items():
-            published = published_value("grid", run, metric)
-            results = grid.cells.get((row, column), []) if grid else []
-            if published is None:
-                continue
-            if not results:
-                missing += 1
-            elif estimate(results, metric).mean < published:
-                lower += 1
-            else:
-                not_lower.append(f"{ROWS[row]} with {COLUMNS[column]}, {title.lower()}")
-    total, verb = lower + len(not_lower) + missing, "is" if lower == 1 else "are"
-    text = (
-        f"Of the {total} published errors, {lower} {verb} higher than ours, {len(not_lower)} "
-        f"{'is' if len(not_lower) == 1 else 'are'} not, and {missing} belong to cells that were not run."
-    )
-    return [text, *([f"Not lower than published: {'; '.join(not_lower)}."] if not_lower else [])]
+    errors = published_errors(grid)
+    names = [
+        f"{ROWS[row]} with {COLUMNS[column]}, {METRICS[metric].lower()}"
+        for (row, column), metric, *_ in not_lower(errors)
+    ]
+    text = f"{count_published(errors)} that were not run."
+    return [text, *([f"Not lower than published: {'; '.join(names)}."] if names else [])]
 
 
 def reconstruction_answer(scenes: Mapping[str, Result], poses: Mapping[str, Result] | None = None) -> Answer:

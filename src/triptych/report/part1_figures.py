@@ -19,7 +19,7 @@ from triptych.report.figures import (
     shorten,
     whole_epochs,
 )
-from triptych.report.part2_confusion import draw_matrices, no_matrix, order_by_confusion
+from triptych.report.part2_confusion import draw_matrices, no_matrix
 from triptych.report.part2_pictures import classes_note
 from triptych.report.results import Result
 
@@ -107,9 +107,7 @@ def method_confusion_figure(methods: Mapping[str, Sequence[Result]], classes: Se
         counts = np.sum([result.values["test_confusion"] for result in results], axis=0)
         right = 100 * counts.trace() / counts.sum()
         panels.append((f"{title}: {right:.1f} % right", counts / np.maximum(counts.sum(axis=1), 1)[:, None]))
-    order = order_by_confusion([matrix for _, matrix in panels])
-    names = [classes[index].replace("_", " ") for index in order]
-    return draw_matrices([(title, matrix[np.ix_(order, order)]) for title, matrix in panels], names)
+    return draw_matrices(panels, classes)
 
 
 def feature_map_figure(maps: Mapping[str, pd.DataFrame], *, count: int | None = None) -> Figure:

@@ -120,14 +120,14 @@ def confusion_figure(grid: Grid, labels: NDArray[np.integer]) -> Figure:
             right = np.mean([group[labels] == group[predicted] for predicted in predictions])
             title = f"{grid.title(cell)}: {100 * right:.1f} % right"
             panels.append((title, confusion(labels, predictions, groups)))
-    order = order_by_confusion([matrix for _, matrix in panels])
-    names = [groups.names[index].replace("_", " ") for index in order]
-    return draw_matrices([(title, matrix[np.ix_(order, order)]) for title, matrix in panels], names)
+    return draw_matrices(panels, groups.names)
 
 
 def draw_matrices(panels: Sequence[tuple[str, NDArray[np.float64]]], names: Sequence[str]) -> Figure:
-    """Panels of a title and a matrix (G, G), whose rows sum to 1; G names in the same order."""
-    names = [shorten(name, max(13, int(LETTERS * page_width()))) for name in names]
+    """Panels of a title and a matrix (G, G), whose rows sum to 1, in the order of `order_by_confusion`."""
+    order = order_by_confusion([matrix for _, matrix in panels])
+    letters = max(13, int(LETTERS * page_width()))
+    names = [shorten(names[index].replace("_", " "), letters) for index in order]
     columns = columns_that_fit(min(BESIDE, len(panels)), 4.5)
     rows = -(-len(panels) // columns)
     longest = max(map(len, names))
@@ -136,7 +136,7 @@ def draw_matrices(panels: Sequence[tuple[str, NDArray[np.float64]]], names: Sequ
     figure = new_figure(page_width(), rows * (cell * len(names) + margin + 0.45) + 0.1)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, (title, matrix) in zip(grid.flat, panels, strict=False):
-        _draw_matrix(axes, matrix, names, size=min(8.0, 72 * cell / 1.8))
+        _draw_matrix(axes, matrix[np.ix_(order, order)], names, size=min(8.0, 72 * cell / 1.8))
         axes.set_title(title)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()

@@ -1,6 +1,6 @@
 """Part 2's costs: training time and operations of each cell, and parameters of the report's networks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -50,39 +50,30 @@ def cost_table(grid: Grid) -> Table:
     costs = {cell: _costs(results, grid.metrics) for cell, results in grid.cells.items()}
     machines = dict.fromkeys(cost["hardware"] for cost in costs.values())
     numbers = {machine: f"{number}" for number, machine in enumerate(machines, 1)}
-    rows: list[tuple[Value, ...]] = []
-    for cell in grid.every_cell:
-        if cell not in costs:
-            rows.append((grid.title(cell), NOT_RUN, *[None] * (len(errors) + 5)))
-            continue
-        cost = costs[cell]
-        rows.append(
-            (
-                grid.title(cell),
-                *[estimates[cell] for estimates in errors],
-                round(cost["parameters"]),
-                f"{cost['epochs']:g}",
-                f"{cost['training_flops'] / PETA:.3g}",
-                duration(cost["wall_seconds"]),
-                f"{cost['images_per_second']:.0f}",
-                numbers[cost["hardware"]],
-            )
+    columns: dict[str, Callable[[Mapping[str, Any]], Value]] = {
+        "Parameters": lambda cost: round(cost["parameters"]),
+        "Epochs": lambda cost: f"{cost['epochs']:g}",
+        "Operations (PFLOP)": lambda cost: f"{cost['training_flops'] / PETA:.3g}",
+        "Wall time": lambda cost: duration(cost["wall_seconds"]),
+        "Images per second": lambda cost: f"{cost['images_per_second']:.0f}",
+        "Machine": lambda cost: numbers[cost["hardware"]],
+    }
+    rows: list[tuple[Value, ...]] = [
+        (
+            grid.title(cell),
+            *[values[cell] for values in errors],
+            *[show(costs[cell]) for show in columns.values()],
         )
+        if cell in costs
+        else (grid.title(cell), NOT_RUN, *[None] * (len(errors) + len(columns) - 1))
+        for cell in grid.every_cell
+    ]
     levels = [chance_text(grid.dataset.values, metric) for metric in grid.metrics]
     if None not in levels:
-        rows.append((CHANCE, *levels, *[None] * 6))
+        rows.append((CHANCE, *levels, *[None] * len(columns)))
     return Table(
         caption="Training cost of one seed",
-        header=(
-            "Cell",
-            *[f"{title} (%, ↓)" for title in grid.metrics.values()],
-            "Parameters",
-            "Epochs",
-            "Operations (PFLOP)",
-            "Wall time",
-            "Images per second",
-            "Machine",
-        ),
+        header=("Cell", *[f"{title} (%, ↓)" for title in grid.metrics.values()], *columns),
         rows=rows,
         notes=(
             *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
@@ -114,28 +105,16 @@ def parameter_rows(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 def parameter_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """Counted and published totals of all models, then one table per model."""
-    summary = Table(
-        caption="Trainable parameters",
-        header=(
-            "Model",
-            "Counted here",
-            "Published count",
-            "Counted here, parts of the formula",
-            "Published by formula",
-            "Counted here, outside the formula",
-        ),
-        rows=[
-            (
-                str(model["title"]),
-                int(model["total"]),
-                model.get("published_count"),
-                _within_formula(model),
-                model.get("published_formula"),
-                int(model["total"]) - _within_formula(model),
-            )
-            for model in models.values()
-        ],
-    )
+    columns: dict[str, Callable[[Mapping[str, Any]], Value]] = {
+        "Model": lambda model: str(model["title"]),
+        "Counted here": lambda model: int(model["total"]),
+        "Published count": lambda model: model.get("published_count"),
+        "Counted here, parts of the formula": _within_formula,
+        "Published by formula": lambda model: model.get("published_formula"),
+        "Counted here, outside the formula": lambda model: int(model["total"]) - _within_formula(model),
+    }
+    rows = [tuple(show(model) for show in columns.values()) for model in models.values()]
+    summary = Table("Trainable parameters", tuple(columns), rows)
     return [summary, *map(_part_table, models.values())]
 
 

@@ -22,7 +22,7 @@ from triptych.report.figures import (
     panel_grid,
     whole_epochs,
 )
-from triptych.report.part2_grid import NOT_RUN
+from triptych.report.part2_grid import NOT_RUN, Cell, Grid
 from triptych.report.statistics import Estimate
 
 # column of ours, its title, published metric: the published logs have no validation loss
@@ -75,22 +75,17 @@ def architecture_figure(
     return figure
 
 
-def overview_figure(
-    histories: Mapping[tuple[str, str], Sequence[pd.DataFrame]],
-    *,
-    test_errors: Mapping[tuple[str, str], Estimate],
-    architectures: Mapping[str, str],
-    augmentations: Mapping[str, str],
-    with_published: bool,
-) -> Figure:
+def overview_figure(results: Grid, histories: Mapping[Cell, Sequence[pd.DataFrame]]) -> Figure:
     """Validation error: a row per architecture, a column per augmentation; all panels share both axes.
 
+    The error on the test images is marked at the last epoch.
+
     Args:
-        histories: the seeds' histories by cell (architecture, augmentation); the other cells were not run.
-        test_errors: top-1 error on the test images (percent) by cell; marked at the last epoch.
-        architectures, augmentations: from names to titles, in order.
-        with_published: whether the published curves belong to the same data set.
+        results: the grid.
+        histories: the seeds' histories by cell; the other cells were not run.
     """
+    architectures, augmentations = results.architectures, results.augmentations
+    test_errors, with_published = results.estimates("test_top1_error"), results.comparison.same_dataset
     figure, grid = panel_grid(len(architectures), len(augmentations), least=LEAST, height=1.9, sharey=True)
     means = {cell: mean_curve(seeds, COLUMN) for cell, seeds in histories.items()}
     has_published = False

@@ -7,10 +7,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from triptych.report.class_results import has_top5, one_class_mark
 from triptych.report.comparison import Comparison, compare, grid_differences, own_data
 from triptych.report.published import CELL_TITLES, is_own, published_value
-from triptych.report.results import Result, read_result, read_results
+from triptych.report.results import Result, read_history, read_result, read_results
 from triptych.report.statistics import Estimate, estimate
 
 Cell = tuple[str, str]  # architecture, augmentation
@@ -136,6 +138,14 @@ def read_grid(
     """Read `dataset.json` and the metrics of all cells and seeds."""
     cells = group_cells(read_results(metrics), architectures, augmentations)
     return Grid(cells, architectures, augmentations, read_result(dataset))
+
+
+def read_histories(grid: Grid) -> dict[Cell, list[pd.DataFrame]]:
+    """The histories of all seeds by cell, from beside their metrics."""
+    return {
+        cell: [read_history(result.path.with_name("history.csv")) for result in results]
+        for cell, results in grid.cells.items()
+    }
 
 
 def group_cells(

@@ -19,8 +19,8 @@ from triptych.report.figures import (
     panel_grid,
     whole_epochs,
 )
-from triptych.report.part2_grid import NOT_RUN, Cell, Grid
-from triptych.report.results import Result, read_history, read_result, read_results
+from triptych.report.part2_grid import NOT_RUN, Cell, Grid, read_histories
+from triptych.report.results import Result, read_result, read_results
 from triptych.report.sections import Answer
 from triptych.report.statistics import difference_of, estimate
 
@@ -63,16 +63,13 @@ def read_overfitting(
     shares: dict[str, dict[float, list[Result]]] = {}
     for result in read_results(subsets):
         dataset, architecture = result.path.parts[-4:-2]
-        by_share = shares.setdefault(architecture, {})
-        by_share.setdefault(100 * counts[dataset] / total, []).append(result)
+        found = shares.setdefault(architecture, {})
+        found.setdefault(100 * counts[dataset] / total, []).append(result)
     for architecture in shares:
         if whole := grid.cells.get((architecture, "baseline")):
             shares[architecture][100.0] = list(whole)
-    histories = {
-        cell: [read_history(result.path.with_name("history.csv")) for result in results]
-        for cell, results in grid.cells.items()
-    }
-    return Overfitting(grid, histories, {name: dict(sorted(found.items())) for name, found in shares.items()})
+    by_share = {name: dict(sorted(found.items())) for name, found in shares.items()}
+    return Overfitting(grid, read_histories(grid), by_share)
 
 
 def overfitting_figure(found: Overfitting) -> Figure:

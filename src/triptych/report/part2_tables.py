@@ -23,7 +23,7 @@ from triptych.report.statistics import (
     Estimate,
     arrow,
     comparisons,
-    difference_from,
+    difference_of,
     estimate,
     spread_note,
 )
@@ -31,6 +31,8 @@ from triptych.report.tables import Cell as Value
 from triptych.report.tables import Table
 
 BEST, NEAR = "†", "≈"
+# cell, metric, published error, ours, and ours minus published
+PublishedError = tuple[Cell, str, float, Estimate | None, Difference]
 
 
 def marked_estimates(grid: Grid, metric: str) -> dict[Cell, Estimate]:
@@ -142,21 +144,19 @@ def marks_note(grid: Grid, metric: str) -> str:
     return text
 
 
-def _published_errors(grid: Grid) -> list[tuple[Cell, str, float, Estimate | None, Difference]]:
-    """Cell, metric, published error, ours and the difference, cell by cell.
-
-    Ours is None for a cell that was not run on the published data set.
-    """
+def published_errors(grid: Grid | None) -> list[PublishedError]:
+    """All published errors, cell by cell; ours is None for a cell not run on the published data set."""
     errors = []
     for run in published_runs("grid"):
         architecture, augmentation = run.split("-")
         cell = architecture, augmentation
-        results = grid.cells.get(cell, []) if grid.comparison.same_dataset else []
+        results = grid.cells.get(cell, []) if grid and grid.comparison.same_dataset else []
         for metric in METRICS:
             published = published_value("grid", run, metric)
             if published is not None:
                 ours = estimate(results, metric) if results else None
-                errors.append((cell, metric, published, ours, difference_from(results, published, metric)))
+                difference = difference_of([result.number(metric) - published for result in results])
+                errors.append((cell, metric, published, ours, difference))
     return errors
 
 
@@ -177,15 +177,15 @@ def published_rows(grid: Grid) -> pd.DataFrame:
             "low": difference.low,
             "high": difference.high,
         }
-        for cell, metric, published, ours, difference in _published_errors(grid)
+        for cell, metric, published, ours, difference in published_errors(grid)
     ]
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
 
 def published_tables(grid: Grid) -> list[Table]:
     """One per metric, one row per published cell: published, ours and the difference; the notes come last."""
-    errors = _published_errors(grid)
-    notes = (*_published_notes([difference for *_, difference in errors]), grid.comparison.verdict)
+    errors = published_errors(grid)
+    notes = (*_published_notes(errors), grid.comparison.verdict)
     return [
         Table(
             caption=f"{title} (%) of the report and ours, test images (↓)",
@@ -207,16 +207,26 @@ def published_tables(grid: Grid) -> list[Table]:
     ]
 
 
-def _published_notes(differences: Sequence[Difference]) -> list[str]:
-    lower = sum(difference.mean < 0 for difference in differences)
-    missing = sum(math.isnan(difference.mean) for difference in differences)
-    verb = "is" if lower == 1 else "are"
+def not_lower(errors: Sequence[PublishedError]) -> list[PublishedError]:
+    """Those of which ours is not lower, or not a number."""
+    return [error for error in errors if error[3] and not error[4].mean < 0]
+
+
+def count_published(errors: Sequence[PublishedError]) -> str:
+    """`Of the 16 published errors, 2 are higher than ours, 1 is not, and 13 belong to cells`."""
+    lower, others = sum(difference.mean < 0 for *_, difference in errors), len(not_lower(errors))
+    return (
+        f"Of the {len(errors)} published errors, {lower} {'is' if lower == 1 else 'are'} higher than ours, "
+        f"{others} {'is' if others == 1 else 'are'} not, and {len(errors) - lower - others} belong to cells"
+    )
+
+
+def _published_notes(errors: Sequence[PublishedError]) -> list[str]:
     notes = [
-        f"Of the {len(differences)} published errors, {lower} {verb} higher than ours, "
-        f"{len(differences) - lower - missing} are not, and {missing} belong to cells not run. The "
-        "published ones are of single runs, so chance is part of every difference."
+        f"{count_published(errors)} not run. The published ones are of single runs, so chance is part of "
+        "every difference."
     ]
-    highs = [difference.high for difference in differences if difference.high is not None]
+    highs = [difference.high for *_, difference in errors if difference.high is not None]
     if highs:
         notes.append(
             "In brackets the 95 % confidence interval of our mean over the seeds (Student's t, not "

@@ -46,7 +46,7 @@ def left_out_frames(frames: pd.DataFrame) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in counts.most_common() if reason)
 
 
-def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Figure:
+def sharpness_figure(frames: pd.DataFrame, thumbnails: Path) -> Figure:
     """Sharpness over time (seconds; the frame's number where there is no time), kept frames filled.
 
     Args:
@@ -54,9 +54,8 @@ def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Fi
         thumbnails: a folder of .jpg files named by the frame's number; some are shown above the curve.
     """
     figure = new_figure(*SIZE)
-    ratios = (4,) if thumbnails is None else (1, 4)
-    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios)
-    axes = figure.add_subplot(grid[-1])
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, 4))
+    axes = figure.add_subplot(grid[1])
     timed = frames["time"].notna().all()
     x, kept = frames["time" if timed else "frame"], kept_frames(frames)
     heavy = len(frames) > MOST_VECTORS
@@ -71,8 +70,7 @@ def sharpness_figure(frames: pd.DataFrame, thumbnails: Path | None = None) -> Fi
     )  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.set(title="Sharpness of the frames", xlabel="seconds" if timed else "frame", ylabel="sharpness")
-    if thumbnails is not None:
-        _draw_thumbnails(figure.add_subplot(grid[0], sharex=axes), x[kept], frames["frame"][kept], thumbnails)
+    _draw_thumbnails(figure.add_subplot(grid[0], sharex=axes), x[kept], frames["frame"][kept], thumbnails)
     figure.legend(loc="outside lower left", ncols=2, fontsize=8)
     return figure
 

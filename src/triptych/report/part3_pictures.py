@@ -55,40 +55,32 @@ def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
     """
     rows = typical_views(views)
     kinds = [kind for kind in TITLES if kind in views[0]]
-    width, narrow = page_width(), page_width() < WIDE
-    beside, indent = (FEW, 0.0) if narrow else (len(TITLES), LEFT)
-    side = (width - indent) / beside - GAP
-    pictures = {
-        word: {kind: _small(folder / view[kind]) for kind in kinds if kind in view}
-        for word, view in rows.items()
-    }
-    heights = {
-        word: side * strip["truth"].shape[0] / strip["truth"].shape[1] for word, strip in pictures.items()
-    }
-    lines = -(-len(kinds) // beside)
-    title = TOP if narrow else 0.0  # above the pictures of a view; on the wide page at their left
-    height = (0 if narrow else TOP) + sum(title + lines * (tall + GAP + title) for tall in heights.values())
+    narrow = page_width() < WIDE
+    # On the wide page a view's name is at the left of its pictures; titles are above the first row alone.
+    beside, indent, title, top = (FEW, 0.0, TOP, 0.0) if narrow else (len(TITLES), LEFT, 0.0, TOP)
+    side, lines = (page_width() - indent) / beside - GAP, -(-len(kinds) // beside)
+    pictures = {word: [_small(folder / view[kind]) for kind in kinds] for word, view in rows.items()}
+    heights = {word: side * strip[0].shape[0] / strip[0].shape[1] for word, strip in pictures.items()}
+    height = top + sum(title + lines * (tall + GAP + title) for tall in heights.values())
     width = indent + min(beside, len(kinds)) * (side + GAP)
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches
     axes.set_axis_off()
-    top = 0.0 if narrow else TOP
     for number, (word, view) in enumerate(rows.items()):
-        tall, middle = heights[word], top + (title or heights[word]) / 2
+        tall, middle, decibels = heights[word], top + (title or heights[word]) / 2, f"{view['psnr']:.2f} dB"
         top += title
-        for place, (kind, picture) in enumerate(pictures[word].items()):
+        for place, (kind, picture) in enumerate(zip(kinds, pictures[word], strict=True)):
             left = indent + place % beside * (side + GAP)
             upper = top + place // beside * (tall + GAP + title) + title
             if narrow or number == 0:
                 axes.text(left, upper - 0.08, TITLES[kind], fontsize=8.5)
-            axes.imshow(
-                picture, extent=(left, left + side, upper + tall, upper), interpolation="none", aspect="auto"
-            )
+            extent = (left, left + side, upper + tall, upper)
+            axes.imshow(picture, extent=extent, interpolation="none", aspect="auto")
         if narrow:
-            axes.text(0, middle, f"{word}: {view['psnr']:.2f} dB", fontsize=9.5, va="center")
+            axes.text(0, middle, f"{word}: {decibels}", fontsize=9.5, va="center")
         else:
             axes.text(0, middle - 0.09, word, fontsize=9.5, va="center")
-            axes.text(0, middle + 0.09, f"{view['psnr']:.2f} dB", fontsize=8.5, va="center", color=MUTED)
+            axes.text(0, middle + 0.09, decibels, fontsize=8.5, va="center", color=MUTED)
         top += lines * (tall + GAP + title)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return figure

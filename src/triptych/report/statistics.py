@@ -141,11 +141,6 @@ def paired_difference(
     return _mean_difference(pairs, noise and Noise(noise.std * math.sqrt(2), noise.degrees))
 
 
-def difference_from(results: Sequence[Result], constant: float, metric: str) -> Difference:
-    """`metric` of results, over the seeds, minus a constant."""
-    return difference_of([result.number(metric) - constant for result in results])
-
-
 def difference_of(values: Sequence[float]) -> Difference:
     """The mean of differences, each of another seed; their own variance is that of the test."""
     std = statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else 0.0
