@@ -3,16 +3,16 @@
 import shutil
 import struct
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
+from test_scenes_import import take as take_scene
 
 from triptych.scenes.colmap_files import colmap_fingerprint
-from triptych.scenes.import_scene import import_scene
-from triptych.scenes.scene import Scene, read_scene
 from triptych.scenes.sparse_points import read_points
 from triptych.workflow.errors import TriptychError
 
@@ -58,17 +58,7 @@ def write_project(
     return made
 
 
-def take(source: Path, target: Path) -> Scene:
-    import_scene(
-        source,
-        transforms=target / "transforms.json",
-        frames=target / "frames",
-        manifest=target / "frames.csv",
-        model=target / "colmap",
-        cloud=target / "sparse.ply",
-        colmap=True,
-    )
-    return read_scene(target / "transforms.json")
+take = partial(take_scene, colmap=True)
 
 
 @pytest.mark.parametrize("model", LENSES)

@@ -18,7 +18,7 @@ from triptych.scenes.scene import Scene, read_scene
 from triptych.workflow.errors import TriptychError
 
 
-def take(source: Path, target: Path, aabb_scale: int | None = None) -> Scene:
+def take(source: Path, target: Path, aabb_scale: int | None = None, *, colmap: bool = False) -> Scene:
     import_scene(
         source,
         transforms=target / "transforms.json",
@@ -27,6 +27,7 @@ def take(source: Path, target: Path, aabb_scale: int | None = None) -> Scene:
         model=target / "colmap",
         cloud=target / "sparse.ply",
         aabb_scale=aabb_scale,
+        colmap=colmap,
         provenance={"seed": None},
     )
     return read_scene(target / "transforms.json")
