@@ -39,6 +39,13 @@ def checked(**changes: Any) -> dict[str, Any]:
     return config
 
 
+def valid(path: str, value: Any) -> dict[str, Any]:
+    """config.yaml with one value changed, checked and with its defaults."""
+    config = changed(path, value)
+    validate_config(config)
+    return config
+
+
 def complaints(config: dict[str, Any]) -> list[str]:
     """The lines of the error about a config."""
     with pytest.raises(TriptychError) as caught:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from changed_config import changed, complaint, complaints
+from changed_config import changed, complaint, complaints, valid
 
 from triptych.config.cells import RENAMED_MODULES, check_modules
 from triptych.config.messages import RENAMED_KEYS
-from triptych.config.validation import validate_config
 from triptych.workflow.errors import TriptychError
 
 
@@ -56,8 +55,7 @@ def test_an_old_name_is_an_error_that_tells_the_new_one(path: str, value: Any, n
 
 @pytest.mark.parametrize("old", RENAMED_MODULES)
 def test_an_old_module_is_an_error_that_tells_the_new_one(old: str) -> None:
-    config = changed("architectures.vit.module", old)
-    validate_config(config)
+    config = valid("architectures.vit.module", old)
     with pytest.raises(TriptychError, match=f"architectures.vit: module {old} is now triptych.models."):
         check_modules(config)
 

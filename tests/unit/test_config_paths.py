@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import pytest
-from changed_config import changed, complaint
-
-from triptych.config.validation import validate_config
+from changed_config import changed, complaint, valid
 
 
 def test_the_home_folder_may_be_written_as_a_tilde() -> None:
-    config = changed("scenes.desk", {"source": "video", "path": "~/desk.mp4"})
-    validate_config(config)
+    config = valid("scenes.desk", {"source": "video", "path": "~/desk.mp4"})
     assert config["scenes"]["desk"]["path"] == str(Path.home() / "desk.mp4")
 
 
@@ -21,8 +18,7 @@ def test_variables_in_paths_are_replaced_unless_there_is_such_a_folder(
     monkeypatch.setenv("IMAGES", "/data/images")
     (tmp_path / "US$IMAGES").mkdir()
     for path, expected in (("$IMAGES/a", "/data/images/a"), ("US$IMAGES", "US$IMAGES")):
-        config = changed("datasets.mine", {"source": "folder", "path": path, "labels": "${IMAGES}/a.csv"})
-        validate_config(config)
+        config = valid("datasets.mine", {"source": "folder", "path": path, "labels": "${IMAGES}/a.csv"})
         assert config["datasets"]["mine"]["path"] == expected
         assert config["datasets"]["mine"]["labels"] == "/data/images/a.csv"
 
@@ -49,9 +45,8 @@ def test_a_relative_path_is_relative_to_the_callers_folder(
     (tmp_path / "study").mkdir()
     monkeypatch.chdir(tmp_path / "study")
     monkeypatch.setenv("TRIPTYCH_CALLER", str(tmp_path))
-    config = changed("datasets.mine", {"source": "folder", "path": "flowers"})
-    validate_config(config)
+    config = valid("datasets.mine", {"source": "folder", "path": "flowers"})
     assert config["datasets"]["mine"]["path"] == str(tmp_path / "flowers")
     monkeypatch.chdir(tmp_path)
-    validate_config(config := changed("datasets.mine", {"source": "folder", "path": "flowers"}))
+    config = valid("datasets.mine", {"source": "folder", "path": "flowers"})
     assert config["datasets"]["mine"]["path"] == "flowers"

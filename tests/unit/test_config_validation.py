@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 import yaml
-from changed_config import CONFIG, ROOT, changed, checked, complaint
+from changed_config import CONFIG, ROOT, changed, checked, complaint, valid
 
 from triptych.config.data import SOURCES
 from triptych.config.study import Compute
@@ -27,27 +27,24 @@ def test_a_checked_config_is_valid_and_stays_the_same() -> None:
 
 
 def test_off_needs_no_quotes_where_yaml_reads_it_as_false() -> None:
-    config = changed("compute.kernels", yaml.safe_load("off"))
-    validate_config(config)
+    config = valid("compute.kernels", yaml.safe_load("off"))
     assert config["compute"]["kernels"] == "off"
 
 
 def test_a_whole_number_stays_one_and_keys_are_sorted() -> None:
     """Both are part of a recipe's text, by which Snakemake compares params."""
-    config = changed("self_supervision.simclr.learning_rate", 1)
-    validate_config(config)
+    config = valid("self_supervision.simclr.learning_rate", 1)
     simclr = config["self_supervision"]["simclr"]
     assert repr(simclr["learning_rate"]) == "1"
     assert list(simclr) == sorted(simclr)
 
 
 def test_a_warm_up_is_not_compared_with_the_epochs_that_minutes_replace() -> None:
-    config = changed("self_supervision.simclr", {"minutes": 600, "epochs": 5, "warmup_epochs": 10})
-    validate_config(config)
+    valid("self_supervision.simclr", {"minutes": 600, "epochs": 5, "warmup_epochs": 10})
 
 
 def test_a_scene_may_have_a_budget_of_its_own_kind() -> None:
-    validate_config(changed("scenes.orbit.radiance", {"steps": None, "minutes": 5}))
+    valid("scenes.orbit.radiance", {"steps": None, "minutes": 5})
 
 
 @pytest.mark.parametrize("preset", [None, *sorted((ROOT / "presets").glob("*.yaml"))], ids=str)
@@ -82,8 +79,7 @@ def test_of_a_data_set_null_stands_for_the_default(source: str) -> None:
 
 
 def test_a_data_set_has_only_what_its_source_reads() -> None:
-    config = changed("datasets.mine", {"source": "shapes", "train": 50, "path": None})
-    validate_config(config)
+    config = valid("datasets.mine", {"source": "shapes", "train": 50, "path": None})
     expected = {"source": "shapes", "train": 50, "test": 1000, "image_size": 32, "seed": 0}
     assert config["datasets"]["mine"] == expected
 
