@@ -240,7 +240,7 @@ def print_errors():
 
 
 def print_report(since=0.0):
-    """Print what was found and where the page is, if it was written since a time."""
+    """Print what was found and where the page is, if it was written since a time; in a bucket, where it is."""
     page, text = (Path(f"results/report/{name}").absolute() for name in ("index.html", "summary.txt"))
     if terminal:
         terminal.remove_bar()
@@ -248,6 +248,9 @@ def print_report(since=0.0):
         lines = text.read_text(encoding="utf-8").splitlines() if text.exists() else []
         for line in [*lines, f"the report is at {page.as_uri()}"]:
             print(f"triptych: {line}", file=sys.stderr)
+    bucket = workflow.storage_settings.default_storage_prefix
+    if bucket and any(job.rule.name == "write_report" for job in workflow.dag.jobs):
+        print(f"triptych: the report is {bucket}/results/report/index.html", file=sys.stderr)
 
 
 def end_without_jobs():
