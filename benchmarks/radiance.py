@@ -132,7 +132,7 @@ def _networks(trainer: Trainer) -> dict[str, float]:
     if kernels.dtype is np.uint16:
         encoding, features = (values.bfloat16().view(torch.uint16) for values in (encoding, features))
     rays = np.repeat(np.arange(SAMPLES // 32, dtype=np.int32), 32)
-    samples, tasks = kernels.samples(SAMPLES), SAMPLES // networks.TASK
+    samples, tasks = np.arange(SAMPLES, dtype=np.int32), SAMPLES // networks.TASK
     density, colour = np.empty(SAMPLES, np.float32), np.empty((SAMPLES, 3), np.float32)
     d_raw, d_output = (rng.standard_normal(shape, np.float32) for shape in (SAMPLES, (SAMPLES, 3)))
     d_weights = tuple(aligned(np.zeros((tasks, *shape), np.float32)) for shape in kernels.shapes)

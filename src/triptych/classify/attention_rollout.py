@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,15 @@ def attention_weights(model: nn.Module, images: Tensor) -> list[Tensor]:
     """
     weights: list[Tensor] = []
 
-    def add_hook(layer: nn.Module, heads: int) -> torch.utils.hooks.RemovableHandle:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], qkv: Tensor) -> None:
-            n, tokens, triple = qkv.shape
-            width = triple // 3 // heads
-            q, k, _ = qkv.float().view(n, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
-            weights.append((q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1))
-
-        return layer.register_forward_hook(hook)
+    def compute(heads: int, _layer: nn.Module, _inputs: tuple[Tensor, ...], qkv: Tensor) -> None:
+        q, k, _ = qkv.float().unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        weights.append((q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1))
 
     handles = []
     for layer in model.modules():
         heads, qkv = getattr(layer, "heads", None), getattr(layer, "qkv", None)
         if isinstance(heads, int) and isinstance(qkv, nn.Module):
-            handles.append(add_hook(qkv, heads))
+            handles.append(qkv.register_forward_hook(partial(compute, heads)))
     try:
         model(images)
     finally:

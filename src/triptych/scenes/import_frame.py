@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 
 from triptych.data.image_files import load_image, to_8_bits
 from triptych.scenes.calibration import intrinsics, is_fisheye, lens_number, pose, same_shape, unit_cube_pose
@@ -17,7 +18,6 @@ from triptych.scenes.undistortion import needs_undistortion, undistort
 from triptych.scenes.write_scene import lens_entry
 
 MASKS = "masks"
-ORIENTATION = 0x0112  # EXIF: how a viewer turns the stored pixels
 COPIED = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}  # suffixes by format
 
 
@@ -26,7 +26,7 @@ def _as_calibrated(frame: Frame, image: Image.Image) -> tuple[Image.Image, str]:
 
     Programs that estimate poses read the stored pixels, so EXIF counts only if the calibrated shape says so.
     """
-    if image.getexif().get(ORIENTATION, 1) in (0, 1):
+    if image.getexif().get(Base.Orientation, 1) in (0, 1):
         return image, ""
     turned = ImageOps.exif_transpose(image)
     width, height = (lens_number(frame, key, side) for key, side in zip("wh", image.size, strict=True))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pycolmap
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from triptych.data.image_files import load_image, natural_order
 from triptych.sfm.database import count_matches
@@ -21,7 +22,6 @@ BLOCK = 10  # images per call of COLMAP, between which progress is shown
 # Images up to this longer side are doubled first: otherwise SIFT finds too few features in them, and four
 # times as many pixels are still few. So are images in which it finds fewer features than this, on average.
 SMALL, FEW = 640, 800
-MAKE, MODEL, EXIF, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 0x010F, 0x0110, 0x8769, 0x920A, 0xA405  # EXIF tags
 
 
 class Lens(NamedTuple):
@@ -50,9 +50,9 @@ def read_lens(path: Path) -> Lens:
     image, exif = load_image(path, header_only=True), Image.Exif()
     with suppress(SyntaxError):  # malformed
         exif.load(image.info.get("exif", b""))
-    values = exif.get_ifd(EXIF)
-    make, model = (str(exif.get(tag, "")).strip("\0 ") for tag in (MAKE, MODEL))
-    focal, focal_35mm = (_number(values.get(tag)) for tag in (FOCAL_LENGTH, FOCAL_LENGTH_35MM))
+    values = exif.get_ifd(IFD.Exif)
+    make, model = (str(exif.get(tag, "")).strip("\0 ") for tag in (Base.Make, Base.Model))
+    focal, focal_35mm = (_number(values.get(tag)) for tag in (Base.FocalLength, Base.FocalLengthIn35mmFilm))
     return Lens(image.size, make, model, focal, focal_35mm)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import IFD, Base
 
 from triptych.data.image_files import (
     RAW_SUFFIXES,
@@ -45,10 +46,11 @@ LEAST_SIDE, MOST_RATIO = 16, 64
 # Later steps append up to 20 characters; file systems allow 255 bytes.
 LONGEST_STEM = 200  # bytes
 
-ORIENTATION, MAKE, MODEL, EXIF = 0x0112, 0x010F, 0x0110, 0x8769  # EXIF tags
-# FocalLength, FocalLengthIn35mmFilm, and what gives the sensor's size: PixelX/YDimension,
-# FocalPlaneX/YResolution and their unit
-LENS = (0x920A, 0xA405, 0xA002, 0xA003, 0xA20E, 0xA20F, 0xA210)
+# EXIF tags of the lens and of what gives the sensor's size
+LENS = (
+    *(Base.FocalLength, Base.FocalLengthIn35mmFilm, Base.ExifImageWidth, Base.ExifImageHeight),
+    *(Base.FocalPlaneXResolution, Base.FocalPlaneYResolution, Base.FocalPlaneResolutionUnit),
+)
 
 Save = Callable[[Path], object]  # writes a frame to a file
 
@@ -136,9 +138,9 @@ def frame_name(path: Path, taken: set[str]) -> str:
 def _lens_exif(image: Image.Image) -> Image.Exif:
     """The EXIF data that describe camera and lens."""
     exif, old = Image.Exif(), image.getexif()
-    exif.update({tag: old[tag] for tag in (MAKE, MODEL) if tag in old})
-    lens = old.get_ifd(EXIF)
-    exif.get_ifd(EXIF).update({tag: lens[tag] for tag in LENS if tag in lens})
+    exif.update({tag: old[tag] for tag in (Base.Make, Base.Model) if tag in old})
+    lens = old.get_ifd(IFD.Exif)
+    exif.get_ifd(IFD.Exif).update({tag: lens[tag] for tag in LENS if tag in lens})
     return exif
 
 
@@ -150,7 +152,7 @@ def prepare(path: Path, image: Image.Image, max_size: int | None) -> tuple[Image
     if suffix.lower() not in ((".jpg", ".jpeg") if jpeg else (".png",)):
         suffix = ".jpg" if jpeg else ".png"
     small = max_size is None or max(image.size) <= max_size
-    upright = image.getexif().get(ORIENTATION, 1) == 1
+    upright = image.getexif().get(Base.Orientation, 1) == 1
     if image.format in ("JPEG", "MPO", "PNG") and upright and small and image.mode == "RGB":
         return image, suffix, partial(shutil.copyfile, path)
     picture = shrink(on_white(to_8_bits(ImageOps.exif_transpose(image))), max_size)

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.kernels.compiler.memory import Scratch
 from triptych.kernels.compiler.threads import parallel
 from triptych.kernels.radiance import encode, networks
 from triptych.kernels.radiance.matmul import pack
@@ -40,13 +39,13 @@ def _padded(size: int) -> int:
 
 
 class FieldKernels:
-    """Kernels bound to one field; not for two threads at a time, since buffers are reused.
+    """Kernels bound to one field.
 
     The field's tables and weights are read where they are; call `refresh` when weights change.
     """
 
     def __init__(self, field: Field, precision: str) -> None:
-        self.field, self.dtype, self.scratch = field, activation_type(precision), Scratch()
+        self.field, self.dtype = field, activation_type(precision)
         self.lanes = (0,) * field.grid.features
         tables = [table.detach() for table in field.grid.tables]
         scale = 1 / field.shape.aabb_scale
@@ -76,26 +75,19 @@ class FieldKernels:
         self.forward, self.backward = tuple(forward), tuple(backward)
 
     def encode(self, positions: np.ndarray, count: int) -> np.ndarray:
-        """Encode the first `count` of (3, n) float32 positions: (levels, count, features), in scratch."""
+        """Encode the first `count` of (3, n) float32 positions: (levels, count, features)."""
         levels = len(self.field.grid.tables)
-        encoding = self.scratch.array("encoding", (levels, max(count, 1), len(self.lanes)), self.dtype)
+        encoding: np.ndarray = np.empty((levels, max(count, 1), len(self.lanes)), self.dtype)
         chunks = -(-count // encode.CHUNK)
         parallel(encode.encode, levels * chunks, self.grid, positions, count, encoding)
         return encoding
-
-    def samples(self, count: int) -> np.ndarray:
-        """0 … count - 1 as int32."""
-        numbers = getattr(self, "_numbers", np.empty(0, np.int32))
-        if len(numbers) < count:
-            self._numbers = numbers = np.arange(2 * count, dtype=np.int32)
-        return numbers
 
     def density(self, positions: Tensor) -> Tensor:
         """`Field.density` of (n, 3) float32 positions, without gradients."""
         count = len(positions)
         by_axis = positions.detach().t().contiguous().numpy()
         density, encoding = np.empty(count, np.float32), self.encode(by_axis, count)
-        samples = encoding, self.lanes, self.samples(count), count
+        samples = encoding, self.lanes, np.arange(count, dtype=np.int32), count
         no_rays: tuple[np.ndarray, ...] = (np.empty(0, np.int32), np.empty((0, 0), self.dtype))
         no_colour = np.empty((0, 3), np.float32)
         tasks = -(-count // networks.TASK)

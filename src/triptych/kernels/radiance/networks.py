@@ -64,18 +64,6 @@ def _colour_layers(geometry, rays, features, samples, start, count, forward, c, 
 
 
 @kernel
-def _sigmoids(output, count, channels, colour):
-    """The first three columns' sigmoids; `channels` puts them side by side for vector instructions."""
-    for f in range(3):
-        for s in range(count):
-            channels[s] = output[s, f]
-        for s in range(BLOCK):
-            channels[s] = sigmoid(channels[s])
-        for s in range(count):
-            colour[s, f] = channels[s]
-
-
-@kernel
 def evaluate(task, encoding, lanes, samples, count, rays, features, forward, density, colour):
     """Density (n,) and, unless `colour` is empty, colour (n, 3) of the samples of one task.
 
@@ -85,7 +73,7 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
     gemm.begin()
     x, c, h1, h2, h3 = _activations(encoding, forward)
     geometry, scratch = matrix(BLOCK, NARROW, NUMBERS), matrix(BLOCK, HIDDEN, NUMBERS)
-    output, channels = matrix(BLOCK, NARROW, NUMBERS), np.zeros(BLOCK, np.float32)
+    output = matrix(BLOCK, NARROW, NUMBERS)
     end = min(count, (task + 1) * TASK)
     for start in range(task * TASK, end, BLOCK):
         size = min(BLOCK, end - start)
@@ -96,7 +84,9 @@ def evaluate(task, encoding, lanes, samples, count, rays, features, forward, den
             continue
         _colour_layers(geometry, rays, features, samples, start, size, forward, c, h2, h3, scratch)
         product(h3, forward[4], output)
-        _sigmoids(output, size, channels, colour[start:])
+        for s in range(size):
+            for f in range(3):
+                colour[start + s, f] = sigmoid(output[s, f])
 
 
 @kernel
