@@ -125,6 +125,22 @@ def augmentation_recipe(augmentation: Mapping[str, Any], side: int = CIFAR_SIDE)
     return recipe
 
 
+def used_names(config: Config) -> list[tuple[str, list[str], str]]:
+    """Where the config uses names, which ones, and the table that must define them."""
+    learning, grid = config["self_supervision"], config["grid"]
+    augmentation = learning["supervised"]["augmentation"]
+    return [
+        ("self_supervision.dataset", [learning["dataset"]], "datasets"),
+        ("self_supervision.architecture", [learning["architecture"]], "architectures"),
+        ("self_supervision.supervised.augmentation", [augmentation] if augmentation else [], "augmentations"),
+        ("grid.dataset", [grid["dataset"]], "datasets"),
+        ("grid.subsets", list(grid["subsets"]), "datasets"),
+        ("grid.architectures", grid["architectures"], "architectures"),
+        ("grid.augmentations", grid["augmentations"], "augmentations"),
+        ("reconstruction.scenes", config["reconstruction"]["scenes"], "scenes"),
+    ]
+
+
 def modules_of(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     """Modules that entries of `architectures` and `augmentations` load by name."""
     found = []
@@ -140,11 +156,8 @@ def check_modules(config: Config) -> None:
     Elsewhere their edits could not be noticed, and results would be stale.
     Raises `TriptychError` if one does not, or it or a file that it imports has a syntax error.
     """
-    used = {table: list(config["grid"][table]) for table in ("architectures", "augmentations")}
-    used["architectures"].append(config["self_supervision"]["architecture"])
-    used["augmentations"] += filter(None, [config["self_supervision"]["supervised"]["augmentation"]])
-    for table, names in used.items():
-        for name in names:
+    for _, names, table in used_names(config):
+        for name in names if table in ("architectures", "augmentations") else []:
             module = config[table][name].get("module")
             if module is None:
                 continue

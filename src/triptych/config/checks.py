@@ -6,7 +6,7 @@ Each check takes a config with all defaults and yields problems, one line each.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from triptych.config.cells import grid_cells, training_recipe
+from triptych.config.cells import grid_cells, training_recipe, used_names
 from triptych.config.messages import did_you_mean
 
 Config = Mapping[str, Any]
@@ -14,19 +14,8 @@ Config = Mapping[str, Any]
 
 def check_names(config: Config) -> Iterator[str]:
     """Every name that one section uses must be defined in another."""
-    learning, grid = config["self_supervision"], config["grid"]
-    augmentation = learning["supervised"]["augmentation"]
-    uses = [
-        ("self_supervision.dataset", [learning["dataset"]], "datasets"),
-        ("self_supervision.architecture", [learning["architecture"]], "architectures"),
-        ("self_supervision.supervised.augmentation", filter(None, [augmentation]), "augmentations"),
-        ("grid.dataset", [grid["dataset"]], "datasets"),
-        ("grid.subsets", grid["subsets"], "datasets"),
-        ("grid.architectures", grid["architectures"], "architectures"),
-        ("grid.augmentations", grid["augmentations"], "augmentations"),
-        ("reconstruction.scenes", config["reconstruction"]["scenes"], "scenes"),
-    ]
-    for place, names, table in uses:
+    grid = config["grid"]
+    for place, names, table in used_names(config):
         for name in names:
             if name not in config[table]:
                 yield (

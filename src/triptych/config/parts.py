@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from triptych.config.cells import used_names
 from triptych.config.study import PARTS
 from triptych.workflow.errors import TriptychError
 
@@ -59,28 +60,22 @@ def _uses(config: Config, part: str, own: Mapping[str, list[str]]) -> bool:
 
 def unused_definitions(config: Config, shipped: Config) -> list[str]:
     """A line for each section with definitions of the user's own, not in config.yaml, that nothing uses."""
-    learning, grid = config["self_supervision"], config["grid"]
-    used = {
-        "datasets": [learning["dataset"], grid["dataset"], *grid.get("subsets", ())],
-        "architectures": [*grid["architectures"], learning["architecture"]],
-        "augmentations": [*grid["augmentations"], learning["supervised"]["augmentation"]],
-        "scenes": config["reconstruction"]["scenes"],
-    }
-    own = own_data(config)
+    own, uses = own_data(config), used_names(config)
     unused = {
         section: [
             f"{section}.{name}"
             for name in config[section]
-            if name not in names and (name not in shipped[section] or name in own.get(section, []))
+            if not any(table == section and name in names for _, names, table in uses)
+            and (name not in shipped[section] or name in own.get(section, []))
         ]
-        for section, names in used.items()
+        for section in USERS
     }
     families = {family for row in shipped["architectures"].values() for family in row["recipes"]}
     recipes = [
         f"architectures.{name}.recipes.{family}"
-        for name in grid["architectures"]
+        for name in config["grid"]["architectures"]
         for family in config["architectures"][name]["recipes"]
-        if family not in {*families, grid["recipe"]}
+        if family not in {*families, config["grid"]["recipe"]}
     ]
     found = {USERS[section]: names for section, names in unused.items()} | {"grid.recipe": recipes}
     return [
