@@ -85,6 +85,14 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def inch_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of this size, and axes for pictures, in inches from its upper left corner."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+    axes.set_axis_off()
+    return figure, axes
+
+
 def panel_grid(
     rows: int, columns: int, *, least: float, height: float, sharex: bool = True, sharey: bool = False
 ) -> tuple[Figure, NDArray[Any]]:

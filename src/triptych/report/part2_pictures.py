@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.report.figures import COLOURS, INK, MUTED, WIDE, page_width, shorten
+from triptych.report.figures import COLOURS, INK, MUTED, WIDE, inch_axes, page_width, shorten
 
 LARGEST = 64  # pixels a side; more would make the page heavy
 LEFT, TOP, GAP, LINE = 1.5, 0.26, 0.08, 0.135  # inches; LINE is a line of a caption
@@ -43,9 +43,7 @@ def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str], *, note: st
     columns = columns if width >= WIDE else columns[:FEW]
     side = (width - indent) / len(columns) - GAP
     height = TOP + sum(above + side + GAP + LINE * row.lines for row in rows) + (2 * LINE if note else 0)
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches
-    axes.set_axis_off()
+    figure, axes = inch_axes(width, height)
     lefts = [indent + GAP + number * (side + GAP) for number in range(len(columns))]
     letters = int(side / 0.075)
     for left, title in zip(lefts, columns, strict=True):
@@ -65,7 +63,6 @@ def picture_grid(rows: Sequence[PictureRow], columns: Sequence[str], *, note: st
             )
         top += side + GAP + LINE * row.lines
     axes.text(0, top + LINE, note, color=MUTED, fontsize=8.5, va="center")
-    axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from triptych.data.image_files import load_image
-from triptych.report.figures import COLOURS, MUTED, WIDE, new_figure, page_width
+from triptych.report.figures import COLOURS, MUTED, WIDE, inch_axes, new_figure, page_width
 
 MOST = 80  # thumbnails, evenly chosen: more would make the page heavy
 COLUMNS, FEW = 10, 4  # thumbnails side by side on the wide and on the narrow page
@@ -97,16 +97,12 @@ def contact_sheet_figure(frames: pd.DataFrame, thumbnails: Path) -> Figure:
     columns, font = (COLUMNS, 7.0) if page_width() >= WIDE else (FEW, 7.5)
     cell = page_width() / columns
     line = SIDE * cell * tallest + TEXT * font / 6
-    size = page_width(), max(1, -(-len(shown) // columns)) * line + MARGIN
-    figure = Figure(figsize=size)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
+    figure, axes = inch_axes(page_width(), max(1, -(-len(shown) // columns)) * line + MARGIN)
     rows = frames.assign(kept=kept_frames(frames)).set_index("frame")
     for place, (file, picture) in enumerate(zip(shown, pictures, strict=True)):
         left, top = MARGIN + place % columns * cell, MARGIN + place // columns * line
         bottom = top + SIDE * cell * tallest
         _draw(axes, picture, rows.loc[int(file.stem)], left=left, bottom=bottom, cell=cell, font=font)
-    axes.set(xlim=(0, size[0]), ylim=(size[1], 0))  # in inches
     return figure
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from triptych.data.image_files import load_image, natural_order
-from triptych.report.figures import COLOURS, MUTED, WIDE, frame_axes, new_figure, page_width
+from triptych.report.figures import COLOURS, MUTED, WIDE, frame_axes, inch_axes, new_figure, page_width
 from triptych.report.sections import eight_bits
 from triptych.scenes.sparse_points import read_points
 from triptych.workflow.files import read_json
@@ -63,9 +63,7 @@ def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
     heights = {word: side * strip[0].shape[0] / strip[0].shape[1] for word, strip in pictures.items()}
     height = top + sum(title + lines * (tall + GAP + title) for tall in heights.values())
     width = indent + min(beside, len(kinds)) * (side + GAP)
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches
-    axes.set_axis_off()
+    figure, axes = inch_axes(width, height)
     for number, (word, view) in enumerate(rows.items()):
         tall, middle, decibels = heights[word], top + (title or heights[word]) / 2, f"{view['psnr']:.2f} dB"
         top += title
@@ -82,7 +80,6 @@ def strips_figure(views: Sequence[Mapping[str, Any]], folder: Path) -> Figure:
             axes.text(0, middle - 0.09, word, fontsize=9.5, va="center")
             axes.text(0, middle + 0.09, decibels, fontsize=8.5, va="center", color=MUTED)
         top += lines * (tall + GAP + title)
-    axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
 
