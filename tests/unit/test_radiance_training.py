@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -70,11 +71,13 @@ def run(
 
 
 def weights(trained: TrainingResult) -> dict[str, torch.Tensor]:
-    return {
-        **trained.radiance.field.state_dict(),
-        "occupied": trained.radiance.occupancy.occupied,
-        "density_ema": trained.radiance.occupancy.density_ema,
-    }
+    occupancy = trained.radiance.occupancy
+    grids = {"occupied": occupancy.occupied, "density_ema": occupancy.density_ema}
+    return trained.radiance.field.state_dict() | grids
+
+
+def assert_same(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    assert [name for name, tensor in found.items() if not torch.equal(tensor, expected[name])] == []
 
 
 SHORT = changed(RECIPE, steps=40, samples_per_step=1024, log_every=10)
@@ -163,14 +166,11 @@ def test_an_interrupted_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Pat
     interrupted = tmp_path / "interrupted"
     with pytest.raises(Killed):
         run(scene, SHORT, interrupted, KilledCheckpoints(interrupted / "checkpoints", "same", every=0))
-    assert [path.name[-6:] for path in sorted((interrupted / "checkpoints").iterdir())] == [
-        "010.pt",
-        "020.pt",
-    ]
+    saved = sorted(path.name[-6:] for path in (interrupted / "checkpoints").iterdir())
+    assert saved == ["010.pt", "020.pt"]
     resumed = weights(run(scene, SHORT, interrupted))
     assert resumed["density_ema"].any()
-    for name, tensor in resumed.items():
-        assert torch.equal(tensor, expected[name]), name
+    assert_same(resumed, expected)
     assert len((interrupted / "history.csv").read_text().splitlines()) == 5
 
 
@@ -194,9 +194,7 @@ def test_a_killed_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Path, kil
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL  # it had not finished
     assert not (killed / "history.csv").exists()
-    expected, resumed = weights(run(scene, longer, tmp_path / "whole")), weights(run(scene, longer, killed))
-    for name, tensor in resumed.items():
-        assert torch.equal(tensor, expected[name]), name
+    assert_same(weights(run(scene, longer, killed)), weights(run(scene, longer, tmp_path / "whole")))
 
 
 def test_another_seed_gives_another_field(scene: Scene, tmp_path: Path) -> None:
@@ -214,9 +212,18 @@ def test_a_time_budget_ends_the_training(scene: Scene, tmp_path: Path) -> None:
     assert 0.6 <= result.metrics["training_seconds"] < 5
 
 
-def test_a_saved_field_shows_the_same_picture(scene: Scene, trained: TrainingResult, tmp_path: Path) -> None:
+Files = tuple[Path, Path]
+
+
+@pytest.fixture
+def files(trained: TrainingResult, tmp_path: Path) -> Files:
+    """A saved field: weights and description."""
     files = tmp_path / "field.safetensors", tmp_path / "field.json"
     save_field(*files, trained.radiance, holdout=8)
+    return files
+
+
+def test_a_saved_field_shows_the_same_picture(scene: Scene, trained: TrainingResult, files: Files) -> None:
     loaded = load_field(*files, device=CPU)
     before, after = (render_image(field, scene.cameras, 1) for field in (trained.radiance, loaded))
     assert torch.equal(before.colour, after.colour)
@@ -228,18 +235,14 @@ def test_a_saved_field_shows_the_same_picture(scene: Scene, trained: TrainingRes
     ("trained_in", "rendered_in"), [("float32", "float32"), ("auto", "auto"), ("float16", "auto")]
 )
 def test_a_saved_field_is_rendered_in_the_precision_of_its_training(
-    scene: Scene, tmp_path: Path, trained_in: str, rendered_in: str
+    trained: TrainingResult, files: Files, trained_in: str, rendered_in: str
 ) -> None:
-    files = tmp_path / "field.safetensors", tmp_path / "field.json"
-    fresh = Trainer(scene, changed(SHORT, precision="float32")).averaged_field()
-    save_field(*files, replace(fresh, precision=trained_in))
+    save_field(*files, replace(trained.radiance, precision=trained_in))
     assert load_field(*files, device=CPU).precision == rendered_in
     assert load_field(*files, device=CPU, precision="float32").precision == "float32"
 
 
-def test_fields_of_older_versions_name_their_modules(trained: TrainingResult, tmp_path: Path) -> None:
-    files = tmp_path / "field.safetensors", tmp_path / "field.json"
-    save_field(*files, trained.radiance)
+def test_fields_of_older_versions_name_their_modules(trained: TrainingResult, files: Files) -> None:
     about = json.loads(files[1].read_text())
     for modules in ("torch", "tiny-cuda-nn"):
         files[1].write_text(json.dumps(about | {"shape": about["shape"] | {"modules": modules}}))
@@ -250,9 +253,7 @@ def test_fields_of_older_versions_name_their_modules(trained: TrainingResult, tm
                 load_field(*files, device=CPU)
 
 
-def test_a_damaged_field_is_an_error_in_one_line(trained: TrainingResult, tmp_path: Path) -> None:
-    files = tmp_path / "field.safetensors", tmp_path / "field.json"
-    save_field(*files, trained.radiance)
+def test_a_damaged_field_is_an_error_in_one_line(files: Files) -> None:
     files[0].write_bytes(files[0].read_bytes()[:100])
     with pytest.raises(TriptychError, match="train this scene again"):
         load_field(*files, device=CPU)
@@ -343,18 +344,12 @@ def test_warming_up_changes_nothing(scene: Scene) -> None:
     for training in (cold, warm):
         for _ in range(5):
             training.advance()
-    for name, tensor in cold.model.field.state_dict().items():
-        assert torch.equal(tensor, warm.model.field.state_dict()[name]), name
+    assert_same(warm.model.field.state_dict(), cold.model.field.state_dict())
 
 
 @pytest.mark.parametrize(
     ("background", "has_alpha", "shown"),
-    [
-        ("white", False, 1.0),
-        ("black", True, 0.0),
-        ("random", True, 1.0),
-        ("random", False, 0.0),
-    ],
+    [("white", False, 1.0), ("black", True, 0.0), ("random", True, 1.0), ("random", False, 0.0)],
 )
 def test_pictures_are_rendered_over_the_background_of_the_recipe(
     scene: Scene, tmp_path: Path, background: str, has_alpha: bool, shown: float
@@ -369,11 +364,8 @@ def test_pictures_are_rendered_over_the_background_of_the_recipe(
 
 
 def test_cameras_that_see_nothing_of_the_box_are_an_error_before_training(scene: Scene) -> None:
-    moved = replace(
-        scene.cameras,
-        position=scene.cameras.position + 50.0,
-        rotation=scene.cameras.rotation[1:2].expand(len(scene.cameras), 3, 3),
-    )
+    rotation = scene.cameras.rotation[1:2].expand(len(scene.cameras), 3, 3)
+    moved = replace(scene.cameras, position=scene.cameras.position + 50.0, rotation=rotation)
     away = replace(scene, cameras=moved)
     with pytest.raises(
         TriptychError, match=r"0% of the training rays cross .*aabb_scale 1.*would do"
@@ -404,8 +396,7 @@ def test_a_step_that_overflows_float16_is_skipped(scene: Scene) -> None:
     before = {name: value.clone() for name, value in trainer.model.field.state_dict().items()}
     trainer.advance()
     assert trainer.step == 1 and trainer.scaler.get_scale() == 2.0**39
-    for name, value in trainer.model.field.state_dict().items():
-        assert torch.equal(value, before[name]), name
+    assert_same(trainer.model.field.state_dict(), before)
     trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     trainer.advance()
     assert trainer.scaler.get_scale() == 1024.0
@@ -425,13 +416,7 @@ def test_float16_gradients_that_always_overflow_end_in_one_clear_line(scene: Sce
 
 
 def test_too_few_training_images_are_an_error_before_training(scene: Scene, tmp_path: Path) -> None:
-    few = replace(
-        scene,
-        names=scene.names[:2],
-        files=scene.files[:2],
-        masks=scene.masks[:2],
-        splits=scene.splits[:2],
-        cameras=scene.cameras.select([0, 1]),
-    )
+    two = {name: getattr(scene, name)[:2] for name in ("names", "files", "masks", "splits")}
+    few = replace(scene, **two, cameras=scene.cameras.select([0, 1]))
     with pytest.raises(TriptychError, match="leaves 1 of 2 images for training"):
         run(few, SHORT, tmp_path)

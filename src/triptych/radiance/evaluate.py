@@ -4,6 +4,7 @@ The PSNR of a scene is the mean of its views' PSNRs. `evaluate_views` measures i
 images; `HeldoutPixels.psnr` estimates it during training, from some pixels of each view.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from triptych.workflow.progress import Progress
 COLOURMAP = "turbo_r"  # near is red
 ERROR_COLOURMAP, MAX_ERROR = "magma", 0.25  # black is no error, white this error or more
 VIEW_PIXELS = 2**10  # pixels of each view that the curve of a training is measured on
+
+Pictures = dict[str, np.ndarray]
 
 
 def check_sides(scene: Scene, downscale: int) -> None:
@@ -97,70 +100,60 @@ class HeldoutPixels:
         return float(np.mean([psnr(error) for error in errors]))
 
 
-def save_view(
+def measure_views(
+    scene: Scene,
+    index: list[int],
     folder: Path,
-    folder_name: str,
-    name: str,
-    render: np.ndarray,
     *,
-    truth: np.ndarray,
-    unmasked: np.ndarray | None,
-    others: dict[str, np.ndarray] | None = None,
+    folder_name: str,
+    background: Tensor,
+    show: Callable[[int], Pictures],
 ) -> dict[str, Any]:
-    """Measure a rendering and save it as `NAME_render.png`, with `NAME_truth.png` and `NAME_error.png`.
+    """Measure held-out views against their photographs, and save pictures of them.
 
-    The 8-bit picture (h, w, 3) is measured, over pixels `unmasked` (h, w), None for all; `truth` is in [0,
-    1]. `others` are more pictures, by what they show. Returns the view's entry in views.json: `name`, `psnr`,
-    `ssim`, and the pictures' file names, in `folder_name`.
+    `show` renders a view of the scene: 8-bit pictures by what they show, of which `render` (h, w, 3) is
+    measured. They are saved as `NAME_render.png` and the like, with `NAME_truth.png` and `NAME_error.png`.
+    Images with alpha are compared over the background (3,), masked pixels not at all. Returns the mean `psnr`
+    and `ssim`, and for each of `views` its `name`, both, and the pictures' file names, below `folder_name`.
     """
-    values = render / 255
-    pictures = {
-        "truth": to_bytes(truth),
-        "render": render,
-        "error": error_colours(values, truth, unmasked),
-        **(others or {}),
-    }
-    for kind, pixels in pictures.items():
-        Image.fromarray(pixels).save(folder / f"{name}_{kind}.png")
-    return {
-        "name": name,
-        "psnr": image_psnr(values, truth, unmasked),
-        "ssim": image_ssim(values, truth, unmasked),
-        **{kind: f"{folder_name}/{name}_{kind}.png" for kind in pictures},
-    }
-
-
-def mean_quality(views: list[dict[str, Any]]) -> dict[str, float]:
-    """Mean `psnr` and `ssim` of the views."""
-    return {measure: float(np.mean([view[measure] for view in views])) for measure in ("psnr", "ssim")}
+    views: list[dict[str, Any]] = []
+    with Progress(len(index), "held-out views", unit="view") as progress:
+        for position in index:
+            name, others = scene.names[position], show(position)
+            (photograph,), (mask,) = read_images(scene, [position]), read_masks(scene, [position])
+            truth = over(photograph.float() / 255, background).numpy()
+            unmasked = None if mask is None else mask.numpy()
+            render = others.pop("render")
+            values = render / 255
+            error = error_colours(values, truth, unmasked)
+            pictures = {"truth": to_bytes(truth), "render": render, "error": error, **others}
+            for kind, pixels in pictures.items():
+                Image.fromarray(pixels).save(folder / f"{name}_{kind}.png")
+            view: dict[str, Any] = {
+                "name": name,
+                "psnr": image_psnr(values, truth, unmasked),
+                "ssim": image_ssim(values, truth, unmasked),
+                **{kind: f"{folder_name}/{name}_{kind}.png" for kind in pictures},
+            }
+            views.append(view)
+            progress.update(1, psnr=view["psnr"])
+    means = {measure: float(np.mean([view[measure] for view in views])) for measure in ("psnr", "ssim")}
+    return {**means, "views": views}
 
 
 def evaluate_views(
     scene: Scene, radiance: RadianceField, index: list[int], folder: Path, *, folder_name: str
 ) -> dict[str, Any]:
-    """Render views, measure them, and save pictures: see `save_view`; `_depth` and `_normal` in addition.
-
-    Images with alpha are compared over the field's background, masked pixels not at all. Returns the mean
-    `psnr` and `ssim`, and the same with file names, below `folder_name`, for each of `views`.
-    """
+    """`measure_views` of a field, over its background; with pictures of depth and normals."""
     cameras = scene.cameras.to(radiance.background.device)
-    views: list[dict[str, Any]] = []
-    with Progress(len(index), "held-out views", unit="view") as progress:
-        for position in index:
-            (photograph,), (mask,) = read_images(scene, [position]), read_masks(scene, [position])
-            picture = render_image(radiance, cameras, position)
-            view = save_view(
-                folder,
-                folder_name,
-                scene.names[position],
-                to_bytes(picture.colour),
-                truth=over(photograph.float() / 255, radiance.background.cpu()).numpy(),
-                unmasked=None if mask is None else mask.numpy(),
-                others={
-                    "depth": depth_colours(picture),
-                    "normal": normal_colours(picture, cameras, position),
-                },
-            )
-            views.append(view)
-            progress.update(1, psnr=view["psnr"])
-    return {**mean_quality(views), "views": views}
+
+    def show(position: int) -> Pictures:
+        picture = render_image(radiance, cameras, position)
+        return {
+            "render": to_bytes(picture.colour),
+            "depth": depth_colours(picture),
+            "normal": normal_colours(picture, cameras, position),
+        }
+
+    background = radiance.background.cpu()
+    return measure_views(scene, index, folder, folder_name=folder_name, background=background, show=show)

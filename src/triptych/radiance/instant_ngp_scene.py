@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from triptych.data.image_files import load_image
 from triptych.data.video import write_video
-from triptych.radiance.composite import over
-from triptych.radiance.evaluate import mean_quality, save_view
+from triptych.radiance.evaluate import Pictures, measure_views
 from triptych.radiance.instant_ngp import Program
 from triptych.radiance.ray_sampler import read_images, read_masks
 from triptych.scenes.cameras import Cameras
@@ -26,7 +26,6 @@ from triptych.scenes.scene import Scene
 from triptych.scenes.write_scene import lens_entry
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import atomic_path, write_json
-from triptych.workflow.progress import Progress
 
 WORLD = World(SCALE, np.full(3, OFFSET))
 TINY = 1e-9  # of a fisheye without distortion: with coefficients of 0 instant-ngp takes it as a pinhole
@@ -111,25 +110,19 @@ def evaluate_views(
     are compared over black. Raises `TriptychError` if a run fails, or renders no picture of the photograph's
     size.
     """
-    views = []
-    with Progress(len(index), "held-out views", unit="view") as progress:
-        for position in index:
-            place = scratch / str(position)
-            place.mkdir()
-            view = write_dataset(scene, [position], place)
-            program.run(
-                ["--load_snapshot", snapshot.resolve(), "--test_transforms", view, *compatibility(scene)],
-                folder=place,
-            )
-            (photograph,), (mask,) = read_images(scene, [position]), read_masks(scene, [position])
-            truth = over(photograph.float() / 255, photograph.new_zeros(3).float()).numpy()
-            render = _read_picture(place / "out.png", truth.shape[1::-1])
-            unmasked = None if mask is None else mask.numpy()
-            views.append(
-                save_view(folder, folder_name, scene.names[position], render, truth=truth, unmasked=unmasked)
-            )
-            progress.update(1, psnr=views[-1]["psnr"])
-    return {**mean_quality(views), "views": views}
+
+    def show(position: int) -> Pictures:
+        place = scratch / str(position)
+        place.mkdir()
+        view = write_dataset(scene, [position], place)
+        program.run(
+            ["--load_snapshot", snapshot.resolve(), "--test_transforms", view, *compatibility(scene)],
+            folder=place,
+        )
+        return {"render": _read_picture(place / "out.png", tuple(scene.cameras.size[position].tolist()))}
+
+    black = torch.zeros(3)
+    return measure_views(scene, index, folder, folder_name=folder_name, background=black, show=show)
 
 
 def _read_picture(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:

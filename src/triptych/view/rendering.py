@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,17 +49,10 @@ class RenderQueue:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
 
     def __call__(
-        self,
-        radiance: RadianceField,
-        rays: tuple[Tensor, Tensor],
-        width: int,
-        *,
-        min_transmittance: float = MIN_TRANSMITTANCE,
+        self, radiance: RadianceField, rays: tuple[Tensor, Tensor], width: int, **options: Any
     ) -> RenderedRays:
-        """Render whole rows of pixels, `width` each; blocks until they are done."""
-        return self._thread.submit(
-            render_tiles, radiance, *rays, width, min_transmittance=min_transmittance
-        ).result()
+        """`render_tiles` of whole rows of pixels, `width` each; blocks until they are done."""
+        return self._thread.submit(render_tiles, radiance, *rays, width, **options).result()
 
 
 def distance_ahead(view: ViewCamera, point: NDArray[np.float64]) -> float:

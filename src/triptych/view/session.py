@@ -96,8 +96,11 @@ class Session:
         overlays: list[Any] = [panel.crop, *panel.sides, panel.cameras, panel.points]
         for element in overlays:
             element.on_update(lambda _: self._update_overlays())
-        panel.level.on_click(lambda _: self._level())
-        panel.reset.on_click(lambda _: self._reset())
+        panel.reset.on_click(lambda _: self._move(self._home))
+
+        @panel.level.on_click
+        def _(_: object) -> None:
+            self._client.camera.up_direction = (0.0, 0.0, 1.0)
 
         @panel.fov.on_update
         def _(_: object) -> None:
@@ -132,15 +135,9 @@ class Session:
         distance = distance or distance_to_surface(scene.radiance, self._queue, view)
         self._move(Look.along(view, scene.world, distance=distance))
 
-    def _reset(self) -> None:
-        self._move(self._home)
-
     def _move(self, look: Look) -> None:
         look.move(self._client)
         self.panel.show_fov(look.fov)
-
-    def _level(self) -> None:
-        self._client.camera.up_direction = (0.0, 0.0, 1.0)
 
     def _update_overlays(self) -> None:
         panel, overlays = self.panel, self._overlays
