@@ -48,7 +48,7 @@ OTHERS = {
         "nano",
         "sinfo",
     ),
-    *("ns-train", "opensplat", "brush", "colmap", "python3", "apt-get"),
+    *("ns-train", "opensplat", "brush", "colmap", "python3", "apt-get", "moto_server"),
 }
 RUN_ELSEWHERE = {"load_state_dict": "test_classify_predict.py", "import timm": "test_ssl_encoder.py"}
 OUTPUTS = [
