@@ -37,13 +37,14 @@ HELD_OUT = 5000
 TUNING = 2500  # images that choose the penalty of the probe
 PENALTIES = (1e-3, 3e-3, 1e-2)
 
+
+def stages(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+    """Stages of progressive resizing from their shares and scales."""
+    return [{"share": share, "scale": scale} for share, scale in pairs]
+
+
 VIEWS = {"crop_scale": [0.2, 1.0], "grayscale_probability": 0.1, "blur_probability": 0.0}
-MUON = {
-    "optimizer": "muon",
-    "learning_rate": 0.05,
-    "momentum": 0.95,
-    "weight_decay": 0.01,
-}
+MUON = {"optimizer": "muon", "learning_rate": 0.05, "momentum": 0.95, "weight_decay": 0.01}
 FOUR = {"views": VIEWS | {"count": 4}, "epochs": 2, "batch_size": 128}
 BASE: dict[str, Any] = {
     "learning_rate": 0.12,
@@ -52,7 +53,7 @@ BASE: dict[str, Any] = {
     "head_norm": True,
     "temperature": 0.2,
     "views": VIEWS,
-    "progressive_resizing": [{"share": 0.9, "scale": 0.5}, {"share": 0.1, "scale": 1.0}],
+    "progressive_resizing": stages((0.9, 0.5), (0.1, 1.0)),
     "epochs": 4,
     "batch_size": 256,
     "warmup_epochs": 0.2,
@@ -82,22 +83,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "muon_views_4_head_2048": MUON | FOUR | {"head_hidden": 2048},
     "muon_views_4_from_12_pixels": MUON
     | FOUR
-    | {
-        "progressive_resizing": [
-            {"share": 0.5, "scale": 0.375},
-            {"share": 0.4, "scale": 0.5},
-            {"share": 0.1, "scale": 1.0},
-        ]
-    },
+    | {"progressive_resizing": stages((0.5, 0.375), (0.4, 0.5), (0.1, 1.0))},
     "muon_views_4_over_24_pixels": MUON
     | FOUR
-    | {
-        "progressive_resizing": [
-            {"share": 0.8, "scale": 0.5},
-            {"share": 0.1, "scale": 0.75},
-            {"share": 0.1, "scale": 1.0},
-        ]
-    },
+    | {"progressive_resizing": stages((0.8, 0.5), (0.1, 0.75), (0.1, 1.0))},
     "muon_views_4_full_size": MUON | FOUR | {"progressive_resizing": [], "epochs": 1},
 }
 
