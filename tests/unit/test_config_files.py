@@ -80,7 +80,8 @@ PROFILES = ("default", "generic", "kubernetes", "sge", "slurm")
 def run_definitions(profile: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Run what Snakemake runs first of a profile, as for a command line; returns the names it defines."""
     monkeypatch.setattr("sys.argv", ["snakemake", *arguments])
-    monkeypatch.setattr("sys.excepthook", sys.excepthook)  # undone after the test
+    monkeypatch.setattr("sys.excepthook", sys.excepthook)  # both are undone after the test
+    monkeypatch.setenv("TRIPTYCH_CALLER", "")
     settings = yaml.safe_load((ROOT / f"profiles/{profile}/config.yaml").read_text())
     names: dict[str, object] = {}
     for statement in settings["__definitions__"]:
@@ -98,7 +99,6 @@ def test_a_profile_belongs_to_the_project_of_the_snakefile(
     (other / "profiles/definitions.py").write_text("raise AssertionError\n")
     (other / "mine.yaml").write_text("parts: [grid]\n")
     monkeypatch.chdir(other)
-    monkeypatch.setenv("TRIPTYCH_CALLER", "")  # undone after the test
     arguments = [option, str(ROOT / "Snakefile"), "--configfile", str(other / "mine.yaml")]
     assert run_definitions(profile, arguments, monkeypatch)["project"] == ROOT
 
@@ -122,7 +122,6 @@ def test_every_profile_runs_the_check(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "mine.yaml").write_text("grid: [\n")
-    monkeypatch.setenv("TRIPTYCH_CALLER", "")  # undone after the test
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit):
         run_definitions(profile, ["--configfile", str(tmp_path / "mine.yaml")], monkeypatch)

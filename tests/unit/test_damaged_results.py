@@ -41,7 +41,7 @@ FORMATS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "history.csv": (write_history, read_history),
     "predictions.npy": (lambda path: write_array(path, np.arange(99)), read_array),
     "map.npz": (lambda path: write_arrays(path, {"points": np.arange(99)}), read_arrays),
-    "curves.svg": (draw, lambda path: drawing(path, caption="", description="")),
+    "curves.svg": (draw, lambda path: drawing(path, "")),
     "model.safetensors": (
         lambda path: save_weights(nn.Linear(9, 9), path),
         lambda path: load_weights(nn.Linear(9, 9), path),
