@@ -36,6 +36,7 @@ NOISE = re.compile(  # the failed job has its own line
     r"Exiting because a job execution failed|Job failed, going on|At least one job did not complete"
     r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
 )
+NO_RULE = re.compile(r"No rule to produce (.*) \(if you use input")
 
 ASCII = {
     **dict.fromkeys("“”", '"'),
@@ -94,6 +95,16 @@ def _concerns_user(record: logging.LogRecord) -> bool:
     message = record.getMessage()
     important = record.levelno >= logging.WARNING or message.startswith(NOTHING)
     return important and not NOISE.search(message)
+
+
+def _name_unknown_target(record: logging.LogRecord) -> None:
+    """Say in the user's words that the config defines no result of this name."""
+    if unknown := NO_RULE.search(record.getMessage()):
+        record.msg = (
+            f"triptych: error: {unknown[1]} is no result of this study: look for a mistake in its name, "
+            "or for a config file that is missing from the command"
+        )
+        record.args = ()
 
 
 class LogHandler(LogHandlerBase):
@@ -169,6 +180,7 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what concerns the user of one of Snakemake's messages."""
+        _name_unknown_target(record)
         if self.plain is not None:
             self.plain.handle(record)
             return

@@ -46,7 +46,7 @@ def test_costs_are_the_rate_times_the_amount() -> None:
 def test_jobs_of_unknown_cost_are_named_and_make_the_sums_lower_bounds() -> None:
     text = describe([job(3600), PlannedJob("map", Work("map: desk, recipe 123abc"), None)], 2, 0)
     assert "   1           ?          ?         ?  map: desk  unknown" in text
-    assert "at least 1:00:00" in text and "Not counted: 1 job of a kind" in text
+    assert "Wall time on 2 cores: at least 1:00:00" in text and "Not counted: 1 job of a kind" in text
 
 
 def test_rates_are_read_as_they_were_saved(tmp_path: Path) -> None:

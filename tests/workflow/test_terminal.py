@@ -109,6 +109,16 @@ def test_a_failed_job_is_named_with_its_error_and_the_path_of_its_log(folder: Pa
     ]
 
 
+@pytest.mark.parametrize("way", [(), ("-n",), ("--quiet",)])
+def test_a_target_that_the_study_does_not_have_is_one_line(folder: Path, way: tuple[str, ...]) -> None:
+    done = subprocess.run(command("fwe.txt", *way), cwd=folder, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert (done.stdout + done.stderr).splitlines()[-1] == (
+        "triptych: error: fwe.txt is no result of this study: look for a mistake in its name, "
+        "or for a config file that is missing from the command"
+    )
+
+
 def test_the_log_of_an_earlier_run_is_not_shown(folder: Path) -> None:
     log = folder / "logs/silent.log"
     log.parent.mkdir()

@@ -178,7 +178,9 @@ def describe(jobs: list[PlannedJob], cores: int, gpus: int) -> str:
     unknown = sum(job.rate is None for job in jobs)
     least = "at least" if unknown else "about"
     wall, chain = wall_seconds(jobs, cores, gpus), wall_seconds(jobs, float("inf"), float("inf"))
-    machine = f"{cores} core{'' if cores == 1 else 's'} and {gpus} GPU{'' if gpus == 1 else 's'}"
+    machine = f"{cores} core{'' if cores == 1 else 's'}"
+    if any(job.gpus for job in jobs):
+        machine += f" and {gpus} GPU{'' if gpus == 1 else 's'}"
     text.append(f"Wall time on {machine}: {least} {format_seconds(wall)} (h:mm:ss).")
     text.append(f"The longest chain of jobs, which more machines do not shorten: {format_seconds(chain)}.")
     if unknown:
