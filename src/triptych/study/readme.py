@@ -14,7 +14,7 @@ ROWS = "table.yaml"
 READMES = {"README.md": "en", "README.zh-CN.md": "zh"}
 HEADERS = {
     "en": ("percent, test images", "ours", "report", "best known", "preset", "`results/…`"),
-    "zh": ("百分比，测试图像", "本项目", "原报告", "已知最好", "预设", "`results/…`"),
+    "zh": ("百分比，测试图像", "本项目", "原报告", "已知最佳", "预设", "`results/…`"),
 }
 WORDS = {
     "en": {
