@@ -43,15 +43,21 @@ def test_an_error_in_the_config_is_one_line(checkout: Study) -> None:
 
 
 @pytest.mark.slow
+def test_every_job_of_the_demo_has_been_measured(checkout: Study) -> None:
+    done = run_plan(checkout, "--cores", "2", "--configfile", "presets/demo.yaml")
+    assert "Wall time" in done.stdout and "Not counted" not in done.stdout
+
+
+@pytest.mark.slow
 def test_the_documents_give_the_hours_that_are_planned_for_a_machine_without_a_gpu(checkout: Study) -> None:
     done = run_plan(checkout, "--cores", "2", "--configfile", "presets/cpu.yaml")
     ((jobs, core_hours),) = re.findall(r"^ *(\d+) +([\d.]+)\+? .* all", done.stdout, flags=re.MULTILINE)
-    (wall_hours,) = re.findall(r"^Wall time on 2 cores .*?(\d+):\d+:\d+", done.stdout, flags=re.MULTILINE)
+    (wall_hours,) = re.findall(r"^Wall time on 2 cores.*?(\d+):\d+:\d+", done.stdout, flags=re.MULTILINE)
     told = {
         "presets/cpu.yaml": f"{float(core_hours):.0f} core-hours",
         "docs/scale.md": f"| {jobs} | {float(core_hours):.1f} core-hours",
         "docs/start.md": f"{float(core_hours):.0f} core-hours, that is {wall_hours} hours or more on 2 cores",
         "README.md": f"({wall_hours} hours or more on 2 cores)",
-        "README.zh-CN.md": f"（2 个核上 {wall_hours} 小时以上）",
+        "README.zh-CN.md": f"（用 2 个 CPU 核要 {wall_hours} 小时以上）",
     }
     assert {name for name, hours in told.items() if hours not in (ROOT / name).read_text()} == set()
