@@ -9,12 +9,11 @@ import pytest
 
 from triptych.data.video import read_video
 from triptych.sfm.frames import extract_frames
-from triptych.sfm.orbit import blurred_frames, film_orbit, intrinsics, orbit_poses, render
+from triptych.sfm.orbit import TEXELS_PER_PIXEL, blurred_frames, film_orbit, intrinsics, orbit_poses, render
 from triptych.sfm.still_life import StillLife, still_life
 from triptych.sfm.surfaces import Ground, Sphere, Texture
 
-SIZE = {"width": 112, "height": 84}
-LARGER = {"width": 160, "height": 120}
+SIZE = {"width": 160, "height": 120}
 OFFSETS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
 
 
@@ -52,7 +51,7 @@ def test_the_film_is_the_same_every_time_and_with_any_number_of_threads(film, tm
 @pytest.fixture(scope="module")
 def filmed_scene():
     """The scene of the film, painted once more."""
-    return still_life(density=intrinsics(**SIZE)["fl_x"] / 4)
+    return still_life(density=TEXELS_PER_PIXEL * intrinsics(**SIZE)["fl_x"] / 4)
 
 
 @pytest.mark.parametrize("point", [(0.0, 0.0, 0.0), (0.7, -0.5, 0.6), (-0.9, 0.4, -0.3)])
@@ -60,9 +59,9 @@ def test_a_known_point_is_seen_where_the_pose_says(point):
     """Pinhole projection written out here, against a rendered white ball in the dark."""
     ball = Sphere(point, 0.06, paint(1))
     world = StillLife([ball], Ground(paint(0)), Sphere((0, 0, 0), 5.5, paint(0), inside=True))
-    camera = intrinsics(**LARGER)
+    camera = intrinsics(**SIZE)
     for pose in orbit_poses(5, sweep=300):
-        picture = render(world, pose, **LARGER, samples=OFFSETS).astype(float).mean(axis=2)
+        picture = render(world, pose, **SIZE, samples=OFFSETS).astype(float).mean(axis=2)
         right, up, back = pose[:3, :3].T @ (np.array(point) - pose[:3, 3])
         expected = camera["cx"] - camera["fl_x"] * right / back, camera["cy"] + camera["fl_y"] * up / back
         mask = picture > 20  # the ball's outline, whatever its shading
@@ -105,7 +104,7 @@ def test_intrinsics_are_consistent(film):
     truth = json.loads((film / "truth.json").read_text())
     assert truth["fl_x"] == pytest.approx(truth["w"] / 2 / np.tan(truth["camera_angle_x"] / 2))
     assert truth["fl_y"] == pytest.approx(truth["h"] / 2 / np.tan(truth["camera_angle_y"] / 2))
-    assert (truth["w"], truth["h"], truth["cx"], truth["cy"]) == (112, 84, 56, 42)
+    assert (truth["w"], truth["h"], truth["cx"], truth["cy"]) == (160, 120, 80, 60)
 
 
 def test_frame_choice_takes_no_blurred_frame_of_it(film, tmp_path):

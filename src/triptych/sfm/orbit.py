@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 FIELD_OF_VIEW = np.radians(50)  # across the width
 DISTANCE = 4.0
+TEXELS_PER_PIXEL = 0.7  # at that distance; fields see smaller images, to which finer texture is noise
 # Positions within a pixel, 0..1, at which a sharp frame is sampled.
 GRID = np.stack(np.meshgrid([0.25, 0.75], [0.25, 0.75]), axis=-1).reshape(-1, 2)
 BLURRED_SAMPLES = 10  # spread over the exposure of a blurred frame
@@ -133,7 +134,7 @@ def film_orbit(
         seed: seed of the shaky moments.
     """
     camera = intrinsics(width, height)
-    scene = still_life(density=camera["fl_x"] / DISTANCE)
+    scene = still_life(density=TEXELS_PER_PIXEL * camera["fl_x"] / DISTANCE)
     poses = orbit_poses(frames, sweep=sweep)
     rng = numpy_generator("orbit", seed)
     shaky = blurred_frames(frames, blurred, rng)

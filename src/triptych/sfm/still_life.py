@@ -105,8 +105,8 @@ def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def _lawn(density: float) -> Image.Image:
     """Grass with a round bed of gravel in the middle."""
-    lawn = _photograph("grass", (11, 11), density, "#708a3c", border=0.25)
-    bed = _photograph("gravel", (4.6, 4.6), density, "#98907f", border=0.25)
+    lawn = _photograph("grass", (11, 11), density, "#708a3c", border=0.32)
+    bed = _photograph("gravel", (4.6, 4.6), density, "#98907f", border=0.33)
     mask = Image.new("L", bed.size)
     ImageDraw.Draw(mask).ellipse((0, 0, *bed.size), fill=255)
     corner = (lawn.width - bed.width) // 2
