@@ -85,6 +85,7 @@ def test_an_interval_needs_three_seeds() -> None:
     assert mean_text([25.0, 26.0]) == "25.50 % (2 seeds, no interval)"
     assert mean_text([25.0, 26.0, 27.0]) == "26.00 % [23.52, 28.48] (3 seeds)"  # 2 ± 4.303 / sqrt(3)
     assert mean_text([25.0, math.nan, 27.0]) == "nan % (3 seeds, no interval)"
+    assert mean_text([96.0, 98.0, 100.0]) == "98.00 % [93.03, 100.00] (3 seeds)"
     assert mean_text([-1.0, 0.0, 1.0], "") == "0.00 [−2.48, 2.48] (3 seeds)"
 
 

@@ -116,6 +116,14 @@ def test_a_training_that_cannot_tell_images_apart_warns(
     assert "that of an encoder that cannot tell images apart" in metrics(tmp_path)["warnings"][0]
 
 
+def test_the_first_tenth_of_the_epochs_may_be_at_chance_level(
+    tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="triptych"):
+        pretrain(experiment(tmp_path, data, {**SIMCLR, "epochs": 10, "temperature": 1000.0}))
+    assert caplog.text.count("cannot tell images apart") == 9
+
+
 def test_the_warning_comes_after_every_epoch_even_if_killed_before_the_evaluation(
     tmp_path: Path, data: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

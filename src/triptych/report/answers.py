@@ -30,13 +30,14 @@ COLUMNS = {"baseline": "baseline", "mixup": "mixup", "cutout": "Cutout", "cutmix
 def mean_text(values: Sequence[float], unit: str = " %", of: str = "seeds") -> str:
     """A mean with its interval: `25.20 % [24.90, 25.50] (3 seeds)`, `25.20 % (1 seed, no interval)`.
 
-    There is no interval where a run diverged, or all values are equal.
+    There is no interval where a run diverged, or all values are equal. That of a percentage ends at 0 and 100.
     """
     found = difference_of(values)
     mean = f"{decimals(found.mean)}{unit}"
     if found.low is None or found.high is None:
         return f"{mean} ({found.n} {of if found.n > 1 else of.removesuffix('s')}, no interval)"
-    return f"{mean} [{decimals(found.low)}, {decimals(found.high)}] ({found.n} {of})"
+    low, high = (max(0.0, found.low), min(100.0, found.high)) if unit == " %" else (found.low, found.high)
+    return f"{mean} [{decimals(low)}, {decimals(high)}] ({found.n} {of})"
 
 
 def _value(results: Sequence[Result], metric: str) -> str:

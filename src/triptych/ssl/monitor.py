@@ -32,7 +32,7 @@ class Monitor:
     Args:
         images: training images; only the monitor reads their labels.
         encoder: the encoder, on the images' device.
-        recipe: `precision`, `batch_size`, `accumulate`, `gpus`, `views.count` and `decoupled`.
+        recipe: `epochs`, `precision`, `batch_size`, `accumulate`, `gpus`, `views.count` and `decoupled`.
         label: names the run in warnings.
         bank_size, query_size: number of images that vote, and of images that are classified.
 
@@ -52,6 +52,7 @@ class Monitor:
         query_size: int = 1000,
     ) -> None:
         self.images, self.encoder, self.precision, self.label = images, encoder, recipe["precision"], label
+        self.epochs = recipe["epochs"]
         labels = images.labels.cpu().numpy()
         rest, queries = stratified_split(
             labels, min(query_size, len(labels) // 5), derive_seed("knn queries", 0)
@@ -76,9 +77,13 @@ class Monitor:
             )
         return found
 
-    def check_loss(self, loss: float) -> None:
-        """Warn if an epoch's mean loss is at chance level, which shows long before the next `evaluate`."""
-        self._warn({"train_loss": loss})
+    def check_loss(self, row: Mapping[str, float]) -> None:
+        """Warn if an epoch's mean loss is at chance level, which shows long before the next `evaluate`.
+
+        Every training begins there, so the first tenth of its epochs is passed over.
+        """
+        if row["epoch"] > self.epochs / 10:
+            self._warn(row)
 
     def _warn(self, row: Mapping[str, float]) -> None:
         for text in self.warnings(row):

@@ -78,7 +78,7 @@ def fit(
     evaluate: Callable[[], Row] | None = None,
     evaluate_every: int = 1,
     select: str | None = None,
-    check_loss: Callable[[float], None] | None = None,
+    check_loss: Callable[[Row], None] | None = None,
     cost: Callable[[float], float] | None = None,
 ) -> Fitted:
     """Train `model` in place.
@@ -101,7 +101,7 @@ def fit(
             averaged weights if there are some; its numbers are added to the epoch's row.
         select: column of `evaluate` to minimise; the weights of its best epoch are restored at the end.
             Without it the last epoch's weights stay (with `ema`, their average).
-        check_loss: called with the mean training loss of every epoch, before the evaluation.
+        check_loss: called with `epoch` and `train_loss` (the mean) of every epoch, before the evaluation.
         cost: cost(p) is the relative time of the first fraction p of the training, for the ETA; None: p.
 
     Raises:
@@ -131,7 +131,7 @@ def fit(
             training_seconds = runner.seconds - state.epoch_start
             row: Row = {"epoch": state.epoch + 1, "train_loss": state.loss_sum / batches.steps}
             if check_loss is not None:
-                check_loss(row["train_loss"])
+                check_loss(row)
             last = state.epoch + 1 == epochs
             if evaluate is not None and (last or (state.epoch + 1) % evaluate_every == 0):
                 with state.average.applied(), uncompiled(model):
