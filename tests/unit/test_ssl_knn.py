@@ -60,7 +60,14 @@ def test_spread_is_zero_for_collapsed_and_one_for_isotropic_features() -> None:
     assert feature_spread(torch.randn(5000, 64)) == pytest.approx(1, abs=0.02)
 
 
-RECIPE = {"precision": "float32", "batch_size": 8, "accumulate": 1, "views": {"count": 2}, "decoupled": False}
+RECIPE = {
+    "epochs": 1,
+    "precision": "float32",
+    "batch_size": 8,
+    "accumulate": 1,
+    "views": {"count": 2},
+    "decoupled": False,
+}
 
 
 class Mean(nn.Module):

@@ -30,7 +30,7 @@ COLUMNS = {"baseline": "baseline", "mixup": "mixup", "cutout": "Cutout", "cutmix
 def mean_text(values: Sequence[float], unit: str = " %", of: str = "seeds") -> str:
     """A mean with its interval: `25.20 % [24.90, 25.50] (3 seeds)`, `25.20 % (1 seed, no interval)`.
 
-    There is no interval where a run diverged, or all values are equal. That of a percentage ends at 0 and 100.
+    There is no interval where a run diverged, or all are equal. That of a percentage ends at 0 and 100.
     """
     found = difference_of(values)
     mean = f"{decimals(found.mean)}{unit}"
