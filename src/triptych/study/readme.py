@@ -45,7 +45,7 @@ def read_rows(study: Path) -> list[dict[str, Any]]:
 
 
 def results_table(study: Path, language: str) -> str:
-    """The table in Markdown, in `en` or `zh`. † marks runs from before results were kept in `study/`."""
+    """The table in Markdown, in `en` or `zh`. ‡ marks runs from before results were kept in `study/`."""
     words = WORDS[language]
     lines = [HEADERS[language], ("---", "---", "---:", "---", "---", "---")]
     for row in read_rows(study):
@@ -71,7 +71,7 @@ def _ours(study: Path, row: Mapping[str, Any], words: Mapping[str, str]) -> str:
         epochs = max((int(result.values["epochs"]) for result in trained), default=None)
         value, n = str(mean), mean.n
     elif "earlier" in row:
-        value, epochs, n, mark = f"{row['earlier']['value']:.2f}", row["earlier"]["epochs"], 1, " †"
+        value, epochs, n, mark = f"{row['earlier']['value']:.2f}", row["earlier"]["epochs"], 1, " ‡"
     else:
         return words["not run"]
     seeds = words["seed" if n == 1 else "seeds"].format(n=n)
