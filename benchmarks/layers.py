@@ -6,8 +6,9 @@ rounds, in turns with PyTorch.
 - Convolutions, named by their channels and the side of the map: of 256 images by Winograd's minimal
   filtering, of 512 images with 2 x 2 outputs by batched products; in float32 (AVX2) and in bfloat16
   (AVX512-BF16).
-- With AVX512-BF16, attention of the config's ViT for 128 images, forward and backward: by plain products and
-  in PyTorch's fused form.
+- With AVX512-BF16, a linear layer of 8320 rows, 512 to 1536 channels.
+- With AVX512-BF16, attention of the config's ViT for 128 images, forward and backward: by the kernel, by
+  plain products and in PyTorch's fused form.
 """
 
 import time
@@ -17,16 +18,17 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from triptych.kernels.attention import Attention
+from triptych.kernels.attention.op import attention
 from triptych.kernels.conv import batched_gemm, winograd_bf16, winograd_fp32
+from triptych.kernels.linear import kernel as linear_kernel
 from triptych.kernels.registry import supports
-from triptych.models import transformer
 from triptych.training.memory import keep_large_allocations
 from triptych.workflow.errors import TriptychError
 
-ROUNDS = 15
+ROUNDS, ROWS, CHANNELS = 15, 8320, (512, 1536)
 ATTENTION = 128, 65, 8, 64  # images, tokens, heads, their width: the config's ViT
 IMAGES = {winograd_bf16: 256, winograd_fp32: 256, batched_gemm: 512}
 # channels in and out, side of the input, stride
@@ -71,21 +73,45 @@ def convolution(
     return kernels, pytorch
 
 
-def attention() -> dict[str, Callable[[], object]]:
-    """Forward and backward by plain products and by PyTorch's fused form, without the linear layers."""
+def linear() -> tuple[Products, Products]:
+    """The three products by the kernels and by PyTorch, with the bias."""
+    depth, channels = CHANNELS
+    x, dy = torch.randn(ROWS, depth).bfloat16(), torch.randn(ROWS, channels).bfloat16()
+    weight, bias = torch.randn(channels, depth).bfloat16(), torch.randn(channels)
+    rounded = bias.bfloat16()
+    kernels: Products = [
+        lambda: linear_kernel.output(x, weight, bias),
+        lambda: linear_kernel.input_gradient(dy, weight),
+        lambda: linear_kernel.weight_gradient(x, dy),
+    ]
+    pytorch: Products = [
+        lambda: F.linear(x, weight, rounded),
+        lambda: dy @ weight,
+        lambda: (dy.T @ x, dy.sum(dim=0)),
+    ]
+    return kernels, pytorch
+
+
+def attention_forms() -> dict[str, Callable[[], object]]:
+    """Forward and backward by the kernel, by plain products and by PyTorch's fused form."""
     images, tokens, heads, width = ATTENTION
     qkv = torch.randn(images, tokens, 3 * heads * width).bfloat16().requires_grad_()
     dy = torch.randn(images, tokens, heads * width).bfloat16()
 
-    def both_ways(kind: type[transformer.Attention]) -> Callable[[], object]:
-        layer = kind(heads * width, heads)
-        for name in ("qkv", "projection"):
-            layer.set_submodule(name, nn.Identity())
-        return lambda: torch.autograd.grad(layer(qkv), qkv, dy)
+    def through(form: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[[], object]:
+        def both_ways() -> object:
+            q, k, v = qkv.view(images, tokens, 3, heads, width).permute(2, 0, 3, 1, 4)
+            out = form(q, k, v).transpose(1, 2).reshape(dy.shape)
+            return torch.autograd.grad(out, qkv, dy)
+
+        return both_ways
 
     return {
-        "attention_products": both_ways(Attention),
-        "attention_fused": both_ways(transformer.Attention),
+        "attention": lambda: torch.autograd.grad(attention(qkv, heads), qkv, dy),
+        "attention_products": through(
+            lambda q, k, v: (q @ k.transpose(-2, -1) * width**-0.5).softmax(dim=-1) @ v
+        ),
+        "attention_fused": through(F.scaled_dot_product_attention),
     }
 
 
@@ -114,11 +140,13 @@ def measure() -> dict[str, float | str]:
         for backend, shapes in CONVOLUTIONS[dtype].items()
         for shape in shapes
     }
+    if supports("avx512_bf16"):
+        layers["linear"] = partial(linear)
     metrics: dict[str, float | str] = {}
     for name, draw in layers.items():
         kernels, pytorch = draw()
         times = milliseconds([*kernels, *pytorch])
         for what, own, other in zip(WHAT, times[:3], times[3:], strict=True):
             metrics |= {f"{name}_{what}": own, f"{name}_{what}_torch": other}
-    forms = attention() if supports("avx512_bf16") else {}
+    forms = attention_forms() if supports("avx512_bf16") else {}
     return metrics | dict(zip(forms, milliseconds(list(forms.values())), strict=True))

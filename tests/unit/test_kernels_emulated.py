@@ -13,7 +13,7 @@ from kernel_cases import TIER
 
 from triptych.kernels import registry
 
-FILES = ("test_kernels_gemm.py", "test_kernels_conv.py")
+FILES = ("test_kernels_gemm.py", "test_kernels_transformer.py", "test_kernels_conv.py")
 OTHERS = [tier for tier in ("amx_bf16", "avx512_bf16") if tier != TIER]
 
 

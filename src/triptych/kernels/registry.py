@@ -17,13 +17,13 @@ The modules of `triptych.kernels` that compute an operation, by tier:
     3x3 convolution, float32         conv.winograd_fp32   conv.winograd_fp32   conv.winograd_fp32
     convolution of small maps, bf16  conv.amx             conv.batched_gemm    -
     convolution of small maps, fp32  conv.batched_gemm    conv.batched_gemm    conv.batched_gemm
-    attention                        attention (2)        attention (2)        attention (2), generic as well
+    linear layer, bfloat16           linear               linear               -
+    attention, bfloat16              attention            attention            -
     radiance field, bfloat16         radiance             radiance             -
     radiance field, float32          radiance             radiance             radiance (generic as well)
     SimCLR's views                   views                views                views (generic as well)
 
 (1) The weight gradient; output and input gradient only of maps of up to 6 positions per side.
-(2) Nothing is compiled: two of PyTorch's products in place of its fused form.
 """
 
 import ctypes
@@ -58,7 +58,8 @@ EMULATE = "TRIPTYCH_EMULATE"  # environment variable: features that tests emulat
 # that no kernel supports, it computes the same by PyTorch's operations.
 LAYERS = {
     "torch.nn.modules.conv.Conv2d": "triptych.kernels.conv.layer.Conv2d",
-    "triptych.models.transformer.Attention": "triptych.kernels.attention.Attention",
+    "torch.nn.modules.linear.Linear": "triptych.kernels.linear.layer.Linear",
+    "triptych.models.transformer.Attention": "triptych.kernels.attention.op.Attention",
 }
 
 # The compiled class or function of an operation that is not a layer.

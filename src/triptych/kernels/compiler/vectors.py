@@ -8,6 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 from triptych.kernels.compiler.llvm import (
     FLOAT,
@@ -15,12 +16,14 @@ from triptych.kernels.compiler.llvm import (
     INT32,
     LANES,
     WORDS,
+    as_bfloat16,
     converted,
     instruction,
     interleave,
     load,
     load_floats,
     pointer,
+    splat,
     store,
     transpose,
 )
@@ -34,6 +37,12 @@ def bytes_of(builder, kinds, like):
     return ir.Constant(ir.IntType(64), kinds[0].bitwidth // 8)
 
 
+@instruction(types.uint16)
+def narrow(builder, kinds, value):
+    """The bits of the bfloat16 nearest to a float32, ties to even."""
+    return as_bfloat16(builder, value)
+
+
 @instruction()
 def widen_row(builder, kinds, source, target, like, lanes):
     """Copy len(lanes) numbers in the type of `like` to float32."""
@@ -44,6 +53,13 @@ def widen_row(builder, kinds, source, target, like, lanes):
 def convert_row(builder, kinds, source, target, like):
     """Copy 16 float32 to the type of `like`."""
     store(builder, converted(builder, load(builder, source, LANES), kinds[2]), target)
+
+
+@instruction()
+def convert_sum(builder, kinds, source, other, target):
+    """The sums of 16 float32 and 16 others, as bfloat16."""
+    total = builder.fadd(load(builder, source, LANES), load(builder, other, LANES))
+    store(builder, as_bfloat16(builder, total), target)
 
 
 @instruction()
@@ -77,6 +93,45 @@ def pair_rows(builder, kinds, low, high, target):
     """Interleave 16 bfloat16 of two rows: 16 pairs, those of `low` first."""
     rows = (load(builder, address, BITS, 2) for address in (low, high))
     store(builder, interleave(builder, *rows), target, 4)
+
+
+def _larger(builder, first, second):
+    return builder.select(builder.fcmp_ordered(">", first, second), first, second)
+
+
+@instruction(types.float32)
+def largest(builder, kinds, source, vectors):
+    """The largest of so many vectors of 16 float32."""
+    best = cgutils.alloca_once(builder, LANES)
+    builder.store(load(builder, source, LANES), best)
+    with cgutils.for_range(builder, vectors, intp=vectors.type) as loop:
+        place = builder.add(source, builder.mul(loop.index, ir.Constant(loop.index.type, 64)))
+        builder.store(_larger(builder, load(builder, place, LANES), builder.load(best)), best)
+    numbers = builder.load(best)
+    for distance in (8, 4, 2, 1):
+        mask = ir.Constant(WORDS, [(lane + distance) % 16 for lane in range(16)])
+        numbers = _larger(builder, numbers, builder.shuffle_vector(numbers, numbers, mask))
+    return builder.extract_element(numbers, ir.Constant(INT32, 0))
+
+
+@instruction()
+def keep_first(builder, kinds, target, count, other):
+    """Set what follows the first `count` of 16 float32 to `other`."""
+    lanes = ir.Constant(WORDS, list(range(16)))
+    kept = builder.icmp_signed("<", lanes, splat(builder, builder.trunc(count, INT32)))
+    result = builder.select(kept, load(builder, target, LANES), splat(builder, other))
+    store(builder, result, target, 4)
+
+
+@instruction()
+def add_rows(builder, kinds, source, row, rows, target):
+    """Add 16 columns of some rows of bfloat16, `row` bytes apart, to 16 float32."""
+    total = cgutils.alloca_once(builder, LANES)
+    builder.store(load(builder, target, LANES), total)
+    with cgutils.for_range(builder, rows, intp=rows.type) as loop:
+        numbers = load_floats(builder, builder.add(source, builder.mul(loop.index, row)), None)
+        builder.store(builder.fadd(builder.load(total), numbers), total)
+    store(builder, builder.load(total), target, 4)
 
 
 def _store_rows(builder: Any, rows: list[Any], target: Any, target_row: Any) -> None:

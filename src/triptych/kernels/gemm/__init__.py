@@ -12,8 +12,8 @@ is float32. The contraction goes by words of four bytes: one float32, or a pair 
 - c: `c_row` bytes from one row to the next.
 
 Every sum runs over the contraction in order, so results do not depend on how matrices are cut. Columns come
-in multiples of 16. With AMX, `a_word` is 4, the contraction comes in multiples of 32 numbers, and rows are
-rounded up to a multiple of 16; call `begin` in every task.
+in multiples of 16. With AMX, `a_word` is 4, the contraction comes in multiples of `DEPTH` numbers, and rows
+are rounded up to a multiple of 16; call `begin` in every task.
 """
 
 from numba import types
@@ -25,6 +25,8 @@ from triptych.kernels.gemm import amx, vector
 from triptych.kernels.registry import supports
 
 AMX = supports("amx_bf16")
+DEPTH = 32 if AMX else 2
+PANEL = 32 if AMX else 64  # columns whose sums a core's registers hold
 
 
 @kernel
