@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.checks.sizes import MIN_SIDE, Training
+from triptych.checks.sizes import Training
 from triptych.classify.architectures import build_model, try_network
+from triptych.config.knobs import MIN_SIDE
 from triptych.data.packed import PackedDataset
 from triptych.ssl.encoder import build_encoder
 from triptych.workflow.devices import autocast, choose_device

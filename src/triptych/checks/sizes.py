@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.config.knobs import MIN_SIDE
 from triptych.config.sizes import sizes_of
 from triptych.data.packed import PackedDataset
 from triptych.ssl.knn_evaluation import MAX_K, neighbours
@@ -15,7 +16,6 @@ from triptych.ssl.label_fraction import LABELLED, labelled
 from triptych.training.batches import batch_size
 from triptych.workflow.errors import TriptychError
 
-MIN_SIDE = 8  # pixels of a view, as of the images of a data set
 MIN_POINTS = 4  # images: fewer have no map
 NAMED = 5  # most classes in a message
 

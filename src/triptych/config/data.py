@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from triptych.config.knobs import (
+    MIN_SIDE,
     AutoSide,
     FilePath,
     InputPath,
@@ -89,7 +90,7 @@ class Folder(Images):
         None,
         "side, in pixels, at which images are stored and from which crops are resized; null: image_size, "
         "above 64 pixels 8/7 of it if the images have them",
-        ge=8,
+        ge=MIN_SIDE,
         le=1024,
     )
     test_fraction: Number = knob(
@@ -111,7 +112,7 @@ class Shapes(Source):
     source: Literal["shapes"] = knob(..., "drawn by the workflow, 10 classes")
     train: Integer = knob(4000, "training images", ge=10, le=1_000_000)
     test: Integer = knob(1000, "test images", ge=10, le=1_000_000)
-    image_size: Integer = knob(32, "side, in pixels", ge=8, le=512)
+    image_size: Integer = knob(32, "side, in pixels", ge=MIN_SIDE, le=512)
     seed: Natural = knob(0, "seed of the drawing")
 
 

@@ -189,7 +189,8 @@ def _auto_or(value: Any, validate: Callable[[Any], int]) -> int | str:
 OR_AUTO = WrapValidator(_auto_or)
 AS_GIVEN = PlainSerializer(lambda value: value)
 AutoPositive = Annotated[Positive, OR_AUTO, AS_GIVEN]
-AutoSide = Annotated[Integer, Field(ge=8, le=512), OR_AUTO, AS_GIVEN]  # in pixels
+MIN_SIDE = 8  # of images and views, in pixels
+AutoSide = Annotated[Integer, Field(ge=MIN_SIDE, le=512), OR_AUTO, AS_GIVEN]  # in pixels
 
 # For sections that override another one: keys that are not given stay absent instead of getting a default.
 ONLY_GIVEN = PlainSerializer(_only_given)

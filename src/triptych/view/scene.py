@@ -50,6 +50,7 @@ def study_of(folder: Path) -> Path:
 
 def read_trained_scene(folder: Path, *, device: torch.device) -> TrainedScene:
     """Read a trained scene from its folder, results/scenes/NAME.
+
     Raises `TriptychError` if the folder or a file in it is missing or malformed.
     """
     if not folder.is_dir():
