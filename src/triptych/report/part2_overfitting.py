@@ -92,7 +92,8 @@ def overfitting_figure(found: Overfitting) -> Figure:
         _draw_shares(axes[-1], found)
     lines = [
         Line2D([], [], color=colour, linewidth=1.5, label=title)
-        for colour, title in zip(COLOURS, grid.augmentations.values(), strict=False)
+        for colour, (column, title) in zip(COLOURS, grid.augmentations.items(), strict=False)
+        if any(cell[1] == column for cell in found.histories)
     ]
     lines += [
         Line2D([], [], color=MUTED, linewidth=1.5, label="validation images"),

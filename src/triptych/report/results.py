@@ -189,7 +189,7 @@ def describe_machine(hardware: Mapping[str, Any]) -> str:
     facts = [
         hardware.get("gpu"),
         hardware.get("cpu"),
-        f"{hardware['cores']} cores" if hardware.get("cores") else None,
+        f"{cores} core{'s' * (cores > 1)}" if (cores := hardware.get("cores")) else None,
         f"{hardware['memory_gib']:g} GiB" if hardware.get("memory_gib") else None,
         hardware.get("system"),
     ]
