@@ -38,16 +38,7 @@ NOISE = re.compile(  # the failed job has its own line
 )
 NO_RULE = re.compile(r"No rule to produce (.*) \(if you use input")
 
-ASCII = {
-    **dict.fromkeys("“”", '"'),
-    "’": "'",
-    "×": "x",
-    "−": "-",
-    "–": "-",
-    "↑": "up",
-    "↓": "down",
-    "⚠": "!",
-}
+ASCII = {**dict.fromkeys("“”", '"'), "’": "'", "×": "x", "−": "-", "–": "-", "↑": "up", "↓": "down", "⚠": "!"}
 
 _expected: dict[str, float] = {}  # seconds, by `_key`
 _when_nothing_is_to_be_done: list[Callable[[], None]] = []

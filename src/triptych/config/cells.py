@@ -12,10 +12,7 @@ Config = Mapping[str, Any]
 CIFAR_SIDE = 32  # pixels: the side of images whose source has no image_size
 
 # Names that older versions had: an error tells the new name.
-RENAMED_MODULES = {
-    "triptych.nn.resnet": "triptych.models.resnet",
-    "triptych.nn.vit": "triptych.models.vit",
-}
+RENAMED_MODULES = {"triptych.nn.resnet": "triptych.models.resnet", "triptych.nn.vit": "triptych.models.vit"}
 
 
 def cell_name(architecture: str, augmentation: str) -> str:

@@ -83,8 +83,7 @@ class Folder(Images):
         "auto: folders if there are two or more, else none",
     )
     image_size: AutoSide = knob(
-        "auto",
-        "side, in pixels; images are cropped to a square and resized; auto: by the images, 32 to 224",
+        "auto", "side, in pixels; images are cropped to a square and resized; auto: by the images, 32 to 224"
     )
     pack_size: Integer | None = knob(
         None,

@@ -132,8 +132,7 @@ class Grid(Section):
         {}, "changes to the recipes of single cells, such as {vit-mixup: {epochs: 200}}"
     )
     subsets: dict[Name, Positive] = knob(
-        {},
-        "data sets with a part of the training images, for the baselines as well: times the epochs",
+        {}, "data sets with a part of the training images, for the baselines as well: times the epochs"
     )
     leave_out: Annotated[list[Text], UNIQUE] = knob(
         [], "cells that are not trained, such as [vit-mixup]; the tables say so"

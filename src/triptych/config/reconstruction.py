@@ -188,10 +188,7 @@ class Export(Rendering):
     """A mesh and a point cloud for other programs."""
 
     resolution: Integer = knob(
-        256,
-        "mesh: cells along the longest side of the box; 512 takes 8 times the memory",
-        ge=8,
-        le=1024,
+        256, "mesh: cells along the longest side of the box; 512 takes 8 times the memory", ge=8, le=1024
     )
     density: Number | None = knob(
         None,
@@ -199,8 +196,7 @@ class Export(Rendering):
         gt=0,
     )
     box: Annotated[list[Point], Field(min_length=2, max_length=2)] | None = knob(
-        None,
-        "lowest and highest corner, as in transforms.json: [[-1, -1, 0], [1, 1, 2]]; null: the middle",
+        None, "lowest and highest corner, as in transforms.json: [[-1, -1, 0], [1, 1, 2]]; null: the middle"
     )
     points: Integer = knob(
         200000,
@@ -245,8 +241,7 @@ class SceneSection(Section):
         None, "a transforms.json with true poses by file name, to compare with"
     )
     aabb_scale: Literal[1, 2, 4, 8, 16, 32, 64, 128] | None = knob(
-        None,
-        "side of the field's box: 1 object, 4 room, 16 street; null: 4, or what transforms.json says",
+        None, "side of the field's box: 1 object, 4 room, 16 street; null: 4, or what transforms.json says"
     )
     orbit: Annotated[Orbit, ONLY_GIVEN] = Orbit()
     frames: Annotated[Frames, ONLY_GIVEN] = Frames()

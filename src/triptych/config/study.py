@@ -26,8 +26,7 @@ class Compute(Section):
         None, "cores per cell of the grid; with gpus: 0, as many cells run in parallel as fit; null: threads"
     )
     gpus: Natural = knob(
-        1,
-        "GPUs to reserve for each of a recipe's gpus; 0: none, and device auto is not CUDA",
+        1, "GPUs to reserve for each of a recipe's gpus; 0: none, and device auto is not CUDA"
     )
     checkpoint_minutes: Number = knob(
         5, "minutes between checkpoints; a stopped training (Ctrl-C, SIGTERM) saves one at once", gt=0
@@ -36,10 +35,7 @@ class Compute(Section):
         None, "folder in which all studies share downloads and packed images; null: cache/ in the project"
     )
     kernels: Annotated[Literal["auto", "off", "amx_bf16", "avx512_bf16", "avx2"], BeforeValidator(_off)] = (
-        knob(
-            "auto",
-            "auto (the fastest for this CPU) | off (plain PyTorch) | amx_bf16 | avx512_bf16 | avx2",
-        )
+        knob("auto", "auto (the fastest for this CPU) | off (plain PyTorch) | amx_bf16 | avx512_bf16 | avx2")
     )
 
 

@@ -37,8 +37,7 @@ class Training(Section):
         1, "micro-batches per batch, to save memory; NT-Xent compares within a micro-batch", ge=1, le=1024
     )
     optimizer: Literal["sgd", "adam", "adamw", "lars", "muon"] = knob(
-        "sgd",
-        "sgd | adam (L2) | adamw (decoupled) | lars (large batches) | muon (orthogonalized steps)",
+        "sgd", "sgd | adam (L2) | adamw (decoupled) | lars (large batches) | muon (orthogonalized steps)"
     )
     learning_rate: LearningRate = 0.1
     adam_learning_rate: Number | None = knob(

@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from triptych.data.folder_listing import FolderListing, counted, list_folder, some
-from triptych.data.image_files import (
-    UnreadableImage,
-    load_image,
-    printable,
-    to_8_bits,
-    unreadable_images,
-)
+from triptych.data.image_files import UnreadableImage, load_image, printable, to_8_bits, unreadable_images
 from triptych.data.image_sizes import median_side, pack_side
 from triptych.data.packed import LabelledImages
 from triptych.data.splits import Indices, stratified_split

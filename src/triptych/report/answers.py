@@ -114,10 +114,7 @@ def grid_answer(grid: Grid | None) -> Answer:
     better = "higher balanced accuracy" if own else "lower error"
     question = f"Which augmentation and which architecture have the {better} on {name}?"
     return Answer(
-        question,
-        " ".join(sentences),
-        part="Architecture × augmentation",
-        caveats=caveats if same else (),
+        question, " ".join(sentences), part="Architecture × augmentation", caveats=caveats if same else ()
     )
 
 

@@ -141,9 +141,7 @@ def images_of(dataset: Mapping[str, Any]) -> str:
     return f"{', '.join(others)} and {last} images" if others else f"{last} images"
 
 
-def provenance_by_part(
-    by_part: Mapping[str, Iterable[Result]],
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
+def provenance_by_part(by_part: Mapping[str, Iterable[Result]]) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Provenance by part and source, each result file once: what several parts use is of the first one."""
     found: dict[str, dict[str, list[dict[str, Any]]]] = {part: {} for part in by_part}
     seen = set()

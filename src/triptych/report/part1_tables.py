@@ -76,11 +76,7 @@ def evaluations_table(study: SelfSupervision) -> Table:
         caption=f"Other evaluations of the same encoders: top-1 accuracy (%) on {dataset} (↑)",
         header=("Evaluation", *ENCODERS.values(), *([CHANCE] if level else [])),
         rows=[
-            (
-                title,
-                *[accuracies.get((name, encoder)) for encoder in ENCODERS],
-                *([level] if level else []),
-            )
+            (title, *[accuracies.get((name, encoder)) for encoder in ENCODERS], *([level] if level else []))
             for name, title in study.evaluation_titles.items()
             if any((name, encoder) in accuracies for encoder in ENCODERS)
         ],

@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.report.answers import grid_answer
-from triptych.report.class_results import (
-    chance_words,
-    class_table,
-    resolution_note,
-    resolution_words,
-)
+from triptych.report.class_results import chance_words, class_table, resolution_note, resolution_words
 from triptych.report.conclusions import conclusions
 from triptych.report.part2_confusion import confusable_groups
 from triptych.report.part2_contrasts import contrast_tables, unequal_note

@@ -13,17 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 from skimage import data
 
-from triptych.sfm.surfaces import (
-    DOME_RADIUS,
-    LIFT,
-    Box,
-    Ground,
-    Pillar,
-    Rays,
-    Sphere,
-    Surface,
-    Texture,
-)
+from triptych.sfm.surfaces import DOME_RADIUS, LIFT, Box, Ground, Pillar, Rays, Sphere, Surface, Texture
 
 LIGHT: Rays = np.array([[0.45], [-0.35], [0.82]], np.float32) / np.float32(
     np.linalg.norm([0.45, -0.35, 0.82])

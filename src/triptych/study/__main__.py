@@ -26,11 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     collecting.add_argument("run", metavar="FROM", type=Path, help="folder of the run, which has results/")
     collecting.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="RESULT",
-        help="such as grid/vit-cutmix (default: all)",
+        "--only", nargs="+", default=[], metavar="RESULT", help="such as grid/vit-cutmix (default: all)"
     )
     collecting.add_argument("--study", type=Path, default=Path("study"), help="(default: %(default)s)")
     collecting.add_argument(

@@ -14,13 +14,7 @@ from viser._messages import FileTransferPart, FileTransferStartUpload, ShareUrlR
 
 from triptych.view.access import checked_requests
 from triptych.view.camera import Look, ViewCamera
-from triptych.view.rendering import (
-    PixelCost,
-    RenderQueue,
-    distance_ahead,
-    distance_to_surface,
-    full_size,
-)
+from triptych.view.rendering import PixelCost, RenderQueue, distance_ahead, distance_to_surface, full_size
 from triptych.view.scene import TrainedScene
 from triptych.view.session import Options, Session
 from triptych.workflow.errors import TriptychError
