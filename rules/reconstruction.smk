@@ -35,6 +35,7 @@ rule extract_frames:
     output:
         frames=directory("results/scenes/{scene}/frames"),
         manifest="results/scenes/{scene}/frames.csv",
+        summary="results/scenes/{scene}/frames.json",
         thumbnails=directory("results/scenes/{scene}/thumbnails"),
     log:
         "<logs>/scenes/{scene}/frames.log",
@@ -63,7 +64,8 @@ rule prepare_masks:
         frames=rules.extract_frames.output.frames,
         manifest=rules.extract_frames.output.manifest,
     output:
-        directory("results/scenes/{scene}/masks"),
+        masks=directory("results/scenes/{scene}/masks"),
+        summary="results/scenes/{scene}/masks.json",
     log:
         "<logs>/scenes/{scene}/masks.log",
     benchmark:

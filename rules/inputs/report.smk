@@ -74,8 +74,11 @@ def scene_files(scene):
         "cloud": f"results/scenes/{scene}/sparse.ply",
         **figures(rules.plot_views, scene=scene),
         **figures(rules.plot_cameras, scene=scene),
-        **(figures(rules.plot_radiance, scene=scene) if BACKENDS.get(scene) != INSTANT_NGP else {}),
     }
+    warned = []
+    if BACKENDS.get(scene) != INSTANT_NGP:
+        files |= figures(rules.plot_radiance, scene=scene)
+        warned.append(rules.export_scene.output.numbers)
     if has_known_poses(scene):
         files["imported"] = f"results/scenes/{scene}/transforms.json"
     else:
@@ -83,8 +86,12 @@ def scene_files(scene):
         files |= figures(rules.plot_sharpness, scene=scene)
         files |= figures(rules.plot_matches, scene=scene)
         files |= figures(rules.plot_contact_sheet, scene=scene)
+        warned.append(rules.extract_frames.output.summary)
+        if config["scenes"][scene]["masks"] is not None:
+            warned.append(rules.prepare_masks.output.summary)
     if has_reference(scene):
         files["pose_error"] = f"results/scenes/{scene}/pose_error.json"
+    files["warned"] = [filled(path, scene=scene) for path in warned]
     return files
 
 

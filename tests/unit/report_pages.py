@@ -209,6 +209,7 @@ def make_page(
         "transforms": str(scene / "transforms.json"),
         "cloud": str(scene / "sparse.ply"),
         "pose_error": str(scene / "pose_error.json"),
+        "warned": [str(scene / "frames.json")],
         **figures["orbit"],
     }
     target = results / "report/index.html"

@@ -54,6 +54,7 @@ def write_scene(folder: Path, facts: Callable[[int | None], dict[str, object]]) 
     generator = np.random.default_rng(0)
     _frames(folder, generator)
     numbers = {
+        "frames.json": {"kept": 44, "warnings": ["orbit.mp4: damaged, 48 of 50 frames decoded"]},
         "sfm.json": {
             "images": 44,
             "registered": 44,

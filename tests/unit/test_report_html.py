@@ -131,8 +131,9 @@ def test_on_top_stands_what_was_asked_and_found_in_each_part(page: Page, study_r
     ):
         assert sentence in head, sentence
     lines = (study_results / "report/summary.txt").read_text(encoding="utf-8").splitlines()
-    assert {"SimCLR", "ResNet18:", "ViT:", "Chance", "“orbit”:"} <= {line.split()[0] for line in lines}
-    assert all(line in head for line in lines if "<" not in line)
+    begins = {"SimCLR", "ResNet18:", "ViT:", "Chance", "“orbit”:", "warning:"}
+    assert begins <= {line.split()[0] for line in lines}
+    assert all(line.removeprefix("warning: ") in head for line in lines if "<" not in line)
 
 
 def test_results_of_a_pretraining_alone_have_a_page(study_results: Path) -> None:
@@ -212,6 +213,10 @@ def test_the_head_counts_every_file_once() -> None:
 def test_the_pictured_augmentations_are_all_of_them(page: Page) -> None:
     for title in AUGMENTATIONS.values():
         assert page.text.count(title) >= 5, title  # two tables and three figures
+
+
+def test_what_the_log_of_an_earlier_job_warned_of_is_beside_the_scenes_answer(page: Page) -> None:
+    assert "scenes/orbit/frames: orbit.mp4: damaged, 48 of 50 frames decoded." in page.text
 
 
 def test_the_page_has_the_command_that_opens_the_viewer(page: Page, tmp_path: Path) -> None:

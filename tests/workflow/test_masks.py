@@ -1,6 +1,7 @@
 """A turntable before a still wall: with masks of what turns, its photographs become a scene."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mine")
     photograph_turntable(folder)
     (folder / "masks").rename(folder / "images/masks")
+    shutil.copy(folder / "images/masks/003.png", folder / "images/masks/of_no_photograph.png")
     return folder
 
 
@@ -57,6 +59,11 @@ def test_the_training_and_the_held_out_views_are_masked(mapped: Study) -> None:
     views = json.loads((mapped.folder / SCENE / "views.json").read_text())["views"]
     error = Image.open(mapped.folder / SCENE / views[0]["error"])
     assert error.getpixel((2, 2)) == (128, 128, 128)  # not measured
+
+
+def test_a_mask_that_fits_no_photograph_is_named_for_the_page(mapped: Study) -> None:
+    (warning,) = json.loads((mapped.folder / SCENE / "masks.json").read_text())["provenance"]["warnings"]
+    assert "1 masks fit no image that is used (of_no_photograph.png)" in warning
 
 
 def test_an_edited_mask_is_used_again_without_new_frames(mapped: Study, photographs: Path) -> None:

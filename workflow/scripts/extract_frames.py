@@ -3,16 +3,17 @@
 from typing import TYPE_CHECKING
 
 from triptych.sfm.frames import extract_frames
+from triptych.workflow.files import write_json
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake) as running:
         recipe = dict(snakemake.params.recipe)
         path = recipe.pop("path")
-        extract_frames(
+        counts = extract_frames(
             str(snakemake.input.get("film") or path),
             snakemake.output.frames,
             snakemake.output.manifest,
@@ -20,3 +21,5 @@ if "snakemake" in globals():
             **recipe,
             threads=snakemake.threads,
         )
+        provenance = running.provenance(recipe=dict(snakemake.params.recipe))
+        write_json(snakemake.output.summary, {**counts, "provenance": provenance})

@@ -3,16 +3,19 @@
 from typing import TYPE_CHECKING
 
 from triptych.sfm.masks import prepare_masks
+from triptych.workflow.files import write_json
 from triptych.workflow.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake) as running:
         prepare_masks(
             snakemake.params.recipe["path"],
             snakemake.input.frames,
             snakemake.input.manifest,
-            snakemake.output[0],
+            snakemake.output.masks,
         )
+        provenance = running.provenance(recipe=snakemake.params.recipe)
+        write_json(snakemake.output.summary, {"provenance": provenance})

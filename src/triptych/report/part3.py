@@ -68,6 +68,7 @@ def scene_section(
     sfm: str | Path | None = None,
     pose_error: str | Path | None = None,
     imported: str | Path | None = None,
+    warned: Sequence[str | Path] = (),
     **figures: Any,
 ) -> Scene:
     """A scene of part III from its files.
@@ -77,12 +78,13 @@ def scene_section(
         cloud: the .ply of its sparse points.
         sfm, pose_error: of a scene with estimated poses.
         imported: transforms.json of a scene with given poses.
+        warned: results of other jobs, for their warnings and provenance.
         figures: `strips` and `cameras`; as far as they were drawn `sharpness`, `contact_sheet`, `matches`
             and `training`, which is not drawn for a field of instant-ngp.
     """
     manifest = read_history(frames)
     kept = kept_frames(manifest)
-    results: list[Result] = []
+    results = [read_result(path) for path in warned]
     facts: list[Fact] = []
     for path, describe in (
         (imported, _given_poses),

@@ -80,12 +80,13 @@ def extract_frames(
     exclude: Sequence[str | int] = (),
     leave_out: str | None = None,
     threads: int = 1,
-) -> None:
+) -> dict[str, int]:
     """Write the sharp frames of a film, or the images of a folder, and frames.csv with a row for each.
 
     A film is decoded twice, to measure all frames and to write those that are kept; two frames are in memory
-    at a time. Raises `TriptychError` if the source is missing or unreadable, fewer than three frames remain,
-    or an entry of `include` or `exclude` matches no frame.
+    at a time. Returns how many `frames` were measured, and how many are `kept`. Raises `TriptychError` if the
+    source is missing or unreadable, fewer than three frames remain, or an entry of `include` or `exclude`
+    matches no frame.
 
     Args:
         source: any film that FFmpeg decodes; or a folder, see `find_photographs`.
@@ -136,6 +137,7 @@ def extract_frames(
             if not row.kept:
                 (temporary / row.file).unlink(missing_ok=True)
         write_manifest(manifest, [*rows, *left_out])
+    return {"frames": len(rows), "kept": len(kept)}
 
 
 @contextmanager
