@@ -116,10 +116,7 @@ def test_ctrl_c_while_snakemake_plans_is_one_line_and_a_mistake_keeps_its_traceb
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_runs_the_check(
-    profile: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.yaml").write_text("grid: [\n")
     monkeypatch.chdir(ROOT)

@@ -22,11 +22,7 @@ DESK = {"desk": {"source": "video", "path": "/data/desk.mp4"}}
         ({"self_supervision": {"dataset": "shapes"}}, ["self_supervision", "grid", "reconstruction"]),
         ({"datasets": FLOWERS, "grid": {"dataset": "flowers"}}, ["grid"]),
         (
-            {
-                "datasets": FLOWERS,
-                "grid": {"dataset": "flowers"},
-                "self_supervision": {"dataset": "flowers"},
-            },
+            {"datasets": FLOWERS, "grid": {"dataset": "flowers"}, "self_supervision": {"dataset": "flowers"}},
             ["self_supervision", "grid"],
         ),
         ({"scenes": DESK, "reconstruction": {"scenes": ["orbit", "desk"]}}, ["reconstruction"]),

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ball_training import RECIPE, changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.transform import Rotation
 from sphere_scene import write_ball_scene
-from test_radiance_training import RECIPE, changed
 
 from triptych.radiance.camera_optimizer import CameraOptimizer, rotate
 from triptych.radiance.composite import composite

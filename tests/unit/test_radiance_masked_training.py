@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ball_training import RECIPE, changed, run
 from PIL import Image
 from sphere_scene import write_ball_scene
-from test_radiance_training import RECIPE, changed, run
 from test_scenes_masks import give_mask, save
 
 from triptych.radiance.evaluate import evaluate_views

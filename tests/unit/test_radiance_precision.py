@@ -1,18 +1,29 @@
 """A field in half precision, and compiled by torch."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
 import torch._dynamo
 import torch._inductor.config
 import torch._inductor.utils
+from ball_training import SHORT, assert_same
 from lively_field import everything, lively_field, patchy_occupancy, rays_through
+from sphere_scene import write_ball_scene
 from torch import Tensor
 
 from triptych.radiance.backend import compile_shade
 from triptych.radiance.field import Field, FieldShape
 from triptych.radiance.trace import trace_rays
+from triptych.radiance.trainer import Trainer
+from triptych.scenes.scene import Scene, read_scene
+from triptych.workflow.errors import TriptychError
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return read_scene(write_ball_scene(tmp_path_factory.mktemp("ball") / "scene"))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -67,3 +78,35 @@ def test_compiling_is_tried_in_the_precision_of_training(caplog: pytest.LogCaptu
     torch._dynamo.reset()
     assert compile_shade(OnlyFloat32(FieldShape(levels=2, log2_table=8)), "bfloat16") is None
     assert "torch.compile does not work here" in caplog.text and "no half precision" in caplog.text
+
+
+def float16_trainer(scene: Scene, loss_scale: float) -> Trainer:
+    """In plain PyTorch, as the CPU's kernels have no float16."""
+    trainer = Trainer(scene, SHORT)
+    trainer.model.tracer = partial(trace_rays, precision="float16")
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=loss_scale)
+    return trainer
+
+
+def test_a_step_that_overflows_float16_is_skipped(scene: Scene) -> None:
+    trainer = float16_trainer(scene, 2.0**40)
+    before = {name: value.clone() for name, value in trainer.model.field.state_dict().items()}
+    trainer.advance()
+    assert trainer.step == 1 and trainer.scaler.get_scale() == 2.0**39
+    assert_same(trainer.model.field.state_dict(), before)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    trainer.advance()
+    assert trainer.scaler.get_scale() == 1024.0
+    assert not torch.equal(trainer.model.field.state_dict()["grid.tables.0"], before["grid.tables.0"])
+
+
+def test_float16_gradients_that_always_overflow_end_in_one_clear_line(scene: Scene) -> None:
+    trainer = float16_trainer(scene, 2.0**-8)
+    parameters = [value for optimizer in trainer.optimizers for value in optimizer.param_groups[0]["params"]]
+    with pytest.raises(TriptychError, match="overflow float16 in every step; use precision bfloat16"):
+        for _ in range(10):
+            trainer.scaler.scale(torch.tensor(1.0))  # as for a loss
+            for parameter in parameters:
+                parameter.grad = torch.full_like(parameter, torch.inf)
+            trainer.apply_gradients()
+    assert trainer.scaler.get_scale() == 2.0**-11

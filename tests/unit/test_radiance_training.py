@@ -1,25 +1,17 @@
-"""From images with known poses to pictures: quality, exact resuming, files."""
+"""From images with known poses to pictures: quality, files."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
+from ball_training import RECIPE, SHORT, changed, run
 from PIL import Image
-from scipy.spatial.transform import Rotation
 from sphere_scene import write_ball_scene
 
-from triptych.config.reconstruction import Radiance
 from triptych.radiance.composite import over
 from triptych.radiance.evaluate import evaluate_views
 from triptych.radiance.flythrough import render_flythrough
@@ -28,59 +20,13 @@ from triptych.radiance.model import RayBatch
 from triptych.radiance.ray_sampler import RaySampler, read_images
 from triptych.radiance.render import render_image
 from triptych.radiance.snapshot import load_field, save_field
-from triptych.radiance.trace import trace_rays
-from triptych.radiance.train import TrainingResult, train
+from triptych.radiance.train import TrainingResult
 from triptych.radiance.trainer import Trainer, next_ray_count
 from triptych.scenes.camera_path import camera_path
 from triptych.scenes.scene import Scene, read_scene
-from triptych.training.checkpoint import Checkpoints
 from triptych.workflow.errors import TriptychError
 
 CPU = torch.device("cpu")
-RECIPE = Radiance(
-    device="cpu",
-    precision="float32",
-    downscale=1,
-    steps=300,
-    samples_per_step=8192,
-    levels=6,
-    features=2,
-    log2_table=14,
-    base_resolution=8,
-    finest_resolution=64,
-    occupancy_resolution=32,
-    final_learning_rate=0.001,
-    evaluations=0,
-)
-
-
-def changed(recipe: Radiance, **values: object) -> Radiance:
-    return Radiance(**(recipe.model_dump() | values))
-
-
-def run(
-    scene: Scene, recipe: Radiance, folder: Path, checkpoints: Checkpoints | None = None
-) -> TrainingResult:
-    return train(
-        scene,
-        recipe,
-        checkpoints=checkpoints or Checkpoints(folder / "checkpoints", "same", every=1e9),
-        events=folder / "tensorboard",
-        history=folder / "history.csv",
-    )
-
-
-def weights(trained: TrainingResult) -> dict[str, torch.Tensor]:
-    occupancy = trained.radiance.occupancy
-    grids = {"occupied": occupancy.occupied, "density_ema": occupancy.density_ema}
-    return trained.radiance.field.state_dict() | grids
-
-
-def assert_same(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
-    assert [name for name, tensor in found.items() if not torch.equal(tensor, expected[name])] == []
-
-
-SHORT = changed(RECIPE, steps=40, samples_per_step=1024, log_every=10)
 
 
 @pytest.fixture(scope="module")
@@ -143,68 +89,6 @@ def test_fog_that_only_training_cameras_see_as_the_object_is_warned_of(
     assert result.metrics["train_psnr"] - result.metrics["heldout_psnr"] > 6
     assert "Did the object turn before a still background? Then give masks" in caplog.text
     assert trained.metrics["train_psnr"] - trained.metrics["heldout_psnr"] < 6
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-class KilledCheckpoints(Checkpoints):
-    """Saves whenever asked; the process ends after the second time."""
-
-    saves = 0
-
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        super().save(step, state)
-        self.saves += 1
-        if self.saves == 2:
-            raise Killed
-
-
-def test_an_interrupted_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Path) -> None:
-    expected = weights(run(scene, SHORT, tmp_path / "whole"))
-    interrupted = tmp_path / "interrupted"
-    with pytest.raises(Killed):
-        run(scene, SHORT, interrupted, KilledCheckpoints(interrupted / "checkpoints", "same", every=0))
-    saved = sorted(path.name[-6:] for path in (interrupted / "checkpoints").iterdir())
-    assert saved == ["010.pt", "020.pt"]
-    resumed = weights(run(scene, SHORT, interrupted))
-    assert resumed["density_ema"].any()
-    assert_same(resumed, expected)
-    assert len((interrupted / "history.csv").read_text().splitlines()) == 5
-
-
-@pytest.mark.parametrize("kill_after", [0.0, 0.3])
-def test_a_killed_run_resumes_to_the_same_bits(scene: Scene, tmp_path: Path, kill_after: float) -> None:
-    longer = changed(SHORT, steps=500)
-    killed, checkpoints = tmp_path / "killed", tmp_path / "killed/checkpoints"
-    script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
-        "import torch; torch.set_num_threads(2)\n"
-        "from test_radiance_training import SHORT, Checkpoints, changed, read_scene, run\n"
-        "folder = Path(sys.argv[1])\n"
-        "run(read_scene(sys.argv[2]), changed(SHORT, steps=500), folder,"
-        " Checkpoints(folder / 'checkpoints', 'same', every=0))"
-    )
-    transforms = scene.files[0].parents[1] / "transforms.json"
-    process = subprocess.Popen([sys.executable, "-c", script, killed, transforms, Path(__file__).parent])
-    while process.poll() is None and not list(checkpoints.glob("step-*.pt")):
-        time.sleep(0.01)
-    time.sleep(kill_after)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL  # it had not finished
-    assert not (killed / "history.csv").exists()
-    assert_same(weights(run(scene, longer, killed)), weights(run(scene, longer, tmp_path / "whole")))
-
-
-def test_another_seed_gives_another_field(scene: Scene, tmp_path: Path) -> None:
-    short = changed(SHORT, steps=3)
-    one, same, other = (
-        weights(run(scene, changed(short, seed=seed), tmp_path / str(n))) for n, seed in enumerate((0, 0, 1))
-    )
-    key = "grid.tables.0"
-    assert torch.equal(one[key], same[key])
-    assert not torch.equal(one[key], other[key])
 
 
 def test_a_time_budget_ends_the_training(scene: Scene, tmp_path: Path) -> None:
@@ -274,24 +158,6 @@ def test_the_film_plays_anywhere(scene: Scene, trained: TrainingResult, tmp_path
     assert film.read_bytes().find(b"moov") < film.read_bytes().find(b"mdat")
 
 
-def test_the_path_starts_and_ends_at_cameras_and_stays_smooth(scene: Scene) -> None:
-    cameras = scene.cameras
-    path = camera_path(cameras, frames=200, seconds=30.0, width=64)
-    assert torch.allclose(path.position[0], cameras.position[0], atol=1e-5)
-    assert torch.allclose(path.position[-1], cameras.position[-1], atol=1e-5)
-    steps = path.position.diff(dim=0).norm(dim=-1)
-    assert steps.max() < 2 * steps.mean()
-    turns = (
-        Rotation.from_matrix(path.rotation[:-1]).inv() * Rotation.from_matrix(path.rotation[1:])
-    ).magnitude()
-    assert turns.max() < 3 * turns.mean()
-    # every frame still looks at the ball in the middle
-    for number in range(0, 200, 20):
-        pixel, depth = path.project(number, torch.full((1, 3), 0.5))
-        assert depth > 0
-        assert torch.allclose(pixel[0], path.centre[number], atol=4)
-
-
 def test_a_scene_without_a_budget_is_refused(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(TriptychError, match="neither steps nor minutes"):
         run(scene, changed(RECIPE, steps=None), tmp_path)
@@ -338,15 +204,6 @@ def test_the_first_update_of_the_occupancy_covers_every_cell(scene: Scene) -> No
     assert torch.equal(training.model.occupancy.occupied, before)
 
 
-def test_warming_up_changes_nothing(scene: Scene) -> None:
-    cold, warm = Trainer(scene, SHORT), Trainer(scene, SHORT)
-    warm.warm_up()
-    for training in (cold, warm):
-        for _ in range(5):
-            training.advance()
-    assert_same(warm.model.field.state_dict(), cold.model.field.state_dict())
-
-
 @pytest.mark.parametrize(
     ("background", "has_alpha", "shown"),
     [("white", False, 1.0), ("black", True, 0.0), ("random", True, 1.0), ("random", False, 0.0)],
@@ -381,38 +238,6 @@ def test_a_camera_that_sees_nothing_of_the_box_is_named(
     position[9] += 50.0
     Trainer(replace(scene, cameras=replace(scene.cameras, position=position)), SHORT)
     assert "1 of 35 training cameras see nothing of the scene's box (first: 009)" in caplog.text
-
-
-def float16_trainer(scene: Scene, loss_scale: float) -> Trainer:
-    """In plain PyTorch, as the CPU's kernels have no float16."""
-    trainer = Trainer(scene, SHORT)
-    trainer.model.tracer = partial(trace_rays, precision="float16")
-    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=loss_scale)
-    return trainer
-
-
-def test_a_step_that_overflows_float16_is_skipped(scene: Scene) -> None:
-    trainer = float16_trainer(scene, 2.0**40)
-    before = {name: value.clone() for name, value in trainer.model.field.state_dict().items()}
-    trainer.advance()
-    assert trainer.step == 1 and trainer.scaler.get_scale() == 2.0**39
-    assert_same(trainer.model.field.state_dict(), before)
-    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
-    trainer.advance()
-    assert trainer.scaler.get_scale() == 1024.0
-    assert not torch.equal(trainer.model.field.state_dict()["grid.tables.0"], before["grid.tables.0"])
-
-
-def test_float16_gradients_that_always_overflow_end_in_one_clear_line(scene: Scene) -> None:
-    trainer = float16_trainer(scene, 2.0**-8)
-    parameters = [value for optimizer in trainer.optimizers for value in optimizer.param_groups[0]["params"]]
-    with pytest.raises(TriptychError, match="overflow float16 in every step; use precision bfloat16"):
-        for _ in range(10):
-            trainer.scaler.scale(torch.tensor(1.0))  # as for a loss
-            for parameter in parameters:
-                parameter.grad = torch.full_like(parameter, torch.inf)
-            trainer.apply_gradients()
-    assert trainer.scaler.get_scale() == 2.0**-11
 
 
 def test_too_few_training_images_are_an_error_before_training(scene: Scene, tmp_path: Path) -> None:

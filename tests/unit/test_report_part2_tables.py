@@ -1,9 +1,9 @@
-"""Part 2's tables: errors in the published layout and against it, contrasts, costs and parameters."""
+"""Part 2's tables: errors in the published layout and against it, and contrasts."""
 
 import math
 
 import pytest
-from report_results import CIFAR100, MODELS, grid_of, runs
+from report_results import CIFAR100, grid_of, runs
 
 from triptych.report.part2_contrasts import (
     against_baseline,
@@ -13,7 +13,6 @@ from triptych.report.part2_contrasts import (
     contrast_tables,
     unequal_note,
 )
-from triptych.report.part2_costs import cost_rows, cost_table, parameter_rows, parameter_tables
 from triptych.report.part2_grid import Grid, group_cells
 from triptych.report.part2_tables import (
     BEST,
@@ -263,39 +262,6 @@ def test_runs_that_agree_to_the_last_image_are_marked_as_indistinguishable() -> 
     marks = {cell[1]: value.mark for cell, value in marked_estimates(grid, METRIC).items()}
     assert marks == {"baseline": BEST, "mixup": NEAR, "cutmix": ""}
     assert "2 comparisons " in marks_note(grid, METRIC)
-
-
-def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
-    grid = grid_of(
-        {
-            ("net", "baseline"): runs("net-baseline", 20.0, 22.0),
-            ("net", "mixup"): runs("net-mixup", 19.0, seeds=(9,)),
-        },
-        architectures={"net": "Net"},
-        augmentations={"baseline": "Baseline", "mixup": "Mixup", "cutmix": "CutMix"},
-    )
-    rows = cost_rows(grid).set_index(["architecture", "augmentation"])
-    assert rows.loc[("net", "baseline"), "images_per_second"] == 15.0
-    assert rows.loc[("net", "baseline"), "training_flops"] == 3e15
-    assert list(rows["hardware"])[:2] == ["a CPU; 2 threads a training", "another; 1 thread a training"]
-    text = markdown(cost_table(grid))
-    assert "| Net, Baseline | 21.00 ± 1.41 | 21.00 ± 1.41 | 1,000 | 2 | 3 | 1 min 0 s | 15 | 1 |" in text
-    assert "| Net, Mixup | 19.00 | 19.00 | 1,000 | 2 | 3 | 1 min 0 s | 100 | 2 |" in text
-    assert "| Net, CutMix | not run | – |" in text and rows.loc[("net", "cutmix"), "n"] == 0
-    assert "Machine 1: a CPU; 2 threads a training." in text and "Machine 2: another; 1 thread" in text
-
-
-def test_the_formulas_parts_and_the_rest_add_up_to_the_total() -> None:
-    rows = parameter_rows(MODELS)
-    for name, model in MODELS.items():
-        own = rows[rows["model"] == name]
-        parts = own[own["in_formula"].notna()]["parameters"].sum()
-        assert parts == model["total"] == own[own["part"] == "total"]["parameters"].item()
-        assert own[own["part"] == "within the formula"]["parameters"].item() == model["published_formula"]
-    summary, _, vit = parameter_tables(MODELS)
-    assert summary.rows[0] == ("ResNet18", 11_220_132, 11_220_132, 11_038_400, 11_038_400, 181_732)
-    assert summary.rows[1][2] is None
-    assert vit.rows[-1] == ("Total", 12_727_908, "")
 
 
 def test_a_grid_takes_titles_of_the_report_for_cells_that_it_does_not_have() -> None:

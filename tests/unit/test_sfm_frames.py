@@ -68,13 +68,7 @@ def test_fox_handheld_gives_exactly_the_sharp_photographs(tmp_path):
     if not (FOX / "fox_handheld.mp4").exists():
         pytest.skip(f"{FOX}/fox_handheld.mp4 is missing: the fox film is not part of the project")
     extract_frames(
-        FOX / "fox_handheld.mp4",
-        tmp_path / "f",
-        tmp_path / "f.csv",
-        fps=2,
-        max_size=64,
-        threads=2,
-        **FILM,
+        FOX / "fox_handheld.mp4", tmp_path / "f", tmp_path / "f.csv", fps=2, max_size=64, threads=2, **FILM
     )
     truth = json.loads((FOX / "fox_handheld.truth.json").read_text())["sharp_frames"]
     kept = [int(row["frame"]) for row in rows_of(tmp_path / "f.csv") if row["kept"] == "True"]

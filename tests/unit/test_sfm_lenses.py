@@ -27,8 +27,7 @@ def groups(folder: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "other",
-    [{"make": "Other"}, {"model": "Camera"}, {"focal": 1.5}, {"focal_35mm": 52}, {"size": (48, 64)}],
+    "other", [{"make": "Other"}, {"model": "Camera"}, {"focal": 1.5}, {"focal_35mm": 52}, {"size": (48, 64)}]
 )
 def test_another_size_camera_or_focal_length_is_another_camera(tmp_path: Path, other: dict[str, Any]) -> None:
     for name in ("1.jpg", "10.png", "9.jpg"):

@@ -76,12 +76,7 @@ def test_other_formats_and_modes_become_plain_rgb(tmp_path):
     Image.fromarray(np.full((32, 32), 0x8000, np.uint16)).save(folder / "deep.png")
     Image.new("CMYK", (32, 32), (0, 0, 0, 0)).save(folder / "print.jpg")
     Image.new("RGB", (32, 32), "blue").save(folder / "a picture.tif")
-    assert [row["file"] for row in take(tmp_path)] == [
-        "a_picture.png",
-        "clear.png",
-        "deep.png",
-        "print.jpg",
-    ]
+    assert [row["file"] for row in take(tmp_path)] == ["a_picture.png", "clear.png", "deep.png", "print.jpg"]
     pixels = {path.name: Image.open(path).getpixel((5, 5)) for path in (tmp_path / "frames").iterdir()}
     assert pixels["a_picture.png"] == (0, 0, 255)
     assert pixels["clear.png"] == (255, 255, 255)

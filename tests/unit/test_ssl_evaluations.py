@@ -10,8 +10,6 @@ import pytest
 import torch
 from colour_experiments import CLASSIFIER, NETWORK, PROBE, SIMCLR, TRAINING, experiment, metrics, save_colours
 from full_disk import full_disk
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from triptych.data.packed import load_packed
@@ -26,13 +24,6 @@ from triptych.ssl.linear_probe import probe, probe_label_fraction
 from triptych.ssl.random_encoder import initialise
 from triptych.ssl.sgd_probe import FrozenEncoderClassifier, sgd_probe
 from triptych.ssl.simclr import pretrain
-from triptych.ssl.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
-from triptych.ssl.weight_decay_search import (
-    search_folds,
-    search_held_out,
-    warn_at_end_of_grid,
-    weight_decay_grid,
-)
 from triptych.workflow.errors import TriptychError
 
 CPU = {"device": "cpu", "precision": "float32"}
@@ -71,9 +62,7 @@ def test_a_full_disk_is_known_as_one_where_weights_and_features_are_saved(tmp_pa
 
 
 def test_features_are_the_encoders_in_eval_mode_in_the_order_of_the_images(
-    data: Path,
-    encoder: Path,
-    files: dict[str, str],
+    data: Path, encoder: Path, files: dict[str, str]
 ) -> None:
     dataset = load_packed(data)
     model = ResNet18(width=8).eval()
@@ -98,9 +87,7 @@ def test_damaged_features_are_one_clear_line(tmp_path: Path, files: dict[str, st
 
 
 def test_the_probe_chooses_on_validation_and_keeps_its_path(
-    tmp_path: Path,
-    data: Path,
-    files: dict[str, str],
+    tmp_path: Path, data: Path, files: dict[str, str]
 ) -> None:
     probe(experiment(tmp_path, data, {"validation": 30, "weight_decays": GRID, **CPU}), **files)
     found = metrics(tmp_path)
@@ -130,18 +117,14 @@ def test_the_probe_never_lets_test_images_decide(tmp_path: Path, data: Path, fil
 
 
 def test_a_validation_split_as_large_as_the_data_is_refused(
-    tmp_path: Path,
-    data: Path,
-    files: dict[str, str],
+    tmp_path: Path, data: Path, files: dict[str, str]
 ) -> None:
     with pytest.raises(TriptychError, match="validation is 120 of 120 training images"):
         probe(experiment(tmp_path, data, {"validation": 120, "weight_decays": GRID, **CPU}), **files)
 
 
 def test_neighbours_and_a_fraction_of_the_labels_find_the_colours(
-    tmp_path: Path,
-    data: Path,
-    files: dict[str, str],
+    tmp_path: Path, data: Path, files: dict[str, str]
 ) -> None:
     evaluate_knn(experiment(tmp_path / "knn", data, {"k": 10, "temperature": 0.1, **CPU}), **files)
     assert metrics(tmp_path / "knn")["test_top1_accuracy"] > 60  # chance is 33
@@ -155,9 +138,7 @@ def test_neighbours_and_a_fraction_of_the_labels_find_the_colours(
 
 
 def test_a_fraction_has_two_images_of_each_class_at_least(
-    tmp_path: Path,
-    data: Path,
-    files: dict[str, str],
+    tmp_path: Path, data: Path, files: dict[str, str]
 ) -> None:
     recipe = {"percent": 3.0, "folds": 5, "weight_decays": GRID, **CPU}
     probe_label_fraction(experiment(tmp_path, data, recipe), **files)
@@ -221,93 +202,3 @@ def test_the_map_names_images_and_classes(tmp_path: Path, data: Path, files: dic
     for row in rows:
         assert dataset.classes[dataset.test_labels[int(row["image"])]] == row["class"]
     assert metrics(tmp_path)["points"] == 15
-
-
-def clusters(count: int, spread: float = 0.3, seed: int = 0) -> LabelledFeatures:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 4
-    centres = torch.randn(4, 8, generator=generator)
-    return LabelledFeatures(centres[labels] + spread * torch.randn(count, 8, generator=generator), labels)
-
-
-def test_the_grid_goes_from_strong_to_weak_in_equal_ratios() -> None:
-    assert weight_decay_grid({"min": 1e-4, "max": 1.0, "count": 5}) == pytest.approx(
-        [1, 0.1, 0.01, 1e-3, 1e-4]
-    )
-    assert weight_decay_grid({"min": 0.1, "max": 0.1, "count": 1}) == pytest.approx([0.1])
-
-
-def test_cross_validation_holds_out_every_example_once_and_is_repeatable() -> None:
-    examples = clusters(60, spread=1.5)
-    found = search_folds(examples, 4, [0.1, 0.01], folds=3, seed=5)
-    assert [trial.weight_decay for trial in found.path] == [0.1, 0.01]
-    for trial in found.path:  # a whole number of 60 answers
-        assert trial.validation_top1_accuracy * 0.6 == pytest.approx(
-            round(trial.validation_top1_accuracy * 0.6)
-        )
-    assert found.best == max(found.path, key=lambda t: (t.validation_top1_accuracy, -t.validation_loss))
-    assert search_folds(examples, 4, [0.1, 0.01], folds=3, seed=5).path == found.path
-
-
-def test_the_best_of_equals_has_the_lowest_loss() -> None:
-    examples = clusters(80, spread=0.05)
-    held_out = clusters(40, spread=0.05, seed=0)
-    found = search_held_out(examples, held_out, 4, [10.0, 0.1, 0.001])
-    assert [trial.validation_top1_accuracy for trial in found.path] == [100.0] * 3
-    assert found.best.validation_loss == min(trial.validation_loss for trial in found.path)
-
-
-@pytest.mark.parametrize(("weight_decays", "told"), [([10.0, 0.1, 0.001], True), ([0.1], False)])
-def test_a_best_weight_decay_at_the_end_of_the_grid_is_recorded_and_warned_of_once(
-    weight_decays: list[float], told: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    found = search_folds(clusters(80, spread=0.05), 4, weight_decays, folds=4, seed=0)
-    warn_at_end_of_grid(found, "probe/seed0")
-    assert found.record()["at_end_of_grid"] is told
-    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == told and all("probe/seed0" in text for text in warnings)
-
-
-@given(st.integers(0, 100), st.sampled_from([5.0, 10.0, 50.0, 100.0]))
-def test_a_fraction_of_the_labels_keeps_the_proportions_of_the_classes(seed: int, percent: float) -> None:
-    labels = torch.arange(400) % 4
-    chosen = labelled_images(labels, percent=percent, seed=seed)
-    assert torch.bincount(labels[chosen]).tolist() == [percent] * 4
-    larger = labelled_images(labels, percent=100.0, seed=seed)
-    assert set(chosen.tolist()) <= set(larger.tolist())
-
-
-def test_affinities_are_a_distribution_of_the_given_perplexity() -> None:
-    features = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)) * 100
-    affinities = neighbour_probabilities(features, 10.0)
-    assert affinities.sum() == pytest.approx(1, abs=1e-5)
-    assert torch.equal(affinities, affinities.T) and affinities.diagonal().abs().max() == 0
-    equal = neighbour_probabilities(torch.eye(30), 5.0)  # all are equally far: nothing to tell apart
-    assert equal[0, 1:].max() == pytest.approx(equal[0, 1:].min().item(), rel=1e-4)
-
-
-def test_the_gradient_of_the_map_is_that_of_its_divergence() -> None:
-    generator = torch.Generator().manual_seed(0)
-    affinities = neighbour_probabilities(torch.randn(30, 4, generator=generator), 5.0).double()
-    places = torch.randn(30, 2, generator=generator, dtype=torch.float64)
-    by_difference = torch.zeros_like(places)
-    for index in np.ndindex(30, 2):
-        step = torch.zeros_like(places)
-        step[index] = 1e-6
-        up, down = kl_divergence(places + step, affinities), kl_divergence(places - step, affinities)
-        by_difference[index] = (up - down) / 2e-6
-    torch.testing.assert_close(kl_gradient(places, affinities), by_difference, rtol=1e-4, atol=1e-6)
-
-
-def test_the_map_keeps_clusters_apart_and_is_the_same_every_time() -> None:
-    examples = clusters(120)
-    places, divergence = tsne(examples.features, perplexity=10, steps=400)
-    distances = torch.cdist(places, places).fill_diagonal_(torch.inf)
-    assert (examples.labels[distances.argmin(1)] == examples.labels).all()
-    assert 0 < divergence < 1.5
-    assert torch.equal(places, tsne(examples.features, perplexity=10, steps=400)[0])
-
-
-def test_features_that_are_all_alike_stay_at_one_point() -> None:
-    places, _ = tsne(torch.ones(20, 5), perplexity=5, steps=20)
-    assert places.isfinite().all() and (places == places[0]).all()

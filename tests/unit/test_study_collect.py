@@ -127,11 +127,7 @@ def test_collecting_again_changes_nothing(run: Path, capsys: pytest.CaptureFixtu
     ],
 )
 def test_what_is_not_of_a_commit_and_the_preset_is_refused(
-    run: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    change: Change,
-    words: str,
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: Change, words: str
 ) -> None:
     rerun(run, monkeypatch, change)
     assert collect(run) == 1

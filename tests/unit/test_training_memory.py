@@ -103,9 +103,7 @@ def test_a_batch_beyond_the_memory_is_an_error_that_names_what_fits_and_that_is_
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc and RLIMIT_AS of Linux")
-def test_a_plan_of_epochs_names_what_fits_as_well(
-    tmp_path: Path,
-) -> None:
+def test_a_plan_of_epochs_names_what_fits_as_well(tmp_path: Path) -> None:
     told = in_limited_memory(tmp_path, script=LIMITED_PLAN)
     assert re.fullmatch(
         r"simclr: out of memory on cpu with batch_size 4096; (\d+) images at a time fit: "
@@ -142,12 +140,7 @@ def test_other_errors_are_not_taken_for_want_of_memory() -> None:
 @pytest.mark.parametrize(
     ("batch_size", "accumulate", "fits", "advice"),
     [
-        (
-            100,
-            1,
-            12,
-            "12 images at a time fit: set batch_size: 12, or accumulate: 9 to keep the batch size",
-        ),
+        (100, 1, 12, "12 images at a time fit: set batch_size: 12, or accumulate: 9 to keep the batch size"),
         (5, 1, 2, "2 images at a time fit: set batch_size: 2"),  # one of three micro-batches would be of 1
         (8, 2, 0, "no smaller batch was found to fit either: use a smaller model or smaller images"),
     ],

@@ -14,9 +14,7 @@ CELL = "results/grid/resnet18-baseline/seed0/metrics.json"
 
 
 @pytest.mark.slow
-def test_jobs_end_with_a_killed_snakemake_and_the_next_run_resumes_their_trainings(
-    tmp_path: Path,
-) -> None:
+def test_jobs_end_with_a_killed_snakemake_and_the_next_run_resumes_their_trainings(tmp_path: Path) -> None:
     copy_project(tmp_path)
     study = Study(tmp_path)
     recipe = {"epochs": 40, "batch_size": 64, "learning_rate": 0.05, "warmup_epochs": 1}

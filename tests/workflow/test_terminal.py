@@ -157,9 +157,7 @@ def test_ctrl_c_twice_shows_no_traceback_although_a_job_still_loads_its_librarie
     ]
 
 
-def test_on_a_terminal_of_40_columns_a_bar_shows_jobs_and_the_steps_of_the_running_one(
-    folder: Path,
-) -> None:
+def test_on_a_terminal_of_40_columns_a_bar_shows_jobs_and_the_steps_of_the_running_one(folder: Path) -> None:
     user, terminal = pty.openpty()
     environment = os.environ | {"COLUMNS": "40", "TERM": "xterm"}
     process = subprocess.Popen(command(), cwd=folder, stdout=terminal, stderr=terminal, env=environment)
