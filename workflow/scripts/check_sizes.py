@@ -1,16 +1,12 @@
 """Compare what all parts ask of a data set with its sizes, and try their networks, before anything trains."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triptych.checks.study import check_all
 from triptych.data.packed import load_packed
 from triptych.workflow.errors import TriptychError
 from triptych.workflow.files import write_json
 from triptych.workflow.job import job, log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,13 +1,8 @@
 """Compare a scene's camera poses with the reference."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.pose_error import compare_poses, read_poses
 from triptych.workflow.files import write_json
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,18 +1,11 @@
 """Download one CIFAR archive from the first mirror that delivers it."""
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triptych.data.download import download
 from triptych.data.shared import share_file, shared_folder
 from triptych.data.sources import downloads
-from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
-
-log = logging.getLogger("triptych")
+from triptych.workflow.job import job, log
 
 if "snakemake" in globals():
     with job(snakemake):

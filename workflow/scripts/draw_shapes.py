@@ -1,14 +1,10 @@
 """Draw the embedded data set of shapes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triptych.data.packed import save_packed
 from triptych.data.shapes import generate_shapes
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

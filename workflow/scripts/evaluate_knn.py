@@ -1,13 +1,8 @@
 """Let cached features vote on the test images."""
 
-from typing import TYPE_CHECKING
-
 from triptych.experiments.experiment import experiment_of
 from triptych.ssl.knn_evaluation import evaluate_knn
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,13 +1,8 @@
 """Choose the frames of a scene."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.frames import extract_frames
 from triptych.workflow.files import write_json
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

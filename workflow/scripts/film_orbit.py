@@ -1,12 +1,7 @@
 """Render the embedded film and its true cameras."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.orbit import film_orbit
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,13 +1,8 @@
 """Write features with the names of their images, and find nearest neighbours."""
 
-from typing import TYPE_CHECKING
-
 from triptych.experiments.experiment import experiment_of
 from triptych.ssl.nearest_images import find_nearest_images
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,14 +1,9 @@
 """Train a pretrained encoder further, with labels."""
 
-from typing import TYPE_CHECKING
-
 from triptych.experiments.experiment import experiment_of
 from triptych.experiments.training import run_training
 from triptych.ssl.fine_tune import fine_tune
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,12 +1,7 @@
 """Copy a scene whose poses are known."""
 
-from typing import TYPE_CHECKING
-
 from triptych.scenes.import_scene import import_scene
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,13 +1,8 @@
 """Find the camera poses and the points of a scene."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.mapping import map_scene
 from triptych.workflow.files import write_json
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

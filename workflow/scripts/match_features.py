@@ -1,12 +1,7 @@
 """Find SIFT features in a scene's frames and match them."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.matching import match_features
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake):

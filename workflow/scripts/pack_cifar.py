@@ -1,7 +1,6 @@
 """Pack a CIFAR python archive, downloaded or at a path, into plain arrays."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triptych.data.cifar import read_cifar
 from triptych.data.packed import save_packed
@@ -9,9 +8,6 @@ from triptych.data.shared import share_pack, shared_folder
 from triptych.data.sources import given_hashes
 from triptych.workflow.files import digest_of_files, digest_of_value
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

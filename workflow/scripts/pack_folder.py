@@ -1,20 +1,13 @@
 """Pack a folder of images into plain arrays."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triptych.data.folder import read_folder, write_file_list
 from triptych.data.packed import save_packed
 from triptych.data.shared import share_pack, shared_folder
 from triptych.workflow.files import digest_of_value
-from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
-
-log = logging.getLogger("triptych")
+from triptych.workflow.job import job, log
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -2,9 +2,6 @@
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
 
 from triptych.data.packed import load_packed
 from triptych.ssl.epoch_budget import measure_plan
@@ -12,13 +9,10 @@ from triptych.workflow.devices import choose_device
 from triptych.workflow.files import write_json
 from triptych.workflow.job import job
 
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
-
 if "snakemake" in globals():
     with job(snakemake) as running:
         recipe = snakemake.params.recipe
-        device: torch.device = choose_device(recipe["device"])
+        device = choose_device(recipe["device"])
         dataset = load_packed(str(Path(snakemake.input.data[0]).parent))
         importlib.import_module("triptych.checks.sizes").refuse_misfits(dataset, snakemake.config)
         plan = measure_plan(recipe, dataset, device)

@@ -1,7 +1,7 @@
 """Figures of part 1, each named by the output of its rule."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -17,9 +17,6 @@ from triptych.report.part1_figures import (
 from triptych.report.results import read_history, read_result, read_results
 from triptych.report.statistics import estimate
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 
 def loss(inputs: Any, _: Any) -> Figure:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,9 +18,6 @@ from triptych.report.part2_pictures import attention_figure, augmentation_figure
 from triptych.report.results import read_history, read_result
 from triptych.workflow.files import read_arrays
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 
 def overview(inputs: Any, params: Any) -> Figure:

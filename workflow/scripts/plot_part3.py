@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -12,9 +12,6 @@ from triptych.report.part3_frames import contact_sheet_figure, sharpness_figure
 from triptych.report.part3_pictures import cameras_figure, matches_figure, read_matches, strips_figure
 from triptych.report.results import read_history, read_result
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 
 def strips(inputs: Any) -> Figure:

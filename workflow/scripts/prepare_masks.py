@@ -1,13 +1,8 @@
 """Bring the masks of a scene's frames into one form."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.masks import prepare_masks
 from triptych.workflow.files import write_json
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

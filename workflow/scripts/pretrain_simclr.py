@@ -4,15 +4,11 @@ import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triptych.experiments.experiment import experiment_of
 from triptych.experiments.training import run_training
 from triptych.ssl.simclr import pretrain
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

@@ -1,14 +1,9 @@
 """Train and test one linear classifier on a frozen encoder and augmented images."""
 
-from typing import TYPE_CHECKING
-
 from triptych.experiments.experiment import experiment_of
 from triptych.experiments.training import run_training
 from triptych.ssl.sgd_probe import sgd_probe
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

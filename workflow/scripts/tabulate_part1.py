@@ -1,15 +1,12 @@
 """The accuracy table of part 1, with the other evaluations of its encoders."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.report.class_results import class_table
 from triptych.report.part1_results import read_self_supervision
 from triptych.report.part1_tables import accuracy_rows, accuracy_table, evaluations_table
 from triptych.report.tables import write_tables
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 
 def main(results: dict[str, Any], targets: list[str]) -> None:

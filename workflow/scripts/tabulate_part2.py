@@ -1,7 +1,7 @@
 """Tables of part 2: errors in the published layout and against it, differences, costs; parameters."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -19,9 +19,6 @@ from triptych.report.part2_tables import (
 from triptych.report.results import read_result
 from triptych.report.tables import Table, write_tables
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 Tables = dict[str, tuple[Sequence[Table], pd.DataFrame]]
 

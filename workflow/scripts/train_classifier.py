@@ -1,15 +1,11 @@
 """Train, choose and test one classifier."""
 
 import importlib
-from typing import TYPE_CHECKING
 
 from triptych.classify.classifier import train_classifier
 from triptych.experiments.experiment import experiment_of
 from triptych.experiments.training import run_training
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:

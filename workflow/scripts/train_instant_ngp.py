@@ -1,46 +1,22 @@
-"""Train one scene by NVlabs' instant-ngp."""
+"""Check the build of NVlabs' instant-ngp, then train one scene by it."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 from triptych.radiance.instant_ngp import Program
 from triptych.radiance.instant_ngp_scene import train
 from triptych.scenes.scene import read_scene
 from triptych.workflow.files import write_json
-from triptych.workflow.job import Job, job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
-
-
-def main(
-    *,
-    transforms: Path,
-    program: Program,
-    options: dict[str, Any],
-    snapshot: Path,
-    metrics: Path,
-    running: Job,
-) -> None:
-    """Check the build, then train by the recipe `options`."""
-    version = program.check()
-    scene = read_scene(transforms, downscale=options["downscale"])
-    training, _ = scene.split(options["holdout"])
-    with TemporaryDirectory(dir=snapshot.parent) as scratch:
-        seconds = train(program, scene, training, snapshot, Path(scratch).resolve(), steps=options["steps"])
-    numbers = {"backend": f"instant-ngp {version}", "steps": options["steps"], "training_seconds": seconds}
-    provenance = running.provenance(recipe=options, wall_seconds=seconds, device="cuda")
-    write_json(metrics, {**numbers, "provenance": provenance})
-
+from triptych.workflow.job import job
 
 if "snakemake" in globals():
     with job(snakemake) as running:
-        main(
-            transforms=Path(snakemake.input.transforms),
-            program=Program(**snakemake.params.program),
-            options=snakemake.params.recipe,
-            snapshot=Path(snakemake.output.snapshot),
-            metrics=Path(snakemake.output.metrics),
-            running=running,
-        )
+        program, recipe = Program(**snakemake.params.program), snakemake.params.recipe
+        version, steps, target = program.check(), recipe["steps"], Path(snakemake.output.snapshot)
+        scene = read_scene(snakemake.input.transforms, downscale=recipe["downscale"])
+        training, _ = scene.split(recipe["holdout"])
+        with TemporaryDirectory(dir=target.parent) as scratch:
+            seconds = train(program, scene, training, target, Path(scratch).resolve(), steps=steps)
+        numbers = {"backend": f"instant-ngp {version}", "steps": steps, "training_seconds": seconds}
+        provenance = running.provenance(recipe=recipe, wall_seconds=seconds, device="cuda")
+        write_json(snakemake.output.metrics, {**numbers, "provenance": provenance})

@@ -1,6 +1,6 @@
 """The page: everything that was run, in one file; and a few lines of it for the terminal."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triptych.report.page import part_answers, render_page, summary
 from triptych.report.part1 import self_supervision_section
@@ -9,9 +9,6 @@ from triptych.report.part2 import grid_section
 from triptych.report.part3 import scene_section
 from triptych.workflow.files import write_text
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 
 def main(

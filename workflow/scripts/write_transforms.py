@@ -1,13 +1,8 @@
 """Write a scene's cameras in instant-ngp's format."""
 
-from typing import TYPE_CHECKING
-
 from triptych.sfm.scene_frame import write_transforms
 from triptych.workflow.files import read_json
 from triptych.workflow.job import job
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 if "snakemake" in globals():
     with job(snakemake) as running:
