@@ -1,6 +1,5 @@
 """What the reproduced report published: results, training curves, recipes, and the names it uses."""
 
-import csv
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -35,11 +34,8 @@ def is_own(dataset: Mapping[str, Any]) -> bool:
 
 @cache
 def _results() -> dict[tuple[str, str, str], float]:
-    with open(FOLDER / "published_results.csv", newline="", encoding="utf-8") as stream:
-        return {
-            (row["experiment"], row["run"], row["metric"]): float(row["value"])
-            for row in csv.DictReader(stream)
-        }
+    table = pd.read_csv(FOLDER / "published_results.csv", index_col=["experiment", "run", "metric"])
+    return table["value"].to_dict()
 
 
 def published_value(experiment: str, run: str, metric: str) -> float | None:
@@ -76,8 +72,7 @@ def published_epochs(run: str) -> int | None:
 @cache
 def published_recipes() -> dict[str, Any]:
     """Data sets, networks and recipes of the published trainings: see `published_recipes.yaml`."""
-    recipes: dict[str, Any] = yaml.safe_load((FOLDER / "published_recipes.yaml").read_text(encoding="utf-8"))
-    return recipes
+    return yaml.safe_load((FOLDER / "published_recipes.yaml").read_text(encoding="utf-8"))
 
 
 def same_dataset(experiment: str, dataset: Mapping[str, Any]) -> bool:

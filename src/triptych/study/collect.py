@@ -36,8 +36,7 @@ class Finished:
     @property
     def provenance(self) -> Mapping[str, Any]:
         """Where it comes from."""
-        found: Mapping[str, Any] = self.values["provenance"]
-        return found
+        return self.values["provenance"]
 
     @property
     def main(self) -> Path:
@@ -123,8 +122,7 @@ def _dataset_of(config: Mapping[str, Any], result: Finished) -> str:
     kind, name = result.name.split("/")[:2]
     if kind == "subsets":
         return name
-    dataset: str = config["grid" if kind == "grid" else "self_supervision"]["dataset"]
-    return dataset
+    return config["grid" if kind == "grid" else "self_supervision"]["dataset"]
 
 
 def _data_differences(config: Mapping[str, Any], result: Finished) -> list[str]:

@@ -40,8 +40,7 @@ WORDS = {
 
 def read_rows(study: Path) -> list[dict[str, Any]]:
     """The rows of `table.yaml`."""
-    rows: list[dict[str, Any]] = yaml.safe_load((study / ROWS).read_text(encoding="utf-8"))
-    return rows
+    return yaml.safe_load((study / ROWS).read_text(encoding="utf-8"))
 
 
 def results_table(study: Path, language: str) -> str:
