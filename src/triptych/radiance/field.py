@@ -66,8 +66,7 @@ class Field(nn.Module):
 
     def _geometry(self, positions: Tensor) -> Tensor:
         within_box = (positions - 0.5) / self.shape.aabb_scale + 0.5
-        geometry: Tensor = self.density_network(self.grid(within_box))
-        return geometry
+        return self.density_network(self.grid(within_box))
 
     @staticmethod
     def _density(geometry: Tensor) -> Tensor:

@@ -43,8 +43,7 @@ def _lens(cameras: Cameras, index: int) -> dict[str, Any]:
 
 def _pose(cameras: Cameras, index: int) -> list[list[float]]:
     rotation, position = cameras.rotation[index].double().numpy(), cameras.position[index].double().numpy()
-    matrix: list[list[float]] = WORLD.pose(rotation, position).tolist()
-    return matrix
+    return WORLD.pose(rotation, position).tolist()
 
 
 def write_dataset(scene: Scene, index: list[int], folder: Path) -> Path:

@@ -79,8 +79,7 @@ class Checkpoints:
             if saved.get("fingerprint") == self.fingerprint:
                 log.info("resuming from %s", path)
                 self._compare_conditions(saved["conditions"])
-                state: dict[str, Any] = saved["state"]
-                return state
+                return saved["state"]
             log.info("%s is of another recipe, data set or version of the code; not resumed", path)
             self._others.append(path)
         return None

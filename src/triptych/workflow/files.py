@@ -204,8 +204,7 @@ def read_array(path: str | Path) -> NDArray[Any]:
         TriptychError: the file is damaged.
     """
     try:
-        array: NDArray[Any] = np.load(path)
-        return array
+        return np.load(path)
     except (ValueError, EOFError) as error:
         raise TriptychError(f"{path} cannot be read ({error}); delete it and run again") from error
 
