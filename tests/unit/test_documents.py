@@ -47,6 +47,7 @@ OTHERS = {
         "tensorboard",
         "nano",
         "sinfo",
+        "sbatch",
     ),
     *("ns-train", "opensplat", "brush", "colmap", "python3", "apt-get", "moto_server"),
 }

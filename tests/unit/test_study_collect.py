@@ -166,6 +166,19 @@ def test_some_results_are_chosen_by_name(run: Path, capsys: pytest.CaptureFixtur
     assert collect(run, "--only", "grid/vit-cutmix") == 0
 
 
+def test_results_of_a_scene_have_no_data_set(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = Path("results/scenes/orbit/views.json")
+    (run / views).parent.mkdir(parents=True)
+    facts = {"revision": "0123456789ab", "data": "d" * 16}
+    recipe = CONFIG["reconstruction"]["views"]
+    write_json(run / views, {"psnr": 27.0, "provenance": provenance(recipe=recipe, wall_seconds=9) | facts})
+    monkeypatch.chdir(run)
+    write_record([str(views)])
+    monkeypatch.chdir(ROOT)
+    assert collect(run) == 0
+    assert "scenes/orbit/views.json" in files(run.parent / "study")
+
+
 def test_a_folder_without_results_is_one_clear_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

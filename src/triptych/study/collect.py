@@ -167,7 +167,8 @@ def collect(
     wanted = [result for result in found if not chosen or result.name.startswith(tuple(chosen))]
     if not any(not result.name.startswith("data/") for result in wanted):
         raise TriptychError(f"{run}: no finished result{' of ' + ', '.join(chosen) if chosen else ''} yet")
-    used = {result.provenance["data"]["name"] for result in wanted if "data" in result.provenance}
+    on_images = [result for result in wanted if not result.name.startswith(("data/", "scenes/"))]
+    used = {_dataset_of(config, result) for result in on_images}
     wanted = [
         result
         for result in found
