@@ -46,6 +46,8 @@ rule all:
 
 
 onstart:
+    if terminal:
+        terminal.stop_at_signals()
     recheck_sizes()
     expect_times()
 

@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+import psutil
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -32,6 +34,8 @@ from snakemake_logger_plugin_triptych.running import Running
 LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # as in `triptych.workflow.job`
 NOTHING = "Nothing to be done"  # how Snakemake's message begins
 EVERY = 60.0  # seconds between two lines of progress where there is no terminal
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE_SECONDS = 60.0  # in which jobs end after SIGTERM, on which a training saves
 NOISE = re.compile(  # the failed job has its own line
     r"Exiting because a job execution failed|Job failed, going on|At least one job did not complete"
     r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
@@ -43,7 +47,7 @@ ASCII = {**dict.fromkeys("“”", '"'), "’": "'", "×": "x", "−": "-", "–
 _expected: dict[str, float] = {}  # seconds, by `_key`
 _when_nothing_is_to_be_done: list[Callable[[], None]] = []
 _interrupted = threading.Event()
-_bars: list[Live] = []
+_handlers: list["LogHandler"] = []
 
 
 def expect(seconds: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
@@ -58,13 +62,46 @@ def when_nothing_is_to_be_done(show: Callable[[], None]) -> None:
 
 def remove_bar() -> None:
     """Before the last lines of a run: while there is a bar, long lines are broken, also addresses."""
-    for bar in _bars:
-        bar.stop()
+    for handler in _handlers:
+        handler.live.stop()
+
+
+def stop_at_signals() -> None:
+    """Stop the run at the first of `SIGNALS`, unless it is ignored, as SIGHUP under nohup.
+
+    Called again when jobs start: by then Snakemake's scheduler has taken SIGTERM, and would wait for the
+    running jobs to finish.
+    """
+    for handler in _handlers:
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handler.interrupt)
 
 
 def was_interrupted() -> bool:
-    """Whether the user pressed Ctrl-C."""
+    """Whether one of `SIGNALS` stopped the run."""
     return _interrupted.is_set()
+
+
+def _end_jobs() -> None:
+    """Send SIGTERM to the jobs, which a terminal does only for Ctrl-C, and wait until they have ended.
+
+    Their shells may end before them. They are not reaped here: Snakemake reads their exit codes.
+    """
+    jobs = psutil.Process().children(recursive=True)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for job in jobs:
+        with suppress(psutil.Error):
+            job.terminate()
+    while any(map(_is_alive, jobs)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _is_alive(job: psutil.Process) -> bool:
+    try:
+        return job.is_running() and job.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _plain_characters(error: UnicodeError) -> tuple[str, int]:
@@ -142,10 +179,9 @@ class LogHandler(LogHandlerBase):
         self.live = Live(
             console=self.console, get_renderable=self._picture, refresh_per_second=2, transient=True
         )
-        _bars.append(self.live)
+        _handlers.append(self)
         threading.Thread(target=self._watch, daemon=True).start()
-        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._interrupt)
+        stop_at_signals()
 
     def _divert_jobs(self) -> TextIO:
         """The terminal, of which jobs get only what `_pass_on` lets through.
@@ -164,7 +200,7 @@ class LogHandler(LogHandlerBase):
         return terminal
 
     def _pass_on(self, pipe: TextIO) -> None:
-        """Show what jobs print, but after Ctrl-C none of their tracebacks."""
+        """Show what jobs print, but none of their tracebacks when they are stopped."""
         for line in pipe:
             if not was_interrupted():
                 self._say(line.rstrip())
@@ -205,13 +241,17 @@ class LogHandler(LogHandlerBase):
             self.passing.join(timeout=0.5)  # a job that is still alive holds the pipe
         super().close()
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Stop Snakemake once; a second Ctrl-C is for the jobs, which receive it, too."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
         _interrupted.set()
         if self.running:
-            self._say("Stopping. Trainings save their state first; Ctrl-C again stops them at once.")
-        sys.exit(128 + number)  # Snakemake ends its jobs; a KeyboardInterrupt would show a traceback
+            again = "; Ctrl-C again stops them at once" if number == signal.SIGINT else ""
+            self._say(f"Stopping. Trainings save their state first{again}.")
+        if number != signal.SIGINT:
+            _end_jobs()
+        sys.exit(128 + number)  # Snakemake ends; a KeyboardInterrupt would show a traceback
 
     def _plan(self, jobs_of_rules: dict[str, int]) -> None:
         """Begin a bar over these jobs."""
@@ -238,7 +278,7 @@ class LogHandler(LogHandlerBase):
         if job is None:  # it could not be started
             return
         self._warn(job)
-        if was_interrupted() and not job.errors:
+        if (was_interrupted() or job.stopped) and not job.errors:
             self._say(f"stopped: {job.title}")
             return
         log = f" (log: {job.log.absolute()})" if job.log else ""
@@ -252,7 +292,8 @@ class LogHandler(LogHandlerBase):
             self._say(f"{job.title}: {warning}", "yellow")
 
     def _say(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style), soft_wrap=True)
+        with suppress(OSError):  # the terminal is closed
+            self.console.print(Text(text, style), soft_wrap=True)
 
     def _watch(self) -> None:
         """Show warnings while their jobs run and, where no bar is drawn, a line of progress now and then."""

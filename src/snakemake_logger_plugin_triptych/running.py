@@ -23,6 +23,7 @@ class Running:
         share, words: its progress, 0 to 1 and in words, by the log.
         resumed: `share` when progress was first seen; None until then.
         errors: those in the log.
+        stopped: whether the log ends with the line of a job that a signal ended.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Running:
     words: str = ""
     resumed: float | None = None
     errors: list[str] = field(default_factory=list)
+    stopped: bool = False
     _read: int = 0  # bytes of the log
 
     def elapsed(self) -> str:
@@ -44,6 +46,7 @@ class Running:
         """Take progress and errors from what is new in the log; return the new warnings."""
         warnings = []
         for line in self._new_lines():
+            self.stopped = line.endswith(" INFO stopped")
             if " WARNING " in line:
                 warnings.append(line.split(" WARNING ", 1)[1])
             elif " ERROR " in line:

@@ -59,7 +59,7 @@ class ClusterStudy:
             yield process
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)  # cancels its jobs; after SIGTERM it would wait for them
+                process.send_signal(signal.SIGINT)  # cancels its jobs
                 try:
                     process.wait(timeout=30)
                 except subprocess.TimeoutExpired:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from conftest import SNAKEMAKE
 
 SNAKEFILE = r"""
 import sys
-from snakemake_logger_plugin_triptych import when_nothing_is_to_be_done
+from snakemake_logger_plugin_triptych import stop_at_signals, when_nothing_is_to_be_done
 
 when_nothing_is_to_be_done(lambda: print("the report is there", file=sys.stderr))
 
@@ -71,12 +72,40 @@ rule loading:
         "Training “a” × b"
     shell:
         "python -c 'import time; open(\"started\", \"w\"); time.sleep(60)'"
+
+rule training:
+    output:
+        "training.txt",
+    log:
+        "logs/training.log",
+    message:
+        "Training, seed 3"
+    shell:
+        "python train.py {log}; touch {output}"
+
+onstart:
+    stop_at_signals()
+"""
+TRAINING = """
+import signal, sys, time
+
+def save(*_):
+    time.sleep(1)
+    print("10:00:01 INFO stopped", file=log, flush=True)
+    sys.exit(143)
+
+log = open(sys.argv[1], "w")
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, save)
+open("started", "w")
+time.sleep(60)
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "train.py").write_text(TRAINING)
     return tmp_path
 
 
@@ -153,6 +182,26 @@ def test_ctrl_c_twice_shows_no_traceback_although_a_job_still_loads_its_librarie
     assert shown.splitlines() == [
         "Stopping. Trainings save their state first; Ctrl-C again stops them at once.",
         'stopped: Training "a" x b',
+        "Stopped. Run the same command again to continue.",
+    ]
+
+
+@pytest.mark.parametrize(("send", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGHUP)])
+def test_a_signal_to_snakemake_or_to_all_stops_the_jobs_and_is_no_failure(
+    folder: Path, send: Callable[[int, int], None], number: int
+) -> None:
+    process = subprocess.Popen(
+        command("training.txt"), cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (folder / "started").exists():
+        time.sleep(0.1)
+    send(process.pid, number)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert (folder / "logs/training.log").read_text().endswith("INFO stopped\n")
+    assert shown.splitlines() == [
+        "Stopping. Trainings save their state first.",
+        "stopped: Training, seed 3",
         "Stopped. Run the same command again to continue.",
     ]
 
