@@ -1,6 +1,7 @@
 """The checks before all trainings: all that does not fit the data, at once, with the key and a value."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from snakemake.utils import update_config
 from triptych.checks import networks
 from triptych.checks.networks import check_networks, saved_bytes, smaller_batches
 from triptych.checks.sizes import SizeChecks
+from triptych.checks.study import check_all
 from triptych.config.checks import check_trainings
 from triptych.config.sizes import sizes_of, training_mb
 from triptych.data.packed import PackedDataset
@@ -127,6 +129,39 @@ def test_a_network_that_does_not_fit_the_images_is_named_once_for_all_its_cells(
     problems, _ = check(dataset([30, 12, 6]), architectures={"vit": {"options": {"patch": 3}}})
     assert len(problems) == 1
     assert "config: architectures.vit: vit: patch (3) must divide the image size (8)" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "expected"),
+    [
+        ({"shar": 0.25}, "return images, targets", "augment: got an unexpected keyword argument 'shar'"),
+        ({}, "return tensr, targets", "augment fails: NameError: name 'tensr' is not defined"),
+        ({}, "return images[:1], targets", "must return images and targets in the shapes that it was given"),
+    ],
+)
+def test_an_augmentation_that_fails_is_named_before_anything_trains(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    body: str,
+    expected: str,
+) -> None:
+    source = f"def augment(images, targets, *, generator, share=0.5):\n    {body}\n"
+    (tmp_path / "own_stripes.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("own_stripes", None)
+    entry = {"title": "Stripes", "module": "own_stripes", "options": options}
+    sizes = sizes_of(
+        config(
+            parts=["grid"],
+            augmentations={"stripes": entry},
+            grid={"dataset": "shapes", "architectures": ["vit"], "augmentations": ["baseline", "stripes"]},
+        ),
+        "shapes",
+    )
+    (problem,) = check_all(dataset([30, 12]), sizes).problems
+    assert problem.startswith("config: augmentations.stripes: augmentation module 'own_stripes': ")
+    assert expected in problem
 
 
 def test_a_split_that_leaves_a_class_without_training_images_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Compare what all parts ask of a data set with its sizes, and try their networks, before anything trains."""
+"""Compare what all parts ask of a data set with its sizes, and try networks and augmentations, before anything trains."""
 
 from pathlib import Path
 

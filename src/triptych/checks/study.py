@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from triptych.checks.augmentations import check_augmentations
 from triptych.checks.networks import check_networks
 from triptych.checks.sizes import SizeChecks, check_sizes
 from triptych.data.packed import PackedDataset, load_packed
@@ -14,12 +15,15 @@ from triptych.workflow.files import read_json
 
 
 def check_all(dataset: PackedDataset, sizes: Mapping[str, Any], *, memory: bool = True) -> SizeChecks:
-    """Check sizes and networks; `sizes` as `triptych.config.sizes.sizes_of` returns them.
+    """Check sizes, networks and augmentations; `sizes` as `triptych.config.sizes.sizes_of` returns them.
 
     With `memory`, batches are compared with the memory of this machine.
     """
     checks = check_sizes(dataset, sizes)
     checks.problems += check_networks(dataset, checks.trainings, memory=memory)
+    if dataset.labelled:
+        for part in sizes.values():
+            checks.problems += check_augmentations(dataset, part.get("augmentations", {}))
     checks.problems[:] = dict.fromkeys(checks.problems)
     return checks
 

@@ -1,6 +1,6 @@
 """The settings that must fit the data, and the memory that trainings are expected to need."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from triptych.config.cells import cell_name, cell_recipe, encoder_architecture, grid_cells, simclr_recipe
@@ -39,6 +39,7 @@ def sizes_of(config: Config, dataset: str) -> dict[str, Any]:
             "label_fraction": _only(learning["label_fraction"], "percents", "folds"),
             "knn": _only(learning["knn"], "k"),
             "feature_map": _only(learning["feature_map"], "points", "perplexity"),
+            **_own_augmentations(config, filter(None, [learning["supervised"]["augmentation"]])),
         }
     if "grid" in config["parts"] and grid["dataset"] == dataset:
         cells = [
@@ -48,8 +49,19 @@ def sizes_of(config: Config, dataset: str) -> dict[str, Any]:
             if cell_name(architecture, augmentation) in grid_cells(config)
         ]
         distinct = [cell for number, cell in enumerate(cells) if cell not in cells[:number]]
-        sizes["grid"] = {"validation": grid["validation"], "cells": distinct}
+        sizes["grid"] = {
+            "validation": grid["validation"],
+            "cells": distinct,
+            **_own_augmentations(config, grid["augmentations"]),
+        }
     return sizes
+
+
+def _own_augmentations(config: Config, names: Iterable[str]) -> dict[str, Any]:
+    """`augmentations`: `module` and `options`, by name, of those that are modules; empty without any."""
+    entries = {name: config["augmentations"][name] for name in names}
+    own = {name: _only(entry, "module", "options") for name, entry in entries.items() if entry.get("module")}
+    return {"augmentations": own} if own else {}
 
 
 def _cell(config: Config, architecture: str, augmentation: str) -> dict[str, Any]:
