@@ -24,6 +24,10 @@ def test_what_to_do_stands_beside_the_message() -> None:
     assert "| gpus is … but device '…' supports one worker only | set gpus: 1 |" in page()
 
 
+def test_every_topic_says_what_to_do_where_a_message_does_not() -> None:
+    assert page().count("Where the second column is empty: ") == page().count("\n## ") == len(collect())
+
+
 def test_no_message_stands_there_without_words() -> None:
     for kinds in collect().values():
         for texts in kinds.values():

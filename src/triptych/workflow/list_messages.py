@@ -39,6 +39,21 @@ TOPICS = {  # and the modules below `src/triptych`: of all beginnings of a path 
     "Tables, figures and the page": ("report", "study"),
     "The machine and the run": ("",),
 }
+OTHERWISE = {  # what to do where a message itself does not say it
+    "The config": "change the key that the line begins with",
+    "Settings that do not fit the images": "change the setting that the line begins with",
+    "Images and data sets": "correct the file or folder that the line begins with, or remove it",
+    "Films, photographs and camera poses": "[if a scene fails](capture_trouble.md) has causes and remedies",
+    "Scene files": "write the file again with the program that made it, or correct it in an editor",
+    "Radiance fields": "[if a scene fails](capture_trouble.md) has causes and remedies",
+    "Trainings and evaluations": "change the setting that the line names; a warning may be ignored",
+    "Your own architectures and augmentations": "correct the file that the line names, and run again",
+    "Downloads and archives of CIFAR": "the next mirror is tried; if all fail, the last line says what to do",
+    "Predictions and export": "correct the argument that the line names",
+    "The viewer": "correct the argument that the line names",
+    "Tables, figures and the page": "correct the argument or the file that the line names",
+    "The machine and the run": "the line says where; after that, run the same command again",
+}
 GAP = "…"
 PREFACE = """# Error messages and warnings
 
@@ -139,7 +154,7 @@ def page() -> str:
     """The text of docs/messages.md."""
     lines = [PREFACE]
     for topic, kinds in collect().items():
-        lines.append(f"## {topic}\n")
+        lines.append(f"## {topic}\n\nWhere the second column is empty: {OTHERWISE[topic]}.\n")
         for kind, texts in sorted(kinds.items()):
             lines += [f"| {kind} | what to do |", "| --- | --- |"]
             lines += [
