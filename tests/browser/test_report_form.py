@@ -109,6 +109,30 @@ def test_curves_can_be_logarithmic(visit: Visit) -> None:
     assert figure.evaluate(scale) == "linear"
 
 
+def test_logarithmic_panels_share_their_range_and_name_whole_values(visit: Visit) -> None:
+    figure = curves(visit, "Validation top-1 error (%) of every cell")
+    figure.get_by_role("button", name="logarithmic").click()
+    axes = "figure => [...figure.querySelectorAll('.js-plotly-plot')].map(plot => plot.layout.yaxis)"
+    panels = figure.evaluate(axes)
+    assert len(panels) > 1 and all(panel["range"] == panels[0]["range"] for panel in panels)
+    assert panels[0]["ticktext"] == ["30", "50", "70"] == [f"{value:g}" for value in panels[0]["tickvals"]]
+
+
+def test_on_a_logarithmic_scale_zero_stands_at_the_lower_edge(visit: Visit) -> None:
+    panel = "{ y: { range: [0, 100] }, lines: [{ y: [0, 2, null, 90] }] }"
+    [scale] = visit.page.evaluate(f"logarithmic([{panel}])")
+    low, high = (10**end for end in scale["range"])
+    assert low < scale["floor"] < 2 and high > 90
+    assert scale["ticks"][0] == [scale["floor"], "0"]
+    assert [text for _, text in scale["ticks"]] == ["0", "2", "5", "10", "20", "50", "100"]
+
+
+def test_a_wide_table_fits_or_shows_that_it_scrolls(visit: Visit) -> None:
+    table = visit.page.get_by_role("region", name="Training cost of one seed")
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert "local" in table.evaluate("box => getComputedStyle(box).backgroundAttachment")
+
+
 def test_the_cameras_turn_by_mouse_and_keys(visit: Visit) -> None:
     figure = curves(visit, "Cameras, their directions of view")
     canvas = figure.locator("canvas")

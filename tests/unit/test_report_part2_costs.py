@@ -26,6 +26,11 @@ def test_costs_are_means_over_seeds_with_every_machine_that_was_used() -> None:
     assert "Machine 1: a CPU; 2 threads a training." in text and "Machine 2: another; 1 thread" in text
 
 
+def test_a_single_machine_has_no_column() -> None:
+    table = cost_table(grid_of({("net", "baseline"): runs("net-baseline", 20.0)}))
+    assert "Machine" not in table.header and "Machine: a CPU; 2 threads a training." in table.notes
+
+
 def test_the_formulas_parts_and_the_rest_add_up_to_the_total() -> None:
     rows = parameter_rows(MODELS)
     for name, model in MODELS.items():

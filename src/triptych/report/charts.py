@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+SYMBOLS = {"D": "diamond", "_": "line-ew-open"}  # Plotly's names of markers that are no discs
 AUTOMATIC = "_child"  # how matplotlib begins the label of a line that has none
 DESCRIPTION = re.compile(r"<dc:description>(.*?)</dc:description>", re.DOTALL)
 
@@ -76,6 +77,7 @@ def _style(line: Line2D) -> dict[str, Any]:
         "opacity": line.get_alpha() or 1,
         "dash": {"-": "", "None": "", ":": "dot"}.get(drawn, "dash"),
         "marker": line.get_markersize() if line.get_marker() not in ("", "None", None) else 0,
+        "symbol": SYMBOLS.get(str(line.get_marker()), ""),
     }
     return {key: value for key, value in style.items() if value}
 

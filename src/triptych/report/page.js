@@ -41,32 +41,56 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
 const plotly = () => window.Plotly ?? (element(document.head, "script", { textContent: document.getElementById("plotly").textContent }), window.Plotly);
 
-const traces = (panel) => panel.lines.map((line) => ({
-  x: line.x, y: line.y, name: plain(line.name), opacity: line.opacity ?? 1,
+// Panels that share their axis share it on a logarithmic scale, too. On it, zero is drawn at the lower edge.
+const logarithmic = (panels) => {
+  const shared = {};
+  for (const { y, lines } of panels) (shared[y.range] ??= []).push(...lines.flatMap((line) => line.y).filter((value) => value !== null));
+  return panels.map(({ y }) => {
+    const positive = shared[y.range].filter((value) => value > 0), zero = positive.length < shared[y.range].length;
+    const [least, most] = positive.length ? [Math.min(...positive), Math.max(...positive)] : [1, 1];
+    const margin = Math.max(1.03, (most / least) ** 0.05), low = least / margin ** (zero ? 3 : 1), high = most * margin;
+    return { floor: low * margin ** 0.2, range: [low, high].map(Math.log10), ticks: [...(zero ? [[low * margin ** 0.2, "0"]] : []), ...ticksOf(least / margin ** 0.9, most * margin ** 0.9)] };
+  });
+};
+// Of its own, a logarithmic axis labels what lies between two powers of ten with single digits.
+const ticksOf = (low, high) => {
+  const powers = [], found = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) powers.push(10 ** power);
+  const steps = [[1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]].map((parts) => powers.flatMap((power) => parts.map((part) => part * power)).filter((value) => value >= low && value <= high));
+  const enough = steps.find((values) => values.length > 2);
+  if (enough) return enough.map((value) => [value, `${+value.toPrecision(3)}`]);
+  const rough = (high - low) / 4, power = 10 ** Math.floor(Math.log10(rough)), step = power * [1, 2, 5, 10].find((part) => part * power >= rough);
+  for (let value = Math.ceil(low / step) * step; value <= high; value += step) found.push([value, `${+value.toPrecision(4)}`]);
+  return found;
+};
+
+const traces = (panel, scale) => panel.lines.map((line) => ({
+  x: line.x, y: scale ? line.y.map((value) => value === null ? null : Math.max(value, scale.floor)) : line.y, customdata: line.y, name: plain(line.name), opacity: line.opacity ?? 1,
   mode: [line.width && "lines", (line.marker || line.x.length === 1) && "markers"].filter(Boolean).join("+"),
   line: { color: colour(line.colour), width: line.width, dash: line.dash ?? "solid" },
-  marker: { color: colour(line.colour), size: line.marker ?? 4 },
-  hoverinfo: line.name ? undefined : "skip", hovertemplate: line.name ? "%{y:.4~g}" : undefined,
+  marker: { color: colour(line.colour), size: line.marker ?? 4, symbol: line.symbol ?? "circle" },
+  hoverinfo: line.name ? undefined : "skip", hovertemplate: line.name ? "%{customdata:.4~g}" : undefined,
 }));
-const axis = ({ title, type, range }, log) => ({
-  title: { text: plain(title), standoff: 4 }, type: log ? "log" : type, autorange: log,
-  range: type === "log" ? range.map(Math.log10) : range, nticks: 5, zeroline: false, fixedrange: true,
+const axis = ({ title, type, range }, scale) => ({
+  title: { text: plain(title), standoff: 4 }, type: scale ? "log" : type,
+  range: scale?.range ?? (type === "log" ? range.map(Math.log10) : range), nticks: 5, zeroline: false, fixedrange: true,
   gridcolor: colour("var(--rule)"), linecolor: colour("var(--rule)"), automargin: true,
+  ...(scale ? { tickvals: scale.ticks.map(([value]) => value), ticktext: scale.ticks.map(([, text]) => text) } : {}),
 });
-const layout = (panel, log, unit, height) => ({
+const layout = (panel, scale, unit, height) => ({
   height, margin: { l: 34, r: 6, t: 4, b: 34 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
   font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("var(--muted)") },
   showlegend: false, dragmode: false, hovermode: "x unified",
   hoverlabel: { bgcolor: colour("var(--raised)"), bordercolor: colour("var(--rule)"), namelength: -1, font: { size: 11, color: colour("var(--ink)") } },
   xaxis: { ...axis(panel.x), showgrid: false, showline: true, unifiedhovertitle: { text: `${plain(unit)} %{x:.4~g}` } },
-  yaxis: axis(panel.y, log),
+  yaxis: axis(panel.y, scale),
 });
 
 const nameLines = (figure, lines) => {
   const names = element(figure, "p", { className: "legend" });
   for (const { name, colour, width, opacity = 1, dash = "" } of lines) {
     const item = element(names, "span", { textContent: name });
-    item.prepend(Object.assign(document.createElement("i"), { className: width ? dash : "mark" }));
+    item.prepend(Object.assign(document.createElement("i"), { className: width ? dash : "point" }));
     item.style = `--colour: ${colour}; --width: ${width}px; --opacity: ${opacity}`;
   }
   return names;
@@ -77,13 +101,14 @@ const drawCurves = (figure, { columns, panels, legend }) => {
   charts.style.setProperty("--columns", columns);
   charts.style.setProperty("--few", columns > 3 ? 2 : 1);
   const unit = panels.map((panel) => panel.x.title).find(Boolean) ?? "";  // the lowest panels name it for all
+  const scales = logarithmic(panels);
   let log = false;
   const places = panels.map((panel) => {
     const place = element(charts, "div");
     element(place, "p", { textContent: panel.title });
     return element(place, "div");
   });
-  const draw = () => panels.forEach((panel, index) => plotly().react(places[index], traces(panel), layout(panel, log, unit, panels.length > 1 ? 190 : 270), { displayModeBar: false, responsive: true }));
+  const draw = () => panels.forEach((panel, index) => plotly().react(places[index], traces(panel, log && scales[index]), layout(panel, log && scales[index], unit, panels.length > 1 ? 190 : 270), { displayModeBar: false, responsive: true }));
   const names = nameLines(figure, legend);
   const button = element(names, "button", { type: "button", textContent: "logarithmic" });
   const press = () => button.setAttribute("aria-pressed", log);

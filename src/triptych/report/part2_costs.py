@@ -45,7 +45,7 @@ def cost_rows(grid: Grid) -> pd.DataFrame:
 
 
 def cost_table(grid: Grid) -> Table:
-    """One row per cell: errors, FLOPs, time and speed of one training; machines by number below."""
+    """One row per cell: errors, FLOPs, time and speed of one training; machines below, several by number."""
     errors = [grid.estimates(metric) for metric in grid.metrics]
     costs = {cell: _costs(results, grid.metrics) for cell, results in grid.cells.items()}
     machines = dict.fromkeys(cost["hardware"] for cost in costs.values())
@@ -56,8 +56,9 @@ def cost_table(grid: Grid) -> Table:
         "Operations (PFLOP)": lambda cost: f"{cost['training_flops'] / PETA:.3g}",
         "Wall time": lambda cost: duration(cost["wall_seconds"]),
         "Images per second": lambda cost: f"{cost['images_per_second']:.0f}",
-        "Machine": lambda cost: numbers[cost["hardware"]],
     }
+    if len(machines) > 1:
+        columns["Machine"] = lambda cost: numbers[cost["hardware"]]
     rows: list[tuple[Value, ...]] = [
         (
             grid.title(cell),
@@ -76,7 +77,10 @@ def cost_table(grid: Grid) -> Table:
         header=("Cell", *[f"{title} (%, ↓)" for title in grid.metrics.values()], *columns),
         rows=rows,
         notes=(
-            *(f"Machine {number}: {machine}." for machine, number in numbers.items()),
+            *(
+                f"Machine{f' {number}' * (len(machines) > 1)}: {machine}."
+                for machine, number in numbers.items()
+            ),
             "PFLOP: 10¹⁵ floating-point operations of matrix products and convolutions. An image counts "
             "three forward passes an epoch; operations inside recurrent layers are not counted.",
             "Wall time is a mean over the seeds and includes evaluation. Cells that share a machine slow "
