@@ -90,6 +90,30 @@ def test_what_is_not_used_is_named_by_reason(tmp_path):
     assert line.startswith("11 skipped: beside the folders (1): README.md; ") and "\n" not in line
 
 
+@pytest.mark.parametrize("name", [".thumbnails", ".AppleDouble", ".git", "@eaDir", "__MACOSX"])
+@pytest.mark.parametrize("prefix", ["", "train/"])
+def test_hidden_folders_with_images_are_skipped_and_named_at_every_level(tmp_path, name, prefix):
+    touch(
+        tmp_path,
+        *(f"{prefix}{image}" for image in ("a/1.png", "b/1.png", f"{name}/1.png", f"a/{name}/1.png")),
+    )
+    touch(tmp_path, f"{name}/a/1.png")
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("a", "b") and len(listing.parts["train"]) == 2
+    assert set(listing.skipped) == {"hidden folders"}
+    expected = {name, f"{prefix}{name}", f"{prefix}a/{name}"}
+    assert set(listing.skipped["hidden folders"]) == expected
+
+
+def test_all_classes_that_cannot_be_used_are_named_at_once(tmp_path):
+    touch(tmp_path, "train/a/1.png", "train/b/x.raw", "train/c/1.png", "test/d/1.png", "val/e/1.png")
+    with pytest.raises(TriptychError) as caught:
+        list_folder(tmp_path)
+    lines = str(caught.value).splitlines()
+    expected = {str(tmp_path / name) for name in ("train/b", "val/e", "test/d")}
+    assert {line.split(" ")[0] for line in lines} == expected and len(lines) == 3
+
+
 def test_links_to_folders_are_followed(tmp_path):
     touch(tmp_path / "store", "x/1.png", "y/1.png")
     (tmp_path / "mine/train").mkdir(parents=True)
@@ -101,7 +125,10 @@ def test_links_to_folders_are_followed(tmp_path):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["train/a/1.png", "train/b/1.png", "train/.net/1.png"], r"train/\.net has images, .* hidden"),
+        (
+            ["train/.a/1.png", "train/@eaDir/1.png"],
+            r"train has no images .*hidden folders \(2\): train/\.a, ",
+        ),
         (["train/a/1.png", "train/b/x.raw"], r"train/b has no images"),
         (["train/a/1.png", "train/b/1.png", "test/c/1.png"], r"test/c is a class that .*train lacks"),
         (["train/a/1.png", "train/b/1.png", "val/a/1.png", "valid/a/1.png"], r"val/ and valid/, .* the same"),

@@ -43,6 +43,8 @@ def test_photographs_that_need_no_change_are_copied_in_order_of_name(tmp_path):
         name: save(tmp_path / "in" / name, format="PNG" if "png" in name else "JPEG") for name in names
     }
     (tmp_path / "in/.hidden.jpg").touch()
+    (tmp_path / "in/@eaDir").mkdir()
+    (tmp_path / "in/@eaDir/thumbnail.jpg").touch()
     (tmp_path / "in/notes.txt").touch()
     rows = take(tmp_path)
     assert [row["file"] for row in rows] == ["a.png", "b.jpeg", "c.JPG"]

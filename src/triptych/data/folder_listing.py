@@ -80,8 +80,8 @@ def list_folder(path: str | Path, labels: str = "auto") -> FolderListing:
             (see `read_labels`).
 
     Raises:
-        TriptychError: no images, a class without images in `train/` or one that `train/` lacks, hidden images
-            of a class, or a folder that may not be read.
+        TriptychError: no images, or a folder that may not be read; classes without images and those that
+            `train/` lacks, a line for each.
     """
     root = Path(path)
     if not root.is_dir():
@@ -134,26 +134,34 @@ def _by_folders(
             f"{folders['train']} has {found_there}; there must be two or more, or choose labels: none"
         )
     index = {name: number for number, name in enumerate(classes)}
-    parts = {}
+    parts, problems = {}, []
     for part, names in found.items():
         folder, depth = folders[part], len(folders[part].relative_to(root).parts)
         here = class_folders(folder)
-        if unknown := [name for name in here if name not in index]:
-            raise TriptychError(
-                f"{folder / unknown[0]} is a class that {folders['train']} lacks; add it there, or remove it"
+        problems += [
+            TriptychError(
+                f"{folder / name} is a class that {folders['train']} lacks; add it there, or remove it"
             )
+            for name in here
+            if name not in index
+        ]
         images = []
         for name in names:
-            if above := name.split("/")[depth:-1]:
+            if (above := name.split("/")[depth:-1]) and above[0] in index:
                 images.append(ListedImage(name, index[above[0]]))
-            else:
+            elif not above:
                 skipped.setdefault("images outside of the class folders", []).append(name)
         full = {classes[image.label] for image in images}
-        if empty := [name for name in here if name not in full]:
-            raise TriptychError(
-                f"{folder / empty[0]} has no images ({' '.join(SUFFIXES)}); remove the folder or fill it"
+        problems += [
+            TriptychError(
+                f"{folder / name} has no images ({' '.join(SUFFIXES)}); remove the folder or fill it"
             )
+            for name in here
+            if name in index and name not in full
+        ]
         parts[part] = sorted(images, key=lambda image: image.label)
+    if problems:
+        raise TriptychError("\n".join(map(str, problems)))
     return FolderListing(root, tuple(map(printable, classes)), parts, skipped)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from triptych.data.image_files import SUFFIXES, natural_order, printable
 from triptych.data.label_file import part_named
 from triptych.workflow.errors import TriptychError
+from triptych.workflow.folder_fingerprint import is_hidden
 
-# Made by programs beside the images.
-BYPRODUCTS = ("__MACOSX", "@eaDir", ".ipynb_checkpoints", ".thumbnails", ".cache", ".git", ".Trashes")
+HIDDEN_FOLDERS = "hidden folders"
 
 
 def part_folders(root: Path) -> dict[str, Path]:
@@ -31,7 +31,9 @@ def skip_siblings(root: Path, folders: Mapping[str, Path], skipped: dict[str, li
     for entry in entries(root):
         if Path(entry.path) in folders.values():
             continue
-        if entry.is_dir():
+        if entry.is_dir() and is_hidden(entry.name):
+            skipped.setdefault(HIDDEN_FOLDERS, []).append(printable(entry.name))
+        elif entry.is_dir():
             images = walk(Path(entry.path), root, {})
             skipped[f"in {printable(entry.name)}/, which is not read"] = images or [entry.name]
         else:
@@ -39,23 +41,8 @@ def skip_siblings(root: Path, folders: Mapping[str, Path], skipped: dict[str, li
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders of classes, in natural order.
-
-    Raises:
-        TriptychError: one is hidden and has images.
-    """
-    names = []
-    for entry in entries(folder):
-        if not entry.is_dir() or entry.name in BYPRODUCTS:
-            continue
-        if not entry.name.startswith("."):
-            names.append(entry.name)
-        elif walk(Path(entry.path), folder, {}):
-            raise TriptychError(
-                f"{entry.path} has images, but folders whose names begin with a dot are hidden and not read; "
-                "rename or remove it"
-            )
-    return names
+    """Names of the folders of classes, in natural order: those that are not hidden."""
+    return [entry.name for entry in entries(folder) if entry.is_dir() and not is_hidden(entry.name)]
 
 
 def walk(folder: Path, root: Path, skipped: dict[str, list[str]]) -> list[str]:
@@ -69,12 +56,12 @@ def walk(folder: Path, root: Path, skipped: dict[str, list[str]]) -> list[str]:
         above |= {os.path.realpath(here)}
         for entry in entries(here):
             name = prefix + entry.name
-            hidden = entry.name.startswith(".")
+            hidden = is_hidden(entry.name)
             if entry.is_dir():
                 if entry.is_symlink() and os.path.realpath(entry.path) in above:
                     reason = "links to a folder above"
-                elif hidden or entry.name in BYPRODUCTS:
-                    reason = "hidden folders"
+                elif hidden:
+                    reason = HIDDEN_FOLDERS
                 else:
                     visit(entry.path, f"{name}/", above)
                     continue

@@ -32,7 +32,7 @@ from triptych.data.image_files import (
 from triptych.scenes.manifest import KEPT, ManifestRow
 from triptych.sfm.sharpness import sharpness
 from triptych.workflow.errors import TriptychError
-from triptych.workflow.folder_fingerprint import files_fingerprint
+from triptych.workflow.folder_fingerprint import files_fingerprint, is_hidden
 
 log = logging.getLogger("triptych")
 
@@ -56,8 +56,8 @@ Save = Callable[[Path], object]  # writes a frame to a file
 
 
 def _files(folder: Path, leave_out: str | None) -> list[Path]:
-    """All files in a folder without those in the sub-folder `leave_out`."""
-    files = find_files(folder)
+    """All files in a folder without those in hidden sub-folders and in the sub-folder `leave_out`."""
+    files = [path for path in find_files(folder) if not any(map(is_hidden, path.relative_to(folder).parts))]
     return files if leave_out is None else [path for path in files if folder / leave_out not in path.parents]
 
 

@@ -19,6 +19,8 @@ from triptych.workflow.records import RECORDS
 KNOWN = RECORDS / "input_files.json"  # [size, time in ns, digest] by path
 ANNOUNCED_BYTES = 2**30
 
+BYPRODUCTS = ("__MACOSX", "@eaDir")  # folders that programs make beside images; others begin with a dot
+
 
 def file_digests(files: Mapping[str, str | Path]) -> dict[str, list[str]]:
     """Hex digest of the content of each file, as a list of one; of a dangling link the empty list."""
@@ -51,6 +53,11 @@ def files_fingerprint(files: Mapping[str, str | Path]) -> str:
     return digest_of_value(file_digests(files))
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is made by programs beside the user's: see `BYPRODUCTS`."""
+    return name.startswith(".") or name in BYPRODUCTS
+
+
 def folder_fingerprint(folder: str | Path) -> str:
     """Hex digest of the relative names and contents of all files under `folder`, hidden ones left out.
 
@@ -67,9 +74,9 @@ def folder_fingerprint(folder: str | Path) -> str:
 
     files = {}
     for here, folders, names in os.walk(root, followlinks=True, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         for name in names:
-            if not name.startswith("."):
+            if not is_hidden(name):
                 path = Path(here, name)
                 files[path.relative_to(root).as_posix()] = path
     return files_fingerprint(files)
