@@ -109,7 +109,7 @@ def test_every_table_of_accuracies_has_the_level_of_chance(page: Page) -> None:
     assert "Linear probe 79.10 ± 0.36 ⚠ 41.50 ± 0.36 86.96" in shown  # other evaluations
     assert shown.count("Chance level 13.04 13.04 13.04 13.04") == 1  # top-1 error
     assert shown.count("Chance level 25.00 25.00 25.00 25.00") == 1  # balanced accuracy
-    assert "Chance level 13.04 – – – – – –" in shown  # costs
+    assert "Chance level 13.04 – – – – –" in shown  # costs
     assert (
         "Chance level: the most frequent class of the training images, normal, is always the answer" in shown
     )

@@ -69,7 +69,7 @@ def test_every_published_error_is_beside_ours_and_what_was_not_run_says_so() -> 
     assert len(top1.rows) == len(top5.rows) == 8 and "Mixer" not in text and not top1.notes
     text = markdown(top5)
     assert "| ResNet18, CutMix | 6.55 | 50.00 ± 0.00 | +43.45 | not lower |" in text
-    assert "Of the 16 published errors, 1 is higher than ours, 3 are not, and 12 belong to" in text
+    assert "Of the 16 published errors, ours is lower in 1, not lower in 3; 12 belong to" in text
     assert "minus the published error; 0 lie below zero as a whole." in text
     rows = published_rows(grid).set_index(["architecture", "augmentation", "metric"])
     assert rows.loc[("vit", "cutmix", "test_top1_error"), "difference"] == pytest.approx(0.33)
@@ -94,6 +94,12 @@ def test_another_data_set_is_called_not_comparable_wherever_published_numbers_ar
     for text in (markdown(table), latex(table)):
         assert "Not comparable" in text
         assert "published (CIFAR-100)" in text
+
+
+def test_networks_that_the_report_lacks_have_no_published_number_beside_them() -> None:
+    for dataset in (CIFAR100, SHAPES):
+        table = error_table(grid_of({"mine-mixup": [48.0]}, dataset=dataset), METRIC)
+        assert "published (" not in markdown(table)
 
 
 CELLS = grid_of(

@@ -16,7 +16,7 @@ from report_scene import write_matches
 
 from triptych.radiance.evaluate import error_colours
 from triptych.report.part3 import chosen_attempt, shown_views
-from triptych.report.part3_frames import MOST, contact_sheet_figure
+from triptych.report.part3_frames import MOST, contact_sheet_figure, left_out_frames
 from triptych.report.part3_pictures import (
     cameras_figure,
     cameras_text,
@@ -175,6 +175,12 @@ def thumbnails(folder: Path, numbers: Iterable[int], size: tuple[int, int] = (16
 
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_every_frame_that_is_not_used_is_counted_by_its_reason() -> None:
+    why = ["kept", "not the sharpest of its window", "not the sharpest of its window", "blurry: 3 is under 9"]
+    frames = pd.DataFrame({"kept": [True, False, False, False], "why": why})
+    assert left_out_frames(frames) == "2 less sharp than a neighbour, 1 blurry"
 
 
 def test_each_thumbnail_has_its_number_time_and_reason(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_documents_follow_the_results(small: Path) -> None:
     assert write_documents(small, page, results) == []
     text = page.read_text()
     assert (
-        "SimCLR with a linear probe reaches 79.10 % [78.44, 79.76] (3 seeds) top-1 accuracy (↑), not higher"
+        "SimCLR with a linear probe reaches a top-1 accuracy of 79.10 % [78.44, 79.76] (3 seeds), not higher"
         in text
     )
     assert "ResNet18, baseline minus CutMix: +2.27" in text and "5 of 6 comparisons: not run." in text

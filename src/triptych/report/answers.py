@@ -1,7 +1,6 @@
 """What was asked in each part and what was found, in sentences: for the page, the terminal and the study.
 
-Intervals are 95 % confidence intervals by Student's t over the seeds, from `MIN_SEEDS` seeds on. An arrow
-says whether higher (↑) or lower (↓) is better.
+Intervals are 95 % confidence intervals by Student's t over the seeds, from `MIN_SEEDS` seeds on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from triptych.report.part2_tables import count_published, not_lower, published_e
 from triptych.report.published import is_own, published_value, same_dataset
 from triptych.report.results import Result
 from triptych.report.sections import Answer
-from triptych.report.statistics import arrow, decimals, difference_of, estimate
+from triptych.report.statistics import decimals, difference_of, estimate
 
 TOP1, BALANCED = "test_top1_error", "test_balanced_accuracy"
 NAMES = {"test_top1_accuracy": "top-1 accuracy", TOP1: "top-1 error", BALANCED: "balanced accuracy"}
@@ -41,8 +40,8 @@ def mean_text(values: Sequence[float], unit: str = " %", of: str = "seeds") -> s
 
 
 def _value(results: Sequence[Result], metric: str) -> str:
-    """`25.20 % (1 seed, no interval) top-1 accuracy (↑)`."""
-    return f"{mean_text([result.number(metric) for result in results])} {NAMES[metric]} ({arrow(metric)})"
+    """`a top-1 accuracy of 25.20 % (1 seed, no interval)`."""
+    return f"a {NAMES[metric]} of {mean_text([result.number(metric) for result in results])}"
 
 
 def _chance(dataset: Mapping[str, Any] | None, metric: str) -> list[str]:
@@ -76,7 +75,7 @@ def self_supervision_answer(
         values = " and ".join(f"{value:.2f} %" for value in published.values())
         sentences.append(f"The published {values} are of CIFAR-10 and not comparable.")
     name = f"“{dataset['name']}”" if dataset and not same else "CIFAR-10"
-    question = f"How far do features that are learnt without labels reach on {name}?"
+    question = f"How good are features that are learnt without labels on {name}?"
     return Answer(question, " ".join(sentences), part="Self-supervision")
 
 
@@ -97,7 +96,7 @@ def grid_answer(grid: Grid | None) -> Answer:
     Without a grid, that of the published data set, of which nothing was run.
     """
     own = grid is not None and grid.comparison.own
-    same = grid is None or grid.comparison.same_dataset
+    same = grid is None or grid.repeats_published
     sentences = []
     for row, title in ((ROWS if same else {}) | (dict(grid.architectures) if grid else {})).items():
         if grid and any(cell[0] == row for cell in grid.cells):
@@ -108,11 +107,11 @@ def grid_answer(grid: Grid | None) -> Answer:
     count, *caveats = published_sentences(grid)
     if same:
         sentences.append(count)
-    elif not own:
+    elif grid and not own and not grid.comparison.same_dataset:
         sentences.append("The published errors are of CIFAR-100 and not comparable.")
-    name = f"“{grid.comparison.dataset}”" if grid and not same else "CIFAR-100"
-    better = "higher balanced accuracy" if own else "lower error"
-    question = f"Which augmentation and which architecture have the {better} on {name}?"
+    name = "CIFAR-100" if grid is None or grid.comparison.same_dataset else f"“{grid.comparison.dataset}”"
+    best = "highest balanced accuracy" if own else "lowest error"
+    question = f"Which augmentation and which architecture have the {best} on {name}?"
     return Answer(
         question, " ".join(sentences), part="Architecture × augmentation", caveats=caveats if same else ()
     )
@@ -148,7 +147,7 @@ def _gain(grid: Grid, cell: Cell, metric: str) -> str:
 
 
 def published_sentences(grid: Grid | None) -> list[str]:
-    """How many published errors are higher than ours, and which of them are not."""
+    """Of how many published errors ours is lower, and of which it is not."""
     errors = published_errors(grid)
     names = [
         f"{ROWS[row]} with {COLUMNS[column]}, {METRICS[metric].lower()}"
@@ -172,5 +171,5 @@ def reconstruction_answer(scenes: Mapping[str, Result], poses: Mapping[str, Resu
             registered, images = found.values["registered"], found.values["images"]
             sentences.append(f"{registered} of {images} images have a pose.")
     text = " ".join(sentences) or f"{NOT_RUN.capitalize()}."
-    question = "How well are views rendered that the reconstruction has not seen?"
+    question = "How well are unseen views rendered?"
     return Answer(question, text, part="Reconstruction")

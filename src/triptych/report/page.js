@@ -21,6 +21,13 @@ for (const choice of document.querySelectorAll(".choice")) {
   show();
 }
 
+// A film is as wide as its height allows.
+for (const film of document.querySelectorAll(".film")) {
+  const fit = () => { film.style.maxWidth = `calc(34rem * ${film.videoWidth} / ${film.videoHeight})`; };
+  if (film.readyState) fit();
+  else film.addEventListener("loadedmetadata", fit);
+}
+
 // A number links to its provenance: open the entry.
 const openTarget = () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -166,8 +173,9 @@ const drawCameras = (figure, scene) => {
   });
   const names = nameLines(figure, [{ name: "training", colour: "var(--series-1)" }, { name: "held out", colour: "var(--series-2)" }]);
   element(names, "span", { textContent: "Drag to turn." });
+  const buttons = element(names, "span", { className: "buttons" });
   for (const [text, change] of [["closer", 1.3], ["farther", 1 / 1.3]]) {
-    element(names, "button", { type: "button", textContent: text }).addEventListener("click", () => { zoom *= change; draw(); });
+    element(buttons, "button", { type: "button", textContent: text }).addEventListener("click", () => { zoom *= change; draw(); });
   }
   new ResizeObserver(draw).observe(canvas);
   redraws.push(draw);

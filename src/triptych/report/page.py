@@ -122,7 +122,7 @@ def run_facts(results: Sequence[Result], *, configuration: Sequence[str]) -> dic
             f"{duration(sum(record.get('wall_seconds') or 0 for record in records))}, "
             "the jobs behind all numbers together"
         ],
-        "Finished": [f"{finished[-1]:%Y-%m-%d %H:%M %Z}"] if finished else [],
+        "Finished": [f"{finished[-1]:%Y-%m-%d %H:%M %Z}, the last of the numbers"] if finished else [],
         "Hardware": [describe_machine(record.get("hardware") or {}) for record in records],
         "Revision": [record.get("revision") or NO_REVISION for record in records],
     }
@@ -168,7 +168,7 @@ def _entry(result: Result) -> dict[str, Any]:
         "revision": revision or NO_REVISION,
         "machine": describe_machine(hardware),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "recipe": _yaml(recipe),
+        "recipe": _yaml(recipe) if recipe else "",
         "others": _yaml(facts) if facts else "",
     }
 

@@ -93,6 +93,7 @@ def self_supervision_section(
             "linear classifier is trained on its features. For comparison, the same network is trained with "
             "all labels, and the same probe on an encoder with random weights.",
             "lines": _lines(study),
+            "together": "the run" if _seeds(study) == 1 else f"all {_seeds(study)} seeds together",
             "accuracy": "the probes and of supervised training."
             if "linear_probe" in study.epochs
             else "supervised training and, dotted, of the probes, which have no epochs.",
@@ -101,10 +102,13 @@ def self_supervision_section(
     )
 
 
+def _seeds(study: SelfSupervision) -> int:
+    return max(map(len, [study.pretraining, *study.methods.values()]))
+
+
 def _lines(study: SelfSupervision) -> str:
     """What thin, thick and dashed lines are in figures of curves."""
-    seeds = max(map(len, [study.pretraining, *study.methods.values()]))
-    text = "Thin: every seed; thick: their mean. " if seeds > 1 else ""
+    text = "Thin: every seed; thick: their mean. " if _seeds(study) > 1 else ""
     if study.comparison.own:
         return text
     if study.comparison.same_dataset:

@@ -122,6 +122,6 @@ def unlabelled_section(
         words={
             "intro": "SimCLR trains an encoder on images without labels. Its features say which images are "
             "similar.",
-            **dict.fromkeys(("lines", "accuracy", "feature_map"), ""),
+            **dict.fromkeys(("lines", "together", "accuracy", "feature_map"), ""),
         },
     )

@@ -14,7 +14,7 @@ from triptych.report.part2_costs import cost_table, parameter_tables
 from triptych.report.part2_grid import Grid, read_grid
 from triptych.report.part2_overfitting import overfitting_answer, read_overfitting
 from triptych.report.part2_tables import balanced_table, error_table, grid_warnings, published_tables
-from triptych.report.published import published_epochs
+from triptych.report.published import published_epochs, published_recipes
 from triptych.report.results import read_results
 from triptych.report.sections import Headline, Section, settings_of_checks, with_settings
 from triptych.report.statistics import arrow
@@ -33,14 +33,16 @@ def grid_section(
 
     Args:
         results: arguments of `read_grid`.
-        parameters: counts of the report's networks; None: they are not shown.
+        parameters: counts of the report's networks, shown beside results of one of them.
         checked: what the checks of the data set wrote.
         figures: `overview`, `overfitting`, `confusion` and, if it was drawn, `gallery`; `curves` and
             `attention` by architecture.
         subsets: metrics of the baselines on parts of the training images.
         subset_data: `dataset.json` of each part.
     """
-    grid, counted = read_grid(**results), read_results([parameters] if parameters else [])
+    grid = read_grid(**results)
+    of_report = any(name in published_recipes()["models"] for name in grid.architectures)
+    counted = read_results([parameters] if parameters and of_report else [])
     overfitting = read_overfitting(grid, subsets, subset_data)
     shown, own, dataset = grid.shown_cells(), grid.comparison.own, grid.dataset.values
     by_class = [balanced_table(grid), class_table(shown, dataset, all_classes=False)] if own else []
@@ -56,7 +58,7 @@ def grid_section(
             resolution_note(dataset, "test_balanced_accuracy") if own else "",
         ],
     )
-    same, groups = grid.comparison.same_dataset, confusable_groups(dataset)
+    same, groups = grid.repeats_published, confusable_groups(dataset)
     return Section(
         title="architecture × augmentation",
         headline=_headline(grid),
@@ -75,10 +77,19 @@ def grid_section(
         figures=figures,
         words={
             "grid": grid,
+            "gallery": _same_in_every_row(grid),
             "groups": groups and groups.kind,
             "logged": [name for name in figures["curves"] if published_epochs(f"{name}-baseline")],
         },
     )
+
+
+def _same_in_every_row(grid: Grid) -> str:
+    """`crops and mirrors`: what every augmentation of the grid shares."""
+    recipe = next(iter(grid.cells.values()))[0].provenance["recipe"]["base_augmentation"]
+    names = {"padding": "crops", "flip": "mirrors", "degrees": "rotations"}
+    *others, last = [name for knob, name in names.items() if recipe.get(knob)] or ["images"]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _headline(grid: Grid) -> Headline:

@@ -75,6 +75,16 @@ class Grid:
         )
 
     @property
+    def published_cells(self) -> list[Cell]:
+        """Those that were run and that the report has, too."""
+        return [cell for cell in self.cells if self.published(cell, "test_top1_error") is not None]
+
+    @property
+    def repeats_published(self) -> bool:
+        """Whether some of them were run on the report's data set."""
+        return self.comparison.same_dataset and bool(self.published_cells)
+
+    @property
     def metrics(self) -> dict[str, str]:
         """Titles of the errors that say something about this data set."""
         return {name: title for name, title in METRICS.items() if "top5" not in name or self.has_top5}

@@ -90,9 +90,8 @@ def error_table(grid: Grid, metric: str) -> Table:
         chance_note(grid.dataset.values),
         "" if "top5" in metric else resolution_note(grid.dataset.values, metric),
     )
-    return replace(
-        _table(grid, METRICS[metric], metric, estimates, notes), published_label=grid.comparison.label
-    )
+    label = grid.comparison.label if grid.published_cells else None
+    return replace(_table(grid, METRICS[metric], metric, estimates, notes), published_label=label)
 
 
 def balanced_table(grid: Grid) -> Table:
@@ -213,11 +212,11 @@ def not_lower(errors: Sequence[PublishedError]) -> list[PublishedError]:
 
 
 def count_published(errors: Sequence[PublishedError]) -> str:
-    """`Of the 16 published errors, 2 are higher than ours, 1 is not, and 13 belong to cells`."""
+    """`Of the 16 published errors, ours is lower in 2, not lower in 1; 13 belong to cells`."""
     lower, others = sum(difference.mean < 0 for *_, difference in errors), len(not_lower(errors))
     return (
-        f"Of the {len(errors)} published errors, {lower} {'is' if lower == 1 else 'are'} higher than ours, "
-        f"{others} {'is' if others == 1 else 'are'} not, and {len(errors) - lower - others} belong to cells"
+        f"Of the {len(errors)} published errors, ours is lower in {lower}, not lower in {others}; "
+        f"{len(errors) - lower - others} belong to cells"
     )
 
 

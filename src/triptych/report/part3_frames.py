@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from triptych.data.image_files import load_image
 from triptych.report.figures import COLOURS, MUTED, WIDE, inch_axes, new_figure, page_width
+from triptych.sfm.sharpness import NOT_SHARPEST
 
 MOST = 80  # thumbnails, evenly chosen: more would make the page heavy
 COLUMNS, FEW = 10, 4  # thumbnails side by side on the wide and on the narrow page
@@ -39,10 +40,13 @@ def kept_frames(frames: pd.DataFrame) -> pd.Series:
 
 
 def left_out_frames(frames: pd.DataFrame) -> str:
-    """Why frames are not used, by reason, but for those that are not the sharpest of their window."""
+    """Why frames are not used, by reason: `45 less sharp than a neighbour, 7 blurry`."""
     reasons = frames["why"][~kept_frames(frames)].fillna("").astype(str)
     # A reason is a word, and details after a colon or a number.
-    counts = Counter(re.split(r":| \d", reason)[0] for reason in reasons if not reason.startswith("not the"))
+    counts = Counter(
+        "less sharp than a neighbour" if reason == NOT_SHARPEST else re.split(r":| \d", reason)[0]
+        for reason in reasons
+    )
     return ", ".join(f"{count} {reason}" for reason, count in counts.most_common() if reason)
 
 
