@@ -54,7 +54,7 @@ rule extract_frames:
         recipe=frames_recipe,
         contents=scene_contents,
     message:
-        "Choosing the sharp frames of {wildcards.scene}"
+        "Choosing the images of {wildcards.scene}"
     script:
         "../workflow/scripts/extract_frames.py"
 

@@ -93,7 +93,7 @@ def test_a_film_and_the_folder_of_a_study_may_have_names_that_snakemake_would_re
         )
     )
     frames = ("results/scenes/desk/frames.csv", "--directory", str(tmp_path / "study {seed} {x}"))
-    assert study.plan(*frames) == {"Choosing the sharp frames of desk"}
+    assert study.plan(*frames) == {"Choosing the images of desk"}
 
 
 @pytest.mark.slow
@@ -114,4 +114,4 @@ def test_after_the_clock_was_set_back_results_are_made_again_where_they_must(
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "finished": record["finished"] + 10**17}))
     run(film, sweep=120)  # of a run, only the first half succeeds
-    assert "Choosing the sharp frames of orbit" in run(frames, sweep=120)
+    assert "Choosing the images of orbit" in run(frames, sweep=120)
