@@ -49,6 +49,18 @@ def test_jobs_of_unknown_cost_are_named_and_make_the_sums_lower_bounds() -> None
     assert "Wall time on 2 cores: at least 1:00:00" in text and "Not counted: 1 job of a kind" in text
 
 
+def test_what_takes_long_or_is_unknown_comes_first_and_small_kinds_share_a_row() -> None:
+    kinds = {
+        "b": Rate(1, 0, None, "s"),
+        "c": Rate(2, 0, None, "s"),
+        "long": Rate(9e3, 0, None, "s"),
+        "new": None,
+    }
+    jobs = [PlannedJob(name, Work(name), rate) for name, rate in kinds.items()]
+    rows = [line.split()[4:5] for line in describe(jobs, 2, 0).splitlines()[1:5]]
+    assert rows == [["new"], ["long"], ["others,"], ["all"]]
+
+
 def test_rates_are_read_as_they_were_saved(tmp_path: Path) -> None:
     rates = {"train: net": Rate(0.0125, 0.0, 4.5e7, "2 jobs of this study")}
     save_rates(tmp_path / "rates.yaml", rates)

@@ -165,10 +165,15 @@ def describe(jobs: list[PlannedJob], cores: int, gpus: int) -> str:
     for job in jobs:
         kinds[job.rule, job.work.kind].append(job)
     lines: list[tuple[str, ...]] = [("jobs", "core-hours", "GPU-hours", "disk, GB", "kind", "measured")]
+    small = [job for group in kinds.values() if _is_small(group) for job in group]
     for (rule, kind), group in sorted(kinds.items(), key=_most_work):
+        if _is_small(group):
+            continue
         details = kind.partition(": ")[2].partition("recipe ")[0].rstrip(", ")
         source = group[0].rate.source if group[0].rate else "unknown"
         lines.append((*_costs(group), f"{rule}: {details}" if details else rule, source))
+    if small:
+        lines.append((*_costs(small), "others, each kind below 0.001 hours", ""))
     lines.append((*_costs(jobs), "all", ""))
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
     text = [
@@ -185,12 +190,21 @@ def describe(jobs: list[PlannedJob], cores: int, gpus: int) -> str:
     text.append(f"The longest chain of jobs, which more machines do not shorten: {format_seconds(chain)}.")
     if unknown:
         jobs_of = "1 job" if unknown == 1 else f"{unknown} jobs"
-        text.append(f"Not counted: {jobs_of} of a kind that has not been measured.")
+        text.append(f"Not counted: {jobs_of} of a kind that has not been measured (the first rows).")
     return "\n".join(text)
 
 
-def _most_work(item: tuple[tuple[str, str], list[PlannedJob]]) -> float:
-    return -sum(job.core_seconds + job.gpu_seconds for job in item[1])
+def _seconds(group: list[PlannedJob]) -> float:
+    return sum(job.core_seconds + job.gpu_seconds for job in group)
+
+
+def _is_small(group: list[PlannedJob]) -> bool:
+    return all(job.rate for job in group) and _seconds(group) < HOUR / 1000
+
+
+def _most_work(item: tuple[tuple[str, str], list[PlannedJob]]) -> tuple[bool, float]:
+    """Jobs that may take any time come first, then those that take the longest."""
+    return all(job.rate for job in item[1]), -_seconds(item[1])
 
 
 def _costs(jobs: list[PlannedJob]) -> tuple[str, ...]:
