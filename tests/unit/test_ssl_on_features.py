@@ -10,6 +10,8 @@ from triptych.ssl.features import LabelledFeatures
 from triptych.ssl.label_fraction import labelled_images
 from triptych.ssl.tsne import kl_divergence, kl_gradient, neighbour_probabilities, tsne
 from triptych.ssl.weight_decay_search import (
+    Search,
+    Trial,
     search_folds,
     search_held_out,
     warn_at_end_of_grid,
@@ -51,11 +53,16 @@ def test_the_best_of_equals_has_the_lowest_loss() -> None:
     assert found.best.validation_loss == min(trial.validation_loss for trial in found.path)
 
 
-@pytest.mark.parametrize(("weight_decays", "told"), [([10.0, 0.1, 0.001], True), ([0.1], False)])
-def test_a_best_weight_decay_at_the_end_of_the_grid_is_recorded_and_warned_of_once(
-    weight_decays: list[float], told: bool, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("accuracies", "told"),
+    [([60.0, 50.0, 50.0], True), ([50.0, 50.0, 60.0], True), ([50.0, 60.0, 50.0], False), ([60.0], False),
+     ([53.0, 50.0, 52.0], False)],  # of 100 examples, 5 points are chance
+)  # fmt: skip
+def test_a_best_weight_decay_at_the_end_of_the_grid_is_told_if_it_is_no_chance(
+    accuracies: list[float], told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = search_folds(clusters(80, spread=0.05), 4, weight_decays, folds=4, seed=0)
+    path = [Trial(10.0**-number, accuracy, 1.0, 1.0, 5) for number, accuracy in enumerate(accuracies)]
+    found = Search(path, max(path, key=lambda trial: trial.validation_top1_accuracy), None, 100)
     warn_at_end_of_grid(found, "probe/seed0")
     assert found.record()["at_end_of_grid"] is told
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]

@@ -29,16 +29,28 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """All trials from the largest weight decay to the smallest, the best of them, and its classifier."""
+    """All trials from the largest weight decay to the smallest, the best of them, and its classifier.
+
+    `held_out` is the number of examples on which each trial is judged.
+    """
 
     path: list[Trial]
     best: Trial
     start: LinearClassifier | None
+    held_out: int
 
     @property
     def at_end_of_grid(self) -> bool:
-        """Whether a weight decay beyond the grid may be better."""
-        return len(self.path) > 1 and self.best in (self.path[0], self.path[-1])
+        """Whether a weight decay beyond the grid may be better.
+
+        It may be if the best is at an end and exceeds all between by more than a standard error.
+        """
+        if len(self.path) == 1 or self.best not in (self.path[0], self.path[-1]):
+            return False
+        share = self.best.validation_top1_accuracy / 100
+        error = 100 * (share * (1 - share) / self.held_out) ** 0.5
+        between = [trial.validation_top1_accuracy for trial in self.path[1:-1]]
+        return not between or self.best.validation_top1_accuracy - max(between) > error
 
     def record(self) -> dict[str, Any]:
         """For `metrics.json`."""
@@ -95,7 +107,7 @@ def search_held_out(
             solution.iterations,
         )
     best = _best(path)
-    return Search(path, best, classifiers[path.index(best)])
+    return Search(path, best, classifiers[path.index(best)], len(held_out.labels))
 
 
 def search_folds(
@@ -118,7 +130,7 @@ def search_folds(
         )
         for trials in zip(*(search.path for search in searches), strict=True)
     ]
-    return Search(path, _best(path), None)
+    return Search(path, _best(path), None, len(examples.labels))
 
 
 def _best(path: Sequence[Trial]) -> Trial:
