@@ -40,6 +40,7 @@ NOISE = re.compile(  # the failed job has its own line
     r"Exiting because a job execution failed|Job failed, going on|At least one job did not complete"
     r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
 )
+LOCKED = "Directory cannot be locked. Please make sure"
 NO_RULE = re.compile(r"No rule to produce (.*) \(if you use input")
 
 ASCII = {**dict.fromkeys("“”", '"'), "’": "'", "×": "x", "−": "-", "–": "-", "↑": "up", "↓": "down", "⚠": "!"}
@@ -125,12 +126,18 @@ def _concerns_user(record: logging.LogRecord) -> bool:
     return important and not NOISE.search(message)
 
 
-def _name_unknown_target(record: logging.LogRecord) -> None:
-    """Say in the user's words that the config defines no result of this name."""
+def _reword(record: logging.LogRecord) -> None:
+    """Say in the user's words that the config defines no result of this name, or that a folder is locked."""
     if unknown := NO_RULE.search(record.getMessage()):
         record.msg = (
             f"triptych: error: {unknown[1]} is no result of this study: look for a mistake in its name, "
             "or for a config file that is missing from the command"
+        )
+        record.args = ()
+    elif LOCKED in record.getMessage():
+        record.msg = (
+            f"triptych: error: {os.getcwd()}: another Snakemake makes the same results here; wait until it "
+            "ends, or, if none is running, run the same command with --unlock and then again without it"
         )
         record.args = ()
 
@@ -207,7 +214,7 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what concerns the user of one of Snakemake's messages."""
-        _name_unknown_target(record)
+        _reword(record)
         if self.plain is not None:
             self.plain.handle(record)
             return

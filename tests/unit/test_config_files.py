@@ -16,6 +16,7 @@ ROOT = SOURCE_ROOT.parent
     ("content", "expected"),
     [
         (b"grid: {seeds: [0]\n", "line 2, column 1: while parsing a flow mapping expected ',' or '}'"),
+        (b"grid:\n  a: {b: 1\n  c: 2\n", "got ':' (it begins in line 2, column 6)"),
         (b"grid:\n\tseeds: [0]\n", "line 2, column 1: while scanning for the next token found character"),
         (b"grid:\n\tseeds: [0]\n", "indent with spaces, not with tabs"),
         (b'path: "C:\\data"\n', "a backslash has a special meaning: use single quotes"),

@@ -9,7 +9,7 @@ import yaml
 from changed_config import changed, complaint, complaints, valid
 
 from triptych.config.cells import RENAMED_MODULES, check_modules
-from triptych.config.messages import RENAMED_KEYS
+from triptych.config.messages import RENAMED_KEYS, did_you_mean
 from triptych.workflow.errors import TriptychError
 
 
@@ -92,6 +92,11 @@ def test_names_and_trainings_that_do_not_fit_are_named_at_once_too() -> None:
         "did you mean 'cifar100'?",
         "did you mean 'cutmix'?",
     ]
+
+
+def test_numbers_are_not_corrected_by_their_digits() -> None:
+    assert did_you_mean(3, [1, 2, 4, 8, 16, 32]) == ""
+    assert did_you_mean("foder", ["folder"]) == "; did you mean 'folder'?"
 
 
 def test_a_mistake_in_a_family_of_recipes_is_not_repeated_for_its_cells() -> None:

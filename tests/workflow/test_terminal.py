@@ -148,6 +148,16 @@ def test_a_target_that_the_study_does_not_have_is_one_line(folder: Path, way: tu
     )
 
 
+def test_a_folder_that_another_snakemake_uses_is_one_line(folder: Path) -> None:
+    locks = folder / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("few.txt\n")
+    assert lines(folder, "few.txt") == [
+        f"triptych: error: {folder}: another Snakemake makes the same results here; wait until it ends, "
+        "or, if none is running, run the same command with --unlock and then again without it"
+    ]
+
+
 def test_the_log_of_an_earlier_run_is_not_shown(folder: Path) -> None:
     log = folder / "logs/silent.log"
     log.parent.mkdir()

@@ -140,6 +140,9 @@ def _describe(error: yaml.MarkedYAMLError, text: str) -> str:
     hint = "; indent with spaces, not with tabs" if tab else ""
     if "escape" in reason:
         hint = "; in double quotes a backslash has a special meaning: use single quotes"
+    began = error.context_mark
+    if began is not None and began.line < mark.line:
+        hint = f" (it begins in line {began.line + 1}, column {began.column + 1}){hint}"
     return f"line {mark.line + 1}, column {mark.column + 1}: {reason}{hint}"
 
 

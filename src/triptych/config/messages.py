@@ -44,8 +44,10 @@ def explain(errors: Sequence[ErrorDetails]) -> list[str]:
 
 
 def did_you_mean(value: object, known: Iterable[object]) -> str:
-    """`; did you mean 'folder'?`, or nothing if no known value is similar."""
-    close = difflib.get_close_matches(str(value)[:100].lower(), map(str, known), n=1)
+    """`; did you mean 'folder'?`, or nothing if no known value is similar, as for numbers."""
+    if not isinstance(value, str):
+        return ""
+    close = difflib.get_close_matches(value[:100].lower(), map(str, known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
