@@ -60,6 +60,14 @@ def test_an_old_module_is_an_error_that_tells_the_new_one(old: str) -> None:
         check_modules(config)
 
 
+def test_all_missing_modules_are_named_at_once() -> None:
+    config = valid("architectures.vit.module", "gone")
+    config["architectures"]["resnet18"]["module"] = "lost"
+    with pytest.raises(TriptychError) as caught:
+        check_modules(config)
+    assert sorted(line.split("'")[1] for line in str(caught.value).splitlines()) == ["gone", "lost"]
+
+
 def test_a_number_that_yaml_reads_as_text_is_refused_in_options_too() -> None:
     assert "vit.options.dropout is '1e-3', which YAML reads as text" in complaint(
         changed("architectures.vit.options", {"dropout": "1e-3"})

@@ -151,19 +151,23 @@ def check_modules(config: Config) -> None:
     """The modules of the grid's rows and columns must lie under `src/` and be Python.
 
     Elsewhere their edits could not be noticed, and results would be stale.
-    Raises `TriptychError` if one does not, or it or a file that it imports has a syntax error.
+    Raises `TriptychError`, a line for each that does not, or that imports a file with a syntax error.
     """
+    problems = []
     for _, names, table in used_names(config):
         for name in names if table in ("architectures", "augmentations") else []:
             module = config[table][name].get("module")
             if module is None:
                 continue
-            if module in RENAMED_MODULES:
-                new = RENAMED_MODULES[module]
-                raise TriptychError(f"config: {table}.{name}: module {module} is now {new}; rename it")
-            path = module_path(module)
-            if path is None:
-                raise TriptychError(
-                    f"config: {table}.{name}: there is no module '{module}' under src/; put its file there"
-                )
-            tracked_files(path)
+            try:
+                if module in RENAMED_MODULES:
+                    new = RENAMED_MODULES[module]
+                    raise TriptychError(f"module {module} is now {new}; rename it")
+                path = module_path(module)
+                if path is None:
+                    raise TriptychError(f"there is no module '{module}' under src/; put its file there")
+                tracked_files(path)
+            except TriptychError as error:
+                problems.append(f"config: {table}.{name}: {error}")
+    if problems:
+        raise TriptychError("\n".join(dict.fromkeys(problems)))
