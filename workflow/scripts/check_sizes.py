@@ -1,4 +1,4 @@
-"""Compare what all parts ask of a data set with its sizes, and try networks and augmentations, before anything trains."""
+"""Before anything trains: compare what all parts ask of a data set with its sizes, and try the user's modules."""
 
 from pathlib import Path
 
