@@ -146,7 +146,7 @@ def test_a_mistake_is_one_clear_line(extended: Study, changes: dict[str, object]
 
 def test_a_cell_that_is_left_out_is_not_trained_and_the_rest_is_tabulated_and_drawn(extended: Study) -> None:
     kept = extended.preset.read_bytes()
-    settings = yaml.safe_load(block("A cell that is too much for your machine"))
+    settings = yaml.safe_load(block("A cell that is too heavy for your machine"))
     assert settings["grid"]["leave_out"] == ["vit-cutmix"]
     extended.configure(grid={"leave_out": ["vit-stripes"]})
     try:

@@ -1,4 +1,4 @@
-"""Before anything trains: compare what all parts ask of a data set with its sizes, and try the user's modules."""
+"""Before anything trains: compare what all parts ask of a data set with its sizes, and try modules."""
 
 from pathlib import Path
 
