@@ -33,7 +33,8 @@ What the project's own runs answer, and which conclusions of the
 the recipes of `presets/cpu.yaml`, whose trainings are shorter than the report's. Every number is computed
 from the files in [`study/`](../study/README.md); what has no result there is “{NOT_RUN}”. Intervals are 95 %
 confidence intervals by Student's t over the seeds, from three seeds on. With fewer there is none, and a
-conclusion is undecided.
+conclusion is undecided. Older runs, of which no files were kept, do not count here (‡ in the table of the
+[README](../README.md#results)).
 
 The recipes were chosen on validation images. For ResNet18 and for supervised training, other recipes were
 evaluated on the same test images before these runs; [RESULTS.md](../benchmarks/RESULTS.md) lists them.
