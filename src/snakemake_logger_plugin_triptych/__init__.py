@@ -207,10 +207,19 @@ class LogHandler(LogHandlerBase):
         return terminal
 
     def _pass_on(self, pipe: TextIO) -> None:
-        """Show what jobs print, but none of their tracebacks when they are stopped."""
+        """Show what jobs print, but none of their tracebacks when they are stopped.
+
+        At Ctrl-C a job may print its traceback before Snakemake knows of the signal.
+        """
+        traceback: list[str] = []
         for line in pipe:
-            if not was_interrupted():
-                self._say(line.rstrip())
+            if line.startswith("Traceback ") or (traceback and line.startswith(" ")):
+                traceback.append(line)
+                continue
+            if not was_interrupted() and not line.startswith("KeyboardInterrupt"):
+                for shown in [*traceback, line]:
+                    self._say(shown.rstrip())
+            traceback = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what concerns the user of one of Snakemake's messages."""
