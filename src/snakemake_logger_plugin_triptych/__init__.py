@@ -4,10 +4,8 @@ Snakemake finds this plugin by its name, where it is installed, before it reads 
 nothing of `triptych`: the Snakefile may be that of another checkout.
 """
 
-import codecs
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -19,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-import psutil
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -30,21 +27,11 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_triptych.running import Running
+from snakemake_logger_plugin_triptych.stopping import SIGNALS, end_jobs
+from snakemake_logger_plugin_triptych.wording import NOTHING, concerns_user, reword
 
 LOG_ONLY = "TRIPTYCH_LOG_ONLY"  # as in `triptych.workflow.job`
-NOTHING = "Nothing to be done"  # how Snakemake's message begins
 EVERY = 60.0  # seconds between two lines of progress where there is no terminal
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-GRACE_SECONDS = 60.0  # in which jobs end after SIGTERM, on which a training saves
-NOISE = re.compile(  # the failed job has its own line
-    r"Exiting because a job execution failed|Job failed, going on|At least one job did not complete"
-    r"|^RuleException:\s+CalledProcessError|^Complete log|^\s*$"
-)
-LOCKED = "Directory cannot be locked. Please make sure"
-NO_RULE = re.compile(r"No rule to produce (.*) \(if you use input")
-
-ASCII = {**dict.fromkeys("“”", '"'), "’": "'", "×": "x", "−": "-", "–": "-", "↑": "up", "↓": "down", "⚠": "!"}
-
 _expected: dict[str, float] = {}  # seconds, by `_key`
 _when_nothing_is_to_be_done: list[Callable[[], None]] = []
 _interrupted = threading.Event()
@@ -84,62 +71,8 @@ def was_interrupted() -> bool:
     return _interrupted.is_set()
 
 
-def _end_jobs() -> None:
-    """Send SIGTERM to the jobs, which a terminal does only for Ctrl-C, and wait until they have ended.
-
-    Their shells may end before them. They are not reaped here: Snakemake reads their exit codes.
-    """
-    jobs = psutil.Process().children(recursive=True)
-    deadline = time.monotonic() + GRACE_SECONDS
-    for job in jobs:
-        with suppress(psutil.Error):
-            job.terminate()
-    while any(map(_is_alive, jobs)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-def _is_alive(job: psutil.Process) -> bool:
-    try:
-        return job.is_running() and job.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _plain_characters(error: UnicodeError) -> tuple[str, int]:
-    """For terminals without Unicode: see `codecs.register_error`."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    return "".join(ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
-
-
-codecs.register_error("triptych", _plain_characters)
-
-
 def _key(rule: str, wildcards: Mapping[str, str]) -> str:
     return f"{rule} {sorted(wildcards.items())}"
-
-
-def _concerns_user(record: logging.LogRecord) -> bool:
-    """Whether one of Snakemake's messages that belong to no job is shown."""
-    message = record.getMessage()
-    important = record.levelno >= logging.WARNING or message.startswith(NOTHING)
-    return important and not NOISE.search(message)
-
-
-def _reword(record: logging.LogRecord) -> None:
-    """Say in the user's words that the config defines no result of this name, or that a folder is locked."""
-    if unknown := NO_RULE.search(record.getMessage()):
-        record.msg = (
-            f"triptych: error: {unknown[1]} is no result of this study: look for a mistake in its name, "
-            "or for a config file that is missing from the command"
-        )
-        record.args = ()
-    elif LOCKED in record.getMessage():
-        record.msg = (
-            f"triptych: error: {os.getcwd()}: another Snakemake makes the same results here; wait until it "
-            "ends, or, if none is running, run the same command with --unlock and then again without it"
-        )
-        record.args = ()
 
 
 class LogHandler(LogHandlerBase):
@@ -223,7 +156,7 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show what concerns the user of one of Snakemake's messages."""
-        _reword(record)
+        reword(record)
         if self.plain is not None:
             self.plain.handle(record)
             return
@@ -240,7 +173,7 @@ class LogHandler(LogHandlerBase):
             self._finished(fields["job_id"])
         elif event == LogEvent.JOB_ERROR:
             self._failed(fields["jobid"])
-        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR) and _concerns_user(record):
+        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR) and concerns_user(record):
             self._say(record.getMessage(), "yellow" if record.levelno == logging.WARNING else "")
             if record.getMessage().startswith(NOTHING):
                 for show in _when_nothing_is_to_be_done:
@@ -266,7 +199,7 @@ class LogHandler(LogHandlerBase):
             again = "; Ctrl-C again stops them at once" if number == signal.SIGINT else ""
             self._say(f"Stopping. Trainings save their state first{again}.")
         if number != signal.SIGINT:
-            _end_jobs()
+            end_jobs()
         sys.exit(128 + number)  # Snakemake ends; a KeyboardInterrupt would show a traceback
 
     def _plan(self, jobs_of_rules: dict[str, int]) -> None:
